@@ -1,0 +1,53 @@
+"""Name what happens in any video, in your own words; teach it new actions with a handful of clips.
+
+Every public name is imported on first use, so that `import crossframe` costs milliseconds and does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossframe.model.xclip import XCLIP
+    from crossframe.recognizer import Prediction, Recognizer
+    from crossframe.video.decode import Frames, read_video
+    from crossframe.weights import expand, list_models, load, save
+
+__version__ = "0.1.0"
+__all__ = [
+    "XCLIP",
+    "Frames",
+    "Prediction",
+    "Recognizer",
+    "__version__",
+    "expand",
+    "list_models",
+    "load",
+    "read_video",
+    "save",
+]
+
+_HOME = {
+    "XCLIP": "crossframe.model.xclip",
+    "Frames": "crossframe.video.decode",
+    "Prediction": "crossframe.recognizer",
+    "Recognizer": "crossframe.recognizer",
+    "expand": "crossframe.weights",
+    "list_models": "crossframe.weights",
+    "load": "crossframe.weights",
+    "read_video": "crossframe.video.decode",
+    "save": "crossframe.weights",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'crossframe' has no attribute '{name}'")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
