@@ -1,0 +1,47 @@
+"""Idea 1, cross-frame attention: the frames of a clip talk to each other through message tokens (eq. 7-9)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from crossframe.model.config import VisionConfig
+from crossframe.model.layers import Attention, Block, DropPath
+
+
+class Message(nn.Module):
+    """One message token for each frame, which has heard the messages of the other frames.
+
+    There is no position in time here: without the multi-frame transformer nothing in the model knows the order of
+    frames.
+    """
+
+    def __init__(self, config: VisionConfig, drop_path: float) -> None:
+        super().__init__()
+        self.project = nn.Linear(config.width, config.width)
+        self.norm = nn.LayerNorm(config.width, config.norm_eps)
+        self.attention = Attention(config.width, config.heads)
+        self.drop_path = DropPath(drop_path)
+        # The authors leave PyTorch's own start here: `project` and `out` keep it, the fused product is Xavier.
+        nn.init.xavier_uniform_(self.attention.qkv.weight)
+        nn.init.zeros_(self.attention.qkv.bias)
+        nn.init.zeros_(self.attention.out.bias)
+
+    def forward(self, class_tokens: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        message = self.project(class_tokens)  # m_t, from the class token of frame t
+        return message + self.drop_path(self.attention(self.norm(message)))  # eq. 7, CFA: attention over T
+
+
+class CrossFrameBlock(Block):
+    """A pretrained block of the ViT in which every frame's tokens also see that frame's message."""
+
+    def __init__(self, config: VisionConfig, drop_path: float) -> None:
+        super().__init__(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
+        self.message = Message(config, drop_path)
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """(B, T, L, D) -> (B, T, L, D)"""
+        # The message's own output would be thrown away, so it gives a key and a value but asks no query.
+        message = self.norm1(self.message(x[:, :, 0])).unsqueeze(2)  # (B, T, 1, D)
+        x = x + self.drop_path(self.attention(self.norm1(x), seen=message, causal=causal))  # eq. 8, IFA
+        return x + self.drop_path(self.mlp(self.norm2(x)))  # eq. 9

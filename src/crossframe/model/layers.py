@@ -1,0 +1,127 @@
+"""The parts that every tower shares: attention, MLP, pre-norm block, drop path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossframe.model.config import Activation
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """CLIP's approximation of GELU."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": F.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": F.silu,
+}
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False) -> Tensor:
+    """Scaled dot-product attention over any leading dimensions: (..., L, D), (..., M, D), (..., M, D) -> (..., L, D)."""
+    lead = q.shape[:-2]
+    # the fused kernels want exactly (batch, heads, tokens, head width)
+    q, k, v = (t.unflatten(-1, (heads, -1)).flatten(0, -4).transpose(1, 2) for t in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    return out.transpose(1, 2).flatten(-2).unflatten(0, lead)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one fused product for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, *, seen: Tensor | None = None, causal: bool = False) -> Tensor:
+        """(..., L, D) -> (..., L, D). `seen` (..., M, D): tokens that are looked at but do not look."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if seen is not None:
+            width = x.shape[-1]
+            seen_k, seen_v = F.linear(seen, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+            k, v = torch.cat([k, seen_k], dim=-2), torch.cat([v, seen_v], dim=-2)  # (..., L + M, D)
+        return self.out(attend(q, k, v, self.heads, causal=causal))
+
+
+class MLP(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops a residual branch for a whole sample (dimension 0) with probability `rate`."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(keep)
+        return x * mask / keep
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_width: int,
+        activation: Activation,
+        norm_eps: float,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, norm_eps)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, norm_eps)
+        self.mlp = MLP(width, mlp_width, activation)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """(..., L, D) -> (..., L, D)"""
+        x = x + self.drop_path(self.attention(self.norm1(x), causal=causal))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def init_clip_block(block: Block, layers: int) -> None:
+    """CLIP's own start for training from scratch: residual branches shrink with the depth of the tower."""
+    width = block.norm1.normalized_shape[0]
+    nn.init.normal_(block.attention.qkv.weight, std=width**-0.5)
+    nn.init.normal_(block.attention.out.weight, std=(2 * layers * width) ** -0.5)
+    nn.init.normal_(block.mlp.fc1.weight, std=(2 * width) ** -0.5)
+    nn.init.normal_(block.mlp.fc2.weight, std=(2 * layers * width) ** -0.5)
+    for linear in (block.attention.qkv, block.attention.out, block.mlp.fc1, block.mlp.fc2):
+        nn.init.zeros_(linear.bias)
+
+
+def init_new_linear(linear: nn.Linear) -> None:
+    """The authors' start for what CLIP does not supply: truncated normal 0.02, zero bias."""
+    nn.init.trunc_normal_(linear.weight, std=0.02)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)

@@ -1,0 +1,58 @@
+"""Idea 2, the multi-frame integration transformer (MIT): frame embeddings to one video embedding (eq. 6)."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossframe.model.config import MultiFrameConfig
+from crossframe.model.layers import Block, init_new_linear
+
+log = logging.getLogger(__name__)
+
+
+class MultiFrameTransformer(nn.Module):
+    """Gives frames a position in time, lets them attend to each other, and averages them."""
+
+    def __init__(self, config: MultiFrameConfig, embed_dim: int, num_frames: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.empty(num_frames, embed_dim))
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, config.heads, config.mlp_width, config.activation, config.norm_eps)
+            for _ in range(config.layers)
+        )
+        self._told: set[int] = set()  # frame counts whose interpolation was logged
+        self._initialize()
+
+    def _initialize(self) -> None:
+        nn.init.normal_(self.position, std=0.02)
+        for block in self.blocks:
+            nn.init.xavier_uniform_(block.attention.qkv.weight)
+            nn.init.zeros_(block.attention.qkv.bias)
+            for linear in (block.attention.out, block.mlp.fc1, block.mlp.fc2):
+                init_new_linear(linear)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, E) -> (B, E)"""
+        x = frames + self._position_for(frames.shape[1])
+        for block in self.blocks:
+            x = block(x)
+        # The authors' code adds the input once more, which the formula does not show.
+        return (frames + x).mean(dim=1)
+
+    def _position_for(self, num_frames: int) -> Tensor:
+        trained = self.position.shape[0]
+        if num_frames == trained:
+            return self.position
+        if num_frames not in self._told:
+            self._told.add(num_frames)
+            log.warning("time positions of %d frames are interpolated to %d", trained, num_frames)
+        return interpolate_time(self.position, num_frames)
+
+
+def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
+    """(T, E) -> (num_frames, E), linear. Frames stand in the middle of their segments, as in sparse sampling."""
+    return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T

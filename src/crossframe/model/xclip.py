@@ -1,0 +1,130 @@
+"""The whole model: a video and labels in, logits out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossframe.model.config import ModelConfig
+from crossframe.model.multi_frame import MultiFrameTransformer
+from crossframe.model.text import TextTransformer
+from crossframe.model.video_prompt import VideoPrompt
+from crossframe.model.vision import VisionTransformer
+
+
+class Tokenize(Protocol):
+    """Labels to int64 (K, L), and the number of ids they may take."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    def __call__(self, texts: str | Sequence[str], context_length: int | None = None) -> Tensor: ...
+
+
+class Preprocess(Protocol):
+    """Frames, uint8 (T, 3, H, W) or a list of them, to normalised float (B, T, 3, S, S)."""
+
+    def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | None = None) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFeatures:
+    """What the model knows of B clips: `embedding` (B, E), not normalised, and `patches` (B, N, E), the mean over
+    frames of the patch tokens in the joint space, for the prompts (None without them)."""
+
+    embedding: Tensor
+    patches: Tensor | None
+
+
+class XCLIP(nn.Module):
+    """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
+
+    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself is words-and-pixels free.
+    """
+
+    def __init__(
+        self, config: ModelConfig, *, tokenizer: Tokenize | None = None, preprocess: Preprocess | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.preprocess = preprocess
+        dim = config.embed_dim
+        self.vision = VisionTransformer(config.vision, dim)
+        self.text = TextTransformer(config.text, dim) if config.text else None
+        self.mit = MultiFrameTransformer(config.mit, dim, config.num_frames) if config.mit else None
+        self.prompts = VideoPrompt(config.prompts, config.vision.width, dim) if config.prompts else None
+        self.head = nn.Linear(dim, config.num_classes) if config.num_classes else None
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.logit_scale.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are."""
+        return self.logit_scale.dtype
+
+    def forward(self, video: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """float (B, T, 3, S, S), int64 (K, L) -> logits (B, K). With a linear head no tokens are needed."""
+        features = self.encode_video(video)
+        return self.score(features, None if tokens is None else self.encode_text(tokens))
+
+    def encode_video(self, video: Tensor) -> VideoFeatures:
+        """float (B, T, 3, S, S), normalised as `preprocess` does -> features of the clips. Any T."""
+        size = self.config.vision.image_size
+        if video.dim() != 5 or video.shape[2:] != (3, size, size) or video.shape[1] < 1:
+            raise ValueError(
+                f"video has shape {tuple(video.shape)}; this model takes (B, T, 3, {size}, {size}): "
+                "use model.prepare(frames)"
+            )
+        frames, patches = self.vision(video.to(self.dtype))  # (B, T, E), (B, T, N, D)
+        embedding = frames.mean(dim=1) if self.mit is None else self.mit(frames)
+        return VideoFeatures(embedding, None if self.prompts is None else self.prompts.summarize(patches))
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """int64 (K, L) -> (K, E), not normalised. Raises `ValueError` when the model has a linear head instead."""
+        if self.text is None:
+            raise ValueError("this model has a linear head and no text encoder: call score(features) without labels")
+        return self.text(tokens)
+
+    def score(self, video: VideoFeatures, text: Tensor | None = None) -> Tensor:
+        """Logits (B, K) of clips for labels (K, E): exp(logit_scale) * cosine, in float32 at least."""
+        if self.head is not None:
+            return self.head(video.embedding)
+        if text is None:
+            raise ValueError("a model with a text encoder scores labels: pass encode_text(tokens)")
+        labels = text if self.prompts is None or video.patches is None else self.prompts(text, video.patches)
+        # bfloat16 has 8 bits of mantissa: similar labels would tie
+        exact = torch.promote_types(labels.dtype, torch.float32)
+        embedding = F.normalize(video.embedding.to(exact), dim=-1)  # (B, E)
+        labels = F.normalize(labels.to(exact), dim=-1)  # (B, K, E), or (K, E) without prompts
+        cosine = embedding @ labels.T if labels.dim() == 2 else torch.einsum("be,bke->bk", embedding, labels)
+        return self.logit_scale.to(exact).exp() * cosine
+
+    def tokenize(self, labels: str | Sequence[str]) -> Tensor:
+        """Labels to int64 (K, L) on the model's device. Raises `ValueError` when vocabulary and model do not match."""
+        if self.text is None or self.tokenizer is None:
+            raise ValueError("this model has no tokenizer: attach one, or pass token ids")
+        known = self.config.text.vocab_size if self.config.text else 0
+        if self.tokenizer.vocab_size != known:
+            raise ValueError(
+                f"the tokenizer has {self.tokenizer.vocab_size} ids and the text encoder {known}: "
+                "put the tokenizer.json that belongs to the weights into their folder"
+            )
+        return self.tokenizer(labels, self.text.max_tokens).to(self.device)
+
+    def prepare(self, frames: Tensor | Sequence[Tensor]) -> Tensor:
+        """uint8 (T, 3, H, W), or a list of such of any sizes -> float (B, T, 3, S, S) on the model's device."""
+        if self.preprocess is None:
+            raise ValueError(
+                "this model has no preprocessing attached: load it with crossframe.load, or normalise frames yourself"
+            )
+        return self.preprocess(frames, self.device)
