@@ -29,7 +29,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False) -> Tensor:
-    """Scaled dot-product attention over any leading dimensions: (..., L, D), (..., M, D), (..., M, D) -> (..., L, D)."""
+    """Scaled dot-product attention: q (..., L, D), k and v (..., M, D) -> (..., L, D), over any leading dimensions."""
     lead = q.shape[:-2]
     # the fused kernels want exactly (batch, heads, tokens, head width)
     q, k, v = (t.unflatten(-1, (heads, -1)).flatten(0, -4).transpose(1, 2) for t in (q, k, v))
@@ -111,7 +111,7 @@ class Block(nn.Module):
 
 def init_clip_block(block: Block, layers: int) -> None:
     """CLIP's own start for training from scratch: residual branches shrink with the depth of the tower."""
-    width = block.norm1.normalized_shape[0]
+    width = block.attention.out.in_features
     nn.init.normal_(block.attention.qkv.weight, std=width**-0.5)
     nn.init.normal_(block.attention.out.weight, std=(2 * layers * width) ** -0.5)
     nn.init.normal_(block.mlp.fc1.weight, std=(2 * width) ** -0.5)
@@ -122,6 +122,5 @@ def init_clip_block(block: Block, layers: int) -> None:
 
 def init_new_linear(linear: nn.Linear) -> None:
     """The authors' start for what CLIP does not supply: truncated normal 0.02, zero bias."""
-    nn.init.trunc_normal_(linear.weight, std=0.02)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
+    for parameter in linear.parameters():
+        _ = nn.init.trunc_normal_(parameter, std=0.02) if parameter.dim() > 1 else nn.init.zeros_(parameter)

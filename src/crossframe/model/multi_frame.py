@@ -20,20 +20,9 @@ class MultiFrameTransformer(nn.Module):
     def __init__(self, config: MultiFrameConfig, embed_dim: int, num_frames: int) -> None:
         super().__init__()
         self.position = nn.Parameter(torch.empty(num_frames, embed_dim))
-        self.blocks = nn.ModuleList(
-            Block(embed_dim, config.heads, config.mlp_width, config.activation, config.norm_eps)
-            for _ in range(config.layers)
-        )
-        self._told: set[int] = set()  # frame counts whose interpolation was logged
-        self._initialize()
-
-    def _initialize(self) -> None:
         nn.init.normal_(self.position, std=0.02)
-        for block in self.blocks:
-            nn.init.xavier_uniform_(block.attention.qkv.weight)
-            nn.init.zeros_(block.attention.qkv.bias)
-            for linear in (block.attention.out, block.mlp.fc1, block.mlp.fc2):
-                init_new_linear(linear)
+        self.blocks = nn.ModuleList(_block(config, embed_dim) for _ in range(config.layers))
+        self._told: set[int] = set()  # frame counts whose interpolation was logged
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, E) -> (B, E)"""
@@ -51,6 +40,15 @@ class MultiFrameTransformer(nn.Module):
             self._told.add(num_frames)
             log.warning("time positions of %d frames are interpolated to %d", trained, num_frames)
         return interpolate_time(self.position, num_frames)
+
+
+def _block(config: MultiFrameConfig, embed_dim: int) -> Block:
+    block = Block(embed_dim, config.heads, config.mlp_width, config.activation, config.norm_eps)
+    nn.init.xavier_uniform_(block.attention.qkv.weight)
+    nn.init.zeros_(block.attention.qkv.bias)
+    for linear in (block.attention.out, block.mlp.fc1, block.mlp.fc2):
+        init_new_linear(linear)
+    return block
 
 
 def interpolate_time(position: Tensor, num_frames: int) -> Tensor:

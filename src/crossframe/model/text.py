@@ -19,10 +19,7 @@ class TextTransformer(nn.Module):
         self.token_embed = nn.Embedding(config.vocab_size, width)
         self.position = nn.Parameter(torch.empty(config.context_length, width))
         self.learned = nn.Parameter(torch.empty(config.learned_vectors, width)) if config.learned_vectors else None
-        self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_width, config.activation, config.norm_eps)
-            for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
         self.final_norm = nn.LayerNorm(width, config.norm_eps)
         self.projection = nn.Parameter(torch.empty(width, embed_dim))
         self._initialize()
@@ -33,8 +30,6 @@ class TextTransformer(nn.Module):
         nn.init.normal_(self.projection, std=self.config.width**-0.5)
         if self.learned is not None:
             nn.init.normal_(self.learned, std=0.02)
-        for block in self.blocks:
-            init_clip_block(block, self.config.layers)
 
     @property
     def max_tokens(self) -> int:
@@ -58,3 +53,9 @@ class TextTransformer(nn.Module):
             x = block(x, causal=True)
         rows = torch.arange(x.shape[0], device=x.device)
         return self.final_norm(x[rows, end]) @ self.projection
+
+
+def _block(config: TextConfig) -> Block:
+    block = Block(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps)
+    init_clip_block(block, config.layers)
+    return block

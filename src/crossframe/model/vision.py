@@ -32,8 +32,6 @@ class VisionTransformer(nn.Module):
         std = self.config.width**-0.5
         for parameter in (self.class_token, self.position, self.projection):
             nn.init.normal_(parameter, std=std)
-        for block in self.blocks:
-            init_clip_block(block, self.config.layers)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """Clips to class embeddings and patch tokens.
@@ -56,5 +54,8 @@ class VisionTransformer(nn.Module):
 
 def _block(config: VisionConfig, drop_path: float) -> Block:
     if config.mixing == "cross_frame":
-        return CrossFrameBlock(config, drop_path)
-    return Block(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
+        block: Block = CrossFrameBlock(config, drop_path)
+    else:
+        block = Block(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
+    init_clip_block(block, config.layers)
+    return block
