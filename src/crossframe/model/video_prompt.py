@@ -62,7 +62,7 @@ class VideoPrompt(nn.Module):
     def summarize(self, patches: Tensor) -> Tensor:
         """(B, T, N, D) -> (B, N, E): normalised, averaged over frames, projected to the joint space."""
         # The projection is linear, so the mean may come first: T times fewer products than in the authors' order.
-        return self.patch_norm(patches).mean(dim=1) @ self.patch_projection
+        return self.patch_norm(patches.to(self.alpha.dtype)).mean(dim=1) @ self.patch_projection
 
     def forward(self, labels: Tensor, video: Tensor) -> Tensor:
         """(K, E), (B, N, E) -> (B, K, E): the labels as this video colours them."""

@@ -40,6 +40,11 @@ class VideoFeatures:
     embedding: Tensor
     patches: Tensor | None
 
+    def clip(self, i: int) -> VideoFeatures:
+        """The features of clip i alone, still with a batch dimension."""
+        rows = slice(i, i + 1)
+        return VideoFeatures(self.embedding[rows], None if self.patches is None else self.patches[rows])
+
 
 class XCLIP(nn.Module):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
@@ -69,7 +74,7 @@ class XCLIP(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
+        """What the weights are, those of the image encoder aside, which may be lower."""
         return self.logit_scale.dtype
 
     def forward(self, video: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -85,7 +90,9 @@ class XCLIP(nn.Module):
                 f"video has shape {tuple(video.shape)}; this model takes (B, T, 3, {size}, {size}): "
                 "use model.prepare(frames)"
             )
-        frames, patches = self.vision(video.to(self.dtype))  # (B, T, E), (B, T, N, D)
+        # The image encoder, where the time goes, may be in lower precision than the rest.
+        frames, patches = self.vision(video.to(self.vision.position.dtype))  # (B, T, E), (B, T, N, D)
+        frames = frames.to(self.dtype)
         embedding = frames.mean(dim=1) if self.mit is None else self.mit(frames)
         return VideoFeatures(embedding, None if self.prompts is None else self.prompts.summarize(patches))
 
