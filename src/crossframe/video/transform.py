@@ -1,0 +1,144 @@
+"""Frames become model input: resize, crop and normalise, as tensor operations on whole clips.
+
+Pixels stay uint8 until they are on the device that computes. Shape letters: B clips, T frames, S the model's picture side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossframe.video.geometry import Box, centre_box, resized, three_crop_boxes
+
+Colour: TypeAlias = tuple[float, float, float]
+
+IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
+IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
+CLIP_MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """What a model wants of its frames.
+
+    `preprocess(frames)` resizes the short side to `short_side`, cuts the square of side `size` from the middle and normalises.
+    A `short_side` of None squeezes the whole frame into the square instead. `mean` and `std` are those of colours in 0..1.
+    """
+
+    size: int = 224
+    short_side: int | None = 256
+    mean: Colour = IMAGENET_MEAN
+    std: Colour = IMAGENET_STD
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    antialias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"a picture side of {self.size} is not possible; use 1 or more")
+        if self.short_side is not None and self.short_side < self.size:
+            raise ValueError(f"a crop of {self.size} does not fit into a short side of {self.short_side}; raise short_side")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation {self.interpolation!r} is unknown; use 'bilinear' or 'bicubic'")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
+            raise ValueError(f"mean {self.mean} and std {self.std} need 3 values each, and those of std above 0")
+
+    @classmethod
+    def xclip(cls, size: int = 224) -> Preprocess:
+        """The authors' validation: short side 256/224 of the picture, bilinear without antialiasing, ImageNet's colours."""
+        return cls(size=size, short_side=int(256 / 224 * size))
+
+    @classmethod
+    def clip(cls, size: int = 224) -> Preprocess:
+        """CLIP's own: short side equal to the picture's, bicubic with antialiasing, CLIP's colours."""
+        return cls(size, size, CLIP_MEAN, CLIP_STD, interpolation="bicubic", antialias=True)
+
+    def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
+        """The centre view: uint8 (T, 3, H, W), (B, T, 3, H, W) or a list of (T, 3, H, W) of any sizes to float32 (B, T, 3, S, S)."""
+
+        def centre(clips: Tensor) -> Tensor:
+            if self.short_side is None:
+                return self._normalise(self._resize(clips, self.size, self.size))
+            scaled = self._resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.short_side))
+            return self._normalise(_cut(scaled, centre_box(scaled.shape[-1], scaled.shape[-2], self.size)))
+
+        return _by_size(frames, device, centre)
+
+    def three_crops(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
+        """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S, S).
+
+        The short side is resized to `size`, not to `short_side`, as in the paper's evaluation. The order is left, centre, right or
+        top, centre, bottom.
+        """
+
+        def three(clips: Tensor) -> Tensor:
+            scaled = self._resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.size))
+            boxes = three_crop_boxes(scaled.shape[-1], scaled.shape[-2], self.size)
+            return self._normalise(torch.stack([_cut(scaled, box) for box in boxes], dim=1))  # (b, 3, T, 3, S, S)
+
+        return _by_size(frames, device, three)
+
+    def _resize(self, clips: Tensor, width: int, height: int) -> Tensor:
+        """uint8 (b, T, 3, H, W) to float32 (b, T, 3, height, width) in grey levels 0..255."""
+        if clips.shape[-2:] == (height, width):
+            return clips.float()
+        flat = clips.flatten(0, 1).float()
+        scaled = F.interpolate(flat, (height, width), mode=self.interpolation, antialias=self.antialias)
+        if self.interpolation == "bicubic":
+            scaled = scaled.clamp_(0.0, 255.0)  # the cubic kernel overshoots at edges; an 8-bit picture would not
+        return scaled.unflatten(0, clips.shape[:2])
+
+    def _normalise(self, clips: Tensor) -> Tensor:
+        """Grey levels 0..255 (..., 3, S, S) to the model's units."""
+        mean = torch.tensor(self.mean, device=clips.device).view(3, 1, 1) * 255.0
+        std = torch.tensor(self.std, device=clips.device).view(3, 1, 1) * 255.0
+        return (clips - mean) / std
+
+
+def _cut(clips: Tensor, box: Box) -> Tensor:
+    left, top, right, bottom = box
+    return clips[..., top:bottom, left:right]
+
+
+def _by_size(
+    frames: Tensor | Sequence[Tensor], device: torch.device | str | None, convert: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Convert clips of equal size together; the result has the order of the input."""
+    clips = _checked(frames)
+    groups: dict[torch.Size, list[int]] = {}
+    for position, clip in enumerate(clips):
+        groups.setdefault(clip.shape, []).append(position)
+    parts: list[Tensor] = []
+    order: list[int] = []
+    for positions in groups.values():
+        batch = torch.stack([clips[position].to(device, non_blocking=True) for position in positions])
+        parts.append(convert(batch))
+        order += positions
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts)[torch.tensor(order).argsort().to(parts[0].device)]
+
+
+def _checked(frames: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    if isinstance(frames, Tensor):
+        clips = [frames] if frames.dim() == 4 else list(frames) if frames.dim() == 5 else []
+        if not clips:
+            raise ValueError(f"frames of shape {tuple(frames.shape)} are no clips; give (T, 3, H, W) or (B, T, 3, H, W)")
+    else:
+        clips = list(frames)
+        if not clips:
+            raise ValueError("no clip was given; give at least one")
+    for clip in clips:
+        if clip.dim() != 4 or clip.shape[1] != 3 or 0 in clip.shape:
+            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colours second")
+        if clip.dtype != torch.uint8:
+            raise ValueError(f"pixels of type {clip.dtype} were given; give uint8, 0 to 255")
+    lengths = sorted({clip.shape[0] for clip in clips})
+    if len(lengths) > 1:
+        raise ValueError(f"clips of {lengths} frames do not fit into one batch; sample the same number from each")
+    return clips
