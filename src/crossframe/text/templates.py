@@ -1,0 +1,47 @@
+"""Prompt templates: a sentence around a label. The default everywhere is the bare label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PLACE = "{}"
+
+ENSEMBLE: tuple[str, ...] = (
+    "{}",
+    "a video of {}",
+    "a short clip that shows {}",
+    "footage of someone {}",
+    "a person is {}",
+    "people are {}",
+    "somebody can be seen {}",
+    "this is what {} looks like",
+    "a recording of {}, filmed by hand",
+    "the activity in this video is {}",
+    "an example of {}",
+    "several frames of {}, one after another",
+    "watch how {} is done",
+    "in this scene, {} takes place",
+    "a close view of {}",
+    "{}, seen from a distance",
+)
+"""Sixteen templates for actions.
+
+The ensemble in the paper's ablation of prompts has sixteen too; these are our own words.
+"""
+
+
+def fill(template: str, labels: Sequence[str]) -> list[str]:
+    """Put each label in the place of `{}`: `fill("a video of {}", ["yoga"])` gives `["a video of yoga"]`.
+
+    Raises:
+        ValueError: the template does not contain `{}` exactly once, or `labels` is a single str.
+    """
+    if isinstance(labels, str):
+        raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
+    if template.count(PLACE) != 1:
+        raise ValueError(
+            f"the template {template!r} contains {PLACE} {template.count(PLACE)} times: "
+            f"it must mark the place of the label exactly once"
+        )
+    before, after = template.split(PLACE)
+    return [before + label + after for label in labels]
