@@ -1,0 +1,51 @@
+"""What reading a video gives: frames with checked shapes, or an error of one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. The message is one line that names the video and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """T frames of one video and where in it they come from.
+
+    `pixels` uint8 (T, 3, H, W), red green blue.
+    `indices` int64 (T,), positions among the frames of the video in the order of showing, from 0.
+    `times` float64 (T,), seconds on the file's own clock, which need not start at 0.
+    `total`, how many frames the video has, counted.
+    `damaged` bool (T,), True where the decoder had to repair the picture.
+    `missing`, how many frames the file promises beyond `total`: it was cut off, or they could not be decoded.
+    `source`, the file's name, or "<bytes>" or "<array>".
+    """
+
+    pixels: Tensor
+    indices: Tensor
+    times: Tensor
+    total: int
+    damaged: Tensor
+    missing: int
+    source: str
+
+    def __post_init__(self) -> None:
+        pixels = self.pixels
+        if pixels.dtype != torch.uint8 or pixels.dim() != 4 or pixels.shape[1] != 3 or 0 in pixels.shape:
+            raise ValueError(f"pixels are {pixels.dtype} {tuple(pixels.shape)}; they must be uint8 (T, 3, H, W)")
+        for name, row, dtype in (
+            ("indices", self.indices, torch.int64),
+            ("times", self.times, torch.float64),
+            ("damaged", self.damaged, torch.bool),
+        ):
+            if row.dtype != dtype or row.shape != pixels.shape[:1]:
+                raise ValueError(f"{name} is {row.dtype} {tuple(row.shape)}; it must be {dtype} ({pixels.shape[0]},)")
+        if self.indices.min() < 0 or self.indices.max() >= self.total:
+            raise ValueError(f"indices {self.indices.tolist()} lie outside the {self.total} frames of the video")
+
+    def __len__(self) -> int:
+        return self.pixels.shape[0]
