@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import crossframe
+from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.xclip import XCLIP
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.video.transform import Preprocess
+
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -32,3 +38,30 @@ def _seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """All three ideas in a model that computes in milliseconds, with CLIP's vocabulary."""
+    return ModelConfig(
+        vision=VisionConfig(image_size=32, patch_size=8, width=32, layers=2, heads=2, mlp_width=64),
+        text=TextConfig(width=32, layers=2, heads=2, mlp_width=64),
+        embed_dim=32,
+        num_frames=4,
+        mit=MultiFrameConfig(layers=1, heads=2, mlp_width=64),
+        prompts=PromptConfig(layers=2, heads=2, mlp_width=64),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a small model whose scores differ clearly between labels."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = XCLIP(tiny_config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(size=32))
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.constant_(model.logit_scale, 3.0)
+    crossframe.save(model, folder)
+    return folder

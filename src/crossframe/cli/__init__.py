@@ -1,0 +1,86 @@
+"""The command line: `crossframe COMMAND`. One file a command; what is slow to import is imported when it runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from crossframe import __version__
+from crossframe.cli.about import doctor, models
+from crossframe.cli.classify import classify
+
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
+
+app = typer.Typer(
+    name="crossframe",
+    help="Name what happens in any video, in your own words; teach it new actions with a handful of clips.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"crossframe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options that come before the command. `main` reads `--debug`, wherever it stands."""
+
+
+app.command()(classify)
+app.command()(models)
+app.command()(doctor)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command line and exits: 0 all well, 1 something failed, 2 wrong usage, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    # accepted before and after the command's name
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    _log_to_stderr(verbose=debug)
+    sys.exit(_run(arguments, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        code = app(arguments or ["--help"], standalone_mode=False) or 0
+    except TyperException as error:  # wrong usage
+        print(f"crossframe: {_one_line(error)} (see crossframe {' '.join(arguments[:1])} --help)", file=sys.stderr)
+        return error.exit_code
+    except (Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
+        sys.stderr.close()
+        return 1
+    except (ValueError, OSError, ImportError) as error:  # what a user can cause; anything else is a fault of ours
+        if debug:
+            raise
+        print(f"crossframe: {_one_line(error)}", file=sys.stderr)
+        return 1
+    if code == INTERRUPTED:
+        print("crossframe: interrupted", file=sys.stderr)
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    text = error.format_message() if isinstance(error, TyperException) else str(error)
+    return " ".join(text.split())
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("crossframe: %(message)s"))
+    log = logging.getLogger("crossframe")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO if verbose else logging.WARNING)

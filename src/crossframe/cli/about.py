@@ -1,0 +1,83 @@
+"""`crossframe models` and `crossframe doctor`: what there is to load, and what this machine can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from crossframe import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+TRAINING_PACKAGES = ("lightning_fabric", "pydantic", "yaml", "pyarrow", "matplotlib", "tensorboard")
+
+
+def models(as_json: Annotated[bool, Option("--json", help="One JSON object for each model.")] = False) -> None:
+    """List the models that are known by name, with what is known of each."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from crossframe.weights.sources import list_models
+
+    known = list_models()
+    if as_json:
+        for source in known:
+            print(json.dumps(asdict(source), ensure_ascii=False))
+        return
+    names = list(asdict(known[0]))
+    table = Table(*names, box=None, pad_edge=False)
+    for source in known:
+        table.add_row(*("" if value is None else str(value) for value in asdict(source).values()))
+    Console().print(table)
+
+
+def doctor() -> None:
+    """Say what is installed here, what this machine is fast at, and what is missing."""
+    import av
+    import torch
+
+    from crossframe.recognizer import choose_precision
+    from crossframe.weights.folder import BUNDLED
+
+    rows = [
+        ("crossframe", __version__),
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("torch", f"{torch.__version__}, {torch.get_num_threads()} of {os.cpu_count()} processors used"),
+        ("video", f"PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}, nothing to install"),
+        ("decoders", ", ".join(_decoders())),
+    ]
+    for device in _devices():
+        rows.append((f"device {device}", f"precision auto is {choose_precision('auto', device)}"))
+    offline = os.environ.get("HF_HUB_OFFLINE")
+    rows.append(("hub", "offline (HF_HUB_OFFLINE is set)" if offline else "asked for models named like owner/name"))
+    rows.append(("model shapes", "bundled" if BUNDLED.is_dir() else "missing from this installation"))
+    missing = [name for name in TRAINING_PACKAGES if not find_spec(name)]
+    advice = f"pip install 'crossframe[train]' (missing: {', '.join(missing)})"
+    rows.append(("training", advice if missing else "ready"))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+def _decoders() -> list[str]:
+    """The codecs people meet that this FFmpeg reads."""
+    import av
+
+    common = {"h264": "H.264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1", "mpeg4": "MPEG-4", "mjpeg": "MJPEG"}
+    return [name for codec, name in common.items() if codec in av.codecs_available]
+
+
+def _devices() -> list[torch.device]:
+    import torch
+
+    devices = [torch.device("cpu")]
+    devices += [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+    return devices + ([torch.device("mps")] if torch.backends.mps.is_available() else [])

@@ -1,0 +1,186 @@
+"""Videos and words in, names out: the API a person uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Self, TypeVar, cast, overload
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.text.labels import check_labels
+from crossframe.text.templates import fill
+from crossframe.video.decode import Frames, Source, VideoError
+from crossframe.video.isolate import decode_many
+from crossframe.weights import load
+
+Precision = Literal["auto", "float32", "bfloat16"]
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one video shows: a score for every label, in the order in which the labels were given.
+
+    `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
+    and label, each of which means something on its own; a model with a linear head has none.
+    """
+
+    video: str
+    labels: tuple[str, ...]
+    scores: Tensor
+    similarities: Tensor | None
+    frames: Frames
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k best labels and their scores, best first. Labels with equal scores keep their order."""
+        return [(self.labels[i], float(self.scores[i])) for i in self.ranking()[:k]]
+
+    def ranking(self) -> list[int]:
+        """Label indices, best first."""
+        return self.scores.argsort(descending=True, stable=True).tolist()
+
+
+class Recognizer:
+    """A model, a precision and a number of frames; remembers the features of the labels that it has seen.
+
+    `precision` is that of the image encoder, where the time goes: `auto` takes bfloat16 where the device is fast at it.
+    `template`, for instance "a video of {}", is put around every label.
+    """
+
+    def __init__(
+        self,
+        model: XCLIP,
+        *,
+        num_frames: int | None = None,
+        precision: Precision = "float32",
+        template: str | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.model = model.eval()
+        self.num_frames = model.config.num_frames if num_frames is None else num_frames
+        if self.num_frames < 1:
+            raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
+        self.precision = choose_precision(precision, model.device)
+        if self.precision == "bfloat16":
+            self.model.vision.to(torch.bfloat16)
+        self.template = template
+        self.workers = workers
+        self._text: dict[tuple[str, ...], Tensor] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        precision: Precision = "auto",
+        num_frames: int | None = None,
+        template: str | None = None,
+    ) -> Self:
+        """Loads `source` (see `crossframe.load`) and makes a recognizer of it."""
+        return cls(load(source, device=device), precision=precision, num_frames=num_frames, template=template)
+
+    @overload
+    def classify(self, videos: Source, labels: Sequence[str]) -> Prediction: ...
+    @overload
+    def classify(self, videos: Sequence[Source], labels: Sequence[str]) -> list[Prediction]: ...
+    def classify(self, videos: Source | Sequence[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
+        """Which of `labels` fits each video. One video gives one prediction, a list gives a list.
+
+        Raises `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
+        """
+        if isinstance(videos, (list, tuple)):
+            return [_or_raise(result) for result in self.classify_each(cast("Sequence[Source]", videos), labels)]
+        return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
+
+    def classify_each(self, videos: Iterable[Source], labels: Sequence[str]) -> Iterator[Prediction | VideoError]:
+        """Predictions in the order of `videos`, as they come; a file that cannot be read gives its error instead.
+
+        The next videos are decoded while the model works; memory does not grow with their number.
+        """
+        labels = check_labels(labels)
+        text = self._label_features(labels)
+        scale = float(self.model.logit_scale.detach().exp())
+        for item in self._encode(videos):
+            if isinstance(item, VideoError):
+                yield item
+                continue
+            frames, features = item
+            with torch.inference_mode():
+                logits = self.model.score(features, text)[0].float().cpu()  # (K,)
+            similarities = None if text is None else logits / scale
+            yield Prediction(frames.name, labels, logits.softmax(dim=0), similarities, frames)
+
+    def embed_videos(self, videos: Sequence[Source]) -> Tensor:
+        """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
+        rows = [_or_raise(item)[1].embedding[0] for item in self._encode(videos)]
+        if not rows:
+            return torch.empty(0, self.model.config.embed_dim)
+        return F.normalize(torch.stack(rows).float(), dim=-1).cpu()
+
+    def embed_texts(self, labels: Sequence[str]) -> Tensor:
+        """Labels to unit vectors (K, E)."""
+        if self.model.text is None:
+            raise ValueError("this model has a linear head and cannot embed texts")
+        return F.normalize(cast("Tensor", self._label_features(check_labels(labels))).float(), dim=-1).cpu()
+
+    @torch.inference_mode()
+    def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
+        """(K, E) on the model's device, computed once for each list of labels; None for a linear head."""
+        if self.model.text is None:
+            if len(labels) != self.model.config.num_classes:
+                raise ValueError(
+                    f"{len(labels)} labels were given; this model has a linear head over "
+                    f"{self.model.config.num_classes} classes and needs exactly their names, in training order"
+                )
+            return None
+        if labels not in self._text:
+            texts = labels if self.template is None else fill(self.template, labels)
+            self._text[labels] = self.model.encode_text(self.model.tokenize(texts))
+        return self._text[labels]
+
+    def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
+        """Frames and features of one clip after the other, in the order of `videos`."""
+        short_side = getattr(self.model.preprocess, "short_side", None)
+        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=self.workers)
+        # A processor is as fast on one clip as on many, and its user sees the first name sooner.
+        size = 1 if self.model.device.type == "cpu" else 8
+        while group := list(islice(decoded, size)):
+            clips = [result.pixels for result in group if not isinstance(result, VideoError)]
+            with torch.inference_mode():
+                features = self.model.encode_video(self.model.prepare(clips)) if clips else None
+            done = 0
+            for result in group:
+                if isinstance(result, VideoError) or features is None:
+                    yield cast("VideoError", result)
+                else:
+                    yield result, features.clip(done)
+                    done += 1
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """`auto` is bfloat16 where the processor or the GPU multiplies such matrices at full speed."""
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision is '{precision}'; choose auto, float32 or bfloat16")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        fast = any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
+
+
+def _or_raise(result: R | VideoError) -> R:
+    if isinstance(result, VideoError):
+        raise result
+    return result

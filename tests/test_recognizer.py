@@ -1,0 +1,124 @@
+"""The API a person uses, on real files and a small model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import crossframe
+from crossframe import Prediction, Recognizer
+from crossframe.recognizer import choose_precision
+from crossframe.video.decode import VideoError
+from tests.video.clips import write_clip
+
+LABELS = ["arm wrestling", "shaking hands", "cleaning a pool"]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    sizes = [(64, 48, 12), (40, 80, 7), (64, 64, 2)]
+    return [
+        write_clip(folder / f"clip {i}.mp4", frames=count, width=width, height=height)
+        for i, (width, height, count) in enumerate(sizes)
+    ]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_folder: Path) -> Recognizer:
+    return Recognizer(crossframe.load(tiny_folder))
+
+
+def test_one_video_gives_one_prediction_equal_to_the_model_by_hand(recognizer: Recognizer, clips: list[Path]) -> None:
+    prediction = recognizer.classify(clips[0], LABELS)
+    assert isinstance(prediction, Prediction)
+    model = recognizer.model
+    frames = crossframe.read_video(clips[0], num_frames=4, short_side=36)  # 36 = 256/224 of the model's 32
+    with torch.inference_mode():
+        logits = model(model.prepare(frames.pixels), model.tokenize(LABELS))[0]
+    torch.testing.assert_close(prediction.scores, logits.softmax(0))
+    assert prediction.similarities is not None
+    torch.testing.assert_close(prediction.similarities, logits / model.logit_scale.exp())
+    assert prediction.frames.indices.tolist() == frames.indices.tolist()
+
+
+def test_a_list_of_clips_of_any_size_and_length_gives_a_list_in_order(recognizer: Recognizer, clips: list[Path]) -> None:
+    together = recognizer.classify(clips, LABELS)
+    alone = [recognizer.classify(clip, LABELS) for clip in clips]
+    assert [prediction.video for prediction in together] == [str(clip) for clip in clips]
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a.scores, b.scores)
+
+
+def test_top_is_sorted_and_keeps_the_order_of_equals() -> None:
+    frames = crossframe.read_video(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), num_frames=2)
+    prediction = Prediction("x", ("a", "b", "c"), torch.tensor([0.25, 0.5, 0.25]), None, frames)
+    assert prediction.top(2) == [("b", 0.5), ("a", 0.25)]
+    assert [name for name, _ in prediction.top()] == ["b", "a", "c"]
+
+
+def test_embeddings_are_unit_vectors_and_agree_with_a_model_without_prompts(
+    recognizer: Recognizer, clips: list[Path]
+) -> None:
+    videos, texts = recognizer.embed_videos(clips), recognizer.embed_texts(LABELS)
+    assert videos.shape == (3, 32)
+    assert texts.shape == (3, 32)
+    torch.testing.assert_close(videos.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(texts.norm(dim=1), torch.ones(3))
+
+
+def test_label_features_are_computed_once(recognizer: Recognizer, clips: list[Path]) -> None:
+    calls = []
+    handle = recognizer.model.text.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[union-attr]
+    labels = ["juggling balls", "yoga"]
+    recognizer.classify(clips[:2], labels)
+    recognizer.classify(clips[2], labels)
+    handle.remove()
+    assert len(calls) == 1
+
+
+def test_a_template_changes_the_words_that_the_model_reads(tiny_folder: Path, clips: list[Path]) -> None:
+    model = crossframe.load(tiny_folder)
+    templated = Recognizer(model, template="a video of {}").classify(clips[0], LABELS)
+    spelled = Recognizer(model).classify(clips[0], [f"a video of {label}" for label in LABELS])
+    torch.testing.assert_close(templated.scores, spelled.scores)
+    assert templated.labels == tuple(LABELS)
+
+
+def test_a_bad_file_costs_itself_only(recognizer: Recognizer, clips: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "notes.mp4"
+    broken.write_text("not a video")
+    results = list(recognizer.classify_each([clips[0], broken, clips[1]], LABELS))
+    assert [type(result) for result in results] == [Prediction, VideoError, Prediction]
+    assert "notes.mp4" in str(results[1])
+    with pytest.raises(VideoError, match="notes.mp4"):
+        recognizer.classify([clips[0], broken], LABELS)
+
+
+def test_bfloat16_is_close_to_float32(tiny_folder: Path, clips: list[Path]) -> None:
+    exact = Recognizer(crossframe.load(tiny_folder)).classify(clips[0], LABELS)
+    fast = Recognizer(crossframe.load(tiny_folder), precision="bfloat16").classify(clips[0], LABELS)
+    assert exact.similarities is not None
+    assert fast.similarities is not None
+    spread = exact.similarities.max() - exact.similarities.min()
+    assert (exact.similarities - fast.similarities).abs().max() < 0.05 * spread
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"), [([], "no labels"), (["yoga", "Yoga"], "same"), (["yoga", " "], "empty"), ("yoga", "list")]
+)
+def test_labels_that_make_no_sense_are_refused(
+    recognizer: Recognizer, clips: list[Path], labels: list[str], word: str
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        recognizer.classify(clips[0], labels)
+
+
+def test_wrong_settings_are_refused(tiny_folder: Path) -> None:
+    model = crossframe.load(tiny_folder)
+    with pytest.raises(ValueError, match="0 frames"):
+        Recognizer(model, num_frames=0)
+    with pytest.raises(ValueError, match="float16"):
+        choose_precision("float16", torch.device("cpu"))  # type: ignore[arg-type]
