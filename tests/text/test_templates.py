@@ -1,0 +1,34 @@
+"""Prompt templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossframe.text import ENSEMBLE, fill
+
+
+def test_fill() -> None:
+    assert fill("a video of {}", ["yoga", "tai chi"]) == ["a video of yoga", "a video of tai chi"]
+    assert fill("{}", ["yoga"]) == ["yoga"]
+
+
+def test_braces_in_labels_and_templates_are_text() -> None:
+    assert fill("{x} {}!", ["{}", "{y}"]) == ["{x} {}!", "{x} {y}!"]
+
+
+@pytest.mark.parametrize(("template", "times"), [("a video", 0), ("{} and {}", 2), ("a {0}", 0), ("", 0)])
+def test_exactly_one_place(template: str, times: int) -> None:
+    with pytest.raises(ValueError, match=f"contains {{}} {times} times") as caught:
+        fill(template, ["yoga"])
+    assert repr(template) in str(caught.value)
+
+
+def test_a_single_text_is_not_a_list_of_labels() -> None:
+    with pytest.raises(ValueError, match="single text 'yoga'"):
+        fill("a video of {}", "yoga")
+
+
+def test_the_ensemble_is_sixteen_different_templates() -> None:
+    filled = [fill(template, ["yoga"])[0] for template in ENSEMBLE]
+    assert len(set(filled)) == 16
+    assert all("yoga" in text for text in filled)
