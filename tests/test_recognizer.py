@@ -44,7 +44,9 @@ def test_one_video_gives_one_prediction_equal_to_the_model_by_hand(recognizer: R
     assert prediction.frames.indices.tolist() == frames.indices.tolist()
 
 
-def test_a_list_of_clips_of_any_size_and_length_gives_a_list_in_order(recognizer: Recognizer, clips: list[Path]) -> None:
+def test_a_list_of_clips_of_any_size_and_length_gives_a_list_in_order(
+    recognizer: Recognizer, clips: list[Path]
+) -> None:
     together = recognizer.classify(clips, LABELS)
     alone = [recognizer.classify(clip, LABELS) for clip in clips]
     assert [prediction.video for prediction in together] == [str(clip) for clip in clips]
@@ -93,7 +95,7 @@ def test_a_bad_file_costs_itself_only(recognizer: Recognizer, clips: list[Path],
     results = list(recognizer.classify_each([clips[0], broken, clips[1]], LABELS))
     assert [type(result) for result in results] == [Prediction, VideoError, Prediction]
     assert "notes.mp4" in str(results[1])
-    with pytest.raises(VideoError, match="notes.mp4"):
+    with pytest.raises(VideoError, match=r"notes\.mp4"):
         recognizer.classify([clips[0], broken], LABELS)
 
 

@@ -115,7 +115,7 @@ class Recognizer:
             with torch.inference_mode():
                 logits = self.model.score(features, text)[0].float().cpu()  # (K,)
             similarities = None if text is None else logits / scale
-            yield Prediction(frames.name, labels, logits.softmax(dim=0), similarities, frames)
+            yield Prediction(frames.source, labels, logits.softmax(dim=0), similarities, frames)
 
     def embed_videos(self, videos: Sequence[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,7 +137,12 @@ def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
             }
             for i in prediction.ranking()[:top]
         ],
-        "frames": {"indices": frames.indices.tolist(), "times": frames.times.tolist(), "total": frames.total},
+        "frames": {
+            "indices": frames.indices.tolist(),
+            "times": [None if isnan(time) else time for time in frames.times.tolist()],
+            "total": frames.total,
+            "damaged": int(frames.damaged.sum()),
+        },
     }
 
 

@@ -1,0 +1,189 @@
+"""`crossframe classify` as people and programs use it: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+import crossframe
+from crossframe.cli import main
+from crossframe.weights import load
+from tests.video.clips import write_clip
+
+LABELS = ["-l", "arm wrestling", "-l", "cleaning a pool"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process."""
+
+    def run_once(*arguments: str | Path) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return run_once
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("one") / "a clip.mp4", frames=9, width=48, height=40)
+
+
+def one_line(outcome: Outcome, *words: str) -> bool:
+    """The error is a single line that has these words, and no traceback."""
+    return (
+        outcome.err.count("\n") == 1 and all(word in outcome.err for word in words) and "Traceback" not in outcome.err
+    )
+
+
+def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
+    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_clip(tmp_path / "b.avi", frames=5, width=40, height=48, codec="mpeg4")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("buy milk")
+    loads: list[object] = []
+    monkeypatch.setattr("crossframe.weights.load", lambda *a, **k: loads.append(a) or load(*a, **k))
+    videos = [clip, other, tmp_path / "missing.mp4", notes]
+    outcome = run("classify", *videos, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
+    results = [json.loads(line) for line in outcome.out.splitlines()]
+    assert outcome.status == 1
+    assert [result["video"] for result in results] == [str(clip), str(other)]
+    assert "missing.mp4" in outcome.err
+    assert "notes.txt" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert len(loads) == 1
+    for result in results:
+        assert {entry["label"] for entry in result["predictions"]} == {"arm wrestling", "cleaning a pool"}
+        assert sum(entry["score"] for entry in result["predictions"]) == pytest.approx(1)
+        assert all(-1 <= entry["similarity"] <= 1 for entry in result["predictions"])
+        assert result["precision"] == "float32"
+        assert len(result["weights"]) == 64
+    assert results[0]["frames"]["indices"] == [1, 3, 5, 7]  # int((i + 0.5) * 9 / 4)
+    assert len(results[0]["frames"]["times"]) == 4
+
+
+def test_scores_are_those_of_the_library(run: Run, clip: Path, tiny_folder: Path) -> None:
+    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
+    prediction = crossframe.Recognizer(load(tiny_folder)).classify(clip, ["arm wrestling", "cleaning a pool"])
+    shown = json.loads(outcome.out)["predictions"]
+    assert [entry["label"] for entry in shown] == [name for name, _ in prediction.top()]
+    torch.testing.assert_close(
+        torch.tensor([entry["score"] for entry in shown]), torch.tensor([score for _, score in prediction.top()])
+    )
+
+
+def test_table_shows_every_label_with_its_share(run: Run, clip: Path, tiny_folder: Path) -> None:
+    outcome = run("classify", clip, *LABELS, "--model", tiny_folder)
+    assert outcome.status == 0
+    assert clip.name in outcome.out.replace("\n", "")
+    assert "arm wrestling" in outcome.out
+    assert outcome.out.count("%") == 2
+
+
+def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
+    run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("b.mp4", "a.mp4"):
+        write_clip(tmp_path / "clips" / name, frames=4, width=40, height=40)
+    (tmp_path / "clips" / "readme.txt").write_text("not a clip")
+    (tmp_path / "labels.txt").write_text("ApplyEyeMakeup\nbrush_hair\n")
+    out = tmp_path / "out.jsonl"
+    command = ["classify", tmp_path / "clips", "--labels", tmp_path / "labels.txt", "--humanize"]
+    outcome = run(*command, "--model", tiny_folder, "--out", out, "--top", "1")
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert outcome.status == 0
+    assert [Path(result["video"]).name for result in results] == ["a.mp4", "b.mp4"]
+    assert all(result["predictions"][0]["label"] in ("apply eye makeup", "brush hair") for result in results)
+    assert all(len(result["predictions"]) == 1 for result in results)
+
+
+def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    empty, truncated, text, sound = (tmp_path / name for name in ("empty.mp4", "cut.mp4", "text.mp4", "sound.mp4"))
+    empty.touch()
+    truncated.write_bytes(clip.read_bytes()[:200])
+    text.write_text("this is no video")
+    write_clip(sound, frames=0, audio_only=True)
+    for path in (empty, truncated, text, sound, tmp_path / "gone.mp4"):
+        outcome = run("classify", path, *LABELS, "--model", tiny_folder)
+        assert outcome.status == 1, path
+        assert outcome.out == "", path
+        assert one_line(outcome, path.name), outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["no labels"]),
+        (["-l", "yoga", "-l", "Yoga"], ["yoga", "Yoga", "same"]),
+        ([*LABELS, "--frames", "0"], ["--frames"]),
+        ([*LABELS, "--precision", "float16"], ["float16"]),
+        ([*LABELS, "--framess", "4"], ["--framess"]),
+    ],
+)
+def test_wrong_usage_ends_with_2_before_anything_is_loaded(
+    run: Run, clip: Path, arguments: list[str], words: list[str]
+) -> None:
+    outcome = run("classify", clip, "--model", "does/not-matter", *arguments)
+    assert outcome.status == 2
+    assert one_line(outcome, *words), outcome.err
+
+
+def test_what_cannot_be_used_ends_with_1_and_one_line(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    outcome = run("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
+    assert outcome.status == 1
+    assert one_line(outcome, "nothing", "no video")
+    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--out", tmp_path / "no" / "such" / "out.jsonl")
+    assert outcome.status == 1
+    assert one_line(outcome, "out.jsonl")
+    outcome = run("classify", clip, *LABELS, "--model", tmp_path / "no-model")
+    assert outcome.status == 1
+    assert one_line(outcome, "no-model")
+
+
+def test_debug_shows_the_traceback(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no-model"):
+        main(["classify", str(clip), *LABELS, "--model", str(tmp_path / "no-model"), "--debug"])
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_traceback(clip: Path, tiny_folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from crossframe.cli import main; main()",
+        "classify",
+        *[str(clip)] * 2000,
+        *LABELS,
+    ]
+    command += ["--model", str(tiny_folder), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()  # it is at work now
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert json.loads(first)["video"] == str(clip)
+    assert process.returncode == 130
+    assert err.strip() == "crossframe: interrupted"
