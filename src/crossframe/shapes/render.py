@@ -1,0 +1,164 @@
+"""From a scene to pixels, at any size and at any moments.
+
+Each frame starts as a piece of the still picture (background and props), cut where the camera points; things are
+drawn over it by looking up signed distances in the box around them; grain comes last. A frame depends on its moment
+alone, so frames rendered for training are those of the whole clip, and a reversed scene has exactly the same ones.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from crossframe.shapes import actions, outlines
+from crossframe.shapes.background import paint
+from crossframe.shapes.scene import Camera, Scene, Thing
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Times = NDArray[np.float64]
+
+_GRAIN_SIDE = 512
+
+
+def sparse_times(num_frames: int, rng: Generator | None = None) -> Times:
+    """Moments (T,) in [0, 1], one in each of T equal segments: its middle, or a random one where a generator is given."""
+    if num_frames < 1:
+        raise ValueError(f"{num_frames} frames were asked for; use 1 or more")
+    offsets = 0.5 if rng is None else rng.random(num_frames)
+    return (np.arange(num_frames) + offsets) / num_frames
+
+
+def film_times(num_frames: int) -> Times:
+    """The moments of all frames of a file: the middles of equal parts, so that sparse sampling of files and scenes agree."""
+    return sparse_times(num_frames)
+
+
+def render(
+    scene: Scene, size: int | tuple[int, int] = 64, num_frames: int = 8, *, times: Times | None = None
+) -> Pixels:
+    """The frames of `scene`, uint8 (T, 3, H, W).
+
+    Args:
+        scene: what to draw.
+        size: side of a square frame, or (height, width).
+        num_frames: T, evenly spread over the clip; ignored where `times` is given.
+        times: the moments to draw, each in [0, 1].
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    moments = sparse_times(num_frames) if times is None else times
+    if scene.backwards:
+        moments = 1 - moments
+    moments = np.round(moments, 9)  # so that going there and back in time ends at the very same number
+    short = min(height, width)
+    margin = int(np.ceil(scene.camera.shake * short))
+    still = _still_picture(scene, height, width, margin)
+    shifts = _camera_shifts(scene.camera, moments, short)  # (T, 2): x, y
+    middle = np.array([(width - short) / 2, (height - short) / 2])
+    poses = [
+        (thing, _placed(thing, moments, short, middle)) for thing in (scene.other, scene.target) if thing is not None
+    ]
+
+    frames = np.empty((len(moments), 3, height, width), dtype=np.uint8)
+    for t, (dx, dy) in enumerate(shifts):
+        frame = still[:, margin + dy : margin + dy + height, margin + dx : margin + dx + width].copy()
+        for thing, placed in poses:
+            _draw(frame, thing, placed[t] - (dx, dy, 0, 0, 0, 0, 0), soft=scene.camera.soft_edges)
+        if scene.camera.grain:
+            frame += _grain(moments[t], height, width) * np.float32(scene.camera.grain)
+        frames[t] = np.clip(frame + np.float32(0.5), 0, 255)
+    return frames
+
+
+def _still_picture(scene: Scene, height: int, width: int, margin: int) -> Floats:
+    """Background and props with a margin for the camera, float (3, H + 2 margin, W + 2 margin)."""
+    short = min(height, width)
+    x, y = (
+        ((np.arange(-margin, side + margin) + 0.5 - (side - short) / 2) / short).astype(np.float32)
+        for side in (width, height)
+    )
+    picture = paint(scene.background, x, y)
+    if scene.props:
+        picture = np.array(picture)
+        middle = np.array([(width - short) / 2 + margin, (height - short) / 2 + margin])
+        for prop in scene.props:
+            _draw(picture, prop, _placed(prop, np.zeros(1), short, middle)[0], soft=scene.camera.soft_edges)
+    return picture
+
+
+def _camera_shifts(camera: Camera, moments: Times, short: int) -> NDArray[np.int64]:
+    """Where the camera points at each moment, in whole pixels, (T, 2)."""
+    waves = np.sin(actions.TURN * moments[:, None] * np.array(camera.speed) + np.array(camera.phase))
+    return np.round(camera.shake * short * waves).astype(np.int64)
+
+
+def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A thing at each moment, (T, 7): x and y in pixels, radius in pixels, squash, angle, opacity, mix."""
+    pose = actions.pose(thing.motions, moments)
+    columns = (
+        (thing.x + pose.dx) * short + middle[0],
+        (thing.y + pose.dy) * short + middle[1],
+        thing.size / 2 * short * pose.scale,
+        pose.squash,
+        thing.angle + pose.angle,
+        pose.opacity,
+        pose.mix,
+    )
+    placed = np.empty((len(moments), len(columns)))
+    for column, values in enumerate(columns):
+        placed[:, column] = values
+    return placed
+
+
+def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: bool) -> None:
+    """Draw a thing over `frame` (3, H, W), in place, in the box around it."""
+    x, y, radius, squash, angle, opacity, mix = placed.tolist()
+    if opacity == 0:
+        return
+    _, height, width = frame.shape
+    reach = radius * (outlines.REACH - 0.02)
+    left, right = max(0, int(x - reach)), min(width, int(x + reach) + 2)
+    top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 2)
+    if left >= right or top >= bottom:
+        return
+    dx = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
+    dy = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y)
+    distance = _distances(thing.look.shape, dx, dy, radius, squash, angle)  # in pixels, (box height, box width)
+    covered = np.clip(0.5 - distance, 0, 1) if soft else (distance < 0).astype(np.float32)
+    if opacity != 1:
+        covered *= np.float32(opacity)
+    box = frame[:, top:bottom, left:right]
+    start, end = thing.colour, thing.turns_to or thing.colour
+    for channel, layer in enumerate(box):
+        colour = np.float32(255 * (start[channel] + mix * (end[channel] - start[channel])))
+        layer += covered * (colour - layer)
+
+
+def _distances(shape: str, dx: Floats, dy: Floats, radius: float, squash: float, angle: float) -> Floats:
+    """Signed distance in pixels of a box of pixels from the outline, looked up in the thing's own axes."""
+    cells = outlines.CELLS / (2 * outlines.REACH * radius)
+    cos, sin = np.float32(np.cos(angle) * cells), np.float32(np.sin(angle) * cells)
+    middle, last = np.float32(outlines.CELLS / 2), outlines.CELLS - 1
+    thin = np.float32(1 / squash)
+    column = np.clip((dx * cos * thin)[None] + (dy * sin * thin + middle)[:, None], 0, last).astype(np.int32)
+    row = np.clip((dx * -sin)[None] + (dy * cos + middle)[:, None], 0, last).astype(np.int32)
+    return outlines.table(shape).take(row * outlines.CELLS + column) * np.float32(radius * min(1.0, squash))
+
+
+@lru_cache(maxsize=1)
+def _grain_table() -> Floats:
+    return np.random.default_rng(0).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
+
+
+def _grain(moment: float, height: int, width: int) -> Floats:
+    """Noise (H, W) that depends on nothing but the moment: a piece of one large table, repeated where the frame is larger."""
+    seed = int(moment * 1e9) * 2654435761
+    top, left = seed // 65536 % _GRAIN_SIDE, seed % 65521 % _GRAIN_SIDE
+    table = _grain_table()
+    if top + height <= _GRAIN_SIDE and left + width <= _GRAIN_SIDE:
+        return table[top : top + height, left : left + width]
+    rows, columns = (start + np.arange(side) for start, side in ((top, height), (left, width)))
+    return table.take(rows, axis=0, mode="wrap").take(columns, axis=1, mode="wrap")
