@@ -117,7 +117,7 @@ def clip_caption(scene: Scene, rng: Generator) -> str:
 
 
 def frame_caption(scene: Scene, moment: float, rng: Generator | None = None) -> str:
-    """A caption of the frame at `moment`: colour, shape, and mostly size and place; without a generator always all of them."""
+    """A caption of the frame at `moment`: colour, shape, mostly size and place; all of them without a generator."""
     things = [scene.target] if scene.other is None else [scene.target, scene.other]
     described = [words for thing in things if (words := _describe(scene, thing, moment, rng))]
     content = " and ".join(described) or NOTHING

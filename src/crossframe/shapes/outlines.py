@@ -38,7 +38,7 @@ def _distance(shape: str, x: Array, y: Array) -> Array:
 
 
 def _polygon(corners: Array, x: Array, y: Array) -> Array:
-    """Distance to a closed polygon with corners (C, 2): the nearest edge, negative where a ray crosses an odd number of edges."""
+    """Distance to a polygon with corners (C, 2): the nearest edge; inside is where a ray crosses an odd number of edges."""
     nearest = np.full_like(x, np.inf)
     inside = np.zeros(x.shape, dtype=bool)
     for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):

@@ -25,16 +25,11 @@ _GRAIN_SIDE = 512
 
 
 def sparse_times(num_frames: int, rng: Generator | None = None) -> Times:
-    """Moments (T,) in [0, 1], one in each of T equal segments: its middle, or a random one where a generator is given."""
+    """Moments (T,) in [0, 1], one in each of T equal segments: its middle, or a random one with a generator."""
     if num_frames < 1:
         raise ValueError(f"{num_frames} frames were asked for; use 1 or more")
     offsets = 0.5 if rng is None else rng.random(num_frames)
     return (np.arange(num_frames) + offsets) / num_frames
-
-
-def film_times(num_frames: int) -> Times:
-    """The moments of all frames of a file: the middles of equal parts, so that sparse sampling of files and scenes agree."""
-    return sparse_times(num_frames)
 
 
 def render(
@@ -154,7 +149,7 @@ def _grain_table() -> Floats:
 
 
 def _grain(moment: float, height: int, width: int) -> Floats:
-    """Noise (H, W) that depends on nothing but the moment: a piece of one large table, repeated where the frame is larger."""
+    """Noise (H, W) that depends on the moment alone: a piece of one large table, repeated where the frame is larger."""
     seed = int(moment * 1e9) * 2654435761
     top, left = seed // 65536 % _GRAIN_SIDE, seed % 65521 % _GRAIN_SIDE
     table = _grain_table()

@@ -38,7 +38,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What the camera adds: a shaking hand (`shake`, the largest shift) and grain (standard deviation, of 255 levels)."""
+    """What the camera adds: a shaking hand (`shake`, the largest shift) and grain (standard deviation, of 255)."""
 
     shake: float = 0.0
     speed: tuple[float, float] = (1.0, 1.0)

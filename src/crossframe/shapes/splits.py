@@ -106,5 +106,5 @@ _FAMILIES: dict[str, int] = {}
 for _name in ACTIONS:
     _FAMILIES[_name] = _FAMILIES.get(actions.opposite(_name), len(set(_FAMILIES.values())))
 _COLOUR_INDEX = {colour: index for index, colour in enumerate(looks.COLOURS)}
-_HELD_OUT = 6
+_HELD_OUT = 1  # the remainder that leaves most of what people draw first (a red circle moving left) in training
 _LOOKS_OF = {(split, action): split_looks(split, action) for split in Split for action in split_actions(split)}
