@@ -1,15 +1,15 @@
-"""What reading a video gives: frames with checked shapes, or an error of one line."""
+"""What reading a video gives: frames as tensors, with checked shapes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-
-class VideoError(ValueError):
-    """A video that cannot be used. The message is one line that names the video and the remedy."""
+from crossframe.video.collect import Decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Frames:
 
     `pixels` uint8 (T, 3, H, W), red green blue.
     `indices` int64 (T,), positions among the frames of the video in the order of showing, from 0.
-    `times` float64 (T,), seconds on the file's own clock, which need not start at 0.
+    `times` float64 (T,), seconds on the file's own clock, which need not start at 0; NaN where nobody knows.
     `total`, how many frames the video has, counted.
     `damaged` bool (T,), True where the decoder had to repair the picture.
-    `missing`, how many frames the file promises beyond `total`: it was cut off, or they could not be decoded.
+    `missing`, how many frames the file promises beyond `total`: it was cut off, or they cannot be decoded.
     `source`, the file's name, or "<bytes>" or "<array>".
     """
 
@@ -46,6 +46,12 @@ class Frames:
                 raise ValueError(f"{name} is {row.dtype} {tuple(row.shape)}; it must be {dtype} ({pixels.shape[0]},)")
         if self.indices.min() < 0 or self.indices.max() >= self.total:
             raise ValueError(f"indices {self.indices.tolist()} lie outside the {self.total} frames of the video")
+
+    @classmethod
+    def from_arrays(cls, decoded: Decoded) -> Self:
+        """The same memory, as tensors."""
+        values = {field.name: getattr(decoded, field.name) for field in fields(decoded)}
+        return cls(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in values.items()})
 
     def __len__(self) -> int:
         return self.pixels.shape[0]

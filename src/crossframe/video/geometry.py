@@ -13,7 +13,8 @@ MULTISCALE = (1.0, 0.875, 0.75, 0.66)
 
 
 def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The size whose short side is `short_side`, in the same proportions; each side is rounded to the nearest pixel.
+    """The size whose short side is `short_side`, in the same proportions; each side is rounded to the nearest
+    pixel.
 
     >>> resized(1280, 720, 256)
     (455, 256)
@@ -36,25 +37,29 @@ def centre_box(width: int, height: int, size: int) -> Box:
 def three_crop_boxes(width: int, height: int, size: int) -> list[Box]:
     """Three squares along the long side: left, centre, right, or top, centre, bottom.
 
-    They are whole steps of `(long side - size) // 2` apart, so an odd remainder leaves the last column or row unused. The frame's
-    short side must be `size`.
+    They are whole steps of `(long side - size) // 2` apart, so an odd remainder leaves the last column or row
+    unused. The frame's short side must be `size`.
 
     >>> three_crop_boxes(298, 224, 224)
     [(0, 0, 224, 224), (37, 0, 261, 224), (74, 0, 298, 224)]
     """
     _check_fits(width, height, size)
     if min(width, height) != size:
-        raise ValueError(f"three crops of {size} need a short side of {size}, and the frame is {width}x{height}; resize it first")
+        raise ValueError(
+            f"three crops of {size} need a short side of {size}, and the frame is {width}x{height}; resize it first"
+        )
     step = (max(width, height) - size) // 2
     starts = [(0, 0), (step, 0), (2 * step, 0)] if width > height else [(0, 0), (0, step), (0, 2 * step)]
     return [(x, y, x + size, y + size) for x, y in starts]
 
 
 def multiscale_boxes(width: int, height: int, size: int, scales: tuple[float, ...] = MULTISCALE) -> list[Box]:
-    """The boxes of the paper's training crop; a draw takes one of them uniformly, and repeated boxes count twice.
+    """The boxes of the paper's training crop; a draw takes one of them uniformly, and repeated boxes count
+    twice.
 
-    Sides are the short side times a scale (one that is within 2 pixels of `size` becomes `size`); width and height are at most one
-    scale apart; boxes lie in the four corners and the middle, on a grid of quarters of the free space.
+    Sides are the short side times a scale (one that is within 2 pixels of `size` becomes `size`); width and
+    height are at most one scale apart; boxes lie in the four corners and the middle, on a grid of quarters of
+    the free space.
 
     >>> len(multiscale_boxes(340, 256, 224))
     50

@@ -1,8 +1,9 @@
 """Habits of the authors' code that change numbers, for those who need their numbers.
 
-Their training sampler gives every segment `total // num_frames` frames, so the last `total % num_frames` frames of a video are never
-seen; a video shorter than `num_frames` is stretched by rounding half to even, and an index past its end wraps to frame 0. Their
-multi-clip testing reuses that random sampler, so its result changes from run to run. `sample` has none of this.
+Their training sampler gives every segment `total // num_frames` frames, so the last `total % num_frames`
+frames of a video are never seen; a video shorter than `num_frames` is stretched by rounding half to even, and
+an index past its end wraps to frame 0. Their multi-clip testing reuses that random sampler, so its result
+changes from run to run. `sample` has none of this.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def segment_length(total: int, num_frames: int) -> int:
 
 
 def train_indices(total: int, num_frames: int, draws: Sequence[int] = ()) -> list[int]:
-    """The indices of one training draw, given its random numbers: one in [0, segment_length) for each segment.
+    """The indices of one training draw, given its random numbers: one in [0, segment_length) for each
+    segment.
 
     A video shorter than `num_frames` needs no draws.
 

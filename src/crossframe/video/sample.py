@@ -1,9 +1,9 @@
 """Which frames of a video to look at: pure functions from a number of frames to a list of indices.
 
-Sparse sampling (the paper's choice) cuts the video into T equal segments and takes one frame of each. Where in its segment a
-frame lies is an offset in [0, 1): 0.5 is the middle and the rule for testing, a random number is the rule for training, and
-V evenly spaced offsets make V views of one video. Dense sampling takes T frames at a fixed stride instead, and there the
-offset says where in the video they begin.
+Sparse sampling (the paper's choice) cuts the video into T equal segments and takes one frame of each. Where
+in its segment a frame lies is an offset in [0, 1): 0.5 is the middle and the rule for testing, a random
+number is the rule for training, and V evenly spaced offsets make V views of one video. Dense sampling takes T
+frames at a fixed stride instead, and there the offset says where in the video they begin.
 
 All videos have at least one frame, and a video shorter than T has its frames repeated evenly.
 """
@@ -30,7 +30,8 @@ def sparse(total: int, num_frames: int, *, offset: float = 0.5) -> list[int]:
 
 
 def sparse_random(total: int, num_frames: int, generator: random.Random) -> list[int]:
-    """A random frame of each of `num_frames` equal segments, which together cover the whole video, tail included.
+    """A random frame of each of `num_frames` equal segments, which together cover the whole video, tail
+    included.
 
     >>> sparse_random(100, 8, random.Random(0))
     [10, 21, 30, 40, 56, 67, 84, 91]
@@ -40,9 +41,11 @@ def sparse_random(total: int, num_frames: int, generator: random.Random) -> list
 
 
 def dense(total: int, num_frames: int, *, stride: int = DENSE_STRIDE, offset: float = 0.5) -> list[int]:
-    """`num_frames` frames, `stride` apart; `offset` 0 starts at the first frame, 0.5 lies in the middle of the video.
+    """`num_frames` frames, `stride` apart; `offset` 0 starts at the first frame, 0.5 lies in the middle of
+    the video.
 
-    A video too short for the stride gets the largest stride that fits; one shorter than `num_frames` is sampled sparsely.
+    A video too short for the stride gets the largest stride that fits; one shorter than `num_frames` is
+    sampled sparsely.
 
     >>> dense(100, 8, stride=4)
     [36, 40, 44, 48, 52, 56, 60, 64]

@@ -1,6 +1,7 @@
 """Frames become model input: resize, crop and normalise, as tensor operations on whole clips.
 
-Pixels stay uint8 until they are on the device that computes. Shape letters: B clips, T frames, S the model's picture side.
+Pixels stay uint8 until they are on the device that computes. Shape letters: B clips, T frames, S the model's
+picture side.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ CLIP_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
 class Preprocess:
     """What a model wants of its frames.
 
-    `preprocess(frames)` resizes the short side to `short_side`, cuts the square of side `size` from the middle and normalises.
-    A `short_side` of None squeezes the whole frame into the square instead. `mean` and `std` are those of colours in 0..1.
+    `preprocess(frames)` resizes the short side to `short_side`, cuts the square of side `size` from the
+    middle and normalises. A `short_side` of None squeezes the whole frame into the square instead. `mean` and
+    `std` are those of colours in 0..1.
     """
 
     size: int = 224
@@ -42,7 +44,9 @@ class Preprocess:
         if self.size < 1:
             raise ValueError(f"a picture side of {self.size} is not possible; use 1 or more")
         if self.short_side is not None and self.short_side < self.size:
-            raise ValueError(f"a crop of {self.size} does not fit into a short side of {self.short_side}; raise short_side")
+            raise ValueError(
+                f"a crop of {self.size} does not fit into a short side of {self.short_side}; raise short_side"
+            )
         if self.interpolation not in ("bilinear", "bicubic"):
             raise ValueError(f"interpolation {self.interpolation!r} is unknown; use 'bilinear' or 'bicubic'")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
@@ -50,7 +54,8 @@ class Preprocess:
 
     @classmethod
     def xclip(cls, size: int = 224) -> Preprocess:
-        """The authors' validation: short side 256/224 of the picture, bilinear without antialiasing, ImageNet's colours."""
+        """The authors' validation: short side 256/224 of the picture, bilinear without antialiasing,
+        ImageNet's colours."""
         return cls(size=size, short_side=int(256 / 224 * size))
 
     @classmethod
@@ -59,7 +64,8 @@ class Preprocess:
         return cls(size, size, CLIP_MEAN, CLIP_STD, interpolation="bicubic", antialias=True)
 
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
-        """The centre view: uint8 (T, 3, H, W), (B, T, 3, H, W) or a list of (T, 3, H, W) of any sizes to float32 (B, T, 3, S, S)."""
+        """The centre view: uint8 (T, 3, H, W), (B, T, 3, H, W) or a list of (T, 3, H, W) of any sizes to
+        float32 (B, T, 3, S, S)."""
 
         def centre(clips: Tensor) -> Tensor:
             if self.short_side is None:
@@ -70,10 +76,11 @@ class Preprocess:
         return _by_size(frames, device, centre)
 
     def three_crops(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
-        """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S, S).
+        """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S,
+        S).
 
-        The short side is resized to `size`, not to `short_side`, as in the paper's evaluation. The order is left, centre, right or
-        top, centre, bottom.
+        The short side is resized to `size`, not to `short_side`, as in the paper's evaluation. The order is
+        left, centre, right or top, centre, bottom.
         """
 
         def three(clips: Tensor) -> Tensor:
@@ -128,7 +135,9 @@ def _checked(frames: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if isinstance(frames, Tensor):
         clips = [frames] if frames.dim() == 4 else list(frames) if frames.dim() == 5 else []
         if not clips:
-            raise ValueError(f"frames of shape {tuple(frames.shape)} are no clips; give (T, 3, H, W) or (B, T, 3, H, W)")
+            raise ValueError(
+                f"frames of shape {tuple(frames.shape)} are no clips; give (T, 3, H, W) or (B, T, 3, H, W)"
+            )
     else:
         clips = list(frames)
         if not clips:

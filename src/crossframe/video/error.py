@@ -1,0 +1,7 @@
+"""What goes wrong with a video."""
+
+from __future__ import annotations
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. The message is one line that names the video and the remedy."""

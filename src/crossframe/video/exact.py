@@ -1,0 +1,84 @@
+"""The wanted frames of one file, exactly those of a full decode, as arrays.
+
+Two ways lead to the same frames. Where the headers of the stream prove which packets the wanted frames need,
+only those are decoded. Everywhere else, and wherever anything looks damaged, every frame is decoded and
+counted. Nothing here needs torch, so that a process which only decodes starts quickly and stays small.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import compress
+from pathlib import Path
+from typing import TypeAlias
+
+from crossframe.video.collect import Collector, Decoded
+from crossframe.video.error import VideoError
+from crossframe.video.media import open_media
+from crossframe.video.plan import Plan, Scan, scan
+from crossframe.video.wanted import Choice, Sampling, Wanted, source_name
+
+NewCollector: TypeAlias = Callable[[list[int]], Collector]
+
+
+def read_arrays(
+    source: str | os.PathLike[str] | bytes,
+    num_frames: int = 8,
+    *,
+    sampling: Sampling = "sparse",
+    indices: Sequence[int] | Choice | None = None,
+    short_side: int | None = None,
+    square_pixels: bool = False,
+) -> Decoded:
+    """`decode.read_video` for a path or bytes, without its warnings and without tensors."""
+    name = source_name(source)
+    wanted = Wanted(name, num_frames, sampling, indices)
+    if short_side is not None and short_side < 1:
+        raise VideoError(f"{name}: a short side of {short_side} is not possible; use 1 or more")
+    data = source if isinstance(source, bytes) else Path(source)
+    with open_media(data, name) as media:
+        found = scan(media)
+    collector = partial(Collector, short_side=short_side, square_pixels=square_pixels)
+    decoded = _decode_needed(data, wanted, found, found.plan, collector) if found.plan else None
+    return decoded or _decode_all(data, wanted, found, collector)
+
+
+def _decode_needed(
+    data: Path | bytes, wanted: Wanted, found: Scan, plan: Plan, new_collector: NewCollector
+) -> Decoded | None:
+    """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
+    collector = new_collector(wanted.of(found.shown))
+    needed = plan.needed(collector.indices)
+    index_at = {plan.times[index]: index for index in collector.indices}
+    with open_media(data, wanted.name) as media:
+        media.use_threads(True)
+        collector.run(media, compress(media.packets(), needed), lambda frame: index_at.get(frame.pts))
+        kept_to_plan = collector.complete and collector.timed and collector.count == sum(needed)
+        if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
+            return None
+        return collector.result(media, found.shown, found.missing)
+
+
+def _decode_all(data: Path | bytes, wanted: Wanted, found: Scan, new_collector: NewCollector) -> Decoded:
+    """Decode and count every frame: again if there are not as many as packets, and without threads if there
+    is damage.
+
+    Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them.
+    """
+    total, may_thread = max(found.shown, 1), True
+    for _ in range(3):
+        collector = new_collector(wanted.supposing(total))
+        with open_media(data, wanted.name) as media:
+            threaded = media.use_threads(may_thread)
+            collector.run(media, media.packets(), lambda _frame, seen=collector: seen.count)
+            if collector.count == 0:
+                raise VideoError(f"{wanted.name}: holds no frame that can be decoded; give a video file that plays")
+            may_thread = not (collector.damaged or collector.broken)
+            if wanted.of(collector.count) == collector.indices and (may_thread or not threaded):
+                return collector.result(media, collector.count, found.missing + collector.broken)
+            total = collector.count
+    raise VideoError(
+        f"{wanted.name}: shows other frames each time it is read; copy it first if it is still being written"
+    )

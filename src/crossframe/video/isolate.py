@@ -1,0 +1,190 @@
+"""Many videos, read ahead in processes of their own: a file that hangs or kills the decoder costs that file
+only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event, Timer
+from typing import IO, Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from crossframe.video.decode import Source, log_problems, read_video
+from crossframe.video.error import VideoError
+from crossframe.video.exact import read_arrays
+from crossframe.video.frames import Frames
+from crossframe.video.wanted import source_name
+from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, send
+
+AHEAD = 2  # videos in work or waiting, for each worker
+GRACE = 5.0  # seconds in which a process that has closed its output must end
+
+
+def decode_many(
+    sources: Iterable[Source],
+    num_frames: int = 8,
+    *,
+    workers: int = 2,
+    timeout: float = 60.0,
+    memory: int = 2 << 30,
+    read: Read = read_arrays,
+    **options: Any,
+) -> Iterator[Frames | VideoError]:
+    """Read every source, in order; one that cannot be read gives its VideoError instead of frames.
+
+    Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
+    `memory` bytes; a process that goes beyond, or dies, is replaced. A few videos are read ahead, so that
+    decoding overlaps what the caller does. With 0 workers everything is read in this process when it is asked
+    for, without limits. `options` are those of `read_video`; a rule for `indices`, like `read` itself, must
+    be importable by name where there are workers.
+    """
+    if workers < 0 or timeout <= 0 or memory <= 0:
+        raise ValueError(
+            f"workers={workers}, timeout={timeout}, memory={memory}: use 0 or more workers, and limits above 0"
+        )
+    if workers == 0:
+        return (_read_here(source, num_frames, options) for source in sources)
+
+    def read_one(worker: _Worker, source: Source) -> Frames | VideoError:
+        if isinstance(source, np.ndarray | Tensor):  # decoded already
+            return _read_here(source, num_frames, options)
+        return worker.read((read, source, num_frames, options))
+
+    return _in_order(sources, [_Worker(timeout, memory) for _ in range(workers)], read_one)
+
+
+def _in_order(
+    sources: Iterable[Source],
+    workers: list[_Worker],
+    read_one: Callable[[_Worker, Source], Frames | VideoError],
+) -> Iterator[Frames | VideoError]:
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def read_next(source: Source) -> Frames | VideoError:
+        worker = idle.get()
+        try:
+            return read_one(worker, source)
+        finally:
+            idle.put(worker)
+
+    threads = ThreadPoolExecutor(len(workers), thread_name_prefix="read-video")
+    pending: deque[Future[Frames | VideoError]] = deque()
+    try:
+        for source in sources:
+            pending.append(threads.submit(read_next, source))
+            if len(pending) >= AHEAD * len(workers):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        # Also when the caller has seen enough, and on Ctrl-C: nothing is left running.
+        for future in pending:
+            future.cancel()
+        for worker in workers:
+            worker.close()
+        threads.shutdown()
+
+
+def _read_here(source: Source, num_frames: int, options: dict[str, Any]) -> Frames | VideoError:
+    try:
+        return read_video(source, num_frames, **options)
+    except VideoError as error:
+        return error
+
+
+class _Worker:
+    """A process that reads videos, started when it is first needed and again after it was lost. One thread
+    uses it at a time."""
+
+    def __init__(self, timeout: float, memory: int) -> None:
+        self._timeout = timeout
+        self._memory = memory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def read(self, job: Job) -> Frames | VideoError:
+        process = self._process or self._start()
+        expired = Event()
+
+        def expire() -> None:
+            expired.set()
+            process.kill()
+
+        watchdog = Timer(self._timeout, expire)
+        watchdog.start()
+        try:
+            answer = _exchange(process, job)
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+        if answer is None or expired.is_set():
+            status = self._stop(GRACE)
+            answer = answer or VideoError(f"{source_name(job[1])}: {self._why(expired.is_set(), status)}")
+        if isinstance(answer, VideoError):
+            return answer
+        frames = Frames.from_arrays(answer)
+        log_problems(frames)
+        return frames
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._closed = True
+        self._stop(0.0)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # The worker must find the modules that we find, also those beside a script.
+        path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._memory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self._process = process
+        if self._closed:
+            process.kill()
+        # Until it is ready, it imports: that time is not a video's.
+        pickle.load(cast("IO[bytes]", process.stdout))
+        return process
+
+    def _stop(self, grace: float) -> int:
+        """End the process, if need be by force; returns its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        try:
+            status = process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            cast("IO[bytes]", pipe).close()
+        return status
+
+    def _why(self, expired: bool, status: int) -> str:
+        if expired:
+            return f"was not read within {self._timeout:g} seconds; leave it out, or allow more time"
+        if status == OUT_OF_MEMORY:
+            return f"needs more than {self._memory >> 20} MB to be read; leave it out, or allow more memory"
+        reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return f"stopped the decoder ({reason}); leave it out"
+
+
+def _exchange(process: subprocess.Popen[bytes], job: Job) -> Answer:
+    """The answer to a job; None if the process ended before it could give one."""
+    try:
+        send(cast("IO[bytes]", process.stdin), job)
+        return pickle.load(cast("IO[bytes]", process.stdout))
+    except (EOFError, OSError, pickle.UnpicklingError):
+        return None

@@ -1,0 +1,140 @@
+"""Which packets the wanted frames need, where the stream's headers prove it.
+
+The proof is for H.264 and HEVC in containers that store the time of every frame. It shows, from the headers
+of all packets, that every packet is one picture, that the times in the container and the order counted in the
+stream agree, that the decoder will not have to wait for a picture longer than the stream says, and which
+pictures nothing refers to. Then frame number i is the one with the i-th smallest time, and everything that no
+wanted frame refers to, directly or not, can be left out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from av.packet import Packet
+
+from crossframe.video.bits import Picture, Unproven
+from crossframe.video.h264 import H264
+from crossframe.video.hevc import HEVC
+from crossframe.video.media import Media
+
+Headers: TypeAlias = H264 | HEVC
+HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC}
+TIMED_CONTAINERS = {"mp4", "matroska"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the packets say before anything is decoded."""
+
+    shown: int  # packets whose frames are to be shown; an edit of the file can hide some
+    missing: int  # packets that the file promises and does not hold
+    plan: Plan | None  # None where every packet must be decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Pictures of a proven stream, in the order of their packets."""
+
+    pictures: Sequence[Picture]
+    times: Sequence[int]  # presentation times, in the order of showing
+    packet: Sequence[int]  # which packet each shown frame is in
+    top_layer: int
+
+    def needed(self, wanted: Collection[int]) -> list[bool]:
+        """For every packet up to the last that matters, whether the decoder must have it to show the `wanted`
+        frames."""
+        asked = {self.packet[index] for index in wanted}
+        needed = [False] * (max(asked) + 1)
+        inside = False  # a wanted picture follows before the next restart
+        for number in range(len(needed) - 1, -1, -1):
+            picture = self.pictures[number]
+            inside = inside or number in asked
+            reference = picture.referenced or picture.layer < self.top_layer
+            needed[number] = number in asked or (inside and reference)
+            if picture.restart:
+                inside = False
+        return needed
+
+
+def scan(media: Media) -> Scan:
+    """Read all packets, decode none."""
+    shown = hidden = 0
+    proof = None
+    with suppress(Unproven):
+        proof = _Proof(media)
+    for packet in media.packets():
+        if packet.is_discard:
+            hidden += 1
+        else:
+            shown += 1
+        if proof is not None:
+            try:
+                proof.add(packet)
+            except Unproven:
+                proof = None
+    plan = None
+    if proof is not None and not media.read_errors:
+        with suppress(Unproven):
+            plan = proof.conclude()
+    return Scan(shown, max(media.stream.frames - shown - hidden, 0), plan)
+
+
+class _Proof:
+    """Collects the pictures of a stream while they agree with what a plan needs."""
+
+    def __init__(self, media: Media) -> None:
+        codec = media.stream.codec_context.name
+        if codec not in HEADERS or TIMED_CONTAINERS.isdisjoint(media.container.format.name.split(",")):
+            raise Unproven("another kind of stream")
+        self._headers = HEADERS[codec](media.stream.codec_context.extradata or b"")
+        self._pictures: list[Picture] = []
+        self._times: list[int] = []
+
+    def add(self, packet: Packet) -> None:
+        if packet.pts is None or packet.is_discard or packet.is_corrupt:
+            raise Unproven("a packet without a time, hidden or damaged")
+        picture = self._headers.picture(memoryview(packet))
+        if not self._pictures and not picture.restart:
+            raise Unproven("a stream that begins in the middle")
+        self._pictures.append(picture)
+        self._times.append(packet.pts)
+
+    def conclude(self) -> Plan:
+        if len(set(self._times)) < len(self._times):
+            raise Unproven("two pictures at one time")
+        order = sorted(range(len(self._times)), key=self._times.__getitem__)
+        if not order or order != self._order_of_showing():
+            raise Unproven("times that do not follow the order in the stream")
+        times = [self._times[number] for number in order]
+        return Plan(self._pictures, times, order, max(picture.layer for picture in self._pictures))
+
+    def _order_of_showing(self) -> list[int]:
+        """Packet numbers as a decoder shows them that waits for no more pictures than the stream says."""
+        order: list[int] = []
+        waiting: list[tuple[int, int]] = []  # a heap of (count, packet number)
+        last: int | None = None  # the count of the picture shown last since the restart
+
+        def show() -> None:
+            nonlocal last
+            count, number = heapq.heappop(waiting)
+            if last is not None and count <= last:
+                raise Unproven("a picture that comes too late")
+            last = count
+            order.append(number)
+
+        for number, picture in enumerate(self._pictures):
+            if picture.restart:
+                while waiting:
+                    show()
+                last = None
+            heapq.heappush(waiting, (picture.count, number))
+            if len(waiting) > self._headers.reorder:
+                show()
+        while waiting:
+            show()
+        return order

@@ -1,0 +1,66 @@
+"""The process that reads one video after the other for `isolate`; run as `python -m crossframe.video.worker
+BYTES`.
+
+It takes jobs from standard input and writes answers to standard output, each a pickle, and ends when its
+input does. BYTES is how far its memory may grow.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeAlias
+
+from crossframe.video.collect import Decoded
+from crossframe.video.error import VideoError
+
+Read: TypeAlias = Callable[..., Decoded]
+Job: TypeAlias = tuple[Read, Any, int, dict[str, Any]]  # a function and what it is called with
+Answer: TypeAlias = Decoded | VideoError | None  # None, once, when the process is ready
+
+OUT_OF_MEMORY = 77  # exit status
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    jobs = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
+    _limit_memory(int(sys.argv[1]))
+    send(answers, None)
+    while True:
+        try:
+            read, source, num_frames, options = pickle.load(jobs)
+        except EOFError:
+            return
+        try:
+            answer = read(source, num_frames, **options)
+        except VideoError as error:
+            answer = error
+        except MemoryError:
+            sys.exit(OUT_OF_MEMORY)
+        send(answers, answer)
+
+
+def send(pipe: BinaryIO, message: Job | Answer) -> None:
+    pickle.dump(message, pipe, protocol=5)
+    pipe.flush()
+
+
+def _limit_memory(growth: int) -> None:
+    """Let this process grow by `growth` bytes; without effect on systems that keep no such limit."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (used + growth, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    main()
