@@ -1,0 +1,37 @@
+"""One labelled clip: a video file or a stretch of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip of a data set.
+
+    `path` is as the manifest has it: relative to the manifest's root, or absolute. `start` and `end` are seconds
+    after the first frame; None means that of the file. Clips of one `group` come from one recording and must not be
+    divided between training and testing.
+    """
+
+    path: str
+    label: str
+    split: str = ""
+    start: float | None = None
+    end: float | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        begin = 0.0 if self.start is None else self.start
+        if not begin >= 0.0 or not (self.end is None or self.end > begin):
+            raise ValueError(
+                f"{self.path}: no clip can last from {self.start} to {self.end} s; start at 0 or later, end after it"
+            )
+
+    @property
+    def name(self) -> str:
+        """What messages and tables call it: the path, with the stretch as a media fragment (`a.mp4#t=2.0,4.5`)."""
+        if self.start is None and self.end is None:
+            return self.path
+        begin = "" if self.start is None else str(self.start)
+        return f"{self.path}#t={begin}" if self.end is None else f"{self.path}#t={begin},{self.end}"

@@ -1,0 +1,114 @@
+"""How people store labelled clips: tables, folders for each class, and the X-CLIP authors' text files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crossframe.data.clip import Clip
+from crossframe.data.parquet import read_rows
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905 - reads better
+)
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+FORMS = "a .csv, .parquet or .txt file, or a folder with one folder for each class"
+TABLES = ("manifest.csv", "manifest.parquet")
+
+
+def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], Path]:
+    """The clips of a data set in any known layout, and the folder that their paths start from.
+
+    `labels` are needed where the file has only class indices. Raises ValueError where `source` is none of the layouts.
+    """
+    if source.is_dir():
+        table = next((source / name for name in TABLES if (source / name).is_file()), None)
+        if table is None:
+            return list(_from_folders(source)), source
+        source = table
+    if not source.is_file():
+        raise ValueError(f"{source} does not exist; give {FORMS}")
+    suffix = source.suffix.lower()
+    if suffix == ".csv":
+        rows: Iterator[tuple[str, Mapping[str, Any]]] = _csv_rows(source)
+    elif suffix == ".parquet":
+        rows = ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
+    elif suffix == ".txt":
+        return list(_from_authors_list(source, labels)), source.parent
+    else:
+        raise ValueError(f"{source} is no manifest; give {FORMS}")
+    clips = [_clip(where, row) for where, row in rows]
+    if not clips:
+        raise ValueError(f"{source} lists no clips; write one on each row")
+    return clips, source.parent
+
+
+def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True, restkey="")
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            for row in reader:
+                where = f"{source}, line {reader.line_num}"
+                if "" in row:
+                    raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
+                yield where, row
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise ValueError(f"{source}: {error}; check the quotes") from error
+
+
+def _clip(where: str, row: Mapping[str, Any]) -> Clip:
+    """A row of a table; columns that we do not know are left alone."""
+    text = {name: "" if value is None else str(value).strip() for name, value in row.items()}
+    label = "label" if "label" in text else "caption"
+    for name in ("path", label):
+        if not text.get(name):
+            known = ", ".join(text)
+            raise ValueError(f"{where}: has no {'label' if name == label else name}; the columns are {known}")
+    try:
+        start, end = (float(text[name]) if text.get(name) else None for name in ("start", "end"))
+        return Clip(text["path"], text[label], text.get("split", ""), start, end, text.get("group") or None)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _from_authors_list(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
+    if labels is None:
+        raise ValueError(f"{source} has class indices, not labels; give the file with their names (id,name) as labels")
+    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        path, *rest = line.strip().rsplit(maxsplit=1)  # the path may contain spaces, the index does not
+        index = rest[0] if rest else ""
+        if not index.isdecimal():
+            raise ValueError(f"{source}, line {number}: {line.strip()!r} is not a path and a class index")
+        if int(index) >= len(labels):
+            raise ValueError(
+                f"{source}, line {number}: class {index} is unknown; labels go from 0 to {len(labels) - 1}"
+            )
+        yield Clip(path, labels[int(index)], split=source.stem)
+
+
+def _from_folders(source: Path) -> Iterator[Clip]:
+    """One folder for each class, or those in one folder for each split."""
+    folders = _folders(source)
+    if not folders:
+        raise ValueError(f"{source} holds no folders; give one folder of videos for each class, or a manifest")
+    if all(folder.name.lower() in SPLITS for folder in folders):
+        parts = [(folder.name, inner) for folder in folders for inner in _folders(folder)]
+    else:
+        parts = [("", folder) for folder in folders]
+    for split, folder in parts:
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+        if not files:
+            raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
+        for file in files:
+            yield Clip(file.relative_to(source).as_posix(), folder.name, split)
+
+
+def _folders(source: Path) -> list[Path]:
+    return sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,171 @@
+"""Batches of decoded clips, read ahead by other processes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from crossframe.data.batch import Batch, Failure
+from crossframe.data.manifest import Manifest
+from crossframe.data.order import evaluation_batches, shuffled, training_batches
+from crossframe.data.reader import ClipReader, Decoded, Job
+from crossframe.data.sampling import Sampling
+
+
+class TrainLoader:
+    """Random draws from shuffled clips: `for batch in loader.epoch(3)`.
+
+    `batch_size` counts the clips of one step over all processes, and `process` is (rank, world); so the same seed
+    gives the same steps on any number of processes. Larger frames are scaled down to `short_side` as they are
+    decoded.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: Sampling,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        short_side: int | None = None,
+        workers: int = 0,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        if not len(manifest):
+            raise ValueError("there are no clips to train on; give a manifest with at least one")
+        self.manifest = manifest
+        self.batch_size = batch_size
+        self.seed = seed
+        self.process = process
+        self._targets = manifest.targets()
+        self._workers = _Workers(ClipReader(sampling, short_side), workers)
+
+    def __len__(self) -> int:
+        """Batches in an epoch, the same in every process."""
+        return ceil(len(self.manifest) / self.batch_size)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` from batch `start` on: where an interrupted epoch is taken up again.
+
+        Where there are more processes than clips in the last batch, the shares of some are empty.
+        """
+        rank, world = self.process
+        order = shuffled(len(self.manifest), self.seed, number)
+        batches = training_batches(order, self.batch_size, rank=rank, world=world)
+        return self._workers.read(_jobs(self.manifest, self._targets, batches[start:], draw=(self.seed, number)))
+
+
+class EvalLoader:
+    """The fixed frames of every clip, once, in groups that do not depend on the number of processes."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: Sampling,
+        batch_size: int = 8,
+        *,
+        short_side: int | None = None,
+        workers: int = 0,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.manifest = manifest
+        self.sampling = sampling
+        self._targets = manifest.targets()
+        self._groups = evaluation_batches(len(manifest), batch_size, rank=process[0], world=process[1])
+        self._workers = _Workers(ClipReader(sampling, short_side), workers)
+
+    def __len__(self) -> int:
+        """Groups of this process."""
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._workers.read(_jobs(self.manifest, self._targets, self._groups))
+
+
+def _jobs(
+    manifest: Manifest, targets: Sequence[int], batches: Iterable[list[int]], draw: tuple[int, int] | None = None
+) -> Iterator[list[Job]]:
+    for batch in batches:
+        clips = [(index, manifest.clips[index]) for index in batch]
+        yield [Job(manifest.locate(clip), index, targets[index], clip.start, clip.end, draw) for index, clip in clips]
+
+
+class _Workers:
+    """A torch DataLoader whose processes stay for the next epoch, and that is told anew each time what to read."""
+
+    def __init__(self, reader: ClipReader, workers: int) -> None:
+        self._plan = _Plan()
+        self._loader: DataLoader[Decoded | Failure] = DataLoader(
+            reader,
+            batch_sampler=self._plan,
+            num_workers=workers,
+            collate_fn=_pack,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_prepare_worker,
+            persistent_workers=workers > 0,
+        )
+
+    def read(self, jobs: Iterable[list[Job]]) -> Iterator[Batch]:
+        self._plan.jobs = jobs
+        for packed in self._loader:
+            yield packed.unpack()
+
+
+class _Plan:
+    """What a DataLoader takes for its batch sampler."""
+
+    def __init__(self) -> None:
+        self.jobs: Iterable[list[Job]] = ()
+
+    def __iter__(self) -> Iterator[list[Job]]:
+        return iter(self.jobs)
+
+
+@dataclass(slots=True)
+class _Packed:
+    """A batch on its way between processes: all pixels in one tensor, because each tensor costs an open file there."""
+
+    pixels: Tensor  # uint8, flat
+    shapes: list[torch.Size]
+    indices: list[int]
+    targets: list[int]
+    failures: tuple[Failure, ...]
+
+    def pin_memory(self) -> _Packed:
+        self.pixels = self.pixels.pin_memory()
+        return self
+
+    def unpack(self) -> Batch:
+        flat = self.pixels.split([prod(shape) for shape in self.shapes])
+        videos = [part.view(shape) for part, shape in zip(flat, self.shapes, strict=True)]
+        return Batch(
+            videos,
+            torch.tensor(self.targets, dtype=torch.int64),
+            torch.tensor(self.indices, dtype=torch.int64),
+            self.failures,
+        )
+
+
+def _pack(results: list[Decoded | Failure]) -> _Packed:
+    clips = [result for result in results if isinstance(result, Decoded)]
+    return _Packed(
+        pixels=torch.cat([clip.pixels.flatten() for clip in clips]) if clips else torch.empty(0, dtype=torch.uint8),
+        shapes=[clip.pixels.shape for clip in clips],
+        indices=[clip.index for clip in clips],
+        targets=[clip.target for clip in clips],
+        failures=tuple(result for result in results if isinstance(result, Failure)),
+    )
+
+
+def _prepare_worker(_number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    logging.getLogger("crossframe.video").setLevel(logging.ERROR)  # or every epoch would repeat every warning
+    gc.freeze()  # what was inherited from the parent stays shared with it: the collector would write to every page

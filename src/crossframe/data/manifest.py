@@ -1,0 +1,207 @@
+"""Which clips a data set has and what they show, checked before anything is decoded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from crossframe.data.atomic import replacing
+from crossframe.data.clip import Clip
+from crossframe.data.layouts import read_clips
+from crossframe.data.parquet import pyarrow, write_rows
+from crossframe.text.labels import humanize, read_labels
+
+__all__ = ["Clip", "Manifest", "read_manifest", "write_manifest"]
+
+SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Clips and the labels they may have; a label's place in `labels` is its class index.
+
+    Clips keep their order, which is the index that batches and results refer to. Labels without a clip are allowed:
+    candidates to be confused with; `require_every_class` refuses them.
+
+    Raises ValueError where a clip's label is not among `labels`, a label has two spellings, or a clip has two labels.
+    """
+
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    root: Path
+
+    def __post_init__(self) -> None:
+        _check_spelling(self.labels, (clip.label for clip in self.clips))
+        unknown = {clip.label: clip for clip in self.clips if clip.label not in set(self.labels)}
+        if unknown:
+            first = next(iter(unknown.values()))
+            raise ValueError(
+                f"{len(unknown)} labels are unknown: {_some(unknown)}, the first at {first.name}; "
+                f"the labels given are {len(self.labels)}: {_some(self.labels)}"
+            )
+        _check_unique(self.clips)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def names(self) -> list[str]:
+        """The clips by name, in order."""
+        return [clip.name for clip in self.clips]
+
+    def targets(self) -> list[int]:
+        """The class index of every clip."""
+        index = {label: place for place, label in enumerate(self.labels)}
+        return [index[clip.label] for clip in self.clips]
+
+    def counts(self) -> dict[str, int]:
+        """Clips of every label, in class order, zeros included."""
+        found = Counter(clip.label for clip in self.clips)
+        return {label: found[label] for label in self.labels}
+
+    def locate(self, clip: Clip) -> Path:
+        """Where the clip's file is."""
+        return self.root / clip.path
+
+    def keep(self, clips: Iterable[Clip]) -> Manifest:
+        """The same labels with other clips."""
+        return replace(self, clips=tuple(clips))
+
+    def require_every_class(self) -> Manifest:
+        """This manifest, if every label has a clip.
+
+        Raises ValueError that names the labels which have none: training on them would teach nothing.
+        """
+        empty = [label for label, count in self.counts().items() if count == 0]
+        if empty:
+            raise ValueError(
+                f"{len(empty)} of {len(self.labels)} classes have no clip: {_some(empty)}; add clips or drop the labels"
+            )
+        return self
+
+    def digest(self) -> str:
+        """SHA-256 over the clips and the labels in class order, as 64 hexadecimal digits.
+
+        Neither the order of the clips nor the place of the folder matters.
+        """
+        rows = sorted(json.dumps([clip.path, clip.start, clip.end, clip.label]) for clip in self.clips)
+        return hashlib.sha256("\n".join([json.dumps(self.labels), *rows]).encode()).hexdigest()
+
+
+def read_manifest(
+    source: str | Path,
+    split: str | None = None,
+    labels: Sequence[str] | str | Path | None = None,
+    root: str | Path | None = None,
+) -> Manifest:
+    """Read the clips of `split`, or all clips, of a data set in any of these forms:
+
+    - a CSV or Parquet file with columns `path` and `label` (or `caption`), and maybe `split`, `start`, `end`,
+      `group`;
+    - a folder for each class, or such folders in one for each split; or a folder that holds `manifest.csv` or
+      `manifest.parquet`;
+    - the X-CLIP authors' text file, a path and a class index on each line, with their `id,name` file as `labels`; its
+      split is the name of the file ("train" for train.txt).
+
+    `labels` fixes the class indices: a list, or a file of them. Without it, classes are the labels of the clips read,
+    sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`,
+    by default the folder of the manifest.
+
+    Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
+    """
+    source = Path(source)
+    if isinstance(labels, str | Path):
+        labels = read_labels(labels)
+    clips, folder = read_clips(source, labels)
+    if split is not None:
+        known = sorted({clip.split for clip in clips} - {""})
+        clips = [clip for clip in clips if clip.split == split]
+        if not clips:
+            raise ValueError(f"{source} has no split {split!r}; it has {', '.join(map(repr, known)) or 'no splits'}")
+    if labels is None:
+        labels = sorted({clip.label for clip in clips})
+    manifest = Manifest(tuple(clips), tuple(labels), folder if root is None else Path(root))
+    _check_files(source, manifest)
+    return manifest
+
+
+def write_manifest(manifest: Manifest, path: str | Path) -> None:
+    """Write the clips to a .csv or .parquet file, whole or not at all.
+
+    Paths become relative to the file's folder where they lie in it, and absolute elsewhere.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise ValueError(f"{path}: a manifest is written to a .csv or a .parquet file; change its ending")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [field.name for field in fields(Clip)]
+    rows = [asdict(clip) | {"path": _path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
+    with replacing(path) as target:
+        if path.suffix.lower() == ".parquet":
+            arrow = pyarrow()
+            seconds = {"start": arrow.float64(), "end": arrow.float64()}
+            write_rows(target, rows, {name: seconds.get(name, arrow.string()) for name in columns})
+        else:
+            with target.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def _path_from(folder: Path, file: Path) -> str:
+    folder, file = folder.absolute(), file.absolute()
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
+
+
+def _check_spelling(labels: Sequence[str], used: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for label in [*labels, *sorted(set(used) - set(labels))]:
+        key = humanize(label.replace("-", " ")).casefold()
+        if not key:
+            raise ValueError("a label is empty; every class needs a name")
+        if key in seen:
+            raise ValueError(f"one label in two spellings: {seen[key]!r} and {label!r}; choose one of them")
+        seen[key] = label
+
+
+def _check_unique(clips: Sequence[Clip]) -> None:
+    """One clip has one label everywhere, and counts once in a split."""
+    given: dict[str, str] = {}
+    listed: set[tuple[str, str]] = set()
+    for clip in clips:
+        label = given.setdefault(clip.name, clip.label)
+        if label != clip.label:
+            raise ValueError(f"{clip.name} has two labels, {label!r} and {clip.label!r}; keep one of them")
+        if (clip.name, clip.split) in listed:
+            where = f" in split {clip.split!r}" if clip.split else ""
+            raise ValueError(f"{clip.name} is listed twice{where}; keep one of the rows")
+        listed.add((clip.name, clip.split))
+
+
+def _check_files(source: Path, manifest: Manifest) -> None:
+    # One listing of each folder, because asking for file after file takes minutes on a network drive.
+    folders: defaultdict[Path, set[str]] = defaultdict(set)
+    for clip in manifest.clips:
+        file = manifest.locate(clip)
+        folders[file.parent].add(file.name)
+    missing: list[str] = []
+    for folder, wanted in folders.items():
+        present = set(os.listdir(folder)) if folder.is_dir() else set[str]()
+        missing += [str(folder / name) for name in sorted(wanted - present)]
+    if missing:
+        files = sum(len(wanted) for wanted in folders.values())
+        raise ValueError(
+            f"{source}: {len(missing)} of {files} files are missing: {_some(missing)}; check the folder or drop them"
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few of many names."""
+    names = list(names)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,32 @@
+"""Parquet files, for which the core does not bring the library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def pyarrow() -> Any:
+    """The library with its Parquet part, or a ValueError that says how to get it."""
+    try:
+        import_module("pyarrow.parquet")
+        return import_module("pyarrow")
+    except ImportError:
+        raise ValueError("Parquet needs pyarrow: pip install 'crossframe[train]', or use .csv") from None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows of a file."""
+    arrow = pyarrow()
+    try:
+        return arrow.parquet.read_table(path).to_pylist()
+    except (arrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]], types: dict[str, Any]) -> None:
+    """Write rows whose columns and pyarrow types are `types`, in this order."""
+    arrow = pyarrow()
+    schema = arrow.schema(list(types.items()))
+    arrow.parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), path)

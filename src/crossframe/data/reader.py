@@ -1,0 +1,110 @@
+"""One clip from its file: what a loader's processes do.
+
+A process knows how to read; what to read comes with each job. So it holds no manifest, and a data set of millions
+costs it nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from crossframe.data.batch import Failure
+from crossframe.data.sampling import Sampling
+from crossframe.video.decode import VideoError, read_video
+from crossframe.video.media import open_media
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A clip to read: where it is, and what it is in the data set.
+
+    `draw` names the random draw of its frames, (seed, epoch); without one they are the fixed frames of testing.
+    """
+
+    path: Path
+    index: int
+    target: int
+    start: float | None = None
+    end: float | None = None
+    draw: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A clip that could be read: uint8 (T, 3, H, W)."""
+
+    index: int
+    target: int
+    pixels: Tensor
+
+
+class ClipReader(Dataset[Decoded | Failure]):
+    """Reads the frames that `sampling` chooses.
+
+    Frames larger than `short_side` are scaled down to it as they are decoded. The frames of a training clip depend on
+    (seed, epoch, index) alone, so any clip of any epoch can be read again.
+    """
+
+    def __init__(self, sampling: Sampling, short_side: int | None = None) -> None:
+        self.sampling = sampling
+        self.short_side = short_side
+
+    def __getitem__(self, job: Job) -> Decoded | Failure:
+        try:
+            return Decoded(job.index, job.target, self._read(job))
+        except (VideoError, OSError) as error:
+            # A drive that fails is as good a reason as a broken file; both must not end an epoch.
+            return Failure(job.index, job.target, " ".join(str(error).split()))
+
+    def _read(self, job: Job) -> Tensor:
+        first, last = 0, None
+        if job.start is not None or job.end is not None:
+            first, last = frame_range(job.path, job.start, job.end)
+
+        def choose(total: int) -> Sequence[int]:
+            # The file's own count rules: packets that cannot be decoded have no frame.
+            frames = min(total if last is None else last, total) - first
+            if frames < 1:
+                raise VideoError(
+                    f"{job.path}: has only {total} frames, and the clip begins at {first}; check its start"
+                )
+            return [first + index for index in self._indices(frames, job)]
+
+        return read_video(job.path, indices=choose, short_side=self.short_side).pixels
+
+    def _indices(self, frames: int, job: Job) -> list[int]:
+        if job.draw is None:
+            return self.sampling.test(frames)
+        seed, epoch = job.draw
+        return self.sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"))
+
+
+def frame_range(path: Path, start: float | None, end: float | None) -> tuple[int, int]:
+    """The frames shown from `start` until before `end`, in seconds after the first frame: (first, last + 1).
+
+    Only timestamps are read, nothing is decoded. Raises VideoError where there is no such frame.
+    """
+    with open_media(path, str(path)) as media:
+        stamps = [packet.pts for packet in media.packets()]
+        unit, rate = media.stream.time_base, media.stream.average_rate
+    known = sorted(stamp for stamp in stamps if stamp is not None)
+    if len(known) == len(stamps) and unit:
+        times = [float((stamp - known[0]) * unit) for stamp in known]
+    elif rate:
+        times = [float(number / rate) for number in range(len(stamps))]
+    else:
+        raise VideoError(f"{path}: has neither timestamps nor a frame rate; cut the clip into a file of its own")
+    margin = 1e-6  # a frame at 0.3 s belongs to a clip that starts at 0.3 s, whatever the fractions say
+    first = 0 if start is None else bisect_left(times, start - margin)
+    last = len(times) if end is None else bisect_left(times, end - margin)
+    if first >= last:
+        length = times[-1] if times else 0.0
+        raise VideoError(f"{path}: has no frame from {start or 0} to {end} s; its last is at {length:.2f} s")
+    return first, last

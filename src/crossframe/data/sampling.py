@@ -1,0 +1,42 @@
+"""Which frames of a clip are looked at, in training and in testing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from crossframe.video.sample import dense, dense_views, sparse_random, sparse_views
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), or T close together (`dense`).
+
+    Testing looks at fixed places and at `views` of them in turn; training draws one view.
+    """
+
+    num_frames: int = 8
+    rule: Literal["sparse", "dense"] = "sparse"
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or self.views < 1:
+            raise ValueError(f"{self.num_frames} frames in {self.views} views were asked for; use 1 or more")
+        if self.rule not in ("sparse", "dense"):
+            raise ValueError(f"sampling {self.rule!r} is unknown; use 'sparse' or 'dense'")
+
+    def test(self, total: int) -> list[int]:
+        """The frames of all views, one view after the other: views * T indices, the same in every run.
+
+        >>> Sampling(num_frames=2, views=2).test(16)
+        [2, 10, 6, 14]
+        """
+        choose = sparse_views if self.rule == "sparse" else dense_views
+        return [index for view in choose(total, self.num_frames, self.views) for index in view]
+
+    def train(self, total: int, generator: random.Random) -> list[int]:
+        """T indices at random places."""
+        if self.rule == "sparse":
+            return sparse_random(total, self.num_frames, generator)
+        return dense(total, self.num_frames, offset=generator.random())
