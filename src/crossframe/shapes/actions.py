@@ -250,7 +250,7 @@ def opposite(name: str) -> str:
 
 def draw_motion(rng: np.random.Generator, action: Action, shape: str) -> Motion:
     """A motion of one thing for `action`, with drawn speed, distance and so on."""
-    start, stop = (0.0, 1.0) if rng.random() < 0.6 else (rng.uniform(0, 0.2), rng.uniform(0.8, 1))
+    start, stop = draw_span(rng)
     amount, direction, cycles = _draw_parameters(rng, action, shape)
     eased = bool(rng.random() < 0.4)
     if action.kind in ("appear", "recolour"):  # between at once and slowly, somewhere in the middle
@@ -260,6 +260,11 @@ def draw_motion(rng: np.random.Generator, action: Action, shape: str) -> Motion:
     return Motion(action.kind, amount, direction, cycles, start, stop, eased, action.backwards)
 
 
+def draw_span(rng: np.random.Generator) -> tuple[float, float]:
+    """The part of the clip in which something happens: mostly all of it, else with a rest before and after."""
+    return (0.0, 1.0) if rng.random() < 0.6 else (rng.uniform(0, 0.2), rng.uniform(0.8, 1))
+
+
 def _draw_parameters(rng: np.random.Generator, action: Action, shape: str) -> tuple[float, float, float]:
     """Amount, direction and cycles. No cycle is so fast that 8 frames could not show it."""
     anywhere = rng.uniform(0, TURN)
@@ -267,7 +272,7 @@ def _draw_parameters(rng: np.random.Generator, action: Action, shape: str) -> tu
         case "glide":
             return rng.uniform(0.25, 1.0), action.direction + rng.uniform(-0.15, 0.15), 0.0
         case "grow":
-            return rng.uniform(1.7, 3.4), 0.0, 0.0
+            return float(np.exp(rng.uniform(np.log(1.6), np.log(4.5)))), 0.0, 0.0
         case "spin":
             # Under a third of the symmetry between two of 8 frames; more would seem to turn the other way.
             symmetry = np.radians(SYMMETRY[shape] or 360)
@@ -277,7 +282,7 @@ def _draw_parameters(rng: np.random.Generator, action: Action, shape: str) -> tu
         case "bounce":
             return rng.uniform(0.2, 0.45), 0.0, float(rng.integers(2, 4))
         case "shake":
-            return rng.uniform(0.04, 0.09), anywhere, rng.uniform(2.2, 3.4)
+            return rng.uniform(0.05, 0.1), anywhere, rng.uniform(2.2, 3.4)
         case "blink":
             return rng.uniform(0, 1), 0.0, rng.uniform(1.8, 3.2)
         case "zigzag":
@@ -287,7 +292,7 @@ def _draw_parameters(rng: np.random.Generator, action: Action, shape: str) -> tu
         case "swing":
             return rng.uniform(0.25, 0.4), anywhere, rng.uniform(1.0, 2.0)
         case "spiral":
-            return rng.uniform(0.28, 0.4), anywhere, rng.choice([-1, 1]) * rng.uniform(1.0, 1.6)
+            return rng.uniform(0.28, 0.4), anywhere, rng.uniform(1.0, 1.6) * (1 if rng.random() < 0.5 else -1)
         case "flip":
             return 0.0, 0.0, rng.uniform(1.5, 2.5)
         case "jump":

@@ -22,12 +22,12 @@ class Shades:
 
 
 COLOURS: dict[str, Shades] = {
-    "red": Shades((-9, 7), (0.8, 1), (0.65, 1), (1, 0, 0)),
-    "orange": Shades((23, 38), (0.85, 1), (0.88, 1), (1, 0.55, 0)),
-    "yellow": Shades((51, 62), (0.7, 1), (0.85, 1), (1, 1, 0)),
-    "green": Shades((95, 145), (0.65, 1), (0.45, 1), (0, 1, 0)),
+    "red": Shades((-12, 8), (0.8, 1), (0.65, 1), (1, 0, 0)),
+    "orange": Shades((23, 40), (0.85, 1), (0.88, 1), (1, 0.55, 0)),
+    "yellow": Shades((48, 64), (0.7, 1), (0.85, 1), (1, 1, 0)),
+    "green": Shades((95, 150), (0.65, 1), (0.45, 1), (0, 1, 0)),
     "cyan": Shades((172, 190), (0.65, 1), (0.75, 1), (0, 1, 1)),
-    "blue": Shades((213, 245), (0.7, 1), (0.6, 1), (0, 0, 1)),
+    "blue": Shades((206, 245), (0.7, 1), (0.6, 1), (0, 0, 1)),
     "purple": Shades((272, 302), (0.65, 1), (0.5, 0.95), (0.55, 0, 0.85)),
     "white": Shades((0, 360), (0, 0.06), (0.9, 1), (1, 1, 1)),
 }
@@ -47,7 +47,7 @@ SHAPES: tuple[str, ...] = tuple(SYMMETRY)
 TURNABLE: tuple[str, ...] = tuple(shape for shape, degrees in SYMMETRY.items() if degrees is not None)
 
 # Diameters as a share of the frame's short side. The gaps keep neighbouring words apart.
-SIZES: dict[str, Range] = {"small": (0.13, 0.19), "medium": (0.23, 0.29), "large": (0.34, 0.46)}
+SIZES: dict[str, Range] = {"small": (0.14, 0.19), "medium": (0.23, 0.29), "large": (0.34, 0.46)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ def table(shape: str) -> NDArray[np.float32]:
     """Signed distances of `shape`, flat (CELLS * CELLS,), row by row from the top left."""
     axis = (np.arange(CELLS) + 0.5) / CELLS * 2 * REACH - REACH
     x, y = np.meshgrid(axis, axis)
-    return _distance(shape, x, y).astype(np.float32).ravel()
+    distance = _distance(shape, x, y).astype(np.float32)
+    # Whatever lies beyond the table is looked up at its border, and must count as far away.
+    distance[[0, -1]] = distance[:, [0, -1]] = 1e3
+    return distance.ravel()
 
 
 def _distance(shape: str, x: Array, y: Array) -> Array:
@@ -30,15 +33,15 @@ def _distance(shape: str, x: Array, y: Array) -> Array:
         case "circle":
             return np.hypot(x, y) - 0.95
         case "ring":
-            return np.abs(np.hypot(x, y) - 0.75) - 0.22
+            return np.abs(np.hypot(x, y) - 0.72) - 0.25
         case "moon":
-            return np.maximum(np.hypot(x + 0.15, y) - 1.0, 0.85 - np.hypot(x - 0.4, y))
+            return np.maximum(np.hypot(x + 0.15, y) - 1.05, 0.8 - np.hypot(x - 0.5, y))
         case _:
             return _polygon(_CORNERS[shape], x, y)
 
 
 def _polygon(corners: Array, x: Array, y: Array) -> Array:
-    """Distance to a polygon with corners (C, 2): the nearest edge; inside is where a ray crosses an odd number of edges."""
+    """Distance to a polygon with corners (C, 2): the nearest edge; a ray from inside crosses an odd number of them."""
     nearest = np.full_like(x, np.inf)
     inside = np.zeros(x.shape, dtype=bool)
     for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):

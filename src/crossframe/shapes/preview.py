@@ -9,9 +9,9 @@ import numpy as np
 
 from crossframe.shapes import caption, looks
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
-from crossframe.shapes.looks import Look
 from crossframe.shapes.render import Pixels, render
-from crossframe.shapes.scene import Scene, sample_scene
+from crossframe.shapes.sample import sample_scene
+from crossframe.shapes.scene import Scene
 
 _GAP = 2  # pixels between frames
 
@@ -56,7 +56,8 @@ def contact_sheet(
         axes = figure.add_axes(box)
         axes.imshow(_strip(render(scene, size, num_frames)), interpolation="nearest")
         axes.set_axis_off()
-        axes.set_title(caption.sentence(scene), fontsize=9, pad=3, loc="left")
+        title = caption.sentence(scene) if num_frames > 1 else str(scene.target.look)
+        axes.set_title(title, fontsize=9 if num_frames > 1 else 6, pad=3, loc="left")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")

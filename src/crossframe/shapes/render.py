@@ -97,7 +97,7 @@ def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64
         (thing.x + pose.dx) * short + middle[0],
         (thing.y + pose.dy) * short + middle[1],
         thing.size / 2 * short * pose.scale,
-        pose.squash,
+        thing.width * pose.squash,
         thing.angle + pose.angle,
         pose.opacity,
         pose.mix,
@@ -114,7 +114,7 @@ def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: boo
     if opacity == 0:
         return
     _, height, width = frame.shape
-    reach = radius * (outlines.REACH - 0.02)
+    reach = radius * (outlines.REACH - 0.02) * max(1.0, squash)
     left, right = max(0, int(x - reach)), min(width, int(x + reach) + 2)
     top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 2)
     if left >= right or top >= bottom:

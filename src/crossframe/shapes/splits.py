@@ -18,7 +18,8 @@ from numpy.random import Generator
 from crossframe.shapes import actions, looks
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
 from crossframe.shapes.looks import LOOKS, Look
-from crossframe.shapes.scene import Scene, sample_scene, sample_still
+from crossframe.shapes.sample import sample_scene, sample_still
+from crossframe.shapes.scene import Scene
 
 SHOTS = (2, 4, 8, 16)  # clips of each new action in the paper's few-shot setting
 
