@@ -1,0 +1,122 @@
+"""What an evaluation found, video by video, and its two files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossframe.data.atomic import replacing
+from crossframe.data.parquet import pyarrow, write_rows
+from crossframe.evaluate.metrics import TOP, Counts
+
+SUMMARY = "summary.json"
+PREDICTIONS = "predictions.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResult:
+    """The model's answer for one video.
+
+    `top`: class indices, best first, at most five; `scores`: their probabilities; `target_score`: that of the right
+    class. A video without an answer has an `error` instead, and counts as wrong.
+    """
+
+    index: int
+    target: int
+    top: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
+    target_score: float | None = None
+    error: str | None = None
+
+    @property
+    def correct(self) -> bool:
+        return self.top[:1] == (self.target,)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Answers for all videos, in the order of the data set, and what they were made with."""
+
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    results: tuple[VideoResult, ...]
+    made_with: Mapping[str, Any]
+
+    @property
+    def counts(self) -> Counts:
+        """Videos and hits of every class."""
+        places = min(TOP, len(self.labels))
+        ranked = [result.top or (-1,) * places for result in self.results]
+        targets = [result.target for result in self.results]
+        return Counts.of(
+            torch.tensor(ranked).view(-1, places), torch.tensor(targets, dtype=torch.int64), len(self.labels)
+        )
+
+    @property
+    def failures(self) -> list[VideoResult]:
+        """Videos without an answer."""
+        return [result for result in self.results if result.error is not None]
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the single videos, ready for JSON; the same for any number of processes."""
+        counts = self.counts
+        classes = zip(self.labels, counts.videos.tolist(), counts.first.tolist(), counts.in_five.tolist(), strict=True)
+        return {
+            "videos": len(self.results),
+            "unreadable": len(self.failures),
+            "classes": len(self.labels),
+            "top1": counts.top1,
+            "top5": counts.top5,
+            "mean_class": counts.mean_class,
+            "made_with": dict(self.made_with),
+            "per_class": [
+                {"label": label, "videos": videos, "top1": first / videos, "top5": near / videos}
+                for label, videos, first, near in classes
+                if videos
+            ],
+            "failures": [{"path": self.names[result.index], "reason": result.error} for result in self.failures],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each video, as they are saved."""
+        return [
+            {
+                "path": self.names[result.index],
+                "label": self.labels[result.target],
+                "predicted": self.labels[result.top[0]] if result.top else None,
+                "correct": result.correct,
+                "correct_top5": result.target in result.top,
+                "label_score": result.target_score,
+                "top_labels": [self.labels[place] for place in result.top],
+                "top_scores": list(result.scores),
+                "error": result.error,
+            }
+            for result in self.results
+        ]
+
+    def save(self, folder: str | Path) -> None:
+        """Write `summary.json` and `predictions.parquet`, each whole or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / SUMMARY) as target:
+            target.write_text(json.dumps(self.summary(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        arrow = pyarrow()
+        text, number, yes_no = arrow.string(), arrow.float64(), arrow.bool_()
+        types = {
+            "path": text,
+            "label": text,
+            "predicted": text,
+            "correct": yes_no,
+            "correct_top5": yes_no,
+            "label_score": number,
+            "top_labels": arrow.list_(text),
+            "top_scores": arrow.list_(number),
+            "error": text,
+        }
+        with replacing(folder / PREDICTIONS) as target:
+            write_rows(target, self.rows(), types)

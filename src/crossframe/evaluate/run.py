@@ -1,0 +1,144 @@
+"""A model over a whole data set: every video once, for any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+from torch import distributed as dist
+
+from crossframe.data.batch import Batch
+from crossframe.data.loader import EvalLoader
+from crossframe.data.manifest import Manifest
+from crossframe.data.sampling import Sampling
+from crossframe.evaluate.metrics import TOP
+from crossframe.evaluate.result import Evaluation, VideoResult
+from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
+from crossframe.model.xclip import XCLIP
+from crossframe.weights.fingerprint import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How videos are looked at: what a number depends on besides weights, videos and words.
+
+    `sampling.views` temporal views times `crops` (the centre, or three along the long side); `batch_size` videos are
+    computed together, always the same ones.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    crops: Crops = 1
+    precision: Precision = "float32"
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.crops not in (1, 3):
+            raise ValueError(f"{self.crops} crops are not possible; use 1 (the centre) or 3 (along the long side)")
+
+
+def evaluate_manifest(
+    model: XCLIP,
+    manifest: Manifest,
+    setting: Setting | None = None,
+    *,
+    text: Tensor | None = None,
+    workers: int = 0,
+    watch: Callable[[EvalLoader], Iterable[Batch]] = iter,
+) -> Evaluation:
+    """Evaluate the clips of a manifest among its labels, on all processes of torch.distributed if it is initialised.
+
+    Without `setting`, one centre view of as many frames as the model was trained with. `text` is as for `evaluate`;
+    `watch` may wrap the batches in a progress bar. The result, the same in every process, also names the weights and
+    the clips by their hashes.
+    """
+    setting = setting or Setting(Sampling(model.config.num_frames))
+    short_side = getattr(model.preprocess, "short_side", None)
+    loader = EvalLoader(
+        manifest,
+        setting.sampling,
+        setting.batch_size,
+        short_side=short_side,
+        workers=workers,
+        process=this_process(),
+    )
+    evaluation = evaluate(model, watch(loader), manifest.labels, manifest.names, text=text, setting=setting)
+    hashes = {"short_side": short_side, "split": manifest.digest(), "weights": fingerprint(model)}
+    return replace(evaluation, made_with={**evaluation.made_with, **hashes})
+
+
+def evaluate(
+    model: XCLIP,
+    batches: Iterable[Batch],
+    labels: Sequence[str],
+    names: Sequence[str],
+    *,
+    text: Tensor | None = None,
+    setting: Setting | None = None,
+) -> Evaluation:
+    """Evaluate any batches, decoded or drawn; `names` are those of all videos, by index.
+
+    `text`, (K, E), are features of the labels' words where these are not the labels themselves (see
+    `label_features`). Under torch.distributed each process gives its own batches, and together they must cover every
+    video once. The model is put into evaluation mode and back.
+
+    Raises ValueError where a video is missing or comes twice, or weights are rounded to less than float32 and no less
+    was asked for.
+    """
+    setting = setting or Setting(Sampling(model.config.num_frames))
+    if not names:
+        raise ValueError("there are no videos to evaluate; give at least one")
+    check_precision(model, setting.precision)
+    with evaluating(model):
+        if text is None:
+            text = label_features(model, labels)
+        elif len(text) != len(labels):
+            raise ValueError(f"there are features of {len(text)} texts for {len(labels)} labels; give one for each")
+        mine = [result for batch in batches for result in _results(model, batch, text, setting)]
+    results = sorted(_from_all_processes(mine), key=lambda result: result.index)
+    if [result.index for result in results] != list(range(len(names))):
+        distinct = len({result.index for result in results})
+        raise ValueError(
+            f"the batches hold {len(results)} videos, {distinct} different ones, of {len(names)}; give every video once"
+        )
+    last = max(result.target for result in results)
+    if last >= len(labels):
+        raise ValueError(f"a video has class {last}, and there are {len(labels)} labels from 0; give all labels")
+    return Evaluation(tuple(labels), tuple(names), tuple(results), asdict(setting))
+
+
+def this_process() -> tuple[int, int]:
+    """(rank, world) of torch.distributed, (0, 1) without it."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def _results(model: XCLIP, batch: Batch, text: Tensor | None, setting: Setting) -> Iterator[VideoResult]:
+    for failure in batch.failures:
+        yield VideoResult(failure.index, failure.target, error=failure.reason)
+    if not len(batch):
+        return
+    scores = probabilities(
+        model,
+        batch.videos,
+        text,
+        views=setting.sampling.views,
+        crops=setting.crops,
+        precision=setting.precision,
+    )  # (B, K)
+    order = scores.argsort(dim=1, descending=True, stable=True)[:, :TOP]  # equal scores keep the order of the labels
+    rows = zip(batch.indices.tolist(), batch.targets.tolist(), scores, order, strict=True)
+    for index, target, row, best in rows:
+        if row.isfinite().all():
+            yield VideoResult(index, target, tuple(best.tolist()), tuple(row[best].tolist()), float(row[target]))
+        else:
+            yield VideoResult(index, target, error="the model's scores are not numbers; its weights have diverged")
+
+
+def _from_all_processes(mine: list[VideoResult]) -> list[VideoResult]:
+    _, world = this_process()
+    if world == 1:
+        return mine
+    parts: list[Any] = [None] * world
+    dist.all_gather_object(parts, mine)
+    return [result for part in parts for result in part]

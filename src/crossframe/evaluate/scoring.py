@@ -1,0 +1,107 @@
+"""Probabilities of labels for clips: each view's softmax, averaged, as in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.video.transform import Preprocess
+
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+Crops: TypeAlias = Literal[1, 3]
+
+TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features do not depend on it
+
+
+@torch.no_grad()
+def label_features(model: XCLIP, texts: Sequence[str]) -> Tensor | None:
+    """What the model knows of K texts, (K, E), not normalised; None for a linear head, which has its classes inside."""
+    if model.text is None:
+        if len(texts) != model.config.num_classes:
+            raise ValueError(
+                f"{len(texts)} labels were given, and the model's linear head has {model.config.num_classes} classes; "
+                "give the labels that it was trained with, in that order"
+            )
+        return None
+    tokens = model.tokenize(texts)
+    return torch.cat([model.encode_text(part) for part in tokens.split(TEXTS_AT_ONCE)])
+
+
+@torch.inference_mode()
+def probabilities(
+    model: XCLIP,
+    videos: Sequence[Tensor] | Tensor,
+    text: Tensor | None,
+    *,
+    views: int,
+    crops: Crops,
+    precision: Precision,
+) -> Tensor:
+    """uint8 (views * T, 3, H, W) for each of B clips, of any sizes -> float64 (B, K) on the CPU, rows that add up to 1.
+
+    Views are encoded one after the other, so that memory does not grow with their number. The softmax is taken in
+    float64, where labels that are far behind still have an order.
+    """
+    odd = [len(video) for video in videos if views < 1 or len(video) % views]
+    if odd:
+        raise ValueError(f"{odd[0]} frames are not {views} views of equal length; give the views that were sampled")
+    total: Tensor | float = 0.0
+    clips = [video.chunk(views) for video in videos]
+    for view in range(views):
+        for batch in _crops(model, [clip[view] for clip in clips], crops):
+            features = _encode(model, batch, precision)
+            logits = model.score(features, text).float().cpu().double()  # (B, K)
+            total = logits.softmax(dim=1) + total
+    return cast("Tensor", total) / (views * crops)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Generator[None]:
+    """The model in evaluation mode and products in full float32, with everything put back as it was on the way out.
+
+    GPUs round the inputs of convolutions to 10 bits (TF32) unless told otherwise.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    products = torch.get_float32_matmul_precision()
+    model.eval()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        for module, training in modes:
+            module.training = training
+
+
+def check_precision(model: XCLIP, precision: Precision) -> None:
+    """Raise ValueError where the weights are already rounded to less than the precision that the result would claim."""
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision {precision!r} is unknown; use 'float32' or 'bfloat16'")
+    rounded = {parameter.dtype for parameter in model.parameters()} & {torch.bfloat16, torch.float16}
+    if precision == "float32" and rounded:
+        raise ValueError(
+            f"the weights are {rounded.pop()}; load the model with dtype=torch.float32, or ask for bfloat16"
+        )
+
+
+def _crops(model: XCLIP, clips: list[Tensor], crops: Crops) -> Sequence[Tensor]:
+    """Model input float (B, T, 3, S, S) for each crop."""
+    if crops == 1:
+        return [model.prepare(clips)]
+    if not isinstance(model.preprocess, Preprocess):
+        raise ValueError("three crops need the model's own preprocessing; load it with crossframe.load")
+    return model.preprocess.three_crops(clips, model.device).unbind(dim=1)
+
+
+def _encode(model: XCLIP, batch: Tensor, precision: Precision) -> VideoFeatures:
+    # Only the encoder is lowered: similarities rounded to 8 bits tie.
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        features = model.encode_video(batch)
+    patches = None if features.patches is None else features.patches.to(model.dtype)
+    return VideoFeatures(features.embedding.to(model.dtype), patches)
