@@ -3,7 +3,9 @@
 - `train`, `val`, `test`: fully supervised; the objects and actions of training, in clips of their own.
 - `unseen`: known objects and known actions in combinations that training never shows.
 - `zero_shot`: two known actions at once, which training never shows.
-- `few_shot_train`, `few_shot_test`: the actions of `actions.NEW_ACTIONS`, which nothing else shows.
+- `few_shot_train`, `few_shot_test`: the actions of `actions.NEW_ACTIONS`, which nothing else shows. Actions take turns, so
+  the first K clips for each action are the paper's K-shot setting.
+- `stills`, `stills_test`: pictures for language-image pretraining, as clips in which nothing moves.
 
 Clip `index` of a split is the same scene for everyone who uses the same seed, whichever clips are made beside it.
 """
@@ -20,8 +22,6 @@ from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
 from crossframe.shapes.looks import LOOKS, Look
 from crossframe.shapes.sample import sample_scene, sample_still
 from crossframe.shapes.scene import Scene
-
-SHOTS = (2, 4, 8, 16)  # clips of each new action in the paper's few-shot setting
 
 
 class Split(StrEnum):

@@ -1,0 +1,151 @@
+"""Scenes as H.264 files with a manifest, made in parallel: the world as a data set like any other."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+
+from crossframe.shapes import caption, splits
+from crossframe.shapes.render import render
+from crossframe.shapes.scene import Scene
+from crossframe.shapes.splits import Split
+
+MANIFEST = "manifest.csv"
+COLUMNS = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")
+CHUNK = 8  # clips handed to a process at a time
+
+Row = dict[str, str]
+
+
+def write_clip(scene: Scene, path: str | Path) -> Path:
+    """Write a scene as an .mp4 file at its own size, frame rate and quality; the same scene gives the same bytes.
+
+    The file appears whole or not at all. Raises OSError where it cannot be written.
+    """
+    path, film = Path(path), scene.film
+    part = path.with_name(f".{path.name}.part")
+    frames = render(scene, (film.height, film.width), film.num_frames)
+    try:
+        with av.open(str(part), "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=film.fps, options=_encoder_options(film.quality))
+            stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
+            for pixels in frames:
+                image = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (H, W, 3)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def render_dataset(
+    out: str | Path,
+    split: Split | str,
+    videos: int,
+    seed: int = 0,
+    *,
+    workers: int | None = None,
+    nuisance: float = 1.0,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write the first `videos` clips of a split and their manifest, and return the manifest's path.
+
+    Clips go to `out/SPLIT/`, one row for each to `out/manifest.csv`, where rows of other splits stay. The same seed
+    gives the same clips, labels and bytes, however many processes share the work.
+
+    Args:
+        out: a folder; it is made where it does not exist.
+        split: one of `splits.Split`.
+        videos: how many clips.
+        seed: another seed gives other clips.
+        workers: processes; as many as processors where None.
+        nuisance: see `sample.sample_scene`.
+        progress: called with the number of clips done so far.
+
+    Raises:
+        ValueError: there is no such split, `videos` is below 1, or another data set is in `out`.
+        OSError: the folder cannot be written.
+    """
+    part = splits.parse(split)
+    if videos < 1:
+        raise ValueError(f"{videos} videos were asked for; use 1 or more")
+    out = Path(out)
+    kept = [row for row in _read_manifest(out / MANIFEST) if row["split"] != part]
+    (out / part).mkdir(parents=True, exist_ok=True)
+    make = partial(_make, out, part, seed, nuisance)
+    rows: list[Row] = []
+    for row in _in_parallel(make, videos, workers or os.cpu_count() or 1):
+        rows.append(row)
+        if progress is not None:
+            progress(len(rows))
+    return _write_manifest(out / MANIFEST, [*kept, *rows])
+
+
+def _make(out: Path, split: Split, seed: int, nuisance: float, index: int) -> Row:
+    """Write one clip and return its row."""
+    scene = splits.draw(split, seed, index, nuisance=nuisance)
+    path = write_clip(scene, out / split / f"{index:06d}.mp4")
+    words = np.random.default_rng((seed, index))
+    values = (
+        path.relative_to(out).as_posix(),
+        caption.sentence(scene),
+        str(split),
+        scene.action,
+        scene.target.look.colour,
+        scene.target.look.shape,
+        caption.clip_caption(scene, words),
+        str(seed),
+        str(index),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _in_parallel(make: Callable[[int], Row], videos: int, workers: int) -> Iterator[Row]:
+    """Rows in order, whichever process is first."""
+    if workers == 1:
+        yield from map(make, range(videos))
+        return
+    # Fresh processes: a fork could inherit a lock that some thread of the caller holds.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, videos), mp_context=context) as pool:
+        try:
+            yield from pool.map(make, range(videos), chunksize=min(CHUNK, -(-videos // workers)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _encoder_options(quality: int) -> dict[str, str]:
+    # One thread, since the work is already spread over clips.
+    return {"crf": str(quality), "preset": "veryfast", "threads": "1"}
+
+
+def _read_manifest(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"{path} is the manifest of another data set; choose a new folder")
+        return list(reader)
+
+
+def _write_manifest(path: Path, rows: Iterable[Row]) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
