@@ -99,5 +99,5 @@ class Collector:
             self._pixels = np.empty((len(self.indices), 3, *picture.shape[:2]), dtype=np.uint8)
         for place in self._places.pop(index):
             self._pixels[place] = picture.transpose(2, 0, 1)
-            self._times[place] = np.nan if frame.time is None else frame.time
+            self._times[place] = np.nan if frame.pts is None else float(frame.pts * media.stream.time_base)
             self._repaired[place] = frame.is_corrupt

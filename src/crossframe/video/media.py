@@ -130,6 +130,8 @@ def open_media(source: Path | bytes, name: str) -> Iterator[Media]:
         streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         if not streams or NOT_VIDEO.intersection(container.format.name.split(",")):
             raise VideoError(f"{name}: holds no video; give a file with moving pictures")
+        if streams[0].codec_context is None:
+            raise VideoError(f"{name}: has a format that cannot be decoded; convert it, to H.264 for instance")
         yield Media(name, container, streams[0])
 
 

@@ -5,6 +5,8 @@ of all packets, that every packet is one picture, that the times in the containe
 stream agree, that the decoder will not have to wait for a picture longer than the stream says, and which
 pictures nothing refers to. Then frame number i is the one with the i-th smallest time, and everything that no
 wanted frame refers to, directly or not, can be left out.
+
+Damage that leaves every header in order is noticed only in what is decoded.
 """
 
 from __future__ import annotations
@@ -64,57 +66,63 @@ class Plan:
 def scan(media: Media) -> Scan:
     """Read all packets, decode none."""
     shown = hidden = 0
-    proof = None
-    with suppress(Unproven):
-        proof = _Proof(media)
+    proof = _Proof(media)
     for packet in media.packets():
         if packet.is_discard:
             hidden += 1
         else:
             shown += 1
-        if proof is not None:
-            try:
-                proof.add(packet)
-            except Unproven:
-                proof = None
-    plan = None
-    if proof is not None and not media.read_errors:
-        with suppress(Unproven):
-            plan = proof.conclude()
-    return Scan(shown, max(media.stream.frames - shown - hidden, 0), plan)
+        proof.add(packet)
+    missing = max(media.stream.frames - shown - hidden, 0)
+    intact = missing == 0 and media.read_errors == 0
+    return Scan(shown, missing, proof.conclude() if intact else None)
 
 
 class _Proof:
-    """Collects the pictures of a stream while they agree with what a plan needs."""
+    """Collects the pictures of a stream for as long as they agree with what a plan needs."""
 
     def __init__(self, media: Media) -> None:
-        codec = media.stream.codec_context.name
-        if codec not in HEADERS or TIMED_CONTAINERS.isdisjoint(media.container.format.name.split(",")):
-            raise Unproven("another kind of stream")
-        self._headers = HEADERS[codec](media.stream.codec_context.extradata or b"")
+        self._headers: Headers | None = None
         self._pictures: list[Picture] = []
         self._times: list[int] = []
+        codec = media.stream.codec_context
+        if codec.name in HEADERS and TIMED_CONTAINERS.intersection(media.container.format.name.split(",")):
+            with suppress(Unproven):
+                self._headers = HEADERS[codec.name](codec.extradata or b"")
 
     def add(self, packet: Packet) -> None:
-        if packet.pts is None or packet.is_discard or packet.is_corrupt:
-            raise Unproven("a packet without a time, hidden or damaged")
-        picture = self._headers.picture(memoryview(packet))
-        if not self._pictures and not picture.restart:
-            raise Unproven("a stream that begins in the middle")
-        self._pictures.append(picture)
-        self._times.append(packet.pts)
+        if self._headers is None:
+            return
+        try:
+            self._pictures.append(self._picture(self._headers, packet))
+        except Unproven:
+            self._headers = None
+        else:
+            self._times.append(packet.pts)
 
-    def conclude(self) -> Plan:
-        if len(set(self._times)) < len(self._times):
-            raise Unproven("two pictures at one time")
+    def conclude(self) -> Plan | None:
+        """The plan, if everything agreed."""
         order = sorted(range(len(self._times)), key=self._times.__getitem__)
-        if not order or order != self._order_of_showing():
-            raise Unproven("times that do not follow the order in the stream")
+        if self._headers is None or not order or len(set(self._times)) < len(order):
+            return None
+        try:
+            if order != self._order_of_showing(self._headers.reorder):
+                return None
+        except Unproven:
+            return None
         times = [self._times[number] for number in order]
         return Plan(self._pictures, times, order, max(picture.layer for picture in self._pictures))
 
-    def _order_of_showing(self) -> list[int]:
-        """Packet numbers as a decoder shows them that waits for no more pictures than the stream says."""
+    def _picture(self, headers: Headers, packet: Packet) -> Picture:
+        if packet.pts is None or packet.is_discard or packet.is_corrupt:
+            raise Unproven("a packet without a time, hidden or damaged")
+        picture = headers.picture(memoryview(packet))
+        if not self._pictures and not picture.restart:
+            raise Unproven("a stream that begins in the middle")
+        return picture
+
+    def _order_of_showing(self, reorder: int) -> list[int]:
+        """Packet numbers as a decoder shows them that lets no more than `reorder` pictures wait."""
         order: list[int] = []
         waiting: list[tuple[int, int]] = []  # a heap of (count, packet number)
         last: int | None = None  # the count of the picture shown last since the restart
@@ -133,7 +141,7 @@ class _Proof:
                     show()
                 last = None
             heapq.heappush(waiting, (picture.count, number))
-            if len(waiting) > self._headers.reorder:
+            if len(waiting) > reorder:
                 show()
         while waiting:
             show()
