@@ -148,7 +148,9 @@ class Recognizer:
     def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
         """Frames and features of one clip after the other, in the order of `videos`."""
         short_side = getattr(self.model.preprocess, "short_side", None)
-        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=self.workers)
+        alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to read ahead, nothing to protect
+        workers = 0 if alone else self.workers
+        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers)
         # A processor is as fast on one clip as on many, and its user sees the first name sooner.
         size = 1 if self.model.device.type == "cpu" else 8
         while group := list(islice(decoded, size)):

@@ -12,6 +12,8 @@ from typer.exceptions import Abort, TyperException
 from crossframe import __version__
 from crossframe.cli.about import doctor, models
 from crossframe.cli.classify import classify
+from crossframe.cli.demo import demo
+from crossframe.cli.shapes import shapes
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
 
@@ -40,6 +42,8 @@ def _options(
 app.command()(classify)
 app.command()(models)
 app.command()(doctor)
+app.command()(demo)
+app.add_typer(shapes, name="shapes")
 
 
 def main(arguments: list[str] | None = None) -> None:

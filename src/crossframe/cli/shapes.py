@@ -1,0 +1,44 @@
+"""`crossframe shapes`: the generated world, as files that people can watch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+shapes = typer.Typer(help="Draw clips of the generated world of shapes.", no_args_is_help=True)
+
+
+@shapes.command()
+def render(
+    out: Annotated[Path, Argument(help="A folder for the clips and their manifest.csv.")],
+    split: Annotated[str, Option(help="train, val, test, unseen, zero_shot, few_shot_train or few_shot_test.")],
+    videos: Annotated[int, Option(min=1, help="How many clips.")] = 100,
+    seed: Annotated[int, Option(min=0, help="Another seed gives other clips.")] = 0,
+    workers: Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")] = None,
+) -> None:
+    """Write clips as H.264 files, and a manifest of what they show. The same seed gives the same clips."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from crossframe.shapes.write import render_dataset
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("clips", total=videos)
+        manifest = render_dataset(
+            out, split, videos, seed, workers=workers, progress=lambda done: bar.update(task, completed=done)
+        )
+    print(manifest)
+
+
+@shapes.command()
+def preview(
+    out: Annotated[Path, Argument(help="The PNG to write.")],
+    seed: Annotated[int, Option(min=0, help="Another seed gives other clips.")] = 0,
+) -> None:
+    """Write one picture with a strip of frames for every action, to check the world at a glance."""
+    from crossframe.shapes.preview import contact_sheet, example_scenes
+
+    print(contact_sheet(out, example_scenes(seed)))

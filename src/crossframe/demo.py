@@ -1,0 +1,91 @@
+"""The whole way in one call, offline: clips of drawn shapes are written, read back and named, and a page shows how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crossframe import pages
+from crossframe.recognizer import Prediction, Recognizer
+from crossframe.shapes.caption import all_sentences, sentence
+from crossframe.shapes.scene import Scene
+from crossframe.shapes.splits import Split, draw
+from crossframe.shapes.write import write_clip
+
+# Seeds of a few clips that no training, validation or test run uses (those count up from 0).
+DEMO_SEED = 2022
+PICTURE_SIDE = 112
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One clip of the demo: what it shows, and what the model said of it."""
+
+    path: Path
+    truth: str
+    prediction: Prediction
+
+    @property
+    def right(self) -> bool:
+        """Whether the best label is the true one."""
+        return self.prediction.top(1)[0][0] == self.truth
+
+
+def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, told: Callable[[Shown], None]) -> Path:
+    """Writes `clips` clips of unseen seeds to `out`, names each among everything its object could do, tells `told` of
+    each as it comes, and returns the path of an HTML page with all of them.
+
+    Raises `ValueError` when the model cannot be loaded and `OSError` when `out` cannot be written.
+    """
+    recognizer = Recognizer.from_pretrained(source)
+    out.mkdir(parents=True, exist_ok=True)
+    shown: list[Shown] = []
+    for index, scene in enumerate(_varied_scenes(clips)):
+        path = write_clip(scene, out / f"clip-{index + 1}.mp4")
+        candidates = list(all_sentences(scene).values())
+        result = Shown(path, sentence(scene), recognizer.classify(path, candidates))
+        told(result)
+        shown.append(result)
+    page = out / "index.html"
+    page.write_text(_page(shown, source), encoding="utf-8")
+    return page
+
+
+def _varied_scenes(count: int) -> list[Scene]:
+    """Test scenes of `count` different actions, spread over all of them."""
+    stride = 5  # the split's actions take turns, opposites side by side; 5 steps on is always another kind
+    return [draw(Split.TEST, DEMO_SEED, index * stride) for index in range(count)]
+
+
+def _page(shown: list[Shown], source: str) -> str:
+    right = sum(clip.right for clip in shown)
+
+    return pages.render(
+        "clips",
+        title="What happens in these clips?",
+        lead=f"{right} of {len(shown)} clips named right, each among the sentences about its object. "
+        "The model saw eight frames of each file.",
+        clips=[
+            {
+                "name": clip.path.name,
+                "truth": clip.truth,
+                "right": clip.right,
+                "pictures": [pages.data_uri(_small(frame)) for frame in clip.prediction.frames.pixels],
+                "top": clip.prediction.top(3),
+            }
+            for clip in shown
+        ],
+        foot=f"crossframe, model '{source}'. The clips were drawn from seeds that training never used.",
+    )
+
+
+def _small(frame: torch.Tensor) -> torch.Tensor:
+    """uint8 (3, H, W) -> uint8 (3, S, S): the middle of the frame, small enough for a page."""
+    side = min(frame.shape[1:])
+    top, left = (frame.shape[1] - side) // 2, (frame.shape[2] - side) // 2
+    square = frame[None, :, top : top + side, left : left + side].float()
+    small = torch.nn.functional.interpolate(square, size=PICTURE_SIDE, mode="bilinear", antialias=True)
+    return small[0].round().clamp(0, 255).to(torch.uint8)
