@@ -33,8 +33,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False)
     lead = q.shape[:-2]
     # the fused kernels want exactly (batch, heads, tokens, head width)
     q, k, v = (t.unflatten(-1, (heads, -1)).flatten(0, -4).transpose(1, 2) for t in (q, k, v))
-    out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    # Training in bfloat16 on a processor, the backward pass of PyTorch's kernel is several times slower than this.
+    slow = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    out = _attend_plainly(q, k, v, causal) if slow else F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     return out.transpose(1, 2).flatten(-2).unflatten(0, lead)
+
+
+def _attend_plainly(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (batch, heads, L, M)
+    if causal:
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(future, float("-inf"))
+    return scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v
 
 
 class Attention(nn.Module):
