@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crossframe.shapes.looks import RGB
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _heart() -> Array:
 _SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.84
 _CORNERS = {
     "square": _SQUARE,
-    "triangle": _regular((1.12,), 3) + np.array([0, 0.12]),
+    "triangle": _regular((1.15,), 3),
     "star": _regular((1.14, 0.48), 10),
     "cross": _cross(0.34),
     "heart": _heart(),

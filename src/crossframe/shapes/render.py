@@ -63,7 +63,7 @@ def render(
         for thing, placed in poses:
             _draw(frame, thing, placed[t] - (dx, dy, 0, 0, 0, 0, 0), soft=scene.camera.soft_edges)
         if scene.camera.grain:
-            frame += _grain(moments[t], height, width) * np.float32(scene.camera.grain)
+            frame += _grain(scene.camera.seed, moments[t], height, width) * np.float32(scene.camera.grain)
         frames[t] = np.clip(frame + np.float32(0.5), 0, 255)
     return frames
 
@@ -81,7 +81,7 @@ def _still_picture(scene: Scene, height: int, width: int, margin: int) -> Floats
         middle = np.array([(width - short) / 2 + margin, (height - short) / 2 + margin])
         for prop in scene.props:
             _draw(picture, prop, _placed(prop, np.zeros(1), short, middle)[0], soft=scene.camera.soft_edges)
-    return picture
+    return picture.astype(np.float32, copy=False)
 
 
 def _camera_shifts(camera: Camera, moments: Times, short: int) -> NDArray[np.int64]:
@@ -148,10 +148,13 @@ def _grain_table() -> Floats:
     return np.random.default_rng(0).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE), dtype=np.float32)
 
 
-def _grain(moment: float, height: int, width: int) -> Floats:
-    """Noise (H, W) that depends on the moment alone: a piece of one large table, repeated where the frame is larger."""
-    seed = int(moment * 1e9) * 2654435761
-    top, left = seed // 65536 % _GRAIN_SIDE, seed % 65521 % _GRAIN_SIDE
+def _grain(seed: int, moment: float, height: int, width: int) -> Floats:
+    """Noise (H, W), another one at each moment of each clip: a piece of one large table, repeated where that ends.
+
+    Clips must not share their noise: a model that knows it by heart would read the time from it.
+    """
+    mixed = (seed + int(moment * 1e9)) * 2654435761
+    top, left = mixed // 65536 % _GRAIN_SIDE, mixed % 65521 % _GRAIN_SIDE
     table = _grain_table()
     if top + height <= _GRAIN_SIDE and left + width <= _GRAIN_SIDE:
         return table[top : top + height, left : left + width]

@@ -205,7 +205,8 @@ def _draw_camera(rng: Generator, nuisance: float) -> Camera:
     grain = rng.uniform(2, 14) if rng.random() < 0.5 * nuisance else 0.0
     horizontal, vertical = rng.uniform(0.7, 2.2, 2).tolist()
     x, y = rng.uniform(0, actions.TURN, 2).tolist()
-    return Camera(shake, (horizontal, vertical), (x, y), grain, soft_edges=bool(rng.random() < 0.7))
+    seed = int(rng.integers(2**31))
+    return Camera(shake, (horizontal, vertical), (x, y), grain, seed, soft_edges=bool(rng.random() < 0.7))
 
 
 def _draw_film(rng: Generator) -> Film:

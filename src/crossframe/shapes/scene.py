@@ -39,6 +39,7 @@ class Camera:
     speed: tuple[float, float] = (1.0, 1.0)
     phase: tuple[float, float] = (0.0, 0.0)
     grain: float = 0.0
+    seed: int = 0  # of the grain
     soft_edges: bool = True
 
 

@@ -3,8 +3,8 @@
 - `train`, `val`, `test`: fully supervised; the objects and actions of training, in clips of their own.
 - `unseen`: known objects and known actions in combinations that training never shows.
 - `zero_shot`: two known actions at once, which training never shows.
-- `few_shot_train`, `few_shot_test`: the actions of `actions.NEW_ACTIONS`, which nothing else shows. Actions take turns, so
-  the first K clips for each action are the paper's K-shot setting.
+- `few_shot_train`, `few_shot_test`: the actions of `actions.NEW_ACTIONS`, which nothing else shows. Actions take
+  turns, so the first K clips for each action are the paper's K-shot setting.
 - `stills`, `stills_test`: pictures for language-image pretraining, as clips in which nothing moves.
 
 Clip `index` of a split is the same scene for everyone who uses the same seed, whichever clips are made beside it.

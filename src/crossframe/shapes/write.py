@@ -19,7 +19,7 @@ from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
 
 MANIFEST = "manifest.csv"
-COLUMNS = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")
+COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")
 CHUNK = 8  # clips handed to a process at a time
 
 Row = dict[str, str]
