@@ -1,5 +1,4 @@
-"""What the headers of H.264 and HEVC have in common: units in a packet, numbers in a unit, the order of
-pictures."""
+"""What the headers of H.264 and HEVC have in common: units in a packet, numbers in a unit, the order of pictures."""
 
 from __future__ import annotations
 
@@ -57,6 +56,11 @@ class Bits:
         if zeros > 32:
             raise Unproven("a number in a header is too long")
         return self.u(2 * zeros + 1) - 1
+
+    def skip_ue(self, count: int) -> None:
+        """Pass over numbers in exponential Golomb code, signed ones too."""
+        for _ in range(count):
+            self.ue()
 
     def se(self) -> int:
         """A signed number in exponential Golomb code: 0, 1, -1, 2, -2 and so on."""

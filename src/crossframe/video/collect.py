@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from crossframe.video.media import Media, View
+from crossframe.video.media import Media, VideoPacket, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Collector:
         self._times = np.full(len(self.indices), np.nan)
         self._repaired = np.zeros(len(self.indices), dtype=np.bool_)
 
-    def run(self, media: Media, packets: Iterable[Packet], index_of: Callable[[VideoFrame], int | None]) -> None:
+    def run(self, media: Media, packets: Iterable[VideoPacket], index_of: Callable[[VideoFrame], int | None]) -> None:
         """Decode `packets` to the end; `index_of` tells which frame of the video a frame is."""
         for packet in packets:
             self._take(media, media.decode(packet), index_of)
@@ -99,5 +98,5 @@ class Collector:
             self._pixels = np.empty((len(self.indices), 3, *picture.shape[:2]), dtype=np.uint8)
         for place in self._places.pop(index):
             self._pixels[place] = picture.transpose(2, 0, 1)
-            self._times[place] = np.nan if frame.pts is None else float(frame.pts * media.stream.time_base)
+            self._times[place] = media.seconds(frame)
             self._repaired[place] = frame.is_corrupt

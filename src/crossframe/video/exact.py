@@ -51,7 +51,7 @@ def _decode_needed(
     """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
     collector = new_collector(wanted.of(found.shown))
     needed = plan.needed(collector.indices)
-    index_at = {plan.times[index]: index for index in collector.indices}
+    index_at: dict[int | None, int] = {plan.times[index]: index for index in collector.indices}
     with open_media(data, wanted.name) as media:
         media.use_threads(True)
         collector.run(media, compress(media.packets(), needed), lambda frame: index_at.get(frame.pts))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,8 +49,15 @@ class Frames:
     @classmethod
     def from_arrays(cls, decoded: Decoded) -> Self:
         """The same memory, as tensors."""
-        values = {field.name: getattr(decoded, field.name) for field in fields(decoded)}
-        return cls(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in values.items()})
+        return cls(
+            pixels=torch.from_numpy(decoded.pixels),
+            indices=torch.from_numpy(decoded.indices),
+            times=torch.from_numpy(decoded.times),
+            total=decoded.total,
+            damaged=torch.from_numpy(decoded.damaged),
+            missing=decoded.missing,
+            source=decoded.source,
+        )
 
     def __len__(self) -> int:
         return self.pixels.shape[0]

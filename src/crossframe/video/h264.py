@@ -1,5 +1,7 @@
-"""As much of H.264's headers as proves the order of pictures and which of them nothing refers to (ITU-T
-H.264, clauses 7.3 and 8.2.1)."""
+"""As much of H.264's headers as proves the order of pictures, and which of them nothing refers to.
+
+The clauses are 7.3 (syntax) and 8.2.1 (order count) of ITU-T H.264.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,7 @@ class _PictureSet:
 
 
 class H264:
-    """Reads the pictures of a stream, packet by packet in order. Raises Unproven for whatever it does not
-    know to be plain."""
+    """Reads the pictures of a stream, packet by packet in order; raises Unproven for all that is not plain."""
 
     def __init__(self, extradata: bytes) -> None:
         if len(extradata) < 7 or extradata[0] != 1:
@@ -140,12 +141,12 @@ def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
     bits.ue()  # number of references
     if bits.u(1):
         raise Unproven("gaps between frame numbers are allowed")
-    bits.ue(), bits.ue()  # width and height
+    bits.skip_ue(2)  # width and height
     if not bits.u(1):
         raise Unproven("fields may be coded apart")
     bits.u(1)
     if bits.u(1):
-        bits.ue(), bits.ue(), bits.ue(), bits.ue()  # cropping
+        bits.skip_ue(4)  # cropping
     reorder = _read_reorder(bits) if bits.u(1) else 0
     return number, _Sequence(frame_number_bits, count_type, count_bits, separate_planes, reorder)
 
@@ -154,7 +155,8 @@ def _skip_high_profile(bits: Bits) -> bool:
     """Skip what only the high profiles have; returns whether colour planes are coded apart."""
     chroma = bits.ue()
     separate_planes = chroma == 3 and bool(bits.u(1))
-    bits.ue(), bits.ue(), bits.u(1)  # bit depths, lossless transform
+    bits.skip_ue(2)  # bit depths, lossless transform
+    bits.u(1)
     if bits.u(1):
         for index in range(12 if chroma == 3 else 8):
             if bits.u(1):
@@ -186,7 +188,7 @@ def _read_reorder(bits: Bits) -> int:
         if bits.u(1):
             bits.u(24)  # colours
     if bits.u(1):
-        bits.ue(), bits.ue()  # place of chroma
+        bits.skip_ue(2)  # place of chroma
     if bits.u(1):
         bits.u(65)  # frame rate
     buffers = [_skip_buffer(bits) for _ in range(2)]
@@ -195,7 +197,8 @@ def _read_reorder(bits: Bits) -> int:
     bits.u(1)
     if not bits.u(1):
         return 0
-    bits.u(1), bits.ue(), bits.ue(), bits.ue(), bits.ue()
+    bits.u(1)
+    bits.skip_ue(4)
     return bits.ue()
 
 
@@ -205,7 +208,8 @@ def _skip_buffer(bits: Bits) -> bool:
     count = bits.ue() + 1
     bits.u(8)
     for _ in range(count):
-        bits.ue(), bits.ue(), bits.u(1)
+        bits.skip_ue(2)
+        bits.u(1)
     bits.u(20)
     return True
 
@@ -217,7 +221,10 @@ def _read_picture_set(unit: bytes) -> tuple[int, _PictureSet]:
     bottom_count = bool(bits.u(1))
     if bits.ue():
         raise Unproven("slice groups")
-    bits.ue(), bits.ue(), bits.u(3), bits.se(), bits.se(), bits.se(), bits.u(2)
+    bits.skip_ue(2)
+    bits.u(3)
+    bits.skip_ue(3)
+    bits.u(2)
     if bits.u(1):
         raise Unproven("redundant pictures")
     return number, _PictureSet(sequence, bottom_count)

@@ -1,5 +1,7 @@
-"""As much of HEVC's headers as proves the order of pictures and which of them nothing refers to (ITU-T H.265,
-clauses 7.3 and 8.3.1)."""
+"""As much of HEVC's headers as proves the order of pictures, and which of them nothing refers to.
+
+The clauses are 7.3 (syntax) and 8.3.1 (order count) of ITU-T H.265.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,7 @@ class _PictureSet:
 
 
 class HEVC:
-    """Reads the pictures of a stream, packet by packet in order. Raises Unproven for whatever it does not
-    know to be plain."""
+    """Reads the pictures of a stream, packet by packet in order; raises Unproven for all that is not plain."""
 
     def __init__(self, extradata: bytes) -> None:
         if len(extradata) < 23 or extradata[0] != 1:
@@ -127,10 +128,10 @@ def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
     number = bits.ue()
     chroma = bits.ue()
     separate_planes = chroma == 3 and bool(bits.u(1))
-    bits.ue(), bits.ue()  # width and height
+    bits.skip_ue(2)  # width and height
     if bits.u(1):
-        bits.ue(), bits.ue(), bits.ue(), bits.ue()  # cropping
-    bits.ue(), bits.ue()  # bit depths
+        bits.skip_ue(4)  # cropping
+    bits.skip_ue(2)  # bit depths
     count_bits = bits.ue() + 4
     reorder = 0
     for _ in range(sub_layers + 1 if bits.u(1) else 1):

@@ -1,5 +1,4 @@
-"""Many videos, read ahead in processes of their own: a file that hangs or kills the decoder costs that file
-only."""
+"""Many videos, read ahead in processes of their own: a file that kills the decoder costs that file only."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event, Timer
-from typing import IO, Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from torch import Tensor
@@ -104,8 +103,7 @@ def _read_here(source: Source, num_frames: int, options: dict[str, Any]) -> Fram
 
 
 class _Worker:
-    """A process that reads videos, started when it is first needed and again after it was lost. One thread
-    uses it at a time."""
+    """A process that reads videos, started when first needed and again when lost; for one thread at a time."""
 
     def __init__(self, timeout: float, memory: int) -> None:
         self._timeout = timeout
@@ -155,7 +153,7 @@ class _Worker:
         if self._closed:
             process.kill()
         # Until it is ready, it imports: that time is not a video's.
-        pickle.load(cast("IO[bytes]", process.stdout))
+        pickle.load(cast("BinaryIO", process.stdout))
         return process
 
     def _stop(self, grace: float) -> int:
@@ -169,7 +167,7 @@ class _Worker:
             process.kill()
             status = process.wait()
         for pipe in (process.stdin, process.stdout):
-            cast("IO[bytes]", pipe).close()
+            cast("BinaryIO", pipe).close()
         return status
 
     def _why(self, expired: bool, status: int) -> str:
@@ -184,7 +182,7 @@ class _Worker:
 def _exchange(process: subprocess.Popen[bytes], job: Job) -> Answer:
     """The answer to a job; None if the process ended before it could give one."""
     try:
-        send(cast("IO[bytes]", process.stdin), job)
-        return pickle.load(cast("IO[bytes]", process.stdout))
+        send(cast("BinaryIO", process.stdin), job)
+        return pickle.load(cast("BinaryIO", process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError):
         return None

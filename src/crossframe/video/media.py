@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import av
+import av.error
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 from crossframe.video.error import VideoError
 from crossframe.video.geometry import resized
+
+VideoPacket: TypeAlias = "Packet[VideoStream]"
 
 # Frame threads hold frames of their own, and starting them takes time: they pay for big frames only.
 THREADS_FROM_PIXELS = 1920 * 1080
@@ -49,9 +53,8 @@ class Media:
     read_errors: int = 0
     _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
 
-    def packets(self) -> Iterator[Packet]:
-        """The stream's packets in the order of the file. Where the file breaks off they end, and
-        `read_errors` tells."""
+    def packets(self) -> Iterator[VideoPacket]:
+        """The stream's packets in the order of the file, until it ends or breaks off, which `read_errors` counts."""
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -67,8 +70,7 @@ class Media:
                 yield packet
 
     def use_threads(self, wanted: bool) -> bool:
-        """Say before the first packet whether to decode in threads, where that pays; returns whether it
-        does."""
+        """Decode in threads if `wanted` and if it pays, which is the answer. To be called before the first packet."""
         decoder = self.stream.codec_context
         threads = min(os.cpu_count() or 1, MAX_THREADS)
         if not wanted or threads == 1 or decoder.width * decoder.height < THREADS_FROM_PIXELS:
@@ -78,9 +80,8 @@ class Media:
         decoder.thread_count = threads
         return True
 
-    def decode(self, packet: Packet | None) -> list[VideoFrame] | None:
-        """The frames that a packet completes, or None if it is broken; no packet asks for the frames still
-        held back."""
+    def decode(self, packet: VideoPacket | None) -> list[VideoFrame] | None:
+        """The frames that a packet completes, or None if it is broken. No packet asks for those still held back."""
         try:
             return self.stream.codec_context.decode(packet)
         except MemoryError:
@@ -89,6 +90,11 @@ class Media:
             return []
         except av.error.FFmpegError:
             return None
+
+    def seconds(self, frame: VideoFrame) -> float:
+        """When a frame is shown, on the file's own clock; NaN where the file does not say."""
+        unit = self.stream.time_base
+        return float("nan") if frame.pts is None or unit is None else float(frame.pts * unit)
 
     def view(self, frame: VideoFrame, short_side: int | None, square_pixels: bool) -> View:
         """How to show frames like this one."""
@@ -109,11 +115,11 @@ class Media:
             shown = self._reformatter.reformat(frame, format="rgb24")
         else:
             shown = self._reformatter.reformat(frame, view.width, view.height, format="rgb24", interpolation="BICUBIC")
-        return np.rot90(shown.to_ndarray(), view.turns)
+        return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
 
 
 @contextmanager
-def open_media(source: Path | bytes, name: str) -> Iterator[Media]:
+def open_media(source: Path | bytes, name: str) -> Generator[Media]:
     """Open a file, or the bytes of one, and close it on the way out.
 
     Raises VideoError for what cannot be opened or holds no video.
@@ -121,7 +127,8 @@ def open_media(source: Path | bytes, name: str) -> Iterator[Media]:
     _check_readable(source, name)
     try:
         # The prefix keeps FFmpeg from taking a name with a colon for an address.
-        container = av.open(BytesIO(source) if isinstance(source, bytes) else f"file:{source}")
+        file = BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+        container = av.open(file, mode="r")
     except MemoryError:
         raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -130,7 +137,7 @@ def open_media(source: Path | bytes, name: str) -> Iterator[Media]:
         streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         if not streams or NOT_VIDEO.intersection(container.format.name.split(",")):
             raise VideoError(f"{name}: holds no video; give a file with moving pictures")
-        if streams[0].codec_context is None:
+        if streams[0].codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  (PyAV says it never is)
             raise VideoError(f"{name}: has a format that cannot be decoded; convert it, to H.264 for instance")
         yield Media(name, container, streams[0])
 

@@ -17,12 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from av.packet import Packet
-
 from crossframe.video.bits import Picture, Unproven
 from crossframe.video.h264 import H264
 from crossframe.video.hevc import HEVC
-from crossframe.video.media import Media
+from crossframe.video.media import Media, VideoPacket
 
 Headers: TypeAlias = H264 | HEVC
 HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC}
@@ -48,8 +46,7 @@ class Plan:
     top_layer: int
 
     def needed(self, wanted: Collection[int]) -> list[bool]:
-        """For every packet up to the last that matters, whether the decoder must have it to show the `wanted`
-        frames."""
+        """For every packet up to the last that matters, whether the `wanted` frames need it."""
         asked = {self.packet[index] for index in wanted}
         needed = [False] * (max(asked) + 1)
         inside = False  # a wanted picture follows before the next restart
@@ -90,14 +87,19 @@ class _Proof:
             with suppress(Unproven):
                 self._headers = HEADERS[codec.name](codec.extradata or b"")
 
-    def add(self, packet: Packet) -> None:
+    def add(self, packet: VideoPacket) -> None:
         if self._headers is None:
             return
         try:
-            self._pictures.append(self._picture(self._headers, packet))
+            if packet.pts is None or packet.is_discard or packet.is_corrupt:
+                raise Unproven("a packet without a time, hidden or damaged")
+            picture = self._headers.picture(memoryview(packet))
+            if not self._pictures and not picture.restart:
+                raise Unproven("a stream that begins in the middle")
         except Unproven:
             self._headers = None
         else:
+            self._pictures.append(picture)
             self._times.append(packet.pts)
 
     def conclude(self) -> Plan | None:
@@ -112,14 +114,6 @@ class _Proof:
             return None
         times = [self._times[number] for number in order]
         return Plan(self._pictures, times, order, max(picture.layer for picture in self._pictures))
-
-    def _picture(self, headers: Headers, packet: Packet) -> Picture:
-        if packet.pts is None or packet.is_discard or packet.is_corrupt:
-            raise Unproven("a packet without a time, hidden or damaged")
-        picture = headers.picture(memoryview(packet))
-        if not self._pictures and not picture.restart:
-            raise Unproven("a stream that begins in the middle")
-        return picture
 
     def _order_of_showing(self, reorder: int) -> list[int]:
         """Packet numbers as a decoder shows them that lets no more than `reorder` pictures wait."""

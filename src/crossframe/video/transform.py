@@ -54,8 +54,7 @@ class Preprocess:
 
     @classmethod
     def xclip(cls, size: int = 224) -> Preprocess:
-        """The authors' validation: short side 256/224 of the picture, bilinear without antialiasing,
-        ImageNet's colours."""
+        """The authors' validation: short side 256/224 of `size`, bilinear without antialiasing, ImageNet's colours."""
         return cls(size=size, short_side=int(256 / 224 * size))
 
     @classmethod
@@ -64,8 +63,10 @@ class Preprocess:
         return cls(size, size, CLIP_MEAN, CLIP_STD, interpolation="bicubic", antialias=True)
 
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
-        """The centre view: uint8 (T, 3, H, W), (B, T, 3, H, W) or a list of (T, 3, H, W) of any sizes to
-        float32 (B, T, 3, S, S)."""
+        """The centre view of clips as float32 (B, T, 3, S, S) on `device`.
+
+        `frames` are uint8 (T, 3, H, W), (B, T, 3, H, W), or a list of (T, 3, H, W) of any sizes.
+        """
 
         def centre(clips: Tensor) -> Tensor:
             if self.short_side is None:
