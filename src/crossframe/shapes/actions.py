@@ -118,7 +118,7 @@ def _still(s: Array, m: Motion) -> Pose:
 
 def _zigzag(s: Array, m: Motion) -> Pose:
     along = (s - 0.5) * m.amount
-    across = (np.abs((s * m.cycles) % 1 - 0.5) - 0.25) * m.amount
+    across = 1.5 * (np.abs((s * m.cycles) % 1 - 0.5) - 0.25) * m.amount
     c, d = np.cos(m.direction), np.sin(m.direction)
     return Pose(dx=along * c - across * d, dy=along * d + across * c)
 
