@@ -1,0 +1,141 @@
+"""Batches of decoded clips: order, shares, taking up again, failures, interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossframe.data.batch import Batch
+from crossframe.data.loader import EvalLoader, TrainLoader
+from crossframe.data.manifest import read_manifest
+from crossframe.data.sampling import Sampling
+from tests.data.dataset import numbers
+
+BROKEN = 4
+
+
+def content(batches: list[Batch]) -> list[list[tuple[int, int, list[int]]]]:
+    return [
+        [
+            (index, target, numbers(video))
+            for index, target, video in zip(batch.indices.tolist(), batch.targets.tolist(), batch.videos, strict=True)
+        ]
+        for batch in batches
+    ]
+
+
+def test_an_epoch_holds_every_clip_once_and_reports_the_broken_one(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    loader = TrainLoader(manifest, Sampling(4), 4, seed=3)
+    batches = list(loader.epoch(0))
+    assert len(batches) == len(loader) == 3
+    seen = [index for batch in batches for index in batch.indices.tolist()]
+    failures = [failure for batch in batches for failure in batch.failures]
+    assert sorted([*seen, *(failure.index for failure in failures)]) == list(range(9))
+    assert [(failure.index, failure.target) for failure in failures] == [(BROKEN, 1)]
+    assert "jumping/1.mp4" in failures[0].reason
+    for batch in batches:
+        assert batch.targets.tolist() == [manifest.targets()[index] for index in batch.indices.tolist()]
+        assert all(video.dtype == torch.uint8 and video.shape[:2] == (4, 3) for video in batch.videos)
+
+
+def test_epochs_differ_and_can_be_repeated_with_any_number_of_workers(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    here = TrainLoader(manifest, Sampling(4), 4, seed=3)
+    elsewhere = TrainLoader(manifest, Sampling(4), 4, seed=3, workers=2)
+    first, second = content(list(here.epoch(0))), content(list(here.epoch(1)))
+    assert first != second
+    assert content(list(elsewhere.epoch(1))) == second
+    assert content(list(elsewhere.epoch(0))) == first
+    assert content(list(TrainLoader(manifest, Sampling(4), 4, seed=4).epoch(0))) != first
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_taken_up_where_it_stopped(folder: Path, workers: int) -> None:
+    loader = TrainLoader(read_manifest(folder), Sampling(4), 2, workers=workers)
+    whole = content(list(loader.epoch(5)))
+    interrupted = loader.epoch(5)
+    begun = content([next(interrupted), next(interrupted)])
+    assert begun + content(list(loader.epoch(5, start=2))) == whole
+    assert list(loader.epoch(5, start=len(loader))) == []
+
+
+def test_processes_share_an_epoch(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    shares = [list(TrainLoader(manifest, Sampling(4), 8, process=(rank, 4)).epoch(0)) for rank in range(4)]
+    assert [len(share) for share in shares] == [2] * 4  # the second batch is one clip: three shares are empty
+    seen = [index for share in shares for batch in share for index in batch.indices.tolist()]
+    failed = [failure.index for share in shares for batch in share for failure in batch.failures]
+    assert sorted(seen + failed) == list(range(9))
+    assert sum(len(share[1]) + len(share[1].failures) for share in shares) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_evaluation_reads_fixed_frames_in_order_and_keeps_the_broken_clip(folder: Path, workers: int) -> None:
+    loader = EvalLoader(read_manifest(folder), Sampling(2), 4, workers=workers)
+    batches = list(loader)
+    assert len(loader) == 3
+    assert [batch.indices.tolist() for batch in batches] == [[0, 1, 2, 3], [5, 6, 7], [8]]
+    assert [failure.index for batch in batches for failure in batch.failures] == [BROKEN]
+    assert all(numbers(video) == [5, 15] for batch in batches for video in batch.videos)
+    assert content(list(loader)) == content(batches)
+
+
+def test_a_batch_in_which_nothing_can_be_read_is_empty(folder: Path) -> None:
+    batches = list(EvalLoader(read_manifest(folder), Sampling(2), 1))
+    assert len(batches[BROKEN]) == 0
+    assert batches[BROKEN].targets.dtype == torch.int64
+    assert len(batches[BROKEN].failures) == 1
+
+
+def test_a_batch_must_fit_together() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 2, 1\) videos, targets and indices"):
+        Batch([torch.zeros(1, 3, 2, 2)], torch.tensor([0, 1]), torch.tensor([0]))
+
+
+def test_no_clips_cannot_be_trained_on(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no clips to train on"):
+        TrainLoader(read_manifest(folder).keep([]), Sampling(4), 4)
+
+
+FOREVER = """
+import sys
+from crossframe.data.loader import TrainLoader
+from crossframe.data.manifest import read_manifest
+from crossframe.data.sampling import Sampling
+
+if __name__ == "__main__":
+    loader = TrainLoader(read_manifest(sys.argv[1]), Sampling(4), 2, workers=2)
+    try:
+        for epoch in range(1_000_000):
+            for batch in loader.epoch(epoch):
+                print("batch", flush=True)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_ends_the_workers_without_a_word(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "forever.py"
+    script.write_text(FOREVER)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "batch\n"
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out.endswith("stopped\n")
+    assert err == ""

@@ -1,0 +1,224 @@
+"""What a data set says about itself, in every layout, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from crossframe.data.manifest import Clip, Manifest, read_manifest, write_manifest
+from tests.data.dataset import CLASSES
+
+HEADER = "path,label,split\n"
+
+
+def table(
+    folder: Path, text: str, name: str = "list.csv", files: tuple[str, ...] = ("a.mp4", "b.mp4", "c.mp4")
+) -> Path:
+    for file in files:
+        (folder / file).touch()
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_a_folder_for_each_class(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert manifest.labels == CLASSES
+    assert manifest.counts() == dict.fromkeys(CLASSES, 3)
+    assert manifest.names[:2] == ["clapping/0.mp4", "clapping/1.mp4"]
+    assert manifest.targets() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert manifest.locate(manifest.clips[4]) == folder / "jumping" / "1.mp4"
+
+
+def test_folders_in_a_folder_for_each_split(tmp_path: Path) -> None:
+    for split, name in (("train", "yoga"), ("train", "judo"), ("val", "yoga"), ("val", "judo")):
+        (tmp_path / split / name).mkdir(parents=True)
+        (tmp_path / split / name / "ä [1] b.MP4").touch()
+        (tmp_path / split / name / "notes.txt").touch()
+    manifest = read_manifest(tmp_path, "val")
+    assert manifest.clips == (
+        Clip("val/judo/ä [1] b.MP4", "judo", "val"),
+        Clip("val/yoga/ä [1] b.MP4", "yoga", "val"),
+    )
+
+
+def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
+    text = 'group,path,label,split,start,end,extra\ng1,a.mp4,"run, fast",train,0.5,2,x\n,b.mp4,walk,test,,,y\n'
+    manifest = read_manifest(table(tmp_path, "\ufeff" + text))
+    assert manifest.clips == (Clip("a.mp4", "run, fast", "train", 0.5, 2.0, "g1"), Clip("b.mp4", "walk", "test"))
+    assert manifest.labels == ("run, fast", "walk")
+    assert manifest.names == ["a.mp4#t=0.5,2.0", "b.mp4"]
+
+
+def test_a_caption_stands_in_for_a_label(tmp_path: Path) -> None:
+    manifest = read_manifest(table(tmp_path, "path,caption\na.mp4,a red circle\n"))
+    assert manifest.labels == ("a red circle",)
+
+
+def test_a_folder_with_a_manifest_in_it(tmp_path: Path) -> None:
+    table(tmp_path, HEADER + "a.mp4,walk,train\n", "manifest.csv")
+    assert read_manifest(tmp_path).names == ["a.mp4"]
+
+
+def test_the_authors_list(tmp_path: Path) -> None:
+    table(tmp_path, "a.mp4 1\nwith space.mp4 0\n\nc.mp4\t1\n", "train.txt", ("a.mp4", "with space.mp4", "c.mp4"))
+    (tmp_path / "labels.csv").write_text("id,name\n0,abseiling\n1,air drumming\n")
+    manifest = read_manifest(tmp_path / "train.txt", "train", tmp_path / "labels.csv")
+    assert manifest.labels == ("abseiling", "air drumming")
+    assert [(clip.path, clip.label) for clip in manifest.clips] == [
+        ("a.mp4", "air drumming"),
+        ("with space.mp4", "abseiling"),
+        ("c.mp4", "air drumming"),
+    ]
+
+
+def test_the_videos_may_lie_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "v.mp4").touch()
+    source = table(tmp_path, "v.mp4 0\n", "val.txt", files=())
+    manifest = read_manifest(source, labels=["yoga"], root=tmp_path / "videos")
+    assert manifest.locate(manifest.clips[0]) == tmp_path / "videos" / "v.mp4"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_is_written_is_read_again(tmp_path: Path, folder: Path, suffix: str) -> None:
+    clips = (
+        Clip("clapping/0.mp4", "clapping", "train", 0.25, 1.5, "first"),
+        Clip("waving/0.mp4", 'says "hello, you"', "test"),
+    )
+    manifest = Manifest(clips, ("clapping", 'says "hello, you"'), folder)
+    write_manifest(manifest, tmp_path / f"out/list{suffix}")
+    again = read_manifest(tmp_path / f"out/list{suffix}")
+    assert [again.locate(clip) for clip in again.clips] == [manifest.locate(clip) for clip in clips]
+    assert [(clip.label, clip.split, clip.start, clip.end, clip.group) for clip in again.clips] == [
+        (clip.label, clip.split, clip.start, clip.end, clip.group) for clip in clips
+    ]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"list{suffix}"]
+
+
+def test_paths_are_written_relative_to_the_manifest(tmp_path: Path) -> None:
+    manifest = read_manifest(table(tmp_path, HEADER + "a.mp4,walk,train\n"))
+    write_manifest(manifest, tmp_path / "again.csv")
+    with (tmp_path / "again.csv").open() as file:
+        assert [row["path"] for row in csv.DictReader(file)] == ["a.mp4"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = read_manifest(table(tmp_path, HEADER + "a.mp4,walk,train\n"))
+    write_manifest(manifest, tmp_path / "again.csv")
+    before = (tmp_path / "again.csv").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(csv.DictWriter, "writerows", full)
+    with pytest.raises(OSError, match="No space"):
+        write_manifest(manifest, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_labels_give_the_class_indices_and_may_have_no_clip(tmp_path: Path) -> None:
+    source = table(tmp_path, HEADER + "a.mp4,walk,train\nb.mp4,run,train\nc.mp4,walk,val\n")
+    train = read_manifest(source, "train")
+    assert train.labels == ("run", "walk")
+    assert train.require_every_class() is train
+    validation = read_manifest(source, "val", labels=train.labels)
+    assert validation.targets() == [1]
+    with pytest.raises(ValueError, match="1 of 2 classes have no clip: run"):
+        validation.require_every_class()
+
+
+def test_the_digest_knows_clips_and_labels_but_neither_order_nor_place(tmp_path: Path) -> None:
+    a, b = Clip("a.mp4", "walk"), Clip("b.mp4", "run")
+    digest = Manifest((a, b), ("run", "walk"), tmp_path).digest()
+    assert len(digest) == 64
+    assert Manifest((b, a), ("run", "walk"), tmp_path / "elsewhere").digest() == digest
+    assert Manifest((a, b), ("walk", "run"), tmp_path).digest() != digest
+    assert Manifest((a, Clip("b.mp4", "run", end=1.0)), ("run", "walk"), tmp_path).digest() != digest
+    assert Manifest((a,), ("run", "walk"), tmp_path).digest() != digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.mp4,walk,train\nx.mp4,walk,train\ny.mp4,run,train\n", r"2 of 3 files are missing: .*x\.mp4, .*y\.mp4"),
+        ("a.mp4,walk,train\na.mp4,run,train\n", r"a\.mp4 has two labels, 'walk' and 'run'"),
+        ("a.mp4,walk,train\na.mp4,run,val\n", r"a\.mp4 has two labels"),
+        ("a.mp4,walk,train\na.mp4,walk,train\n", r"a\.mp4 is listed twice in split 'train'"),
+        ("a.mp4,ApplyMakeup,train\nb.mp4,apply_makeup,train\n", "two spellings: 'ApplyMakeup' and 'apply_makeup'"),
+        ("a.mp4,hand-stand,train\nb.mp4,Hand Stand,train\n", "two spellings"),
+        ("a.mp4,,train\n", "line 2: has no label"),
+        (",walk,train\n", "line 2: has no path"),
+        ("a.mp4,walk,train,more\n", "line 2: has too many fields"),
+        ("", "lists no clips"),
+        ("a.mp4,walk,training\nb.mp4,run,val\n", "has no split 'train'; it has 'training', 'val'"),
+    ],
+)
+def test_mistakes_in_a_table_are_named_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    source = table(tmp_path, HEADER + text)
+    with pytest.raises(ValueError, match=message) as raised:
+        read_manifest(source, "train" if "training" in text else None)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("2,1", "last from 2.0 to 1.0 s"),
+        ("-1,", "last from -1.0"),
+        ("soon,", "line 2: .*'soon'"),
+        ("nan,", "last from nan"),
+    ],
+)
+def test_impossible_times_are_refused(tmp_path: Path, row: str, message: str) -> None:
+    source = table(tmp_path, f"path,label,start,end\na.mp4,walk,{row}\n")
+    with pytest.raises(ValueError, match=message):
+        read_manifest(source)
+
+
+def test_one_clip_of_several_splits_and_stretches_of_one_file_are_no_mistake(tmp_path: Path) -> None:
+    source = table(tmp_path, "path,label,split,start\na.mp4,walk,train,0\na.mp4,walk,test,0\na.mp4,run,train,3\n")
+    assert len(read_manifest(source)) == 3
+
+
+def test_labels_that_do_not_fit(tmp_path: Path) -> None:
+    source = table(tmp_path, HEADER + "a.mp4,walk,train\nb.mp4,BrushHair,train\n")
+    with pytest.raises(ValueError, match=r"1 labels are unknown: BrushHair, the first at b\.mp4"):
+        read_manifest(source, labels=["walk", "run"])
+    with pytest.raises(ValueError, match="two spellings: 'brush hair' and 'BrushHair'"):
+        read_manifest(source, labels=["walk", "brush hair"])
+
+
+def test_an_authors_list_that_does_not_fit_its_labels(tmp_path: Path) -> None:
+    source = table(tmp_path, "a.mp4 0\nb.mp4 7\n", "train.txt")
+    with pytest.raises(ValueError, match="give the file with their names"):
+        read_manifest(source)
+    with pytest.raises(ValueError, match="line 2: class 7 is unknown; labels go from 0 to 1"):
+        read_manifest(source, labels=["x", "y"])
+    with pytest.raises(ValueError, match="has no split 'test'; it has 'train'"):
+        read_manifest(table(tmp_path, "a.mp4 0\n", "train.txt"), "test", labels=["x"])
+    with pytest.raises(ValueError, match=r"line 1: 'a\.mp4' is not a path and a class index"):
+        read_manifest(table(tmp_path, "a.mp4\n", "train.txt"), labels=["x"])
+
+
+def test_an_empty_class_folder(tmp_path: Path) -> None:
+    (tmp_path / "yoga").mkdir()
+    (tmp_path / "yoga" / "a.mp4").touch()
+    (tmp_path / "judo").mkdir()
+    with pytest.raises(ValueError, match="class 'judo' is empty"):
+        read_manifest(tmp_path)
+
+
+def test_sources_that_are_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        read_manifest(tmp_path / "nothing.csv")
+    with pytest.raises(ValueError, match="holds no folders"):
+        read_manifest(tmp_path)
+    (tmp_path / "list.json").touch()
+    with pytest.raises(ValueError, match="is no manifest"):
+        read_manifest(tmp_path / "list.json")
+    (tmp_path / "list.parquet").write_text("no")
+    with pytest.raises(ValueError, match="cannot be read as Parquet"):
+        read_manifest(tmp_path / "list.parquet")

@@ -1,0 +1,78 @@
+"""One clip from its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.data.batch import Failure
+from crossframe.data.reader import ClipReader, Decoded, Job, frame_range
+from crossframe.data.sampling import Sampling
+from crossframe.video.decode import VideoError
+from tests.data.dataset import numbers, write_numbered
+
+
+def read(job: Job, sampling: Sampling | None = None, short_side: int | None = None) -> list[int]:
+    result = ClipReader(sampling or Sampling(4), short_side)[job]
+    assert isinstance(result, Decoded), result
+    assert (result.index, result.target) == (job.index, job.target)
+    return numbers(result.pixels)
+
+
+def test_fixed_frames_for_testing(folder: Path) -> None:
+    job = Job(folder / "waving/0.mp4", index=6, target=2)
+    assert read(job) == [2, 7, 12, 17]
+    assert read(job, Sampling(2, views=2)) == [2, 12, 7, 17]
+
+
+def test_a_training_draw_depends_on_seed_epoch_and_index(folder: Path) -> None:
+    def draw(seed: int, epoch: int, index: int) -> tuple[int, ...]:
+        return tuple(read(Job(folder / "waving/0.mp4", index, 2, draw=(seed, epoch))))
+
+    draws = {draw(seed, epoch, index) for seed in range(2) for epoch in range(2) for index in range(2)}
+    assert len(draws) == 8
+    assert draw(1, 1, 1) in draws
+
+
+def test_a_stretch_of_a_file(folder: Path) -> None:
+    path = folder / "waving/0.mp4"  # 10 frames a second
+    assert read(Job(path, 0, 0, start=0.5, end=0.9)) == [5, 6, 7, 8]
+    assert read(Job(path, 0, 0, end=0.4)) == [0, 1, 2, 3]
+    assert read(Job(path, 0, 0, start=1.6)) == [16, 17, 18, 19]
+    assert read(Job(path, 0, 0, start=1.6, end=60.0)) == [16, 17, 18, 19]
+    drawn = [number for epoch in range(20) for number in read(Job(path, 0, 0, 0.3, 1.1, draw=(0, epoch)))]
+    assert set(drawn) == set(range(3, 11))
+
+
+def test_seconds_count_from_the_first_frame(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.ts")  # a transport stream begins at 1.4 s on its own clock
+    assert frame_range(path, 0.5, 0.9) == (5, 9)
+
+
+def test_an_avi_without_timestamps_goes_by_its_rate(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.avi")
+    assert frame_range(path, 0.5, 0.9) == (5, 9)
+
+
+def test_a_stretch_outside_the_file_is_a_failure(folder: Path) -> None:
+    with pytest.raises(VideoError, match=r"no frame from 3\.0 to 4\.0 s; its last is at 1\.90 s"):
+        frame_range(folder / "waving/0.mp4", 3.0, 4.0)
+    result = ClipReader(Sampling(4))[Job(folder / "waving/0.mp4", 6, 2, start=3.0)]
+    assert isinstance(result, Failure)
+    assert (result.index, result.target) == (6, 2)
+
+
+def test_large_frames_are_scaled_down(folder: Path) -> None:
+    result = ClipReader(Sampling(4), short_side=16)[Job(folder / "waving/1.mp4", 7, 2)]
+    assert isinstance(result, Decoded)
+    assert result.pixels.shape == (4, 3, 16, 24)
+
+
+@pytest.mark.parametrize("name", ["jumping/1.mp4", "jumping/missing.mp4", "jumping"])
+def test_what_cannot_be_read_is_a_failure_of_one_line(folder: Path, name: str) -> None:
+    result = ClipReader(Sampling(4))[Job(folder / name, 4, 1)]
+    assert isinstance(result, Failure)
+    assert (result.index, result.target) == (4, 1)
+    assert name in result.reason
+    assert "\n" not in result.reason
