@@ -38,11 +38,12 @@ class TextTransformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """int64 (K, L), zero padded -> (K, E), not normalised."""
-        if tokens.shape[1] > self.max_tokens:
-            raise ValueError(f"labels of {tokens.shape[1]} tokens do not fit into {self.max_tokens}; shorten them")
         end = tokens.argmax(dim=1)  # (K,): the end-of-text token has the largest id
         # Attention is causal, so what follows the last end token changes nothing: do not compute it.
-        tokens = tokens[:, : int(end.max()) + 1]
+        length = int(end.max()) + 1
+        if length > self.max_tokens:
+            raise ValueError(f"a label of {length} tokens does not fit into {self.max_tokens}; shorten it")
+        tokens = tokens[:, :length]
         x = self.token_embed(tokens)  # (K, L, W)
         if self.learned is not None:
             learned = self.learned.expand(x.shape[0], -1, -1)

@@ -23,7 +23,7 @@ class Tokenize(Protocol):
 
     @property
     def vocab_size(self) -> int: ...
-    def __call__(self, texts: str | Sequence[str], context_length: int | None = None) -> Tensor: ...
+    def __call__(self, texts: str | Sequence[str]) -> Tensor: ...
 
 
 class Preprocess(Protocol):
@@ -126,7 +126,7 @@ class XCLIP(nn.Module):
                 f"the tokenizer has {self.tokenizer.vocab_size} ids and the text encoder {known}: "
                 "put the tokenizer.json that belongs to the weights into their folder"
             )
-        return self.tokenizer(labels, self.text.max_tokens).to(self.device)
+        return self.tokenizer(labels).to(self.device)
 
     def prepare(self, frames: Tensor | Sequence[Tensor]) -> Tensor:
         """uint8 (T, 3, H, W), or a list of such of any sizes -> float (B, T, 3, S, S) on the model's device."""
