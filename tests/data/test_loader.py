@@ -49,10 +49,12 @@ def test_epochs_differ_and_can_be_repeated_with_any_number_of_workers(folder: Pa
     manifest = read_manifest(folder)
     here = TrainLoader(manifest, Sampling(4), 4, seed=3)
     elsewhere = TrainLoader(manifest, Sampling(4), 4, seed=3, workers=2)
+    state = torch.get_rng_state()
     first, second = content(list(here.epoch(0))), content(list(here.epoch(1)))
     assert first != second
     assert content(list(elsewhere.epoch(1))) == second
     assert content(list(elsewhere.epoch(0))) == first
+    assert torch.equal(torch.get_rng_state(), state)
     assert content(list(TrainLoader(manifest, Sampling(4), 4, seed=4).epoch(0))) != first
 
 

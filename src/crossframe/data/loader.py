@@ -111,6 +111,7 @@ class _Workers:
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_prepare_worker,
             persistent_workers=workers > 0,
+            generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
         )
 
     def read(self, jobs: Iterable[list[Job]]) -> Iterator[Batch]:

@@ -38,7 +38,11 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_spelling(self.labels, (clip.label for clip in self.clips))
-        unknown = {clip.label: clip for clip in self.clips if clip.label not in set(self.labels)}
+        known = set(self.labels)
+        unknown: dict[str, Clip] = {}
+        for clip in self.clips:
+            if clip.label not in known:
+                unknown.setdefault(clip.label, clip)
         if unknown:
             first = next(iter(unknown.values()))
             raise ValueError(
