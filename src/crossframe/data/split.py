@@ -53,7 +53,7 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
         inside = Counter(clip.label for clip in groups[group])
         if any(wanted[label] > 0 for label in inside) and all(left[label] > inside[label] for label in inside):
             held.add(group)
-            left -= inside
+            left.subtract(inside)
             for label, count in inside.items():
                 wanted[label] -= count
     # A class from which nothing was held out still wants what it wanted at first.
