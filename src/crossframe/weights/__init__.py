@@ -1,1 +1,38 @@
-"""."""
+"""Where weights come from and where they go: every layout that they are published in, read without running anything.
+
+`load`, `expand` and `save` are all that most people need. Inside: `tables` holds the names of every layout, `convert`
+applies them, `archive` and `files` read files, `folder` and `hub` find them, `build` makes a model of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossframe.weights.errors import WeightsError
+    from crossframe.weights.expansion import expand, replace_vision
+    from crossframe.weights.loading import load
+    from crossframe.weights.saving import save
+    from crossframe.weights.sources import Source, list_models
+
+__all__ = ["Source", "WeightsError", "expand", "list_models", "load", "replace_vision", "save"]
+
+# Imported on first use: listing the known models must not wait for torch.
+_HOME = {
+    "Source": "sources",
+    "WeightsError": "errors",
+    "expand": "expansion",
+    "list_models": "sources",
+    "load": "loading",
+    "replace_vision": "expansion",
+    "save": "saving",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'crossframe.weights' has no attribute '{name}'")
+    value = getattr(import_module(f"crossframe.weights.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,98 @@
+"""A checkpoint to a model: every tensor in its place, none missing and none left over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from crossframe.model.config import ModelConfig
+from crossframe.model.multi_frame import interpolate_time
+from crossframe.model.xclip import XCLIP
+from crossframe.weights.checkpoint import Checkpoint
+from crossframe.weights.convert import their_names
+from crossframe.weights.errors import WeightsError, shorten
+from crossframe.weights.positions import interpolate_grid
+from crossframe.weights.tables import Layout
+
+log = logging.getLogger(__name__)
+
+
+def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
+    """A model of a checkpoint's tensors, in eval mode, in `dtype` or in float32 at least.
+
+    Raises `WeightsError` naming the tensors that are missing, left over, mis-shaped or not finite.
+    """
+    with torch.device("meta"):
+        model = XCLIP(checkpoint.config, tokenizer=checkpoint.tokenizer, preprocess=checkpoint.preprocess)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    check_tensors(checkpoint.tensors, expected, checkpoint.layout)
+    state = {
+        name: tensor.to(dtype or torch.promote_types(tensor.dtype, torch.float32)).contiguous()
+        for name, tensor in checkpoint.tensors.items()
+    }
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def check_tensors(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], layout: Layout | None
+) -> None:
+    """Raises `WeightsError` unless `tensors` are exactly the expected ones and hold finite numbers."""
+    complaints: list[str] = []
+    if missing := expected.keys() - tensors.keys():
+        complaints.append(f"missing {shorten(_theirs(missing, layout))}")
+    if left_over := tensors.keys() - expected.keys():
+        complaints.append(f"left over {shorten(_theirs(left_over, layout))}")
+    for name in sorted(expected.keys() & tensors.keys()):
+        if tuple(tensors[name].shape) != expected[name]:
+            their_name = _theirs([name], layout)[0]
+            complaints.append(f"{their_name} has shape {tuple(tensors[name].shape)} instead of {expected[name]}")
+    if complaints:
+        raise WeightsError("; ".join(complaints[:4]) + ": the weights do not fit the model that their config describes")
+    bad = [name for name, tensor in tensors.items() if not tensor.is_floating_point() or not tensor.isfinite().all()]
+    if bad:
+        raise WeightsError(
+            f"holds values that are not finite numbers, in {shorten(_theirs(bad, layout))}: fetch it again"
+        )
+
+
+def _theirs(names: Iterable[str], layout: Layout | None) -> list[str]:
+    return [their_name for name in names for their_name in their_names(name, layout)]
+
+
+def resized(checkpoint: Checkpoint, num_frames: int | None, image_size: int | None) -> Checkpoint:
+    """The checkpoint for another number of frames or another picture size, its positions interpolated."""
+    config, preprocess = checkpoint.config, checkpoint.preprocess
+    asked = replace(
+        config,
+        num_frames=num_frames or config.num_frames,
+        vision=replace(config.vision, image_size=image_size or config.vision.image_size),
+    )
+    if asked == config:
+        return checkpoint
+    size = asked.vision.image_size
+    short_side = None if preprocess.short_side is None else preprocess.short_side * size // preprocess.size
+    return replace(
+        checkpoint,
+        config=asked,
+        tensors=with_positions(checkpoint.tensors, asked),
+        preprocess=replace(preprocess, size=size, short_side=short_side),
+    )
+
+
+def with_positions(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors with their position embeddings of grid and time interpolated to what `config` asks for."""
+    result = dict(tensors)
+    grid, places = config.vision.grid, tensors.get("vision.position")
+    if places is not None and places.dim() == 2 and places.shape[0] != 1 + grid**2:
+        log.warning("grid positions are interpolated from %d places to %d x %d", places.shape[0] - 1, grid, grid)
+        result["vision.position"] = interpolate_grid(places, grid)
+    times = tensors.get("mit.position")
+    if config.mit is not None and times is not None and times.dim() == 2 and times.shape[0] != config.num_frames:
+        log.warning("time positions are interpolated from %d frames to %d", times.shape[0], config.num_frames)
+        result["mit.position"] = interpolate_time(times.float(), config.num_frames).to(times.dtype)
+    return result

@@ -1,0 +1,107 @@
+"""Tensors under foreign names to tensors under ours, and back, by the tables of `tables.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from crossframe.weights.errors import WeightsError, shorten
+from crossframe.weights.tables import Layout, Rule
+
+
+def recognize(names: Iterable[str], layouts: Iterable[Layout]) -> Layout | None:
+    """The layout whose sign is among the names."""
+    known = set(names)
+    return next((layout for layout in layouts if layout.sign in known), None)
+
+
+def to_ours(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Their tensors under our names.
+
+    Raises `WeightsError` when a tensor has no place in the layout, or one of three that belong together is absent.
+    """
+    slots = [(rule, position, _pattern(name)) for rule in layout.rules for position, name in enumerate(rule.theirs)]
+    found: dict[str, tuple[Rule, dict[int, Tensor]]] = {}
+    left_over: list[str] = []
+    for name, tensor in tensors.items():
+        for rule, position, pattern in slots:
+            if match := pattern.fullmatch(name):
+                found.setdefault(_fill(rule.ours, match), (rule, {}))[1][position] = tensor
+                break
+        else:
+            left_over.append(name)
+    extra = [_pattern(name) for name in layout.extra]
+    if unknown := [name for name in left_over if not any(pattern.fullmatch(name) for pattern in extra)]:
+        raise WeightsError(f"left over in the layout of {layout.name}: {shorten(unknown)}")
+    if partial := [ours for ours, (rule, parts) in found.items() if len(parts) < len(rule.theirs)]:
+        absent = {their for ours in partial for their in their_names(ours, layout)} - set(tensors)
+        raise WeightsError(f"missing {shorten(absent)}")
+    return {ours: _import(rule, [parts[k] for k in sorted(parts)]) for ours, (rule, parts) in found.items()}
+
+
+def to_theirs(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Our tensors under their names. Raises `WeightsError` for a parameter that their layout cannot hold."""
+    result: dict[str, Tensor] = {}
+    for ours, tensor in tensors.items():
+        rule, names = _rule_for(ours, layout)
+        if rule is None:
+            raise WeightsError(f"the layout of {layout.name} has no place for {ours}")
+        result.update(zip(names, _export(rule, tensor), strict=True))
+    return result
+
+
+def their_names(ours: str, layout: Layout | None) -> tuple[str, ...]:
+    """What a parameter of ours is called there; our own name where they have none."""
+    return (ours,) if layout is None else _rule_for(ours, layout)[1]
+
+
+def _rule_for(ours: str, layout: Layout) -> tuple[Rule | None, tuple[str, ...]]:
+    for rule in layout.rules:
+        if match := _pattern(rule.ours).fullmatch(ours):
+            return rule, tuple(_fill(name, match) for name in rule.theirs)
+    return None, (ours,)
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """The names that a template of the tables stands for."""
+    return re.compile(re.escape(template).replace(r"\{i\}", r"(?P<i>\d+)").replace(r"\{w\}", "(?P<w>weight|bias)"))
+
+
+def _fill(template: str, match: re.Match[str]) -> str:
+    return template.format(**match.groupdict())
+
+
+def _import(rule: Rule, parts: list[Tensor]) -> Tensor:
+    match rule.change:
+        case "same":
+            return parts[0]
+        case "transpose":
+            return parts[0].mT if parts[0].dim() == 2 else parts[0]
+        case "split":
+            if len({(part.shape, part.dtype) for part in parts}) > 1:
+                shapes = " ".join(str(tuple(part.shape)) for part in parts)
+                raise WeightsError(f"queries, keys and values of {rule.ours} have different shapes {shapes}")
+            return torch.cat(parts)
+        case "one_in_front":
+            return parts[0][0] if parts[0].shape[:1] == (1,) else parts[0]
+        case "two_in_front":
+            return parts[0][0, 0] if parts[0].shape[:2] == (1, 1) else parts[0]
+
+
+def _export(rule: Rule, tensor: Tensor) -> tuple[Tensor, ...]:
+    match rule.change:
+        case "same":
+            return (tensor,)
+        case "transpose":
+            return (tensor.mT,)
+        case "split":
+            return tensor.chunk(3)
+        case "one_in_front":
+            return (tensor[None],)
+        case "two_in_front":
+            return (tensor[None, None],)

@@ -1,0 +1,33 @@
+"""What goes wrong with weights, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used; the message names the file, what is wrong with it, and the remedy."""
+
+
+@contextmanager
+def about(path: str | Path) -> Iterator[None]:
+    """Turns what reading the values of `path` may raise into one line that names the file.
+
+    Config files are written by others, so any entry may be absent or of another type than expected.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise WeightsError(f"{path}: the entry {error} is missing") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        line = " ".join(str(error).split())
+        raise WeightsError(f"{path}: {line}") from error
+
+
+def shorten(names: Iterable[str], shown: int = 3) -> str:
+    """The first few names and how many more there are: "a, b, c and 12 more"."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
+    return ", ".join(ordered[:shown]) + more

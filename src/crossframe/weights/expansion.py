@@ -1,0 +1,141 @@
+"""`crossframe.expand`: a language-image model becomes a video model; and an image encoder is exchanged for another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from crossframe.model.config import Mixing, ModelConfig, VisionConfig, new_parts
+from crossframe.model.xclip import XCLIP
+from crossframe.video.transform import Preprocess
+from crossframe.weights import hub
+from crossframe.weights.build import check_tensors, with_positions
+from crossframe.weights.convert import recognize, to_ours
+from crossframe.weights.errors import WeightsError, about, shorten
+from crossframe.weights.files import read_tensors
+from crossframe.weights.folder import CONFIG, PREPROCESSOR, read_json, read_weights
+from crossframe.weights.hf_config import vit_from_hf
+from crossframe.weights.infer import infer_vision
+from crossframe.weights.tables import IMAGE_ONLY
+
+log = logging.getLogger(__name__)
+
+# What an ImageNet ViT has where its file does not say (timm's); CLIP's has QuickGELU and 1e-5.
+_TIMM_EPS = 1e-6
+
+
+def expand(
+    model: XCLIP,
+    num_frames: int = 8,
+    *,
+    mixing: Mixing = "cross_frame",
+    mit_layers: int = 1,
+    prompt_layers: int = 2,
+    learned_vectors: int = 0,
+    num_classes: int | None = None,
+) -> XCLIP:
+    """A new model with the weights of `model` and the paper's three parts, which start as in the paper, untrained.
+
+    Parts that `model` has already keep their weights; parts that are switched off are left out. The switches are those
+    of the paper's ablations: `mixing` is what frames see of each other ("cross_frame", "none" or "joint"),
+    `mit_layers=0` averages the frames, `prompt_layers=0` leaves the labels alone, `learned_vectors` stand before every
+    label, and `num_classes` puts a linear head in the place of words and prompts.
+
+    CLIP's own pictures become those that the authors trained with (ImageNet's colours); others stay as they are. New
+    values are drawn from torch's random generator. Raises `ConfigError` for parts that do not go together.
+    """
+    old = model.config
+    mit, prompts = new_parts(old.embed_dim, mit_layers=mit_layers, prompt_layers=prompt_layers)
+    config = replace(
+        old,
+        vision=replace(old.vision, mixing=mixing),
+        text=None if num_classes or old.text is None else replace(old.text, learned_vectors=learned_vectors),
+        num_frames=num_frames,
+        mit=(old.mit if old.mit and old.mit.layers == mit_layers else mit) if mit_layers else None,
+        prompts=(old.prompts if old.prompts and old.prompts.layers == prompt_layers else prompts)
+        if prompt_layers and not num_classes
+        else None,
+        num_classes=num_classes or (old.num_classes if old.text is None else None),
+    )
+    preprocess = model.preprocess
+    if config != old and preprocess == Preprocess.clip(old.vision.image_size):
+        preprocess = Preprocess.xclip(old.vision.image_size)
+    return _grown(config, model.state_dict(), model, preprocess)
+
+
+def replace_vision(model: XCLIP, source: str | Path, *, revision: str | None = None) -> XCLIP:
+    """A new model with the words of `model`, a CLIP, and an image encoder that was trained without words.
+
+    `source` is a ViT in timm's or Hugging Face's layout: a file, a folder or a model of the hub. Its projection to the
+    joint space is new and untrained. Raises `WeightsError` when the source is something else, or `model` is expanded
+    already.
+    """
+    old = model.config
+    if old.vision.mixing == "cross_frame" or old.mit or old.prompts:
+        raise WeightsError("the video parts belong to the image encoder: exchange it before crossframe.expand")
+    path = Path(source).expanduser()
+    if not path.exists() and isinstance(source, str) and hub.is_hub_id(source):
+        path = hub.fetch(source, revision)
+    vision, tensors, colours = _read_vit(path)
+    with about(path):
+        rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
+        config = replace(old, vision=vision)
+        return _grown(config, rest | tensors, model, replace(Preprocess.xclip(vision.image_size), **colours))
+
+
+def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, Any]]:
+    """Config, tensors under our names, and the mean and std of colours where the source tells them."""
+    folder = path if path.is_dir() else None
+    tensors = read_tensors(path) if folder is None else read_weights(folder, "transformers")
+    with about(path):
+        tensors = {name.removeprefix("vit."): tensor for name, tensor in tensors.items()}
+        layout = recognize(tensors, IMAGE_ONLY)
+        if layout is None:
+            raise WeightsError(f"holds {shorten(tensors)}, which is no ViT in timm's or Hugging Face's layout")
+        tensors = to_ours(tensors, layout)
+        vision = replace(infer_vision(tensors), activation="gelu", norm_eps=_TIMM_EPS)
+        if folder is None:
+            return vision, tensors, {}
+        values = read_json(folder / CONFIG)
+        if "model_type" in values:
+            vision = vit_from_hf(values, vision)
+        colours = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
+        colours = {"mean": colours.get("image_mean"), "std": colours.get("image_std")}
+        if "pretrained_cfg" in values:  # timm's
+            colours = {name: values["pretrained_cfg"].get(name) for name in ("mean", "std")}
+        return vision, tensors, {name: tuple(value) for name, value in colours.items() if value}
+
+
+def _grown(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, preprocess: Any) -> XCLIP:
+    """A model of `config` with the tensors of `kept` that it has a place for; says what is new and what is left out."""
+    grown = XCLIP(config, tokenizer=model.tokenizer if config.text else None, preprocess=preprocess)
+    state = grown.state_dict()
+    kept = with_positions({name: tensor for name, tensor in kept.items() if name in state}, config)
+    check_tensors(kept, {name: tuple(state[name].shape) for name in kept}, None)
+    if new := _parts(state.keys() - kept.keys()):
+        log.warning("untrained, to be learned from videos: %s", ", ".join(new))
+    if gone := _parts(model.state_dict().keys() - state.keys()):
+        log.info("left out: %s", ", ".join(gone))
+    grown.load_state_dict({**state, **kept})
+    return grown.to(model.device, model.dtype).eval()
+
+
+def _parts(names: Any) -> list[str]:
+    """What a person calls the modules that these parameters belong to."""
+    called = {
+        "vision.blocks": "cross-frame messages",
+        "vision.projection": "projection of the image encoder",
+        "vision": "image encoder",
+        "mit": "multi-frame transformer",
+        "prompts": "video-specific prompts",
+        "text.learned": "learned label vectors",
+        "text": "text encoder",
+        "head": "linear head",
+    }
+    found = {next((word for start, word in called.items() if name.startswith(start)), name) for name in names}
+    return sorted(found)

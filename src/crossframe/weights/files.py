@@ -1,0 +1,38 @@
+"""One file of weights, of any kind, to tensors by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from crossframe.weights.archive import read_archive
+from crossframe.weights.errors import WeightsError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive. What it is, its content says.
+
+    Raises `WeightsError`, naming the file, when it is none of these, damaged, or wants to run code.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if start.startswith(b"PK"):
+            return read_archive(path)
+        if start.startswith(b"\x80"):
+            raise WeightsError("was written by PyTorch 1.5 or older; load it with torch.load and save it again")
+        if start[8:] == b"{":
+            return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{path} is damaged or incomplete ({error}); fetch it again") from error
+    except WeightsError as error:
+        raise WeightsError(f"{path} {error}") from error
+    raise WeightsError(
+        f"{path} is neither a safetensors file nor one that PyTorch wrote (git-lfs pointer? fetch the file)"
+    )

@@ -1,0 +1,161 @@
+"""A checkpoint's folder, whoever wrote it: we, Hugging Face's libraries, or open_clip."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from torch import Tensor
+
+from crossframe.model.config import ModelConfig
+from crossframe.video.transform import Preprocess
+from crossframe.weights.checkpoint import Checkpoint, default_preprocess, default_tokenizer
+from crossframe.weights.convert import to_ours
+from crossframe.weights.errors import WeightsError, about
+from crossframe.weights.files import read_tensors
+from crossframe.weights.hf_config import config_from_hf
+from crossframe.weights.hf_preprocess import preprocess_from_hf
+from crossframe.weights.infer import infer_config
+from crossframe.weights.open_clip import check_plain, config_from_open_clip, preprocess_from_open_clip
+from crossframe.weights.tables import HF_CLIP, HF_XCLIP, OPENAI, Layout
+
+BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
+CONFIG = "config.json"
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+PREPROCESSOR = "preprocessor_config.json"
+SCHEMA = 1  # of our own config.json; a higher one comes from a newer version of this software
+
+Kind = Literal["crossframe", "transformers", "open_clip"]
+WEIGHTS: dict[Kind, tuple[str, ...]] = {  # in the order of preference
+    "crossframe": ("model.safetensors",),
+    "transformers": (
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+    ),
+    "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"),
+}
+
+
+def read_folder(folder: Path, *, authors_heads: bool = False) -> Checkpoint:
+    """Reads a folder of any kind. `authors_heads`: see `config_from_hf`. Raises `WeightsError`."""
+    match kind_of(folder):
+        case "crossframe":
+            return _read_own(folder)
+        case "transformers":
+            return _read_hf(folder, authors_heads)
+        case "open_clip":
+            return _read_open_clip(folder)
+
+
+def kind_of(folder: Path) -> Kind:
+    """Who wrote the folder, by its config file."""
+    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    if config.get("format") == "crossframe":
+        return "crossframe"
+    if config.get("model_type") in ("clip", "xclip", "vit"):
+        return "transformers"
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        return "open_clip"
+    if str(config.get("architecture", "")).startswith(("vit", "deit")):
+        return "transformers"  # timm's image encoders lie on the hub under the same file names
+    if config:
+        raise WeightsError(
+            f"{folder / CONFIG} describes a model of type {config.get('model_type')!r}; "
+            "known are crossframe's own, 'clip' and 'xclip'"
+        )
+    raise WeightsError(
+        f"{folder} holds neither {CONFIG} nor {OPEN_CLIP_CONFIG}: give a checkpoint's folder, or its file"
+    )
+
+
+def own_config(config: ModelConfig, preprocess: Preprocess | None) -> dict[str, Any]:
+    """The content of our own config.json."""
+    pictures = None if preprocess is None else asdict(preprocess)
+    return {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": pictures}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise WeightsError(f"{path} holds a {type(values).__name__} where an object was expected")
+    return cast("dict[str, Any]", values)
+
+
+def shard_names(index: Path) -> list[str]:
+    """The files that an index of sharded weights refers to, which stand beside it."""
+    with about(index):
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        if any(not isinstance(name, str) or Path(name).name != name for name in names):
+            raise WeightsError("refers to files outside its folder")
+        return names
+
+
+def read_weights(folder: Path, kind: Kind) -> dict[str, Tensor]:
+    """All tensors of a folder, under the names that they have there."""
+    name = next((name for name in WEIGHTS[kind] if (folder / name).is_file()), None)
+    if name is None:
+        raise WeightsError(f"{folder} holds no weights; expected {' or '.join(WEIGHTS[kind])}")
+    if not name.endswith(".index.json"):
+        return read_tensors(folder / name)
+    tensors: dict[str, Tensor] = {}
+    for shard in shard_names(folder / name):
+        tensors |= read_tensors(folder / shard)
+    return tensors
+
+
+def _read_own(folder: Path) -> Checkpoint:
+    path = folder / CONFIG
+    values = read_json(path)
+    with about(path):
+        schema = values.get("schema")
+        if not isinstance(schema, int) or schema < 1:
+            raise WeightsError(f"its schema is {schema!r}; expected a number from 1 to {SCHEMA}")
+        if schema > SCHEMA:
+            raise WeightsError(f"has schema {schema}, and this version reads up to {SCHEMA}: upgrade crossframe")
+        config = ModelConfig.from_dict(values["model"])
+        pictures = values["preprocess"]
+        if pictures is None:
+            preprocess = default_preprocess(config)
+        else:
+            preprocess = Preprocess(**pictures | {"mean": tuple(pictures["mean"]), "std": tuple(pictures["std"])})
+        tokenizer = default_tokenizer(config, folder)
+    return Checkpoint(config, read_weights(folder, "crossframe"), preprocess, tokenizer, None)
+
+
+def _read_hf(folder: Path, authors_heads: bool) -> Checkpoint:
+    with about(folder / CONFIG):
+        config = config_from_hf(read_json(folder / CONFIG), authors_heads=authors_heads)
+    pictures = folder / PREPROCESSOR
+    with about(pictures):
+        asked = read_json(pictures) if pictures.is_file() else None
+        size = config.vision.image_size
+        preprocess = default_preprocess(config) if asked is None else preprocess_from_hf(asked, size)
+    layout = HF_CLIP if config.vision.mixing == "none" else HF_XCLIP
+    tensors = _renamed(folder, "transformers", layout)
+    return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), layout)
+
+
+def _read_open_clip(folder: Path) -> Checkpoint:
+    path = folder / OPEN_CLIP_CONFIG
+    values = read_json(path)
+    with about(path):
+        check_plain(values)  # before the tensors of foreign towers, whose names mean nothing, are read
+    tensors = _renamed(folder, "open_clip", OPENAI)
+    with about(path):
+        config = config_from_open_clip(values, infer_config(tensors))
+        preprocess = preprocess_from_open_clip(values, config.vision.image_size)
+    return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), OPENAI)
+
+
+def _renamed(folder: Path, kind: Kind, layout: Layout) -> dict[str, Tensor]:
+    tensors = read_weights(folder, kind)
+    with about(folder):
+        return to_ours(tensors, layout)

@@ -1,0 +1,250 @@
+"""`config.json` of Hugging Face's XCLIPModel, CLIPModel and ViTModel to our config, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from crossframe.model.config import Activation, ModelConfig, VisionConfig
+from crossframe.weights.errors import WeightsError
+
+log = logging.getLogger(__name__)
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "quick_gelu": "quick_gelu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "silu": "silu",
+    "swish": "silu",
+}
+_HF_ACTIVATIONS: dict[Activation, str] = {
+    "quick_gelu": "quick_gelu",
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_pytorch_tanh",
+    "silu": "silu",
+}
+
+# transformers leaves out of config.json what has its default value.
+_TEXT = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_VISION = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "image_size": 224,
+    "patch_size": 32,
+    "num_channels": 3,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+_MIT = {
+    "mit_hidden_size": 512,
+    "mit_intermediate_size": 2048,
+    "mit_num_hidden_layers": 1,
+    "mit_num_attention_heads": 8,
+    "num_frames": 8,
+}
+_XCLIP = {
+    "projection_dim": 512,
+    "prompt_layers": 2,
+    "prompt_alpha": 0.1,
+    "prompt_hidden_act": "quick_gelu",
+    "prompt_num_attention_heads": 8,
+}
+_VIT = {**_VISION, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "qkv_bias": True}
+
+
+def config_from_hf(values: Mapping[str, Any], *, authors_heads: bool = False) -> ModelConfig:
+    """The config of an `XCLIPModel` or a `CLIPModel`.
+
+    `authors_heads` gives the multi-frame and prompt layers one head for each 64 channels, whatever the file says: the
+    hub's conversion of the authors' large models kept a default of 8 where the authors trained with 12.
+
+    Raises `WeightsError` or `ConfigError` when the file describes something else.
+    """
+    kind = values.get("model_type")
+    if kind == "vit" or "architecture" in values:
+        raise WeightsError("it is an image encoder without words: see crossframe.weights.replace_vision")
+    if kind not in ("xclip", "clip"):
+        raise WeightsError(f"its model_type is {kind!r}; the known ones are 'xclip' and 'clip'")
+    text, vision = _section(values, "text", _TEXT), _section(values, "vision", {**_VISION, **_MIT})
+    top = {**_XCLIP, **values}
+    embed_dim = top["projection_dim"]
+    result: dict[str, Any] = {
+        "vision": {**_vision(vision), "mixing": "cross_frame" if kind == "xclip" else "none"},
+        "text": _tower(text) | {"vocab_size": text["vocab_size"], "context_length": text["max_position_embeddings"]},
+        "embed_dim": embed_dim,
+    }
+    if kind == "clip":
+        _check_end_token(text)
+        return ModelConfig.from_dict(result)
+    if vision["mit_hidden_size"] != embed_dim:
+        raise WeightsError(f"its mit_hidden_size {vision['mit_hidden_size']} is not its projection_dim {embed_dim}")
+    if text["layer_norm_eps"] != vision["layer_norm_eps"]:
+        raise WeightsError("its text and vision layer_norm_eps differ, which the prompt layers would have to mix")
+    mit_heads, prompt_heads = vision["mit_num_attention_heads"], top["prompt_num_attention_heads"]
+    if (mit_heads, prompt_heads) != (embed_dim // 64, embed_dim // 64):
+        if authors_heads:
+            log.warning(
+                "multi-frame and prompt layers get the authors' %d heads instead of %d", embed_dim // 64, mit_heads
+            )
+            mit_heads = prompt_heads = embed_dim // 64
+        else:
+            log.warning("multi-frame layers have %d heads; the authors' rule gives %d", mit_heads, embed_dim // 64)
+    result["num_frames"] = vision["num_frames"]
+    result["mit"] = {
+        "layers": vision["mit_num_hidden_layers"],
+        "heads": mit_heads,
+        "mlp_width": vision["mit_intermediate_size"],
+        "activation": _activation(vision["hidden_act"]),
+        "norm_eps": vision["layer_norm_eps"],
+    }
+    result["prompts"] = {
+        "layers": top["prompt_layers"],
+        "heads": prompt_heads,
+        "mlp_width": 4 * embed_dim,
+        "alpha": top["prompt_alpha"],
+        "activation": _activation(top["prompt_hidden_act"]),
+        "norm_eps": vision["layer_norm_eps"],
+    }
+    return ModelConfig.from_dict(result)
+
+
+def vit_from_hf(values: Mapping[str, Any], shapes: VisionConfig) -> VisionConfig:
+    """The config of a `ViTModel`: what its shapes do not tell comes from its config file."""
+    if values.get("model_type") != "vit":
+        raise WeightsError(f"its model_type is {values.get('model_type')!r}; the known image encoder is 'vit'")
+    known = {**_VIT, **values}
+    return replace(
+        shapes,
+        heads=known["num_attention_heads"],
+        activation=_activation(known["hidden_act"]),
+        norm_eps=known["layer_norm_eps"],
+    )
+
+
+def config_to_hf(config: ModelConfig) -> dict[str, Any]:
+    """The content of `config.json` with which transformers builds the same model.
+
+    Raises `WeightsError` when it has no such model: it knows plain CLIP, and X-CLIP with all three ideas.
+    """
+    whole = config.vision.mixing == "cross_frame" and config.mit is not None and config.prompts is not None
+    plain = config.vision.mixing == "none" and config.mit is None and config.prompts is None
+    if config.text is None or not (whole or plain):
+        raise WeightsError("transformers has CLIP and the whole X-CLIP, nothing in between: save in our own format")
+    kind = "xclip" if whole else "clip"
+    vision = _to_hf_tower(config.vision) | {
+        "image_size": config.vision.image_size,
+        "patch_size": config.vision.patch_size,
+    }
+    text = _to_hf_tower(config.text) | {
+        "vocab_size": config.text.vocab_size,
+        "max_position_embeddings": config.text.context_length,
+        "bos_token_id": config.text.vocab_size - 2,
+        "eos_token_id": config.text.vocab_size - 1,
+        "pad_token_id": 0,
+    }
+    values: dict[str, Any] = {
+        "architectures": ["XCLIPModel" if whole else "CLIPModel"],
+        "model_type": kind,
+        "projection_dim": config.embed_dim,
+        "text_config": text | {"model_type": f"{kind}_text_model"},
+        "vision_config": vision | {"model_type": f"{kind}_vision_model"},
+    }
+    if config.mit and config.prompts:
+        values["vision_config"] |= {
+            "num_frames": config.num_frames,
+            "mit_hidden_size": config.embed_dim,
+            "mit_intermediate_size": config.mit.mlp_width,
+            "mit_num_hidden_layers": config.mit.layers,
+            "mit_num_attention_heads": config.mit.heads,
+        }
+        values |= {
+            "prompt_layers": config.prompts.layers,
+            "prompt_alpha": config.prompts.alpha,
+            "prompt_hidden_act": _HF_ACTIVATIONS[config.prompts.activation],
+            "prompt_num_attention_heads": config.prompts.heads,
+        }
+    else:
+        text["projection_dim"] = vision["projection_dim"] = config.embed_dim
+    _check_round_trip(config, values)
+    return values
+
+
+def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
+    """Whatever transformers' config cannot say would be lost: nothing may differ on the way back."""
+    back = config_from_hf(values).to_dict()
+    wanted = replace(config, vision=replace(config.vision, drop_path=0.0)).to_dict()  # only training drops paths
+    if config.mit is None:
+        wanted["num_frames"] = back["num_frames"]  # a mean takes any number
+    for part, value in wanted.items():
+        if back[part] != value:
+            raise WeightsError(f"transformers cannot hold {part} as it is here ({value}): save in our own format")
+
+
+def _section(values: Mapping[str, Any], part: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """One tower's entries. Old files have a second, equal or better, copy under `text_config_dict`."""
+    return {**defaults, **(values.get(f"{part}_config_dict") or values.get(f"{part}_config") or {})}
+
+
+def _tower(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "width": section["hidden_size"],
+        "layers": section["num_hidden_layers"],
+        "heads": section["num_attention_heads"],
+        "mlp_width": section["intermediate_size"],
+        "activation": _activation(section["hidden_act"]),
+        "norm_eps": section["layer_norm_eps"],
+    }
+
+
+def _vision(section: Mapping[str, Any]) -> dict[str, Any]:
+    if section["num_channels"] != 3:
+        raise WeightsError(f"its images have {section['num_channels']} channels; only 3 are supported")
+    return _tower(section) | {name: _side(section, name) for name in ("image_size", "patch_size")}
+
+
+def _side(section: Mapping[str, Any], name: str) -> int:
+    value = section[name]
+    sides = set(value) if isinstance(value, list) else {value}
+    if len(sides) != 1:
+        raise WeightsError(f"its {name} {value} is not a square")
+    return sides.pop()
+
+
+def _to_hf_tower(tower: Any) -> dict[str, Any]:
+    return {
+        "hidden_size": tower.width,
+        "intermediate_size": tower.mlp_width,
+        "num_hidden_layers": tower.layers,
+        "num_attention_heads": tower.heads,
+        "hidden_act": _HF_ACTIVATIONS[tower.activation],
+        "layer_norm_eps": tower.norm_eps,
+    }
+
+
+def _activation(name: object) -> Activation:
+    if name not in _ACTIVATIONS:
+        raise WeightsError(f"its activation {name!r} is unknown; the known ones are {', '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[str(name)]
+
+
+def _check_end_token(text: Mapping[str, Any]) -> None:
+    """Texts are read out at their largest id, as transformers does when the end token is 2, as in OpenAI's files."""
+    end, size = text.get("eos_token_id", 49407), text["vocab_size"]
+    if end not in (2, None, size - 1) and end < size:
+        raise WeightsError(
+            f"its end-of-text id {end} is not the largest of its {size} ids: trim the vocabulary to {end + 1} rows"
+        )

@@ -1,0 +1,90 @@
+"""A model of the Hugging Face hub, `owner/name` or `owner/name@revision`, to a local folder.
+
+The cache, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN` and the rest are those of the hub's own client.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import errors as hub_errors
+
+from crossframe.weights.errors import WeightsError
+from crossframe.weights.folder import CONFIG, OPEN_CLIP_CONFIG, PREPROCESSOR, WEIGHTS, kind_of, shard_names
+from crossframe.weights.sources import close_matches
+
+log = logging.getLogger(__name__)
+
+_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_SMALL = (OPEN_CLIP_CONFIG, PREPROCESSOR, "tokenizer.json", "vocab.json", "merges.txt")
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether `source` looks like `owner/name`, with or without `@revision`."""
+    return _ID.fullmatch(source.partition("@")[0]) is not None
+
+
+def fetch(source: str, revision: str | None = None) -> Path:
+    """Downloads what a model needs, or finds it in the cache, and returns the folder.
+
+    Raises `WeightsError` when the hub cannot be reached and the cache does not have it, or the hub does not know it.
+    """
+    name, _, tag = source.partition("@")
+    if tag and revision is not None and tag != revision:
+        raise WeightsError(f"{source} names one revision and revision={revision!r} another: give one")
+    revision = tag or revision
+    config = _get(name, CONFIG, revision) or _get(name, OPEN_CLIP_CONFIG, revision)
+    if config is None:
+        raise WeightsError(f"{name} on the hub has neither {CONFIG} nor {OPEN_CLIP_CONFIG}: it is no model known here")
+    folder = config.parent
+    commit = folder.name  # so that the other files cannot come from a later commit
+    for file in _SMALL:
+        _get(name, file, commit)
+    for file in WEIGHTS[kind_of(folder)]:
+        if path := _get(name, file, commit):
+            for shard in shard_names(path) if file.endswith(".index.json") else ():
+                if _get(name, shard, commit) is None:
+                    raise WeightsError(f"{name} on the hub lacks {shard}, to which its {file} refers")
+            return folder
+    raise WeightsError(f"{name} on the hub holds no weights; expected {' or '.join(WEIGHTS[kind_of(folder)])}")
+
+
+def _get(name: str, file: str, revision: str | None) -> Path | None:
+    """The local path of one file, or None when the repository does not have it."""
+    cached = huggingface_hub.try_to_load_from_cache(name, file, revision=revision) if revision else None
+    if cached is not None and not isinstance(cached, str):
+        return None  # the cache remembers that this commit has no such file
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, file, revision=revision))
+    except hub_errors.LocalEntryNotFoundError as error:
+        raise WeightsError(_unreachable(name, file)) from error
+    except hub_errors.EntryNotFoundError:
+        return None
+    except hub_errors.GatedRepoError as error:
+        raise WeightsError(
+            f"{name} asks for consent: accept its terms on the hub and log in (hf auth login)"
+        ) from error
+    except hub_errors.RepositoryNotFoundError as error:
+        raise WeightsError(
+            f"the hub has no model {name}, or it is private (hf auth login){close_matches(name)}"
+        ) from error
+    except hub_errors.RevisionNotFoundError as error:
+        raise WeightsError(
+            f"{name} has no revision {revision!r}; give a branch, a tag or a full commit hash"
+        ) from error
+    except Exception as error:  # the client's transport errors have other types from one of its versions to the next
+        line = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{_unreachable(name, file)} ({type(error).__name__}: {line})") from error
+
+
+def _unreachable(name: str, file: str) -> str:
+    from huggingface_hub import constants
+
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+    return (
+        f"{name}: {why} and the cache does not hold its {file}; give the path of a downloaded checkpoint, "
+        "or 'shapes', the bundled model, which knows only drawn shapes"
+    )

@@ -1,0 +1,65 @@
+"""`crossframe.load`: a name, a folder or a file to a model that is ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from crossframe.model.xclip import XCLIP
+from crossframe.weights import hub
+from crossframe.weights.build import build, resized
+from crossframe.weights.checkpoint import Checkpoint, read_file
+from crossframe.weights.errors import WeightsError, about
+from crossframe.weights.folder import BUNDLED, CONFIG, WEIGHTS, read_folder
+from crossframe.weights.sources import close_matches
+
+# The hub's config of these has a default number of heads where the authors trained with one for each 64 channels.
+_AUTHORS_LARGE = "microsoft/xclip-large"
+
+
+def load(
+    source: str | Path,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    *,
+    revision: str | None = None,
+    num_frames: int | None = None,
+    image_size: int | None = None,
+) -> XCLIP:
+    """A model from wherever its weights are, in eval mode, with its tokenizer and its preprocessing.
+
+    `source` is the bundled model `"shapes"`; a model of the Hugging Face hub, `"owner/name"` or
+    `"owner/name@revision"`; a folder of ours, of Hugging Face's or of open_clip's; or a file: the authors' `.pth`,
+    OpenAI's `.pt`, a `.safetensors` or a state dict of any of these. No file can run code. A plain CLIP becomes the
+    mean-of-frames baseline with CLIP's own pictures; `crossframe.expand` adds the paper's parts.
+
+    `device`: the GPU if there is one, else the processor, when None. `dtype`: float32 when None, or float64 where the
+    file has it. `num_frames` and `image_size` interpolate the positions when they are not those of the weights.
+
+    Raises `WeightsError`, in one line, when the source is unknown, unreachable, damaged, incomplete or unsafe.
+    """
+    checkpoint = _resolve(source, revision)
+    with about(source):
+        model = build(resized(checkpoint, num_frames, image_size), dtype)
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
+    path = Path(source).expanduser()
+    if source == "shapes":
+        if not BUNDLED.is_dir():
+            raise WeightsError("the bundled model 'shapes' is missing from this installation: install crossframe again")
+        return read_folder(BUNDLED)
+    if path.is_dir():
+        return read_folder(path)
+    if path.is_file():
+        # A file of a folder that says what it is: read the folder, which knows more than shapes tell.
+        if (path.parent / CONFIG).is_file() and any(path.name in names for names in WEIGHTS.values()):
+            return read_folder(path.parent)
+        return read_file(path)
+    if isinstance(source, str) and hub.is_hub_id(source):
+        return read_folder(hub.fetch(source, revision), authors_heads=source.startswith(_AUTHORS_LARGE))
+    raise WeightsError(
+        f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
+    )

@@ -1,0 +1,88 @@
+"""`crossframe.save`: a model to a folder that `crossframe.load` or transformers gives back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from crossframe.model.xclip import XCLIP
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.video.transform import Preprocess
+from crossframe.weights.checkpoint import default_preprocess
+from crossframe.weights.convert import to_theirs
+from crossframe.weights.errors import WeightsError
+from crossframe.weights.folder import CONFIG, PREPROCESSOR, own_config
+from crossframe.weights.hf_config import config_to_hf
+from crossframe.weights.hf_preprocess import preprocess_to_hf
+from crossframe.weights.tables import HF_CLIP, HF_XCLIP
+
+_WEIGHTS = "model.safetensors"
+
+
+def save(
+    model: XCLIP,
+    folder: str | Path,
+    format: Literal["crossframe", "transformers"] = "crossframe",
+    *,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Writes a model into `folder`, which is made if needed, and returns its path.
+
+    `crossframe`: model.safetensors, config.json and tokenizer.json, for `crossframe.load`. `transformers`: a folder
+    from which transformers' `XCLIPModel` or `CLIPModel` loads the same model, its tokenizer and the nearest image
+    processor. `dtype`, for instance `torch.float16`, halves the file; `load` computes in float32 again.
+
+    Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
+    half ones. Raises `WeightsError` for a format that cannot hold this model.
+    """
+    preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else None
+    tensors = {name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in model.state_dict().items()}
+    files: dict[str, dict[str, Any]]
+    if format == "crossframe":
+        files = {CONFIG: own_config(model.config, preprocess)}
+    elif format == "transformers":
+        files = {
+            CONFIG: config_to_hf(model.config) | {"dtype": str(dtype or model.dtype).removeprefix("torch.")},
+            PREPROCESSOR: preprocess_to_hf(preprocess or default_preprocess(model.config), video=model.mit is not None),
+        }
+        tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
+    else:
+        raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, values in files.items():
+            (beside / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        if isinstance(model.tokenizer, Tokenizer):
+            model.tokenizer.save(beside)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside / _WEIGHTS, {"format": "pt"})
+        _move(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _move(beside: Path, folder: Path) -> None:
+    """Puts the files into their folder, each in one step, the weights last."""
+    mask = _umask()
+    beside.chmod(0o777 & ~mask)  # it was made for the owner alone, and so were the weights
+    (beside / _WEIGHTS).chmod(0o666 & ~mask)
+    if not folder.exists():
+        beside.rename(folder)
+        return
+    for path in sorted(beside.iterdir(), key=lambda path: path.name == _WEIGHTS):
+        os.replace(path, folder / path.name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

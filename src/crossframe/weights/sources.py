@@ -1,0 +1,85 @@
+"""Published weights that load by name or by file, with what is known of each. It costs no torch to look."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model that somebody published.
+
+    `name` is what `load` takes: a name, or the name of a file to download first (`kind` "file"). `data`: what it was
+    trained on after CLIP. `accuracy`: top-1 / top-5 in %, as the paper reports it under `protocol`; None where the
+    paper has no number for exactly this model.
+    """
+
+    name: str
+    kind: str
+    variant: str
+    frames: int
+    data: str
+    accuracy: str | None
+    protocol: str | None
+    licence: str
+
+
+_VIEWS = "4 x 3 views"
+_ONE = "1 view"
+_ZERO_SHOT = "zero-shot, 1 view"
+_FILES = "file"
+_HUB = "hub"
+
+# hub name, the authors' file, variant, frames, data, accuracy, protocol
+_XCLIP = (
+    ("base-patch32", "k400_32_8.pth", "B/32", 8, "Kinetics-400", "80.4 / 95.0", _VIEWS),
+    ("base-patch32-16-frames", "k400_32_16.pth", "B/32", 16, "Kinetics-400", "81.1 / 95.5", _VIEWS),
+    ("base-patch16", "k400_16_8.pth", "B/16", 8, "Kinetics-400", "83.8 / 96.7", _VIEWS),
+    ("base-patch16-16-frames", "k400_16_16.pth", "B/16", 16, "Kinetics-400", "84.7 / 96.8", _VIEWS),
+    ("large-patch14", "k400_14_8.pth", "L/14", 8, "Kinetics-400", "87.1 / 97.6", _VIEWS),
+    ("large-patch14-16-frames", "k400_14_16_336.pth", "L/14@336", 16, "Kinetics-400", "87.7 / 97.4", _VIEWS),
+    ("base-patch16-kinetics-600", "k600_16_8.pth", "B/16", 8, "Kinetics-600", "85.3 / 97.1", _VIEWS),
+    ("base-patch16-kinetics-600-16-frames", "k600_16_16.pth", "B/16", 16, "Kinetics-600", "85.8 / 97.3", _VIEWS),
+    ("large-patch14-kinetics-600", "k600_14_8.pth", "L/14", 8, "Kinetics-600", "88.3 / 97.7", _VIEWS),
+    ("base-patch16-hmdb-2-shot", "few_hmdb_2.pth", "B/16", 32, "HMDB-51, 2 clips a class", "53.0", _ONE),
+    ("base-patch16-hmdb-4-shot", "few_hmdb_4.pth", "B/16", 32, "HMDB-51, 4 clips a class", "57.3", _ONE),
+    ("base-patch16-hmdb-8-shot", "few_hmdb_8.pth", "B/16", 32, "HMDB-51, 8 clips a class", "62.8", _ONE),
+    ("base-patch16-hmdb-16-shot", "few_hmdb_16.pth", "B/16", 32, "HMDB-51, 16 clips a class", "64.0", _ONE),
+    ("base-patch16-ucf-2-shot", "few_ucf_2.pth", "B/16", 32, "UCF-101, 2 clips a class", "76.4", _ONE),
+    ("base-patch16-ucf-4-shot", "few_ucf_4.pth", "B/16", 32, "UCF-101, 4 clips a class", "83.4", _ONE),
+    ("base-patch16-ucf-8-shot", "few_ucf_8.pth", "B/16", 32, "UCF-101, 8 clips a class", "88.3", _ONE),
+    ("base-patch16-ucf-16-shot", "few_ucf_16.pth", "B/16", 32, "UCF-101, 16 clips a class", "91.4", _ONE),
+    ("base-patch16-zero-shot", "zero.pth", "B/16", 32, "Kinetics-400", "UCF 72.0, HMDB 44.6, K600 65.2", _ZERO_SHOT),
+)
+# the hub's name, OpenAI's file, variant
+_CLIP = (
+    ("clip-vit-base-patch32", "ViT-B-32.pt", "B/32"),
+    ("clip-vit-base-patch16", "ViT-B-16.pt", "B/16"),
+    ("clip-vit-large-patch14", "ViT-L-14.pt", "L/14"),
+    ("clip-vit-large-patch14-336", "ViT-L-14-336px.pt", "L/14@336"),
+)
+
+_SOURCES = (
+    Source("shapes", "bundled", "tiny", 8, "drawn shapes", None, None, "MIT"),
+    *(Source(f"microsoft/xclip-{hub}", _HUB, *rest, "MIT") for hub, _, *rest in _XCLIP),
+    *(Source(file, _FILES, *rest, "MIT") for _, file, *rest in _XCLIP),
+    *(Source(f"openai/{hub}", _HUB, variant, 1, "none: plain CLIP", None, None, "MIT") for hub, _, variant in _CLIP),
+    *(Source(file, _FILES, variant, 1, "none: plain CLIP", None, None, "MIT") for _, file, variant in _CLIP),
+)
+
+
+def list_models() -> tuple[Source, ...]:
+    """Models that are known by name. `load` takes others of the same layouts as well."""
+    return _SOURCES
+
+
+def close_matches(name: str) -> str:
+    """The end of an error message: known names that look like this one, or where to find all."""
+    names = [source.name for source in _SOURCES]
+    by_ending = {full.rpartition("/")[2]: full for full in names}
+    found = difflib.get_close_matches(name.partition("@")[0], names, n=3)
+    found += [by_ending[end] for end in difflib.get_close_matches(name.rpartition("/")[2], by_ending, n=3)]
+    if not found:
+        return "; `crossframe models` lists the known ones"
+    return f"; did you mean {' or '.join(dict.fromkeys(found))}?"

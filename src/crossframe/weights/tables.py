@@ -1,0 +1,249 @@
+"""Foreign parameter names and ours, as tables: one for each layout that weights are published in.
+
+A rule joins one parameter of ours with one of theirs, or with three where queries, keys and values are stored apart. In
+names, {i} stands for a layer's number and {w} for weight or bias. Every rule holds in both directions (`convert.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Change = Literal["same", "transpose", "split", "one_in_front", "two_in_front"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one parameter is called here and there, and how its values differ.
+
+    `transpose`: theirs is a linear layer's weight, ours a matrix that multiplies from the right. `split`: theirs are
+    three, for queries, keys and values. `one_in_front`, `two_in_front`: theirs has leading dimensions of size one.
+    """
+
+    ours: str
+    theirs: tuple[str, ...]
+    change: Change = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All names of one source.
+
+    `sign` is a parameter that this layout has and no other. `extra` are tensors that it may hold and no model needs.
+    """
+
+    name: str
+    sign: str
+    rules: tuple[Rule, ...]
+    extra: tuple[str, ...] = ()
+
+
+def _same(ours: str, theirs: str) -> Rule:
+    return Rule(ours, (theirs,))
+
+
+def _split(ours: str, theirs: str, parts: tuple[str, str, str] = ("q_proj", "k_proj", "v_proj")) -> Rule:
+    return Rule(ours, tuple(theirs.replace("{qkv}", part) for part in parts), "split")
+
+
+def _within(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules of a module, placed where the module stands here and there."""
+    return tuple(replace(r, ours=ours + r.ours, theirs=tuple(theirs + name for name in r.theirs)) for r in rules)
+
+
+_PROMPT_LAYER = (
+    _same("norm1.{w}", "norm1.{w}"),
+    _same("attention.q.weight", "cross_attn.q_proj.weight"),
+    _same("attention.k.weight", "cross_attn.k_proj.weight"),
+    _same("attention.v.weight", "cross_attn.v_proj.weight"),
+    _same("attention.out.{w}", "cross_attn.proj.{w}"),
+    _same("norm2.{w}", "norm3.{w}"),
+    _same("mlp.fc1.{w}", "mlp.0.{w}"),
+    _same("mlp.fc2.{w}", "mlp.3.{w}"),
+)
+
+_OPENAI_BLOCK = (
+    _same("norm1.{w}", "ln_1.{w}"),
+    _same("attention.qkv.{w}", "attn.in_proj_{w}"),
+    _same("attention.out.{w}", "attn.out_proj.{w}"),
+    _same("norm2.{w}", "ln_2.{w}"),
+    _same("mlp.fc1.{w}", "mlp.c_fc.{w}"),
+    _same("mlp.fc2.{w}", "mlp.c_proj.{w}"),
+)
+
+OPENAI = Layout(
+    "OpenAI",  # CLIP, the authors' X-CLIP, open_clip
+    "visual.conv1.weight",
+    (
+        _same("vision.patch_embed.weight", "visual.conv1.weight"),
+        _same("vision.class_token", "visual.class_embedding"),
+        _same("vision.position", "visual.positional_embedding"),
+        _same("vision.pre_norm.{w}", "visual.ln_pre.{w}"),
+        *_within("vision.blocks.{i}.", "visual.transformer.resblocks.{i}.", _OPENAI_BLOCK),
+        _same("vision.blocks.{i}.message.project.{w}", "visual.transformer.resblocks.{i}.message_fc.{w}"),
+        _same("vision.blocks.{i}.message.norm.{w}", "visual.transformer.resblocks.{i}.message_ln.{w}"),
+        _same(
+            "vision.blocks.{i}.message.attention.qkv.{w}", "visual.transformer.resblocks.{i}.message_attn.in_proj_{w}"
+        ),
+        _same(
+            "vision.blocks.{i}.message.attention.out.{w}", "visual.transformer.resblocks.{i}.message_attn.out_proj.{w}"
+        ),
+        _same("vision.post_norm.{w}", "visual.ln_post.{w}"),
+        _same("vision.projection", "visual.proj"),
+        _same("text.token_embed.weight", "token_embedding.weight"),
+        _same("text.position", "positional_embedding"),
+        *_within("text.blocks.{i}.", "transformer.resblocks.{i}.", _OPENAI_BLOCK),
+        _same("text.final_norm.{w}", "ln_final.{w}"),
+        _same("text.projection", "text_projection"),
+        Rule("mit.position", ("mit.positional_embedding",), "one_in_front"),
+        *_within("mit.blocks.{i}.", "mit.resblocks.{i}.", _OPENAI_BLOCK),
+        _same("prompts.patch_norm.{w}", "prompts_visual_ln.{w}"),
+        _same("prompts.patch_projection", "prompts_visual_proj"),
+        _same("prompts.video_norm.{w}", "prompts_generator.norm.{w}"),
+        *_within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
+        _same("prompts.alpha", "prompts_generator.alpha"),
+        _same("logit_scale", "logit_scale"),
+    ),
+    extra=(
+        "input_resolution",
+        "context_length",
+        "vocab_size",
+        "attn_mask",
+        "transformer.resblocks.{i}.attn_mask",
+    ),
+)
+
+_HF_BLOCK = (
+    _same("norm1.{w}", "layer_norm1.{w}"),
+    _split("attention.qkv.{w}", "self_attn.{qkv}.{w}"),
+    _same("attention.out.{w}", "self_attn.out_proj.{w}"),
+    _same("norm2.{w}", "layer_norm2.{w}"),
+    _same("mlp.fc1.{w}", "mlp.fc1.{w}"),
+    _same("mlp.fc2.{w}", "mlp.fc2.{w}"),
+)
+
+_HF_TOWERS = (
+    _same("vision.patch_embed.weight", "vision_model.embeddings.patch_embedding.weight"),
+    _same("vision.class_token", "vision_model.embeddings.class_embedding"),
+    _same("vision.position", "vision_model.embeddings.position_embedding.weight"),
+    *_within("vision.blocks.{i}.", "vision_model.encoder.layers.{i}.", _HF_BLOCK),
+    _same("vision.post_norm.{w}", "vision_model.post_layernorm.{w}"),
+    Rule("vision.projection", ("visual_projection.weight",), "transpose"),
+    _same("text.token_embed.weight", "text_model.embeddings.token_embedding.weight"),
+    _same("text.position", "text_model.embeddings.position_embedding.weight"),
+    *_within("text.blocks.{i}.", "text_model.encoder.layers.{i}.", _HF_BLOCK),
+    _same("text.final_norm.{w}", "text_model.final_layer_norm.{w}"),
+    Rule("text.projection", ("text_projection.weight",), "transpose"),
+    _same("logit_scale", "logit_scale"),
+)
+
+_HF_EXTRA = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
+
+HF_CLIP = Layout(
+    "Hugging Face CLIP",
+    "vision_model.pre_layrnorm.weight",  # their spelling
+    (*_HF_TOWERS, _same("vision.pre_norm.{w}", "vision_model.pre_layrnorm.{w}")),
+    _HF_EXTRA,
+)
+
+HF_XCLIP = Layout(
+    "Hugging Face X-CLIP",
+    "vision_model.pre_layernorm.weight",
+    (
+        *_HF_TOWERS,
+        _same("vision.pre_norm.{w}", "vision_model.pre_layernorm.{w}"),
+        *_within(
+            "vision.blocks.{i}.message.",
+            "vision_model.encoder.layers.{i}.",
+            (
+                _same("project.{w}", "message_fc.{w}"),
+                _same("norm.{w}", "message_ln.{w}"),
+                _split("attention.qkv.{w}", "message_attn.{qkv}.{w}"),
+                _same("attention.out.{w}", "message_attn.out_proj.{w}"),
+            ),
+        ),
+        Rule("mit.position", ("mit.position_embedding",), "one_in_front"),
+        *_within("mit.blocks.{i}.", "mit.encoder.layers.{i}.", _HF_BLOCK),
+        _same("prompts.patch_norm.{w}", "prompts_visual_layernorm.{w}"),
+        _same("prompts.patch_projection", "prompts_visual_projection"),
+        _same("prompts.video_norm.{w}", "prompts_generator.layernorm.{w}"),
+        *_within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
+        _same("prompts.alpha", "prompts_generator.alpha"),
+    ),
+    _HF_EXTRA,
+)
+
+TIMM_VIT = Layout(
+    "timm ViT",
+    "patch_embed.proj.weight",
+    (
+        _same("vision.patch_embed.{w}", "patch_embed.proj.{w}"),
+        Rule("vision.class_token", ("cls_token",), "two_in_front"),
+        Rule("vision.position", ("pos_embed",), "one_in_front"),
+        *_within(
+            "vision.blocks.{i}.",
+            "blocks.{i}.",
+            (
+                _same("norm1.{w}", "norm1.{w}"),
+                _same("attention.qkv.{w}", "attn.qkv.{w}"),
+                _same("attention.out.{w}", "attn.proj.{w}"),
+                _same("norm2.{w}", "norm2.{w}"),
+                _same("mlp.fc1.{w}", "mlp.fc1.{w}"),
+                _same("mlp.fc2.{w}", "mlp.fc2.{w}"),
+            ),
+        ),
+        _same("vision.post_norm.{w}", "norm.{w}"),
+    ),
+    extra=("head.{w}", "pre_logits.fc.{w}"),
+)
+
+
+def _hf_vit(
+    name: str, layers: str, *, attention: str, qkv: tuple[str, str, str], out: str, fc1: str, fc2: str
+) -> Layout:
+    return Layout(
+        name,
+        f"{layers}.0.{fc1}.weight",
+        (
+            _same("vision.patch_embed.{w}", "embeddings.patch_embeddings.projection.{w}"),
+            Rule("vision.class_token", ("embeddings.cls_token",), "two_in_front"),
+            Rule("vision.position", ("embeddings.position_embeddings",), "one_in_front"),
+            *_within(
+                "vision.blocks.{i}.",
+                layers + ".{i}.",
+                (
+                    _same("norm1.{w}", "layernorm_before.{w}"),
+                    _split("attention.qkv.{w}", attention + ".{qkv}.{w}", qkv),
+                    _same("attention.out.{w}", out + ".{w}"),
+                    _same("norm2.{w}", "layernorm_after.{w}"),
+                    _same("mlp.fc1.{w}", fc1 + ".{w}"),
+                    _same("mlp.fc2.{w}", fc2 + ".{w}"),
+                ),
+            ),
+            _same("vision.post_norm.{w}", "layernorm.{w}"),
+        ),
+        extra=("pooler.dense.{w}", "classifier.{w}"),
+    )
+
+
+HF_VIT = _hf_vit(
+    "Hugging Face ViT",  # as published
+    "encoder.layer",
+    attention="attention.attention",
+    qkv=("query", "key", "value"),
+    out="attention.output.dense",
+    fc1="intermediate.dense",
+    fc2="output.dense",
+)
+HF_VIT_5 = _hf_vit(
+    "Hugging Face ViT (transformers 5)",  # as it stands in memory since transformers 5
+    "layers",
+    attention="attention",
+    qkv=("q_proj", "k_proj", "v_proj"),
+    out="attention.o_proj",
+    fc1="mlp.fc1",
+    fc2="mlp.fc2",
+)
+
+LANGUAGE_IMAGE = (OPENAI, HF_CLIP, HF_XCLIP)
+IMAGE_ONLY = (TIMM_VIT, HF_VIT, HF_VIT_5)
