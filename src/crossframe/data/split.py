@@ -38,8 +38,8 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
     """Divide into (training, validation), with all clips of a group on the same side.
 
     About `fraction` of every class, at least one clip, is for validation. A clip without a group is a group with the
-    other stretches of its file. Raises ValueError that names the first
-    class for which this cannot be done because its clips lie in too few groups.
+    other stretches of its file. Raises ValueError that names the first class for which this cannot be done because its
+    clips lie in too few groups.
     """
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"a fraction of {fraction} cannot be held out; use one between 0 and 1")
