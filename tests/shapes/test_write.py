@@ -52,8 +52,9 @@ def test_the_manifest_says_what_the_clips_show(tmp_path: Path) -> None:
 
 
 def test_many_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
-    render_dataset(tmp_path / "one", "train", 4, workers=1)
-    render_dataset(tmp_path / "two", "train", 4, workers=2)
+    # Seed 1 has widths of 7 and 11 macroblocks, which the encoder's defaults do not write the same way twice.
+    render_dataset(tmp_path / "one", "train", 4, 1, workers=1)
+    render_dataset(tmp_path / "two", "train", 4, 1, workers=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert len(files(tmp_path / "one")) == 5
 
