@@ -1,0 +1,197 @@
+"""Shapes without files: lessons drawn and rendered on the fly, the same clips as those that the writer makes.
+
+A lesson is a pure function of (split, seed, number), so a run that was interrupted goes on with the very next one, and
+any number of worker processes gives the same lessons in the same order.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, degrees
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from crossframe.data.batch import Batch
+from crossframe.data.question import Lesson, Question, choose
+from crossframe.shapes import actions, caption, looks
+from crossframe.shapes.render import render, sparse_times
+from crossframe.shapes.sample import sample_scene
+from crossframe.shapes.scene import Scene, Thing, reverse
+from crossframe.shapes.splits import Split, draw, is_held_out, parse
+
+Topic = Literal["caption", "look", "place", "size", "tilt"]
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+TILTS = ("upright", "turned clockwise", "turned over", "turned anticlockwise")  # quarters of a shape's symmetry
+
+
+def vocabulary() -> Iterator[str]:
+    """Everything that lessons may say, for a tokenizer to learn from."""
+    yield from caption.corpus()
+    for texts in _CHOICES.values():
+        yield from texts
+
+
+class Drawn(Protocol):
+    """Lessons by number."""
+
+    def lesson(self, number: int) -> Lesson: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stills:
+    """Lessons for language-image pretraining in miniature: single frames, and what can be said of them.
+
+    `topics`: `caption` asks for the picture's own caption among those of the batch, both ways; each of the others asks
+    for one property in a closed list.
+    """
+
+    split: str
+    seed: int
+    batch_size: int
+    size: int  # of a frame's sides, in pixels
+    topics: tuple[Topic, ...] = TOPICS
+    nuisance: float = 1.0
+
+    def lesson(self, number: int) -> Lesson:
+        """Lesson `number`, of (B, 1, 3, S, S) frames."""
+        first = number * self.batch_size
+        indices = range(first, first + self.batch_size)
+        rng = _lesson_rng(self.split, self.seed, number)
+        scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance) for index in indices]
+        moments = rng.random(len(scenes))
+        frames = [render(scene, self.size, times=moments[i : i + 1]) for i, scene in enumerate(scenes)]
+        questions = [_ask(topic, scenes, moments, rng) for topic in self.topics]
+        return Lesson(_batch(frames, first), tuple(questions))
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """Lessons for video: clips, and one question with every sentence that could be true of one of them.
+
+    Each object comes from one of the writer's clips. Its further clips, up to `clips_per_object`, are the same scene
+    backwards, where that has a name, and scenes of other actions: with both directions side by side, only the order of
+    frames tells the answer. Combinations that are held out for testing are neither shown nor offered.
+    """
+
+    split: str
+    seed: int
+    batch_size: int
+    size: int  # of a frame's sides, in pixels
+    num_frames: int
+    clips_per_object: int = 2
+    nuisance: float = 1.0
+
+    def lesson(self, number: int) -> Lesson:
+        """Lesson `number`, of (B, T, 3, S, S) clips, each frame at a random moment of its part of the clip."""
+        rng = _lesson_rng(self.split, self.seed, number)
+        objects = ceil(self.batch_size / self.clips_per_object)
+        groups = [self._object(number * objects + i, rng) for i in range(objects)]
+        scenes = [scene for group in groups for scene in group][: self.batch_size]
+        clips = [render(scene, self.size, times=sparse_times(self.num_frames, rng)) for scene in scenes]
+        offered = [text for group in groups for text in _sentences(group[0]).values()]
+        truths = [caption.sentence(scene) for scene in scenes]
+        question = choose("sentence", [[truth] for truth in truths], [*offered, *truths])
+        return Lesson(_batch(clips, number * self.batch_size), (question,))
+
+    def _object(self, index: int, rng: Generator) -> list[Scene]:
+        scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance)]
+        look = scenes[0].target.look
+        names = list(_sentences(scenes[0]))
+        while len(scenes) < self.clips_per_object:
+            if len(scenes) % 2 and _reversible(scenes[-1].action):
+                scenes.append(reverse(scenes[-1]))
+            else:
+                action = names[rng.integers(len(names))]
+                scenes.append(sample_scene(rng, action=action, look=look, nuisance=self.nuisance))
+        return scenes
+
+
+def read_lessons(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[Lesson]:
+    """The lessons of these numbers in order, drawn ahead by other processes."""
+    loader = DataLoader(
+        _Numbered(drawn),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        worker_init_fn=_prepare_worker,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+class _Numbered(Dataset[Lesson]):
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+
+    def __getitem__(self, number: int) -> Lesson:
+        return self.drawn.lesson(number)
+
+
+def _prepare_worker(_number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+
+
+def _lesson_rng(split: str, seed: int, number: int) -> Generator:
+    """For what belongs to a lesson as a whole, apart from the generators of its scenes."""
+    part = list(Split).index(parse(split))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(part, number, 1)))
+
+
+def _batch(clips: Sequence[NDArray[np.uint8]], first: int) -> Batch:
+    count = len(clips)
+    pixels = torch.from_numpy(np.stack(clips))  # (B, T, 3, S, S)
+    return Batch(pixels, torch.zeros(count, dtype=torch.int64), torch.arange(first, first + count))
+
+
+def _reversible(action: str) -> bool:
+    """Whether the frames in reverse order show another action of the same thing."""
+    return actions.opposite(action) != action
+
+
+def _sentences(scene: Scene) -> dict[str, str]:
+    """What training may say of the scene's object, by action."""
+    shown = [action for action in actions.ACTIONS if not is_held_out(scene.target.look, action)]
+    return caption.all_sentences(scene, shown)
+
+
+def _ask(topic: Topic, scenes: Sequence[Scene], moments: NDArray[np.float64], rng: Generator) -> Question:
+    if topic == "caption":
+        captions = [[caption.frame_caption(s, float(t), rng)] for s, t in zip(scenes, moments, strict=True)]
+        return replace(choose(topic, captions), both_ways=True)
+    things = [[scene.target] if scene.other is None else [scene.target, scene.other] for scene in scenes]
+    true = [[text for thing in pair if (text := _describe(topic, thing)) is not None] for pair in things]
+    return choose(topic, true, _CHOICES[topic])
+
+
+def _describe(topic: Topic, thing: Thing) -> str | None:
+    """What is true of a still thing; None where nobody could tell."""
+    shape = thing.look.shape
+    match topic:
+        case "look":
+            return caption.named(thing.look)
+        case "place":
+            return caption.place_words(thing.x, thing.y)
+        case "size":
+            return f"a {looks.size_word(thing.size)} {shape}"
+        case "tilt":
+            symmetry = looks.SYMMETRY[shape]
+            if symmetry is None:
+                return None
+            return f"a {shape} {TILTS[int((degrees(thing.angle) / symmetry + 0.125) % 1 * len(TILTS))]}"
+        case "caption":
+            return None
+
+
+_CHOICES: dict[Topic, tuple[str, ...]] = {
+    "look": tuple(caption.named(look) for look in looks.LOOKS),
+    "place": tuple(words for row in caption.PLACES for words in row),
+    "size": tuple(f"a {size} {shape}" for size in looks.SIZES for shape in looks.SHAPES),
+    "tilt": tuple(f"a {shape} {tilt}" for shape in looks.TURNABLE for tilt in TILTS),
+}

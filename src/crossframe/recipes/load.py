@@ -1,0 +1,189 @@
+"""From a name or a file to a checked recipe.
+
+A file may name another recipe as its `base`, whose entries it overrides. Its section `tiny` holds overrides for a run
+of seconds, which tests use. Last come overrides in the form `train.rates.base=1e-4`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from crossframe.recipes.schema import Recipe
+
+Values = dict[str, Any]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message names the entry, its value and the remedy."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, as everybody means it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in files("crossframe.recipes").iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def load_recipe(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool = False) -> Recipe:
+    """The recipe of this name, or in this file, with `overrides` such as "train.rates.base=1e-4".
+
+    Raises `RecipeError`, one line, for unknown recipes and entries and for values of the wrong type.
+    """
+    values, small = _read(source)
+    if tiny:
+        if not small:
+            raise RecipeError(f"recipe '{source}' has no section 'tiny'; add one, or leave --tiny out")
+        values = _merge(values, small)
+    for override in overrides:
+        values = _merge(values, _parse(override))
+    values.setdefault("name", Path(source).stem)
+    return parse_recipe(values, where=str(source))
+
+
+def parse_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """The recipe that plain values describe, checked."""
+    try:
+        # JSON has lists where the schema has tuples, and is strict about everything else
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first(error)}") from None
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with every entry, which `load_recipe` reads back."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Values]:
+    """The entries of a recipe and those of its section `tiny`, with the base's under them."""
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise RecipeError(f"recipe file {path} does not exist")
+        text = path.read_text(encoding="utf-8")
+    elif str(source) in recipe_names():
+        text = files("crossframe.recipes").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
+    else:
+        near = get_close_matches(str(source), recipe_names(), n=1)
+        guess = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(recipe_names())}"
+        raise RecipeError(f"there is no recipe '{source}'{guess}")
+    values = _mapping(text, str(source))
+    small = values.pop("tiny", None) or {}
+    base = values.pop("base", None)
+    if base is None:
+        return values, small
+    if base in seen:
+        raise RecipeError(f"recipe '{source}': base '{base}' leads back to itself")
+    base = str(path.parent / base) if path.suffix and str(base).endswith((".yaml", ".yml")) else base
+    base_values, base_small = _read(base, (*seen, str(source)))
+    return _merge(base_values, values), _merge(base_small, small)
+
+
+def _mapping(text: str, where: str) -> Values:
+    try:
+        values = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{where} holds no entries; a recipe is a YAML mapping")
+    return values
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
+    """Entries of `over` in place of those of `under`, section by section; another `kind` replaces a section."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        same = isinstance(below, dict) and isinstance(value, dict) and value.get("kind") in (None, below.get("kind"))
+        merged[key] = _merge(below, value) if same else value
+    return merged
+
+
+def _parse(override: str) -> Values:
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise RecipeError(f"'{override}' sets nothing; write it as train.epochs=10")
+    value: Any = yaml.load(text, _Loader)
+    for key in reversed(path.strip().split(".")):
+        value = {key: value}
+    return value
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing wrong with a recipe, in one line."""
+    detail = error.errors()[0]
+    place = [str(part) for part in detail["loc"]]
+    model, place = _walk(place)
+    path = ".".join(place)
+    match detail["type"]:
+        case "extra_forbidden":
+            near = get_close_matches(place[-1], list(model.model_fields), n=1, cutoff=0.5)
+            known = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(model.model_fields)}"
+            return f"'{path}' is unknown; {known}"
+        case "missing":
+            return f"'{path}' is missing"
+        case "value_error":
+            return str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
+        case _:
+            return f"{path} is {_shown(detail)}; {detail['msg'].removeprefix('Input ')}"
+
+
+def _shown(detail: ErrorDetails) -> str:
+    given = detail["input"]
+    return f"the text '{given}'" if isinstance(given, str) else json.dumps(given)
+
+
+def _walk(place: list[str]) -> tuple[type[BaseModel], list[str]]:
+    """The section that holds the entry at `place`, and the place without pydantic's names for choices."""
+    model: type[BaseModel] = Recipe
+    path: list[str] = []
+    kind: str | None = None
+    for part in place:
+        options = _sections(model.model_fields[path[-1]].annotation) if path and path[-1] in model.model_fields else []
+        named = {option.__name__: option for option in options}
+        tags = {
+            str(get_args(option.model_fields["kind"].annotation)[0]): option
+            for option in options
+            if "kind" in option.model_fields
+        }
+        if part in named or part in tags or part.startswith("literal["):
+            kind = part
+            model = {**named, **tags}.get(part, model)
+            continue
+        if kind is None and len(options) == 1:
+            model = options[0]
+        kind = None
+        path.append(part)
+    return model, path
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections among the choices of an entry's type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType" or get_args(annotation):
+        return [section for option in get_args(annotation) for section in _sections(option)]
+    return []

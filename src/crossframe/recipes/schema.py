@@ -1,0 +1,165 @@
+"""What a recipe says. Every entry has a type; what is unknown or of another type is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Activation = Literal["quick_gelu", "gelu", "gelu_tanh", "silu"]
+Variant = Literal["B/32", "B/16", "L/14", "L/14@336"]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown entries are refused and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Towers(Section):
+    """An image and a text encoder of one's own, to be trained from scratch."""
+
+    image_size: Count
+    patch_size: Count
+    width: Count
+    layers: Count
+    heads: Count
+    embed_dim: Count
+    text_width: Count
+    text_layers: Count
+    text_heads: Count
+    context_length: Count = 32
+    vocab_size: Count = 1024
+    activation: Activation = "silu"
+
+
+class Start(Section):
+    """Where parameters start that no pretrained weights supply, where the paper's start is too slow for small models.
+
+    `positions`: of patches, `normal` as in CLIP or a `grid` of sines and cosines of row and column, of amplitude 0.5.
+    `time_std`: of the time positions of the MIT. `logit_scale`: the factor on cosines. `prompt_std`: of the projection
+    of patches for the prompts; None for one over the root of the width, so that its output has the scale of its input.
+    """
+
+    positions: Literal["normal", "grid"] = "normal"
+    time_std: Positive = 0.02
+    logit_scale: Positive = 14.285714285714286
+    prompt_std: Positive | None = 1.0
+
+
+class Model(Section):
+    """What is trained. `towers` are used where training does not start from weights."""
+
+    towers: Variant | Towers = "B/16"
+    frames: Count = 8
+    mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"
+    mit_layers: Annotated[int, Field(ge=0)] = 1
+    prompt_layers: Annotated[int, Field(ge=0)] = 2
+    drop_path: Share = 0.0
+    learned_vectors: Annotated[int, Field(ge=0)] = 0
+    linear_head: bool = False
+    start: Start = Start()
+
+
+class StillData(Section):
+    """Single frames of Shapes, drawn on the fly, and what can be said of them."""
+
+    kind: Literal["stills"]
+    batches_per_epoch: Count
+    topics: tuple[Literal["caption", "look", "place", "size", "tilt"], ...] = ("caption",)
+    nuisance: Share = 1.0
+    render_size: Count | None = None  # the side of a frame, where that is not the model's picture
+    seed: Annotated[int, Field(ge=0)] = 0
+    test_clips: Count = 1024
+
+
+class ClipData(Section):
+    """Clips of Shapes, drawn on the fly."""
+
+    kind: Literal["clips"]
+    batches_per_epoch: Count
+    clips_per_object: Count = 2
+    nuisance: Share = 1.0
+    render_size: Count | None = None  # the side of a frame, where that is not the model's picture
+    seed: Annotated[int, Field(ge=0)] = 0
+    test_clips: Count = 440
+
+
+class FileData(Section):
+    """Clips in files. `source` is a manifest or a folder; `--data` sets it."""
+
+    kind: Literal["files"]
+    source: str | None = None
+    root: str | None = None
+    labels: str | None = None
+    train_split: str | None = "train"
+    test_split: str | None = "val"
+    sampling: Literal["sparse", "dense"] = "sparse"
+    template: str = "{}"
+
+
+class Rates(Section):
+    """Learning rates: `base` for what is pretrained, and factors on it for `new` modules and the `text` encoder.
+
+    `muon`: the rate of the weight matrices inside blocks, by Muon in AdamW's place. All rates fall to `final` of the
+    base rate.
+    """
+
+    base: Positive = 8e-6
+    new: Positive = 10.0
+    text: Positive = 1.0
+    muon: Positive | None = None
+    final: Share = 0.01
+    weight_decay: NotNegative = 0.001
+    betas: tuple[Share, Share] = (0.9, 0.98)
+    eps: Positive = 1e-8
+
+
+class Train(Section):
+    """How it is trained. A step takes `accumulate` batches of `batch_size` clips.
+
+    `learn`: which of the pretrained encoders change; new modules always do. `average`: the decay of averaged weights,
+    which are then the ones that are tested and saved. `test_every` epochs, and at the end, the model is tested;
+    `save_every` steps, and after each epoch, it is saved.
+    """
+
+    epochs: Count
+    warmup_epochs: NotNegative = 5.0
+    batch_size: Count
+    accumulate: Count = 1
+    rates: Rates = Rates()
+    learn: tuple[Literal["vision", "text"], ...] = ("vision",)
+    label_smoothing: Share = 0.1
+    clip_norm: Positive | None = None
+    average: Share | None = None
+    official_schedule: bool = False
+    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    seed: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0)] = 2
+    threads: Count | None = None
+    test_every: Count = 1
+    save_every: Count | None = None
+
+
+class Recipe(Section):
+    """An experiment: what is trained, on what, and how. `init` names the weights to start from; `--init` sets it."""
+
+    name: str
+    init: str | None = None
+    model: Model
+    data: Annotated[StillData | ClipData | FileData, Field(discriminator="kind")]
+    train: Train
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.train.warmup_epochs >= self.train.epochs:
+            raise ValueError(
+                f"train.warmup_epochs is {self.train.warmup_epochs} of train.epochs {self.train.epochs}; shorten it"
+            )
+        if self.data.kind == "stills" and self.model.frames != 1:
+            raise ValueError(f"model.frames is {self.model.frames} and the data are single frames; set it to 1")
+        return self

@@ -1,0 +1,114 @@
+"""The model that a recipe asks for, from weights or from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from crossframe.data.generated import vocabulary
+from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
+from crossframe.model.layers import DropPath
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Model, Start, Towers
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.video.transform import Preprocess
+from crossframe.weights import expand, load
+
+GRID_AMPLITUDE = 0.5
+GRID_BASE = 100.0  # the longest wave, in patches, over two pi
+
+
+def build_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
+    """The model of a recipe, its new parts untrained, from the weights `init` or from random towers.
+
+    Draws from torch's random generator.
+    """
+    given = from_scratch(asked) if init is None else load(init, device="cpu")
+    model = expand(
+        given,
+        asked.frames,
+        mixing=asked.mixing,
+        mit_layers=asked.mit_layers,
+        prompt_layers=asked.prompt_layers,
+        learned_vectors=asked.learned_vectors,
+        num_classes=num_classes if asked.linear_head else None,
+    )
+    _start(model, asked.start, fresh=init is None, untrained=untrained(model, given))
+    set_drop_path(model, asked.drop_path)
+    return model
+
+
+def untrained(model: nn.Module, given: nn.Module) -> set[str]:
+    """The parameters of `model` that `given` did not have."""
+    return {name for name, _ in model.named_parameters()} - {name for name, _ in given.named_parameters()}
+
+
+def from_scratch(asked: Model) -> XCLIP:
+    """A language-image model with random weights; one's own towers get a vocabulary of their own."""
+    if isinstance(asked.towers, str):
+        paper = variant(asked.towers)
+        config = replace(paper, vision=replace(paper.vision, mixing="none"), num_frames=1, mit=None, prompts=None)
+        size = config.vision.image_size
+        return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.clip(size))
+    own: Towers = asked.towers
+    tokenizer = Tokenizer.train(vocabulary(), own.vocab_size, own.context_length)
+    vision = VisionConfig(
+        image_size=own.image_size,
+        patch_size=own.patch_size,
+        width=own.width,
+        layers=own.layers,
+        heads=own.heads,
+        mlp_width=4 * own.width,
+        activation=own.activation,
+        mixing="none",
+    )
+    text = TextConfig(
+        vocab_size=tokenizer.vocab_size,
+        context_length=own.context_length,
+        width=own.text_width,
+        layers=own.text_layers,
+        heads=own.text_heads,
+        mlp_width=4 * own.text_width,
+        activation=own.activation,
+    )
+    preprocess = Preprocess(own.image_size, own.image_size)
+    return XCLIP(ModelConfig(vision, text, own.embed_dim, 1), tokenizer=tokenizer, preprocess=preprocess)
+
+
+def set_drop_path(model: XCLIP, rate: float) -> None:
+    """Stochastic depth for the image encoder, rising linearly from 0 in the first block to `rate` in the last."""
+    blocks = model.vision.blocks
+    for depth, block in enumerate(blocks):
+        for module in block.modules():
+            if isinstance(module, DropPath):
+                module.rate = rate * depth / max(1, len(blocks) - 1)
+
+
+@torch.no_grad()
+def _start(model: XCLIP, start: Start, *, fresh: bool, untrained: set[str]) -> None:
+    """Starting values of what is not pretrained."""
+    if fresh:
+        model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
+        if start.positions == "grid":
+            model.vision.position[1:] = GRID_AMPLITUDE * grid_positions(
+                model.config.vision.grid, model.config.vision.width
+            )
+            nn.init.normal_(model.vision.position[:1], std=0.02)
+    if model.mit is not None and "mit.position" in untrained:
+        nn.init.normal_(model.mit.position, std=start.time_std)
+    if model.prompts is not None and "prompts.patch_projection" in untrained:
+        width = model.config.vision.width
+        nn.init.normal_(model.prompts.patch_projection, std=start.prompt_std or width**-0.5)
+
+
+def grid_positions(grid: int, width: int) -> Tensor:
+    """(grid * grid, width): sines and cosines of the row in one half of the channels, of the column in the other."""
+    if width % 4:
+        raise ValueError(f"a grid of positions needs a width that is a multiple of 4, not {width}")
+    frequencies = GRID_BASE ** -(torch.arange(width // 4) / (width // 4))
+    angles = torch.arange(grid).unsqueeze(1) * frequencies  # (grid, width / 4)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid, width / 2)
+    rows, columns = waves.repeat_interleave(grid, dim=0), waves.repeat(grid, 1)
+    return torch.cat([rows, columns], dim=1)

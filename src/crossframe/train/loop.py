@@ -1,0 +1,138 @@
+"""The loop: one visible step, repeated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crossframe.data.question import Lesson
+from crossframe.model.xclip import XCLIP
+from crossframe.train.average import AveragedWeights
+from crossframe.train.learner import Sentences
+from crossframe.train.losses import lesson_loss
+from crossframe.train.schedule import Schedule
+
+
+class DivergedError(ValueError):
+    """The loss is not a number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step did: its number, its mean loss (on the device), the gradient's norm before clipping, clips learnt
+    from and clips that could not be read, seconds in all and those spent waiting for data."""
+
+    step: int
+    loss: Tensor
+    gradient: Tensor
+    clips: int
+    unreadable: int
+    seconds: float
+    waiting: float
+
+
+@dataclass(slots=True)
+class Loop:
+    """Everything that a step touches. `next_step` counts from 0 and is all that resuming needs beside the tensors."""
+
+    fabric: Fabric
+    learner: nn.Module  # as fabric wraps it
+    model: XCLIP
+    optimizers: list[Optimizer]
+    schedule: Schedule
+    sentences: Sentences
+    average: AveragedWeights | None
+    smoothing: float
+    clip_norm: float | None
+    seed: int
+    next_step: int = 0
+
+    def run(self, lessons: Iterator[Lesson]) -> Iterator[StepReport]:
+        """Train to the end of the schedule, a report after each step. `lessons` begin where `next_step` is."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        while self.next_step < self.schedule.steps:
+            step, started, clock = self.next_step, time.perf_counter(), _Waiting()
+            self.model.train()
+            # Random numbers depend on the step alone, so a resumed run draws the same.
+            torch.manual_seed(self.seed * 1_000_003 + step)
+            self._set_rates(step)
+            total, clips, unreadable = torch.zeros((), device=self.fabric.device), 0, 0
+            for lesson in clock.watch(islice(lessons, len(self.schedule.batches_of(step)))):
+                unreadable += len(lesson.batch.failures)
+                if not len(lesson):
+                    continue
+                logits = self._forward(lesson)  # (B, K)
+                loss = lesson_loss(logits, lesson.questions, self.smoothing).sum()
+                self.fabric.backward(loss)
+                total, clips = total + loss.detach(), clips + len(lesson)
+            # Batches add up, then the sum is divided once: several small batches do exactly what a large one does.
+            _divide_gradients(parameters, clips)
+            gradient = nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf"))
+            for optimizer in self.optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            if self.average is not None:
+                self.average.update()
+            self.next_step += 1
+            seconds = time.perf_counter() - started
+            yield StepReport(step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds)
+
+    def _forward(self, lesson: Lesson) -> Tensor:
+        video = self.model.prepare(lesson.batch.videos)  # (B, T, 3, S, S)
+        tokens, text = self.sentences([sentence for question in lesson.questions for sentence in question.texts])
+        return self.learner(video, tokens, text)
+
+    def _set_rates(self, step: int) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.schedule.rate(step, group["base"], group["minimum"])
+
+    def state(self) -> dict[str, object]:
+        """What a checkpoint needs beside the model that is saved: weights as they are, optimisers, averages, place."""
+        return {
+            "next_step": self.next_step,
+            "weights": {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad},
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from where `state` was taken."""
+        named = dict(self.model.named_parameters())
+        for name, weight in state["weights"].items():
+            named[name].copy_(weight)
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.next_step = state["next_step"]
+
+
+class _Waiting:
+    """Adds up the time that passes before each item comes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, items: Iterator[Lesson]) -> Iterator[Lesson]:
+        while True:
+            started = time.perf_counter()
+            item = next(items, None)
+            self.seconds += time.perf_counter() - started
+            if item is None:
+                return
+            yield item
+
+
+def _divide_gradients(parameters: list[nn.Parameter], by: int) -> None:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients and by > 1:
+        torch._foreach_div_(gradients, float(by))

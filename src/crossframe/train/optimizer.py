@@ -1,0 +1,109 @@
+"""Which parameters learn, and how fast: the paper's groups for AdamW, and Muon for those who train from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from crossframe.model.xclip import XCLIP
+
+Part = Literal["pretrained", "text", "message", "mit", "prompts", "head"]
+PRETRAINED: tuple[Part, ...] = ("pretrained", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Learning rates and their company. `base` is for what is pretrained; `new` and `text` are factors on it.
+
+    With `muon`, the weight matrices inside blocks are updated by Muon at this rate, under the same factors, and AdamW
+    keeps the rest. Rates end at `base * final`, those of new modules too, as in the paper.
+    """
+
+    base: float = 8e-6
+    new: float = 10.0
+    text: float = 1.0
+    muon: float | None = None
+    final: float = 0.01
+    weight_decay: float = 0.001
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that learn alike, by name."""
+
+    part: Part
+    decays: bool
+    matrix: bool  # a weight matrix inside a block
+    names: tuple[str, ...]
+
+
+def part_of(name: str) -> Part:
+    """The part of the model that a parameter belongs to; everything but `PRETRAINED` is new in a video model."""
+    if name.startswith("mit."):
+        return "mit"
+    if name.startswith("prompts."):
+        return "prompts"
+    if name.startswith("head.") or name == "text.learned":
+        return "head"
+    if ".message." in name:
+        return "message"
+    return "text" if name.startswith("text.") else "pretrained"
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Weight decay is for everything but biases, other vectors and position embeddings.
+
+    The authors' rule asks for one dimension, so the scalar `logit_scale`, where it learns, decays.
+    """
+    return parameter.dim() != 1 and name.split(".")[-1] not in ("bias", "position")
+
+
+def freeze(model: XCLIP, *, vision: bool, text: bool) -> None:
+    """Stop what does not learn. New modules always learn; the scale of the logits belongs to the text side."""
+    for name, parameter in model.named_parameters():
+        side = text if part_of(name) == "text" or name == "logit_scale" else vision
+        parameter.requires_grad_(side or part_of(name) not in PRETRAINED)
+
+
+def groups(model: nn.Module) -> list[Group]:
+    """The learning parameters of `model` in groups: by part, by decay, and matrices inside blocks apart."""
+    found: dict[tuple[Part, bool, bool], list[str]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            matrix = parameter.dim() == 2 and (".blocks." in name or ".layers." in name)
+            found.setdefault((part_of(name), decays(name, parameter), matrix), []).append(name)
+    return [Group(*key, tuple(names)) for key, names in sorted(found.items())]
+
+
+def build_optimizers(model: XCLIP, rates: Rates) -> list[Optimizer]:
+    """AdamW, and Muon where `rates.muon` is given. Each group carries `base`, its highest rate, and `minimum`."""
+    named = dict(model.named_parameters())
+    adamw: list[dict[str, object]] = []
+    muon: list[dict[str, object]] = []
+    for group in groups(model):
+        by_muon = rates.muon is not None and group.matrix
+        highest = rates.muon if rates.muon is not None and by_muon else rates.base
+        factor = {"pretrained": 1.0, "text": rates.text}.get(group.part, rates.new)
+        (muon if by_muon else adamw).append(
+            {
+                "params": [named[name] for name in group.names],
+                "names": list(group.names),
+                "lr": highest * factor,
+                "base": highest * factor,
+                "minimum": highest * rates.final,
+                "weight_decay": rates.weight_decay if group.decays else 0.0,
+            }
+        )
+    optimizers: list[Optimizer] = []
+    if adamw:
+        optimizers.append(AdamW(adamw, betas=rates.betas, eps=rates.eps, fused=True))
+    if muon:
+        optimizers.append(Muon(muon, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+    if not optimizers:
+        raise ValueError("nothing in this model learns; let vision or text learn, or add new modules")
+    return optimizers

@@ -1,0 +1,70 @@
+"""When things happen in a run: epochs, steps and micro-batches, and the learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A run of `epochs` with `batches` micro-batches each, of which `accumulate` make an optimiser step.
+
+    The last step of an epoch takes what is left. The learning rate climbs linearly during the warm-up, then follows
+    half a cosine and reaches its minimum at the last step. Steps and micro-batches count from 0, over the whole run.
+
+    With `official`, the authors' schedule with its faults: an epoch's incomplete last step is dropped; a step uses the
+    rate computed for the one before, so that the first two learn nothing; and the cosine counts the warm-up, so that
+    the rate jumps down where the warm-up ends.
+    """
+
+    epochs: int
+    batches: int
+    warmup_epochs: float = 0.0
+    accumulate: int = 1
+    official: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise ValueError(f"a warm-up of {self.warmup_epochs} epochs leaves none of {self.epochs}; shorten it")
+        if self.steps_per_epoch < 1:
+            raise ValueError(f"{self.batches} batches an epoch are not enough for one step of {self.accumulate}")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.batches // self.accumulate if self.official else math.ceil(self.batches / self.accumulate)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    def batches_of(self, step: int) -> range:
+        """The micro-batches that a step takes.
+
+        >>> Schedule(epochs=2, batches=5, accumulate=2).batches_of(2), Schedule(2, 5, accumulate=2).batches_of(3)
+        (range(4, 5), range(5, 7))
+        """
+        epoch, within = divmod(step, self.steps_per_epoch)
+        first = within * self.accumulate
+        return range(epoch * self.batches + first, epoch * self.batches + min(first + self.accumulate, self.batches))
+
+    def rate(self, step: int, base: float, minimum: float) -> float:
+        """The learning rate of a step, for parameters whose rate climbs to `base` and ends at `minimum`."""
+        if self.official:
+            return self._official_rate(step, base, minimum)
+        warmup = round(self.warmup_epochs * self.steps_per_epoch)
+        if step < warmup:
+            return base * (step + 1) / warmup
+        return _cosine((step + 1 - warmup) / (self.steps - warmup), base, minimum)
+
+    def _official_rate(self, step: int, base: float, minimum: float) -> float:
+        time = self.batches_of(step - 1)[-1] if step > 0 else 0
+        warmup = int(self.warmup_epochs * self.batches)
+        if time < warmup:
+            return base * time / warmup
+        return _cosine(time / (self.epochs * self.batches), base, minimum)
+
+
+def _cosine(progress: float, base: float, minimum: float) -> float:
+    return minimum + (base - minimum) * (1 + math.cos(math.pi * progress)) / 2

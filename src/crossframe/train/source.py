@@ -1,0 +1,173 @@
+"""Where lessons come from, by the recipe's section `data`, and how well the model does on what it was not taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+
+from crossframe.data.generated import Clips, Drawn, Stills, read_lessons
+from crossframe.data.loader import TrainLoader
+from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.data.question import Lesson, among_labels
+from crossframe.data.sampling import Sampling
+from crossframe.evaluate.run import Setting, evaluate_manifest
+from crossframe.evaluate.scoring import evaluating, label_features
+from crossframe.evaluate.shapes import evaluate_shapes
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
+from crossframe.text.templates import fill
+from crossframe.train.learner import Sentences
+
+Scores = dict[str, float]
+
+
+class Source(Protocol):
+    """Lessons in a fixed order that depends on seeds alone, without an end, and a test."""
+
+    @property
+    def batches(self) -> int:
+        """Lessons in an epoch."""
+        ...
+
+    def lessons(self, start: int, stop: int) -> Iterator[Lesson]:
+        """Lessons number `start` to `stop` of the run."""
+        ...
+
+    def test(self, model: XCLIP) -> Scores:
+        """How good the model is, on clips of its own; the first score decides which checkpoint is best."""
+        ...
+
+
+def open_source(recipe: Recipe, model: XCLIP) -> Source:
+    """The data of a recipe for this model."""
+    match recipe.data:
+        case StillData():
+            return _stills(recipe, recipe.data, model)
+        case ClipData():
+            return _clips(recipe, recipe.data, model)
+        case FileData():
+            return FileSource.open(recipe, recipe.data, model)
+
+
+@dataclass(frozen=True, slots=True)
+class StillSource:
+    """Single frames of Shapes; the scores are the accuracies of all topics but the caption, and their mean."""
+
+    drawn: Drawn
+    exam: tuple[Lesson, ...]
+    batches: int
+    workers: int
+
+    def lessons(self, start: int, stop: int) -> Iterator[Lesson]:
+        return read_lessons(self.drawn, range(start, stop), workers=self.workers)
+
+    def test(self, model: XCLIP) -> Scores:
+        with evaluating(model):
+            hits = _count_hits(model, self.exam)
+        scores = {name: right / asked for name, (right, asked) in hits.items()}
+        return {"mean": sum(scores.values()) / len(scores), **scores}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Clips of Shapes; the scores are those of `crossframe.evaluate.shapes` on the split `val`."""
+
+    drawn: Drawn
+    test_clips: int
+    batches: int
+    workers: int
+
+    def lessons(self, start: int, stop: int) -> Iterator[Lesson]:
+        return read_lessons(self.drawn, range(start, stop), workers=self.workers)
+
+    def test(self, model: XCLIP) -> Scores:
+        summary = evaluate_shapes(model, "val", self.test_clips)
+        return {name: float(summary[name]) for name in ("action", "opposite", "colour", "shape")}
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Clips in files, with the labels of the training split as the one question."""
+
+    loader: TrainLoader
+    texts: tuple[str, ...]
+    held_back: Manifest | None
+    sampling: Sampling
+    workers: int
+
+    @classmethod
+    def open(cls, recipe: Recipe, data: FileData, model: XCLIP) -> FileSource:
+        """Read the manifests of a recipe and check them. No clip is decoded."""
+        if data.source is None:
+            raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
+        manifest = read_manifest(data.source, data.train_split, data.labels, data.root).require_every_class()
+        held_back = None
+        if data.test_split is not None:
+            held_back = read_manifest(data.source, data.test_split, manifest.labels, data.root)
+        sampling = Sampling(recipe.model.frames, data.sampling)
+        train = recipe.train
+        loader = TrainLoader(
+            manifest,
+            sampling,
+            train.batch_size,
+            seed=train.seed,
+            short_side=getattr(model.preprocess, "short_side", None),
+            workers=train.workers,
+        )
+        return cls(loader, tuple(fill(data.template, manifest.labels)), held_back, sampling, train.workers)
+
+    @property
+    def batches(self) -> int:
+        return len(self.loader)
+
+    def lessons(self, start: int, stop: int) -> Iterator[Lesson]:
+        while start < stop:
+            epoch, within = divmod(start, self.batches)
+            for batch in self.loader.epoch(epoch, within):
+                yield among_labels(batch, self.texts)
+            start = (epoch + 1) * self.batches
+
+    def test(self, model: XCLIP) -> Scores:
+        if self.held_back is None:
+            return {}
+        with evaluating(model):
+            text = label_features(model, self.texts)
+        result = evaluate_manifest(model, self.held_back, Setting(self.sampling), text=text, workers=self.workers)
+        return {"top1": result.counts.top1, "top5": result.counts.top5}
+
+
+def _stills(recipe: Recipe, data: StillData, model: XCLIP) -> StillSource:
+    train = recipe.train
+    size = data.render_size or model.config.vision.image_size
+    drawn = Stills("stills", data.seed, train.batch_size, size, data.topics, data.nuisance)
+    asked = tuple(topic for topic in data.topics if topic != "caption") or ("look",)
+    test = replace(drawn, split="stills_test", topics=asked, batch_size=min(64, data.test_clips))
+    exam = tuple(test.lesson(number) for number in range(-(-data.test_clips // test.batch_size)))
+    return StillSource(drawn, exam, data.batches_per_epoch, train.workers)
+
+
+def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
+    train = recipe.train
+    size = data.render_size or model.config.vision.image_size
+    drawn = Clips("train", data.seed, train.batch_size, size, recipe.model.frames, data.clips_per_object, data.nuisance)
+    return ClipSource(drawn, data.test_clips, data.batches_per_epoch, train.workers)
+
+
+@torch.inference_mode()
+def _count_hits(model: XCLIP, lessons: tuple[Lesson, ...]) -> dict[str, tuple[int, int]]:
+    """Right answers and clips asked, by question."""
+    sentences = Sentences(model)
+    counts: dict[str, tuple[int, int]] = {}
+    for lesson in lessons:
+        features = model.encode_video(model.prepare(lesson.batch.videos))
+        for question in lesson.questions:
+            tokens, text = sentences(question.texts)
+            text = model.encode_text(tokens) if tokens is not None else text
+            best = model.score(features, text).argmax(dim=1).cpu()  # (B,)
+            hits = question.targets.gather(1, best.unsqueeze(1)) > 0
+            right, asked = counts.get(question.name, (0, 0))
+            counts[question.name] = right + int(hits.sum()), asked + int((question.targets.sum(dim=1) > 0).sum())
+    return counts
