@@ -92,9 +92,8 @@ def _start(model: XCLIP, start: Start, *, fresh: bool, untrained: set[str]) -> N
     if fresh:
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":
-            model.vision.position[1:] = GRID_AMPLITUDE * grid_positions(
-                model.config.vision.grid, model.config.vision.width
-            )
+            vision = model.config.vision
+            model.vision.position[1:] = GRID_AMPLITUDE * grid_positions(vision.grid, vision.width)
             nn.init.normal_(model.vision.position[:1], std=0.02)
     if model.mit is not None and "mit.position" in untrained:
         nn.init.normal_(model.mit.position, std=start.time_std)

@@ -1,4 +1,4 @@
-"""Checkpoints: folders that `crossframe.load` takes, with what resuming needs beside the weights, whole or not at all."""
+"""Checkpoints: folders that `crossframe.load` takes, plus what resuming needs; written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training run from a recipe to a folder: `recipe.yaml`, `environment.json`, `summary.json`, `logs/`, `last/`, `best/`."""
+"""From a recipe to a folder with `recipe.yaml`, `environment.json`, `summary.json`, `logs/`, `last/` and `best/`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LOG_EVERY = 20  # steps
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
 
-class InterruptedRun(Exception):
+class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
     """The run was asked to stop, has saved where it is, and can go on."""
 
 
@@ -69,11 +69,11 @@ def train(
 ) -> Summary:
     """Train as `recipe` says and leave everything in the folder `out`.
 
-    `init` and `data` take the place of the recipe's own. With `resume`, go on from `out/last`, under the recipe that the
-    run was started with; the result is the same, to the last bit, as that of a run that was never interrupted.
+    `init` and `data` take the place of the recipe's own. With `resume`, go on from `out/last`, under the recipe that
+    the run was started with; the result is the same, to the last bit, as that of a run that was never interrupted.
 
     Raises ValueError, in one line, for what does not fit together, before any clip is read; `DivergedError` when the
-    loss is not a number any more; `InterruptedRun` after Ctrl-C, with everything saved.
+    loss is not a number any more; `TrainingStopped` after Ctrl-C, with everything saved.
     """
     out = Path(out)
     last = out / "last"
@@ -168,7 +168,7 @@ class _Run:
                 if saves:
                     self._save(self.out / "last")
                 if stopping() and not ends:
-                    raise InterruptedRun(f"stopped after step {done} of {schedule.steps}; go on with --resume")
+                    raise TrainingStopped(f"stopped after step {done} of {schedule.steps}; go on with --resume")
         summary = self._summary()
         _write(self.out / "summary.json", _json(asdict(summary)))
         return summary

@@ -1,4 +1,4 @@
-"""When things happen in a run: epochs, steps and micro-batches, and the learning rate as a pure function of the step."""
+"""When things happen in a run: epochs, steps and micro-batches, and the learning rate as a function of the step."""
 
 from __future__ import annotations
 
