@@ -110,11 +110,12 @@ class XCLIP(nn.Module):
             raise ValueError("a model with a text encoder scores labels: pass encode_text(tokens)")
         labels = text if self.prompts is None or video.patches is None else self.prompts(text, video.patches)
         # bfloat16 has 8 bits of mantissa: similar labels would tie
-        exact = torch.promote_types(labels.dtype, torch.float32)
-        embedding = F.normalize(video.embedding.to(exact), dim=-1)  # (B, E)
-        labels = F.normalize(labels.to(exact), dim=-1)  # (B, K, E), or (K, E) without prompts
-        cosine = embedding @ labels.T if labels.dim() == 2 else torch.einsum("be,bke->bk", embedding, labels)
-        return self.logit_scale.to(exact).exp() * cosine
+        with torch.autocast(labels.device.type, enabled=False):
+            exact = torch.promote_types(labels.dtype, torch.float32)
+            embedding = F.normalize(video.embedding.to(exact), dim=-1)  # (B, E)
+            labels = F.normalize(labels.to(exact), dim=-1)  # (B, K, E), or (K, E) without prompts
+            cosine = embedding @ labels.T if labels.dim() == 2 else torch.einsum("be,bke->bk", embedding, labels)
+            return self.logit_scale.to(exact).exp() * cosine
 
     def tokenize(self, labels: str | Sequence[str]) -> Tensor:
         """Labels to int64 (K, L) on the model's device. Raises `ValueError` when vocabulary and model do not match."""
