@@ -11,7 +11,7 @@ import crossframe
 from crossframe import Prediction, Recognizer
 from crossframe.recognizer import choose_precision
 from crossframe.video.decode import VideoError
-from tests.video.clips import write_clip
+from tests.video.clips import moving, write_clip
 
 LABELS = ["arm wrestling", "shaking hands", "cleaning a pool"]
 
@@ -21,7 +21,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("clips")
     sizes = [(64, 48, 12), (40, 80, 7), (64, 64, 2)]
     return [
-        write_clip(folder / f"clip {i}.mp4", frames=count, width=width, height=height)
+        write_clip(folder / f"clip {i}.mp4", frames=moving(count, width, height))
         for i, (width, height, count) in enumerate(sizes)
     ]
 
@@ -38,9 +38,10 @@ def test_one_video_gives_one_prediction_equal_to_the_model_by_hand(recognizer: R
     frames = crossframe.read_video(clips[0], num_frames=4, short_side=36)  # 36 = 256/224 of the model's 32
     with torch.inference_mode():
         logits = model(model.prepare(frames.pixels), model.tokenize(LABELS))[0]
+        cosines = logits / model.logit_scale.exp()
     torch.testing.assert_close(prediction.scores, logits.softmax(0))
     assert prediction.similarities is not None
-    torch.testing.assert_close(prediction.similarities, logits / model.logit_scale.exp())
+    torch.testing.assert_close(prediction.similarities, cosines)
     assert prediction.frames.indices.tolist() == frames.indices.tolist()
 
 

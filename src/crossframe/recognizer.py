@@ -104,8 +104,8 @@ class Recognizer:
 
         The next videos are decoded while the model works; memory does not grow with their number.
         """
-        labels = check_labels(labels)
-        text = self._label_features(labels)
+        names = tuple(check_labels(labels))
+        text = self._label_features(names)
         scale = float(self.model.logit_scale.detach().exp())
         for item in self._encode(videos):
             if isinstance(item, VideoError):
@@ -115,7 +115,7 @@ class Recognizer:
             with torch.inference_mode():
                 logits = self.model.score(features, text)[0].float().cpu()  # (K,)
             similarities = None if text is None else logits / scale
-            yield Prediction(frames.source, labels, logits.softmax(dim=0), similarities, frames)
+            yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
     def embed_videos(self, videos: Sequence[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
@@ -128,7 +128,7 @@ class Recognizer:
         """Labels to unit vectors (K, E)."""
         if self.model.text is None:
             raise ValueError("this model has a linear head and cannot embed texts")
-        return F.normalize(cast("Tensor", self._label_features(check_labels(labels))).float(), dim=-1).cpu()
+        return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()
 
     @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:

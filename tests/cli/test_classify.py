@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 import crossframe
 from crossframe.cli import main
 from crossframe.weights import load
-from tests.video.clips import write_clip
+from tests.video.clips import moving, write_clip
 
 LABELS = ["-l", "arm wrestling", "-l", "cleaning a pool"]
 
@@ -48,7 +49,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("one") / "a clip.mp4", frames=9, width=48, height=40)
+    return write_clip(tmp_path_factory.mktemp("one") / "a clip.mp4", frames=moving(9, 48, 40))
 
 
 def one_line(outcome: Outcome, *words: str) -> bool:
@@ -61,7 +62,7 @@ def one_line(outcome: Outcome, *words: str) -> bool:
 def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
     run: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = write_clip(tmp_path / "b.avi", frames=5, width=40, height=48, codec="mpeg4")
+    other = write_clip(tmp_path / "b.avi", frames=moving(5, 40, 48), codec="mpeg4")
     notes = tmp_path / "notes.txt"
     notes.write_text("buy milk")
     loads: list[object] = []
@@ -107,7 +108,8 @@ def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
     run: Run, tiny_folder: Path, tmp_path: Path
 ) -> None:
     for name in ("b.mp4", "a.mp4"):
-        write_clip(tmp_path / "clips" / name, frames=4, width=40, height=40)
+        (tmp_path / "clips").mkdir(exist_ok=True)
+        write_clip(tmp_path / "clips" / name, frames=moving(4, 40, 40))
     (tmp_path / "clips" / "readme.txt").write_text("not a clip")
     (tmp_path / "labels.txt").write_text("ApplyEyeMakeup\nbrush_hair\n")
     out = tmp_path / "out.jsonl"
@@ -121,11 +123,13 @@ def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
 
 
 def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
-    empty, truncated, text, sound = (tmp_path / name for name in ("empty.mp4", "cut.mp4", "text.mp4", "sound.mp4"))
+    empty, truncated, text, sound = (tmp_path / name for name in ("empty.mp4", "cut.mp4", "text.mp4", "sound.wav"))
     empty.touch()
     truncated.write_bytes(clip.read_bytes()[:200])
     text.write_text("this is no video")
-    write_clip(sound, frames=0, audio_only=True)
+    with wave.open(str(sound), "wb") as audio:
+        audio.setparams((1, 2, 8000, 0, "NONE", ""))
+        audio.writeframes(bytes(1600))
     for path in (empty, truncated, text, sound, tmp_path / "gone.mp4"):
         outcome = run("classify", path, *LABELS, "--model", tiny_folder)
         assert outcome.status == 1, path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from math import isnan
@@ -15,14 +15,11 @@ import typer
 from typer import Argument, Option
 
 from crossframe.text.labels import check_labels, humanize, read_labels
+from crossframe.video.files import VIDEO_SUFFIXES, videos_in
 
 if TYPE_CHECKING:
     from crossframe.recognizer import Prediction
 
-VIDEO_SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
-    *(".ogv", ".ts", ".webm", ".wmv"),
-)
 DEFAULT_MODEL = "microsoft/xclip-base-patch32"
 Show = Callable[["Prediction"], None]
 
@@ -87,16 +84,14 @@ def _expand(given: Path) -> list[Path]:
     """A file stands for itself, a folder for the videos in it and below."""
     if not given.is_dir():
         return [given]
-    found = sorted(path for path in given.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    found = videos_in(given)
     if not found:
-        raise ValueError(
-            f"{given}: no video in this folder; looked for names ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
-        )
+        raise ValueError(f"{given}: no video in this folder; looked for names ending in {' '.join(VIDEO_SUFFIXES)}")
     return found
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[Callable[[str], None]]:
+def _output(out: Path | None) -> Generator[Callable[[str], None]]:
     """Writes lines to a file, opened before any work is done, or to standard output."""
     if out is None:
         yield lambda line: print(line, flush=True)

@@ -9,10 +9,8 @@ from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
+from crossframe.video.files import videos_in
 
-VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()  # noqa: SIM905 - reads better
-)
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 FORMS = "a .csv, .parquet or .txt file, or a folder with one folder for each class"
 TABLES = ("manifest.csv", "manifest.parquet")
@@ -103,7 +101,7 @@ def _from_folders(source: Path) -> Iterator[Clip]:
     else:
         parts = [("", folder) for folder in folders]
     for split, folder in parts:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+        files = videos_in(folder)
         if not files:
             raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
         for file in files:
