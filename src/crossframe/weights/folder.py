@@ -15,7 +15,7 @@ from crossframe.weights.checkpoint import Checkpoint, default_preprocess, defaul
 from crossframe.weights.convert import to_ours
 from crossframe.weights.errors import WeightsError, about
 from crossframe.weights.files import read_tensors
-from crossframe.weights.hf_config import config_from_hf
+from crossframe.weights.hf_config import config_from_hf, with_authors_heads
 from crossframe.weights.hf_preprocess import preprocess_from_hf
 from crossframe.weights.infer import infer_config
 from crossframe.weights.open_clip import check_plain, config_from_open_clip, preprocess_from_open_clip
@@ -41,7 +41,7 @@ WEIGHTS: dict[Kind, tuple[str, ...]] = {  # in the order of preference
 
 
 def read_folder(folder: Path, *, authors_heads: bool = False) -> Checkpoint:
-    """Reads a folder of any kind. `authors_heads`: see `config_from_hf`. Raises `WeightsError`."""
+    """Reads a folder of any kind. `authors_heads`: see `with_authors_heads`. Raises `WeightsError`."""
     match kind_of(folder):
         case "crossframe":
             return _read_own(folder)
@@ -132,7 +132,9 @@ def _read_own(folder: Path) -> Checkpoint:
 
 def _read_hf(folder: Path, authors_heads: bool) -> Checkpoint:
     with about(folder / CONFIG):
-        config = config_from_hf(read_json(folder / CONFIG), authors_heads=authors_heads)
+        config = config_from_hf(read_json(folder / CONFIG))
+    if authors_heads:
+        config = with_authors_heads(config)
     pictures = folder / PREPROCESSOR
     with about(pictures):
         asked = read_json(pictures) if pictures.is_file() else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from crossframe.model.config import Activation, ModelConfig, VisionConfig
 from crossframe.weights.errors import WeightsError
+from crossframe.weights.infer import head_count
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +67,8 @@ _XCLIP = {
 _VIT = {**_VISION, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "qkv_bias": True}
 
 
-def config_from_hf(values: Mapping[str, Any], *, authors_heads: bool = False) -> ModelConfig:
+def config_from_hf(values: Mapping[str, Any]) -> ModelConfig:
     """The config of an `XCLIPModel` or a `CLIPModel`.
-
-    `authors_heads` gives the multi-frame and prompt layers one head for each 64 channels, whatever the file says: the
-    hub's conversion of the authors' large models kept a default of 8 where the authors trained with 12.
 
     Raises `WeightsError` or `ConfigError` when the file describes something else.
     """
@@ -94,32 +92,41 @@ def config_from_hf(values: Mapping[str, Any], *, authors_heads: bool = False) ->
         raise WeightsError(f"its mit_hidden_size {vision['mit_hidden_size']} is not its projection_dim {embed_dim}")
     if text["layer_norm_eps"] != vision["layer_norm_eps"]:
         raise WeightsError("its text and vision layer_norm_eps differ, which the prompt layers would have to mix")
-    mit_heads, prompt_heads = vision["mit_num_attention_heads"], top["prompt_num_attention_heads"]
-    if (mit_heads, prompt_heads) != (embed_dim // 64, embed_dim // 64):
-        if authors_heads:
-            log.warning(
-                "multi-frame and prompt layers get the authors' %d heads instead of %d", embed_dim // 64, mit_heads
-            )
-            mit_heads = prompt_heads = embed_dim // 64
-        else:
-            log.warning("multi-frame layers have %d heads; the authors' rule gives %d", mit_heads, embed_dim // 64)
     result["num_frames"] = vision["num_frames"]
     result["mit"] = {
         "layers": vision["mit_num_hidden_layers"],
-        "heads": mit_heads,
+        "heads": vision["mit_num_attention_heads"],
         "mlp_width": vision["mit_intermediate_size"],
         "activation": _activation(vision["hidden_act"]),
         "norm_eps": vision["layer_norm_eps"],
     }
     result["prompts"] = {
         "layers": top["prompt_layers"],
-        "heads": prompt_heads,
+        "heads": top["prompt_num_attention_heads"],
         "mlp_width": 4 * embed_dim,
         "alpha": top["prompt_alpha"],
         "activation": _activation(top["prompt_hidden_act"]),
         "norm_eps": vision["layer_norm_eps"],
     }
     return ModelConfig.from_dict(result)
+
+
+def with_authors_heads(config: ModelConfig) -> ModelConfig:
+    """The config with the authors' number of heads in the multi-frame and prompt layers, one for each 64 channels.
+
+    The hub's conversion of the authors' large models kept a default of 8 where they trained with 12. The shapes are the
+    same, the results are not.
+    """
+    if config.mit is None or config.prompts is None:
+        return config
+    heads = head_count(config.embed_dim)
+    if (config.mit.heads, config.prompts.heads) != (heads, heads):
+        log.warning(
+            "multi-frame and prompt layers get the authors' %d heads, not the %d of config.json",
+            heads,
+            config.mit.heads,
+        )
+    return replace(config, mit=replace(config.mit, heads=heads), prompts=replace(config.prompts, heads=heads))
 
 
 def vit_from_hf(values: Mapping[str, Any], shapes: VisionConfig) -> VisionConfig:

@@ -41,6 +41,7 @@ def preprocess_to_hf(preprocess: Preprocess, *, video: bool) -> dict[str, Any]:
     """
     size, short_side = preprocess.size, preprocess.short_side
     return {
+        "processor_class": "XCLIPProcessor" if video else "CLIPProcessor",
         "image_processor_type": "VideoMAEImageProcessor" if video else "CLIPImageProcessor",
         "do_resize": True,
         "size": {"height": size, "width": size} if short_side is None else {"shortest_edge": short_side},

@@ -24,6 +24,7 @@ from crossframe.weights.hf_preprocess import preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
 
 _WEIGHTS = "model.safetensors"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def save(
@@ -52,6 +53,12 @@ def save(
             CONFIG: config_to_hf(model.config) | {"dtype": str(dtype or model.dtype).removeprefix("torch.")},
             PREPROCESSOR: preprocess_to_hf(preprocess or default_preprocess(model.config), video=model.mit is not None),
         }
+        if isinstance(model.tokenizer, Tokenizer):
+            files[_TOKENIZER_CONFIG] = {
+                "tokenizer_class": "CLIPTokenizer",
+                "model_max_length": model.tokenizer.context_length,
+                "processor_class": files[PREPROCESSOR]["processor_class"],
+            }
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     else:
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
