@@ -14,6 +14,7 @@ from crossframe.cli.about import doctor, models
 from crossframe.cli.classify import classify
 from crossframe.cli.demo import demo
 from crossframe.cli.shapes import shapes
+from crossframe.cli.train import recipes, train
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
 
@@ -43,6 +44,8 @@ app.command()(classify)
 app.command()(models)
 app.command()(doctor)
 app.command()(demo)
+app.command()(train)
+app.command()(recipes)
 app.add_typer(shapes, name="shapes")
 
 

@@ -1,0 +1,48 @@
+"""`crossframe train`: from a recipe to a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+
+def train(
+    recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
+    out: Annotated[Path, Option(help="The run folder: checkpoints, logs and scores.")],
+    init: Annotated[str | None, Option(help="Weights to start from: a hub id, a folder, a file, or 'shapes'.")] = None,
+    data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
+    changes: Annotated[list[str] | None, Option("--set", help="Change an entry: train.epochs=10; repeat it.")] = None,
+    tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
+) -> None:
+    """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
+    from crossframe.recipes.load import load_recipe
+    from crossframe.train.run import TrainingStopped
+    from crossframe.train.run import train as run
+
+    try:
+        summary = run(load_recipe(recipe, changes or (), tiny=tiny), out, init=init, data=data, resume=resume)
+    except TrainingStopped as stop:
+        typer.echo(f"crossframe: {stop}", err=True)
+        raise typer.Exit(130) from None
+    scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
+    best = f"best after step {summary.best_step}: {scores}" if scores else "no test was asked for"
+    print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
+    if summary.unreadable:
+        print(f"{summary.unreadable} of {summary.clips + summary.unreadable} clips could not be read and were skipped")
+    print(out / ("best" if scores else "last"))
+
+
+def recipes() -> None:
+    """List the recipes that come with crossframe, each with its first lines."""
+    from importlib.resources import files
+
+    from crossframe.recipes.load import recipe_names
+
+    for name in recipe_names():
+        lines = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        comments = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
+        print(f"{name}\n  {' '.join(filter(None, comments[1:]))}\n  {comments[0] if comments else ''}")
