@@ -1,4 +1,4 @@
-"""Every intermediate tensor, gradient and update against the authors' code, where the full reference data is at hand."""
+"""Every intermediate tensor, gradient and update against the authors' code, where the full data is at hand."""
 
 from __future__ import annotations
 

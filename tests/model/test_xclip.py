@@ -1,0 +1,184 @@
+"""What the model promises beyond numbers: blindness to order, any T, every ablation, clear refusals."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.multi_frame import interpolate_time
+from crossframe.model.xclip import XCLIP
+
+
+@pytest.fixture
+def config() -> ModelConfig:
+    return ModelConfig(
+        vision=VisionConfig(image_size=16, patch_size=8, width=24, layers=2, heads=3, mlp_width=40),
+        text=TextConfig(vocab_size=64, context_length=12, width=16, layers=2, heads=2, mlp_width=32),
+        embed_dim=20,
+        num_frames=4,
+        mit=MultiFrameConfig(layers=1, heads=2, mlp_width=40),
+        prompts=PromptConfig(layers=2, heads=4, mlp_width=40),
+    )
+
+
+def make(config: ModelConfig) -> XCLIP:
+    """A model in float64 in which every parameter, biases and gains too, has a random value."""
+    model = XCLIP(config).double().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+@pytest.fixture
+def video() -> Tensor:
+    return torch.randn(2, 4, 3, 16, 16, dtype=torch.float64)
+
+
+@pytest.fixture
+def tokens() -> Tensor:
+    return torch.tensor([[62, 5, 63] + [0] * 9, [62, 7, 8, 9, 63] + [0] * 7, [62, 11, 12, 63] + [0] * 8])
+
+
+ORDERS = [order for order in itertools.permutations(range(4)) if order != (0, 1, 2, 3)]
+
+
+def test_without_the_multi_frame_transformer_the_model_cannot_tell_the_order_of_frames(
+    config: ModelConfig, video: Tensor, tokens: Tensor
+) -> None:
+    blind = make(replace(config, mit=None))
+    with torch.no_grad():
+        straight = blind(video, tokens)
+        for order in ORDERS:
+            torch.testing.assert_close(blind(video[:, order], tokens), straight, rtol=1e-12, atol=1e-12)
+
+
+def test_with_it_every_order_counts(config: ModelConfig, video: Tensor, tokens: Tensor) -> None:
+    model = make(config)
+    with torch.no_grad():
+        straight = model(video, tokens)
+        changes = [(model(video[:, order], tokens) - straight).abs().max().item() for order in ORDERS]
+    assert min(changes) > 1e-5
+
+
+def test_joint_attention_is_as_blind(config: ModelConfig, video: Tensor, tokens: Tensor) -> None:
+    blind = make(replace(config, mit=None, vision=replace(config.vision, mixing="joint")))
+    with torch.no_grad():
+        torch.testing.assert_close(blind(video.flip(1), tokens), blind(video, tokens), rtol=1e-12, atol=1e-12)
+
+
+def test_frames_see_each_other_only_when_mixing(config: ModelConfig, video: Tensor) -> None:
+    other = video.clone()
+    other[:, 3] += 1.0
+    for mixing, sees in (("none", False), ("cross_frame", True), ("joint", True)):
+        model = make(replace(config, vision=replace(config.vision, mixing=mixing)))
+        with torch.no_grad():
+            change = (model.vision(other)[0][:, 0] - model.vision(video)[0][:, 0]).abs().max().item()
+        assert (change > 1e-9) == sees
+
+
+def test_one_frame_and_the_mean_of_equal_frames_agree_in_the_baseline(config: ModelConfig, video: Tensor) -> None:
+    model = make(replace(config, mit=None, prompts=None, vision=replace(config.vision, mixing="none")))
+    one = video[:, :1]
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model.encode_video(one.expand(-1, 7, -1, -1, -1)).embedding, model.encode_video(one).embedding
+        )
+
+
+def test_any_number_of_frames_with_one_warning(
+    config: ModelConfig, tokens: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make(config)
+    with torch.no_grad(), caplog.at_level(logging.WARNING):
+        for frames in (1, 4, 7, 7):
+            assert model(torch.randn(1, frames, 3, 16, 16, dtype=torch.float64), tokens).shape == (1, 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "time positions of 4 frames are interpolated to 1",
+        "time positions of 4 frames are interpolated to 7",
+    ]
+
+
+def test_time_positions_interpolate_between_the_middles_of_segments() -> None:
+    line = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    assert interpolate_time(line, 2).flatten().tolist() == [0.5, 2.5]
+    assert interpolate_time(line, 8).flatten().tolist() == [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]
+
+
+def test_padding_after_the_end_changes_nothing(config: ModelConfig, tokens: Tensor) -> None:
+    model = make(config)
+    padded = torch.cat([tokens[:, :6], torch.randint(1, 60, (3, 6))], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(model.encode_text(padded), model.encode_text(tokens))
+
+
+def test_labels_do_not_see_each_other(config: ModelConfig, video: Tensor, tokens: Tensor) -> None:
+    model = make(config)
+    with torch.no_grad():
+        together = model(video, tokens)
+        alone = torch.cat([model(video, tokens[i : i + 1]) for i in range(3)], dim=1)
+    torch.testing.assert_close(alone, together)
+
+
+def test_learned_vectors_take_places_between_start_and_label(config: ModelConfig, tokens: Tensor) -> None:
+    plain = make(config)
+    learned = XCLIP(replace(config, text=replace(config.text, learned_vectors=2))).double().eval()
+    state = learned.state_dict() | plain.state_dict()
+    state["text.learned"] = plain.text.token_embed.weight[[30, 31]].detach()
+    learned.load_state_dict(state)
+    written_out = torch.cat([tokens[:, :1], torch.tensor([[30, 31]] * 3), tokens[:, 1:10]], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(learned.encode_text(tokens[:, :10]), plain.encode_text(written_out))
+    full = torch.tensor([[62, *range(1, 11), 63]])
+    assert plain.encode_text(full).shape == (1, 20)
+    with pytest.raises(ValueError, match="a label of 12 tokens does not fit into 10"):
+        learned.encode_text(full)
+
+
+def test_drop_path_drops_whole_clips_in_training_alone(config: ModelConfig) -> None:
+    model = make(replace(config, vision=replace(config.vision, drop_path=0.5)))
+    video = torch.randn(1, 4, 3, 16, 16, dtype=torch.float64).expand(64, -1, -1, -1, -1)
+    with torch.no_grad():
+        steady = model.encode_video(video).embedding
+        model.train()
+        dropped = model.encode_video(video).embedding
+    assert (steady - steady[0]).abs().max() < 1e-12
+    assert len(dropped.round(decimals=9).unique(dim=0)) > 2
+    assert [block.drop_path.rate for block in model.vision.blocks] == [0.0, 0.5]
+
+
+def test_a_linear_head_needs_no_words(config: ModelConfig, video: Tensor, tokens: Tensor) -> None:
+    model = make(replace(config, text=None, prompts=None, num_classes=7))
+    assert model(video).shape == (2, 7)
+    with pytest.raises(ValueError, match="linear head and no text encoder"):
+        model(video, tokens)
+
+
+def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
+    model = make(config)
+    with pytest.raises(ValueError, match=r"shape \(2, 4, 3, 16, 12\); this model takes \(B, T, 3, 16, 16\)"):
+        model.encode_video(video[..., :12])
+    with pytest.raises(ValueError, match="no tokenizer"):
+        model.tokenize("a label")
+    with pytest.raises(ValueError, match="no preprocessing"):
+        model.prepare(torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_frames": 0}, "at least one frame"),
+        ({"text": None}, "exactly one"),
+        ({"num_classes": 3}, "exactly one"),
+        ({"text": None, "num_classes": 3}, "prompts need a text encoder"),
+        ({"mit": MultiFrameConfig(heads=3)}, "mit: width 20 cannot be split over 3 heads"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(config: ModelConfig, change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(config, **change)
