@@ -110,7 +110,7 @@ class XCLIP(nn.Module):
             raise ValueError("a model with a text encoder scores labels: pass encode_text(tokens)")
         labels = text if self.prompts is None or video.patches is None else self.prompts(text, video.patches)
         # bfloat16 has 8 bits of mantissa: similar labels would tie
-        with torch.autocast(labels.device.type, enabled=False):
+        with torch.autocast("cpu" if labels.is_meta else labels.device.type, enabled=False):
             exact = torch.promote_types(labels.dtype, torch.float32)
             embedding = F.normalize(video.embedding.to(exact), dim=-1)  # (B, E)
             labels = F.normalize(labels.to(exact), dim=-1)  # (B, K, E), or (K, E) without prompts
