@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Pictures = NDArray[np.uint8]  # (N, H, W, 3)
 
-# Which parts of a picture show which way is up: a display matrix for each number of degrees counterclockwise.
+# Matrices in .mp4 hold numbers of 16 bits before and 16 bits after the point.
 ONE = 1 << 16
 
 
@@ -36,6 +36,7 @@ def write_clip(
     frames: Pictures | int = 30,
     codec: str = "libx264",
     options: dict[str, str] | None = None,
+    muxing: dict[str, str] | None = None,
     pix_fmt: str = "yuv420p",
     rate: int = 25,
     times: Sequence[int] | None = None,
@@ -43,11 +44,12 @@ def write_clip(
 ) -> Path:
     """Write a clip; the suffix of `path` chooses the container.
 
-    `frames` are the pictures, or how many of `moving` to make. `times` are presentation times in units of `1 / rate` seconds, for clips
-    that start late or have a variable frame rate. `rotation` turns the display counterclockwise by that many degrees (.mp4 only).
+    `frames` are the pictures, or how many of `moving` to make. `options` are the encoder's, `muxing` the container's.
+    `times` are presentation times in units of `1 / rate` seconds, for clips that start late or have a variable frame
+    rate. `rotation` turns the display counterclockwise by that many degrees (.mp4 only).
     """
     pictures = moving(frames) if isinstance(frames, int) else frames
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=dict(muxing or {})) as container:
         stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = pix_fmt
@@ -74,7 +76,9 @@ def _turn(path: Path, degrees: int) -> None:
     """Write a rotation into the track header of an .mp4."""
     data = bytearray(path.read_bytes())
     header = data.index(b"tkhd")
-    start = header + 4 + 40 + (12 if data[header + 4] == 1 else 0)  # after version, flags and the fields before the matrix
+    start = (
+        header + 4 + 40 + (12 if data[header + 4] == 1 else 0)
+    )  # after version, flags and the fields before the matrix
     cos, sin = round(math.cos(math.radians(degrees))) * ONE, round(math.sin(math.radians(degrees))) * ONE
     matrix = (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30)
     data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)

@@ -49,7 +49,7 @@ class Bits:
 
         >>> bits = Bits(bytes([0b1_010_0110, 0b0_1000000]))
         >>> bits.ue(), bits.ue(), bits.ue()
-        (0, 1, 5)
+        (0, 1, 2)
         """
         rest = self._value & ((1 << self._left) - 1)
         zeros = self._left - rest.bit_length()

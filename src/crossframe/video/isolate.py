@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, cast
@@ -152,8 +153,11 @@ class _Worker:
         self._process = process
         if self._closed:
             process.kill()
-        # Until it is ready, it imports: that time is not a video's.
-        pickle.load(cast("BinaryIO", process.stdout))
+        try:
+            # Until it is ready, it imports: that time is not a video's.
+            pickle.load(cast("BinaryIO", process.stdout))
+        except EOFError:
+            raise RuntimeError(f"the process that reads videos did not start ({process.wait()})") from None
         return process
 
     def _stop(self, grace: float) -> int:
@@ -167,7 +171,8 @@ class _Worker:
             process.kill()
             status = process.wait()
         for pipe in (process.stdin, process.stdout):
-            cast("BinaryIO", pipe).close()
+            with suppress(BrokenPipeError):  # a job that was not sent to its end
+                cast("BinaryIO", pipe).close()
         return status
 
     def _why(self, expired: bool, status: int) -> str:

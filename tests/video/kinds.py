@@ -1,0 +1,79 @@
+"""The kinds of streams that reading must get right, each as the arguments of `write_clip`."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+from tests.video.clips import moving
+
+X264 = "x264-params"
+X265 = "x265-params"
+UNEVEN = list(accumulate([1, 3, 2, 7, 1, 1] * 5))
+
+# Streams in which pictures may be left out: the headers prove it.
+PROVEN: dict[str, dict[str, Any]] = {
+    "h264.mp4": {},
+    "h264_without_b.mp4": {"options": {"bf": "0"}},
+    "h264_baseline.mp4": {"options": {"profile": "baseline"}},
+    "h264_open_gop.mp4": {"frames": 60, "options": {X264: "open-gop=1:keyint=12:min-keyint=4:bframes=3"}},
+    "h264_pyramid.mp4": {"frames": 90, "options": {X264: "bframes=7:b-pyramid=normal:keyint=40:b-adapt=0"}},
+    "h264_strict_pyramid.mkv": {"frames": 60, "options": {X264: "bframes=5:b-pyramid=strict:keyint=20:b-adapt=0"}},
+    "h264_many_restarts.mp4": {"frames": 80, "options": {X264: "keyint=10:min-keyint=10:bframes=2:scenecut=0"}},
+    "h264_slices.mp4": {"frames": 40, "options": {X264: "slices=4:bframes=3"}},
+    "h264_repeated_headers.mp4": {"frames": 40, "options": {X264: "repeat-headers=1:keyint=10:aud=1"}},
+    "h264_intra_refresh.mp4": {"options": {X264: "intra-refresh=1:keyint=10"}},
+    "h264_10bit.mp4": {"pix_fmt": "yuv420p10le"},
+    "h264_odd_size.mp4": {"frames": moving(20, 63, 47), "pix_fmt": "yuv444p"},
+    "h264_uneven.mp4": {"times": UNEVEN},
+    "h264_uneven.mkv": {"times": UNEVEN},
+    "h264_late.mp4": {"times": range(100, 130)},
+    "h264_late.mkv": {"times": range(100, 130)},
+    "h264.mov": {},
+    "one_frame.mp4": {"frames": 1},
+    "two_frames.mp4": {"frames": 2},
+    "hevc.mp4": {"codec": "libx265", "frames": 60, "options": {X265: "log-level=none:keyint=20"}},
+    "hevc_open_gop.mp4": {
+        "codec": "libx265",
+        "frames": 80,
+        "options": {X265: "log-level=none:keyint=16:open-gop=1:bframes=4:b-pyramid=1"},
+    },
+    "hevc_leading.mkv": {
+        "codec": "libx265",
+        "frames": 80,
+        "options": {X265: "log-level=none:keyint=16:open-gop=0:bframes=4:radl=2"},
+    },
+    "hevc_layers.mp4": {
+        "codec": "libx265",
+        "frames": 80,
+        "options": {X265: "log-level=none:keyint=32:temporal-layers=3:bframes=4:b-adapt=0"},
+    },
+    "hevc_10bit.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "options": {X265: "log-level=none"}},
+}
+
+# Streams that are decoded in full.
+UNPROVEN: dict[str, dict[str, Any]] = {
+    "h264_interlaced.mp4": {"options": {X264: "tff=1:interlaced=1"}},
+    "h264.ts": {"frames": 50},
+    "h264.avi": {},
+    "h264_late.ts": {"times": range(100, 130)},
+    "hevc.ts": {"codec": "libx265", "frames": 40, "options": {X265: "log-level=none:keyint=16"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "vp9_hidden_frames.webm": {
+        "codec": "libvpx-vp9",
+        "frames": 40,
+        "options": {"cpu-used": "8", "lag-in-frames": "20", "auto-alt-ref": "1"},
+    },
+    "vp9.mp4": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "lp=1"}},
+    "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "lp=1"}},
+    "mpeg4.avi": {"codec": "mpeg4"},
+    "mpeg4_b.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "mpeg4_b.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"bf": "2"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le"},
+    "picture.gif": {"codec": "gif", "pix_fmt": "rgb8"},
+}
+
+KINDS = PROVEN | UNPROVEN

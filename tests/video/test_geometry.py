@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.video.geometry import centre_box, multiscale_boxes, resized, three_crop_boxes
+from crossframe.video.official import three_crop_order
+
+
+def cases(golden: Path, kind: str) -> list[tuple[int, dict[str, Any]]]:
+    table = json.loads((golden / "crops.json").read_text())[kind]
+    assert len(table) > 10
+    return [(int(key.split("_in")[1]), value) for key, value in table.items()]
+
+
+def test_centre_crops(golden: Path) -> None:
+    for size, case in cases(golden, "center_crop"):
+        width, height = resized(*case["source_wh"], case["short_side_target"])
+        assert [width, height] == case["resized_wh"]
+        assert list(centre_box(width, height, size)) == case["center_crop_box_xyxy"]
+
+
+def test_three_crops(golden: Path) -> None:
+    for size, case in cases(golden, "three_crop"):
+        width, height = resized(*case["source_wh"], size)
+        assert [width, height] == case["resized_wh"]
+        boxes = three_crop_order(width, height, size)
+        assert [list(box) for box in boxes] == case["boxes_xyxy_in_order"]
+        assert sorted(boxes) == three_crop_boxes(width, height, size)
+
+
+def test_multiscale_boxes(golden: Path) -> None:
+    for size, case in cases(golden, "multiscale"):
+        boxes = multiscale_boxes(*case["resized_wh"], size)
+        assert [list(box) for box in boxes] == case["boxes_enumerated_in_choice_order"]
+
+
+def test_crops_must_fit() -> None:
+    with pytest.raises(ValueError, match="224x224 does not fit into a frame of 340x200"):
+        centre_box(340, 200, 224)
+    with pytest.raises(ValueError, match="resize it first"):
+        three_crop_boxes(340, 256, 224)

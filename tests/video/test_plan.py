@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import doctest
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from crossframe.video import bits, exact
+from crossframe.video.bits import Bits, Picture, Unproven, units
+from crossframe.video.media import Media, open_media
+from crossframe.video.plan import Plan, Scan, scan
+from tests.video.clips import moving, write_clip
+from tests.video.kinds import PROVEN, UNPROVEN
+
+Clip = Callable[[str], Path]
+
+
+def scan_file(path: Path) -> Scan:
+    with open_media(path, path.name) as media:
+        return scan(media)
+
+
+def test_documented_examples_are_true() -> None:
+    result = doctest.testmod(bits)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", PROVEN)
+def test_plain_streams_are_proven(clip: Clip, name: str) -> None:
+    assert scan_file(clip(name)).plan is not None
+
+
+@pytest.mark.parametrize("name", UNPROVEN)
+def test_other_streams_are_not(clip: Clip, name: str) -> None:
+    assert scan_file(clip(name)).plan is None
+
+
+def test_unneeded_packets_are_not_decoded(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[object] = []
+    decode = Media.decode
+
+    def counted(media: Media, packet: object) -> object:
+        decoded.append(packet)
+        return decode(media, packet)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Media, "decode", counted)
+    exact.read_arrays(clip("h264_many_restarts.mp4"), indices=[75])
+    assert len(decoded) <= 8  # of 80: the last of eight closed groups, up to the frame, and the end
+
+
+def test_a_damaged_proven_stream_is_decoded_in_full(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "damaged.mp4", frames=moving(30, 128, 96), options={"bf": "0", "g": "100"})
+    with av.open(str(path)) as container:
+        position, size = [(packet.pos, packet.size) for packet in container.demux(video=0)][15]
+    data = bytearray(path.read_bytes())
+    middle = position + size // 2
+    data[middle : middle + 40] = bytes(range(40))
+    path.write_bytes(data)
+    assert scan_file(path).plan is not None  # the headers are sound
+    decoded = exact.read_arrays(path, indices=lambda total: [0, total - 1])
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        full = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert decoded.total == len(full)
+    assert np.array_equal(decoded.pixels.transpose(0, 2, 3, 1), np.stack([full[0], full[-1]]))
+
+
+def test_needed_packets_follow_references_and_restarts() -> None:
+    def picture(restart: bool = False, referenced: bool = True, layer: int = 0) -> Picture:
+        return Picture(restart, count=0, layer=layer, referenced=referenced)
+
+    # Packets: I P b P | I b P, where b is referred to by nothing; shown in the order of packets for simplicity.
+    pictures = [picture(True), picture(), picture(referenced=False), picture()]
+    pictures += [picture(True), picture(referenced=False), picture()]
+    plan = Plan(pictures, times=range(7), packet=range(7), top_layer=0)
+    assert plan.needed([0]) == [True]
+    assert plan.needed([3]) == [True, True, False, True]
+    assert plan.needed([2]) == [True, True, True]
+    assert plan.needed([6]) == [False, False, False, False, True, False, True]
+    assert plan.needed([1, 5]) == [True, True, False, False, True, True]
+
+
+def test_lower_layers_are_kept_although_their_own_layer_does_not_refer_to_them() -> None:
+    pictures = [Picture(True, 0, 0, True), Picture(False, 1, 0, False), Picture(False, 2, 1, False)]
+    plan = Plan(pictures, times=range(3), packet=range(3), top_layer=1)
+    assert plan.needed([2]) == [True, True, True]
+
+
+def test_units_must_fill_their_packet() -> None:
+    packet = memoryview(bytes([0, 2, 7, 7, 0, 1, 9]))
+    assert [bytes(unit) for unit in units(packet, 2)] == [bytes([7, 7]), bytes([9])]
+    for broken in (packet[:-1], packet[:5], memoryview(bytes([0, 0]))):
+        with pytest.raises(Unproven):
+            list(units(broken, 2))
+
+
+def test_reading_past_the_end_of_a_header_is_unproven() -> None:
+    with pytest.raises(Unproven):
+        Bits(bytes([1])).u(9)
+    with pytest.raises(Unproven):
+        Bits(bytes(8)).ue()
