@@ -26,7 +26,7 @@ from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, Thing, reverse
 from crossframe.shapes.splits import Split, draw, is_held_out, parse
 
-Topic = Literal["caption", "look", "place", "size", "tilt"]
+Topic = Literal["caption", "look", "place", "size", "tilt", "spot"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 TILTS = ("upright", "turned clockwise", "turned over", "turned anticlockwise")  # quarters of a shape's symmetry
 
@@ -178,6 +178,8 @@ def _describe(topic: Topic, thing: Thing) -> str | None:
             return caption.named(thing.look)
         case "place":
             return caption.place_words(thing.x, thing.y)
+        case "spot":  # actions of two things need to know which of them is where
+            return f"something {thing.look.colour} {caption.place_words(thing.x, thing.y)}"
         case "size":
             return f"a {looks.size_word(thing.size)} {shape}"
         case "tilt":
@@ -192,6 +194,7 @@ def _describe(topic: Topic, thing: Thing) -> str | None:
 _CHOICES: dict[Topic, tuple[str, ...]] = {
     "look": tuple(caption.named(look) for look in looks.LOOKS),
     "place": tuple(words for row in caption.PLACES for words in row),
+    "spot": tuple(f"something {c} {words}" for c in looks.COLOURS for row in caption.PLACES for words in row),
     "size": tuple(f"a {size} {shape}" for size in looks.SIZES for shape in looks.SHAPES),
     "tilt": tuple(f"a {shape} {tilt}" for shape in looks.TURNABLE for tilt in TILTS),
 }
