@@ -32,11 +32,17 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
         for source in known:
             print(json.dumps(asdict(source), ensure_ascii=False))
         return
-    names = list(asdict(known[0]))
-    table = Table(*names, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for title in ("model", "trained on", "paper: top-1 / top-5"):
+        table.add_column(title)
     for source in known:
-        table.add_row(*("" if value is None else str(value) for value in asdict(source).values()))
-    Console().print(table)
+        model = f"{source.variant}, {source.frames} frame{'s' * (source.frames > 1)}"
+        accuracy = f"{source.accuracy} ({source.protocol})" if source.accuracy else ""
+        table.add_row(source.name, model, source.data, accuracy)
+    console = Console()
+    # a pipe has no width of its own: keep each model on one line there
+    Console(width=None if console.is_terminal else 160).print(table)
 
 
 def doctor() -> None:
