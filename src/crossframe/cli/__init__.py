@@ -13,6 +13,7 @@ from crossframe import __version__
 from crossframe.cli.about import doctor, models
 from crossframe.cli.classify import classify
 from crossframe.cli.demo import demo
+from crossframe.cli.evaluate import evaluate
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import recipes, train
 
@@ -46,6 +47,7 @@ app.command()(doctor)
 app.command()(demo)
 app.command()(train)
 app.command()(recipes)
+app.command()(evaluate)
 app.add_typer(shapes, name="shapes")
 
 

@@ -1,0 +1,91 @@
+"""`crossframe evaluate`: a model on the test clips of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from crossframe.model.xclip import XCLIP
+    from crossframe.recipes.schema import ClipData, FileData
+
+
+def evaluate(
+    recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
+    model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")],
+    out: Annotated[Path, Option(help="The folder for summary.json and, for files, predictions.parquet.")],
+    data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
+    split: Annotated[str, Option(help="Which clips; of Shapes also unseen, zero_shot and few_shot_test.")] = "test",
+    videos: Annotated[int, Option(min=1, help="How many clips of Shapes are drawn.")] = 1100,
+    seed: Annotated[int, Option(min=0, help="Which clips of Shapes are drawn.")] = 0,
+    changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
+) -> None:
+    """Measure a model on clips that a recipe tests on, in float32, and write the numbers down."""
+    from crossframe.recipes.load import load_recipe
+    from crossframe.recipes.schema import ClipData, FileData
+    from crossframe.weights import load
+
+    chosen = load_recipe(recipe, changes or ())
+    match chosen.data:
+        case ClipData():
+            scores = _on_shapes(load(model), chosen.data, split, videos, seed, out)
+        case FileData():
+            scores = _on_files(load(model), chosen.data, data, split, out)
+        case _:
+            raise ValueError(f"recipe '{recipe}' trains on single frames and has no test clips; evaluate with 'shapes'")
+    for name, value in scores.items():
+        print(f"{name:<10} {value:.1%}")
+    print(out / "summary.json")
+
+
+def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int, out: Path) -> dict[str, float]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from crossframe.evaluate.shapes import evaluate_shapes, save_summary
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("clips", total=videos)
+        summary = evaluate_shapes(
+            model, split, videos, seed=seed, nuisance=data.nuisance, done=lambda n: bar.update(task, completed=n)
+        )
+    save_summary(summary, out)
+    return _scores(summary)
+
+
+def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out: Path) -> dict[str, float]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from crossframe.data.manifest import read_manifest
+    from crossframe.data.sampling import Sampling
+    from crossframe.evaluate.run import Setting, evaluate_manifest
+    from crossframe.evaluate.scoring import evaluating, label_features
+    from crossframe.text.templates import fill
+
+    where = source or data.source
+    if where is None:
+        raise ValueError("this recipe needs clips: give a manifest or a folder with --data")
+    everything = read_manifest(where, None, data.labels, data.root)
+    split_or_all = None if {clip.split for clip in everything.clips} == {""} else split
+    manifest = read_manifest(where, split_or_all, everything.labels, data.root)
+    with evaluating(model):
+        text = label_features(model, fill(data.template, manifest.labels))
+    console = Console(stderr=True)
+    result = evaluate_manifest(
+        model,
+        manifest,
+        Setting(Sampling(model.config.num_frames, data.sampling)),
+        text=text,
+        workers=1,
+        watch=lambda loader: track(loader, "batches", len(loader), console=console, transient=True),
+    )
+    result.save(out)
+    return _scores(result.summary())
+
+
+def _scores(summary: dict[str, Any]) -> dict[str, float]:
+    """The accuracies of a summary."""
+    return {name: value for name, value in summary.items() if isinstance(value, float)}
