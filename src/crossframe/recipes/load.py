@@ -79,6 +79,8 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Values]:
     """The entries of a recipe and those of its section `tiny`, with the base's under them."""
+    if str(source) in seen:
+        raise RecipeError(f"recipe '{source}' is its own base; name another one")
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
@@ -95,8 +97,6 @@ def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Value
     base = values.pop("base", None)
     if base is None:
         return values, small
-    if base in seen:
-        raise RecipeError(f"recipe '{source}': base '{base}' leads back to itself")
     base = str(path.parent / base) if path.suffix and str(base).endswith((".yaml", ".yml")) else base
     base_values, base_small = _read(base, (*seen, str(source)))
     return _merge(base_values, values), _merge(base_small, small)
@@ -134,7 +134,10 @@ def _parse(override: str) -> Values:
 
 def _first(error: ValidationError) -> str:
     """The first thing wrong with a recipe, in one line."""
-    detail = error.errors()[0]
+    # Of an entry that may be a name or a section, only what fits the kind of value given is of interest.
+    details = error.errors()
+    likely = [detail for detail in details if detail["type"] != "literal_error" or isinstance(detail["input"], str)]
+    detail = (likely or details)[0]
     place = [str(part) for part in detail["loc"]]
     model, place = _walk(place)
     path = ".".join(place)

@@ -70,7 +70,7 @@ class StillData(Section):
 
     kind: Literal["stills"]
     batches_per_epoch: Count
-    topics: tuple[Literal["caption", "look", "place", "size", "tilt"], ...] = ("caption",)
+    topics: tuple[Literal["caption", "look", "place", "size", "tilt", "spot"], ...] = ("caption",)
     nuisance: Share = 1.0
     render_size: Count | None = None  # the side of a frame, where that is not the model's picture
     seed: Annotated[int, Field(ge=0)] = 0
@@ -90,14 +90,17 @@ class ClipData(Section):
 
 
 class FileData(Section):
-    """Clips in files. `source` is a manifest or a folder; `--data` sets it."""
+    """Clips in files. `source` is a manifest or a folder; `--data` sets it.
+
+    Where the clips have no splits, all of them are trained on; where there is no `test_split`, nothing is tested.
+    """
 
     kind: Literal["files"]
     source: str | None = None
     root: str | None = None
     labels: str | None = None
-    train_split: str | None = "train"
-    test_split: str | None = "val"
+    train_split: str = "train"
+    test_split: str = "val"
     sampling: Literal["sparse", "dense"] = "sparse"
     template: str = "{}"
 
@@ -137,7 +140,7 @@ class Train(Section):
     clip_norm: Positive | None = None
     average: Share | None = None
     official_schedule: bool = False
-    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
     threads: Count | None = None

@@ -59,7 +59,8 @@ class Loop:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         while self.next_step < self.schedule.steps:
             step, started, clock = self.next_step, time.perf_counter(), _Waiting()
-            self.model.train()
+            if not self.model.training:
+                self.model.train()
             # Random numbers depend on the step alone, so a resumed run draws the same.
             torch.manual_seed(self.seed * 1_000_003 + step)
             self._set_rates(step)

@@ -20,10 +20,10 @@ class Meter:
     """Adds up steps between two looks at them."""
 
     losses: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
     clips: int = 0
     unreadable: int = 0
     waiting: float = 0.0
-    gradient: Tensor | None = None
     since: float = field(default_factory=time.perf_counter)
 
     def add(self, report: StepReport) -> None:
@@ -31,25 +31,26 @@ class Meter:
         self.clips += report.clips
         self.unreadable += report.unreadable
         self.waiting += report.waiting
-        self.gradient = report.gradient
+        self.gradients.append(report.gradient)
 
     def read(self) -> dict[str, float]:
         """The means since the last call.
 
-        Raises `DivergedError` when a loss is not a finite number: nothing after it can be of use.
+        Raises `DivergedError` when a loss or a gradient is not a finite number: nothing after it can be of use.
         """
-        losses = torch.stack(self.losses)
-        if not losses.isfinite().all():
-            raise DivergedError("the loss is not a finite number")
+        losses, gradients = torch.stack(self.losses), torch.stack(self.gradients)
+        for what, values in (("loss", losses), ("gradient", gradients)):
+            if not values.isfinite().all():
+                raise DivergedError(f"the {what} is not a finite number")
         seconds = max(1e-9, time.perf_counter() - self.since)
         values = {
             "loss": float(losses.mean()),
-            "gradient_norm": 0.0 if self.gradient is None else float(self.gradient),
+            "gradient_norm": float(gradients.mean()),
             "clips_per_second": self.clips / seconds,
             "waiting": self.waiting / seconds,
             "unreadable": float(self.unreadable),
         }
-        self.losses, self.clips, self.unreadable, self.waiting = [], 0, 0, 0.0
+        self.losses, self.gradients, self.clips, self.unreadable, self.waiting = [], [], 0, 0, 0.0
         self.since = time.perf_counter()
         return values
 

@@ -38,7 +38,7 @@ from crossframe.weights import load, save
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 20  # steps
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong

@@ -103,9 +103,11 @@ class FileSource:
         """Read the manifests of a recipe and check them. No clip is decoded."""
         if data.source is None:
             raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
-        manifest = read_manifest(data.source, data.train_split, data.labels, data.root).require_every_class()
+        splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
+        split = None if splits == {""} else data.train_split
+        manifest = read_manifest(data.source, split, data.labels, data.root).require_every_class()
         held_back = None
-        if data.test_split is not None:
+        if data.test_split in splits:
             held_back = read_manifest(data.source, data.test_split, manifest.labels, data.root)
         sampling = Sampling(recipe.model.frames, data.sampling)
         train = recipe.train
