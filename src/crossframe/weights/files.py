@@ -23,12 +23,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        if start.startswith(b"PK"):
+        if start[8:] == b"{":  # after the eight bytes that tell how long the header is
+            return safetensors.torch.load_file(path)
+        if start.startswith(b"PK\x03\x04"):
             return read_archive(path)
         if start.startswith(b"\x80"):
             raise WeightsError("was written by PyTorch 1.5 or older; load it with torch.load and save it again")
-        if start[8:] == b"{":
-            return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise WeightsError(f"{path} is damaged or incomplete ({error}); fetch it again") from error
     except WeightsError as error:
