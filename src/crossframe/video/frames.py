@@ -20,7 +20,7 @@ class Frames:
     `times` float64 (T,), seconds on the file's own clock, which need not start at 0; NaN where nobody knows.
     `total`, how many frames the video has, counted.
     `damaged` bool (T,), True where the decoder had to repair the picture.
-    `missing`, how many frames the file promises beyond `total`: it was cut off, or they cannot be decoded.
+    `missing`, about how many frames the file promises beyond `total`: it was cut off, or they cannot be decoded.
     `source`, the file's name, or "<bytes>" or "<array>".
     """
 

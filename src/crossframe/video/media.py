@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +71,17 @@ class Media:
             if packet.size:
                 yield packet
 
+    def promised_end(self, begin: float) -> float | None:
+        """When the stream should end that begins at `begin`, in its own units; None where the file does not say."""
+        if self.stream.duration is not None:
+            return begin + self.stream.duration
+        # Matroska says it in a tag, in hours, minutes and seconds.
+        tag = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", self.stream.metadata.get("DURATION", ""))
+        if tag is None or self.stream.time_base is None:
+            return None
+        hours, minutes, seconds = tag.groups()
+        return (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) / float(self.stream.time_base)
+
     def use_threads(self, wanted: bool) -> bool:
         """Decode in threads if `wanted` and if it pays, which is the answer. To be called before the first packet."""
         decoder = self.stream.codec_context
@@ -125,13 +138,13 @@ def open_media(source: Path | bytes, name: str) -> Generator[Media]:
     Raises VideoError for what cannot be opened or holds no video.
     """
     _check_readable(source, name)
+    # The prefix keeps FFmpeg from taking a name with a colon for an address.
+    file = BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
     try:
-        # The prefix keeps FFmpeg from taking a name with a colon for an address.
-        file = BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
         container = av.open(file, mode="r")
     except MemoryError:
         raise
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: {_reason(error)}; give a video file that plays") from error
     with container:
         streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
@@ -147,15 +160,20 @@ def _check_readable(source: Path | bytes, name: str) -> None:
     if isinstance(source, bytes):
         if not source:
             raise VideoError(f"{name}: is empty; give the bytes of a video file")
-    elif not source.exists():
-        raise VideoError(f"{name}: does not exist; check the path")
-    elif source.is_dir():
+        return
+    try:
+        status = source.stat()
+    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
+        raise VideoError(f"{name}: {_reason(error)}; check the path") from error
+    if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{name}: is a folder; give the video files in it")
-    elif source.is_file() and source.stat().st_size == 0:
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
         raise VideoError(f"{name}: is empty; give a video file that plays")
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
     if isinstance(error, PermissionError):
         return "may not be read"
     if isinstance(error, av.error.InvalidDataError):

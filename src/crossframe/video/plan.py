@@ -12,6 +12,7 @@ Damage that leaves every header in order is noticed only in what is decoded.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Scan:
     """What the packets say before anything is decoded."""
 
     shown: int  # packets whose frames are to be shown; an edit of the file can hide some
-    missing: int  # packets that the file promises and does not hold
+    missing: int  # about how many frames the file promises beyond its last packet
     plan: Plan | None  # None where every packet must be decoded
 
 
@@ -62,17 +63,25 @@ class Plan:
 
 def scan(media: Media) -> Scan:
     """Read all packets, decode none."""
-    shown = hidden = 0
     proof = _Proof(media)
+    shown = 0
+    begin, end = math.inf, -math.inf
     for packet in media.packets():
-        if packet.is_discard:
-            hidden += 1
-        else:
-            shown += 1
         proof.add(packet)
-    missing = max(media.stream.frames - shown - hidden, 0)
+        if not packet.is_discard:
+            shown += 1
+        if not packet.is_discard and packet.pts is not None:
+            begin, end = min(begin, packet.pts), max(end, packet.pts + (packet.duration or 0))
+    missing = _missing(shown, begin, end, media.promised_end(begin))
     intact = missing == 0 and media.read_errors == 0
     return Scan(shown, missing, proof.conclude() if intact else None)
+
+
+def _missing(shown: int, begin: float, end: float, promised_end: float | None) -> int:
+    """About how many frames a stream lacks that ends before it should, at the rate of those it has."""
+    if promised_end is None or end <= begin:
+        return 0
+    return max(int((promised_end - end) * shown / (end - begin)), 0)
 
 
 class _Proof:
