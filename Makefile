@@ -15,7 +15,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test test-slow lint types format demo clean
+.PHONY: help setup test test-slow lint types format demo retrain clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ types: setup  ## Strict types of src
 format: setup  ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+retrain: setup  ## Train the bundled model again, from nothing: about two hours on two cores
+	$(BIN)/crossframe train shapes-pretrain --out runs/shapes-pretrain
+	$(BIN)/crossframe train shapes-order --out runs/shapes-order
+	$(BIN)/crossframe train shapes --out runs/shapes
+	$(BIN)/python scripts/bundle_shapes.py runs/shapes/last
 
 demo: setup  ## Name what happens in a few freshly drawn clips
 	$(BIN)/crossframe demo
