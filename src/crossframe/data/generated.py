@@ -122,6 +122,7 @@ def read_lessons(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[
         num_workers=workers,
         worker_init_fn=_prepare_worker,
         prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
     )
     return iter(loader)
 

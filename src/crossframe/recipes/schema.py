@@ -52,13 +52,17 @@ class Start(Section):
 
 
 class Model(Section):
-    """What is trained. `towers` are used where training does not start from weights."""
+    """What is trained. `towers` are used where training does not start from weights.
+
+    Without `frames`, `mit_layers` or `prompt_layers`, they are those of the weights, or the paper's 8, 1 and 2 where
+    the weights are of a language-image model.
+    """
 
     towers: Variant | Towers = "B/16"
-    frames: Count = 8
+    frames: Count | None = None
     mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"
-    mit_layers: Annotated[int, Field(ge=0)] = 1
-    prompt_layers: Annotated[int, Field(ge=0)] = 2
+    mit_layers: Annotated[int, Field(ge=0)] | None = None
+    prompt_layers: Annotated[int, Field(ge=0)] | None = None
     drop_path: Share = 0.0
     learned_vectors: Annotated[int, Field(ge=0)] = 0
     linear_head: bool = False
@@ -165,4 +169,6 @@ class Recipe(Section):
             )
         if self.data.kind == "stills" and self.model.frames != 1:
             raise ValueError(f"model.frames is {self.model.frames} and the data are single frames; set it to 1")
+        if self.model.linear_head and self.data.kind != "files":
+            raise ValueError("model.linear_head needs labels that do not change; use it with clips in files")
         return self

@@ -23,21 +23,27 @@ GRID_BASE = 100.0  # the longest wave, in patches, over two pi
 def build_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
     """The model of a recipe, its new parts untrained, from the weights `init` or from random towers.
 
-    Draws from torch's random generator.
+    `num_classes` is that of a linear head. Draws from torch's random generator.
     """
     given = from_scratch(asked) if init is None else load(init, device="cpu")
+    video = given.config if given.config.mit or given.config.prompts else None
     model = expand(
         given,
-        asked.frames,
+        _first(asked.frames, video and video.num_frames, 8),
         mixing=asked.mixing,
-        mit_layers=asked.mit_layers,
-        prompt_layers=asked.prompt_layers,
+        mit_layers=_first(asked.mit_layers, video and (video.mit.layers if video.mit else 0), 1),
+        prompt_layers=_first(asked.prompt_layers, video and (video.prompts.layers if video.prompts else 0), 2),
         learned_vectors=asked.learned_vectors,
         num_classes=num_classes if asked.linear_head else None,
     )
     _start(model, asked.start, fresh=init is None, untrained=untrained(model, given))
     set_drop_path(model, asked.drop_path)
     return model
+
+
+def _first(asked: int | None, given: int | None, paper: int) -> int:
+    """What the recipe asks for, else what the weights have, else the paper's number."""
+    return next(value for value in (asked, given, paper) if value is not None)
 
 
 def untrained(model: nn.Module, given: nn.Module) -> set[str]:

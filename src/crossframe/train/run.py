@@ -32,7 +32,7 @@ from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.optimizer import Rates, build_optimizers, freeze
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.schedule import Schedule
-from crossframe.train.source import Scores, Source, open_source
+from crossframe.train.source import Scores, Source, open_source, read_films
 from crossframe.weights import load, save
 
 log = logging.getLogger(__name__)
@@ -88,10 +88,12 @@ def train(
         recipe = _with(recipe, init, data)
     if recipe.train.threads is not None:
         torch.set_num_threads(recipe.train.threads)
+    films = read_films(recipe)
     torch.manual_seed(recipe.train.seed)
-    model = load(last, device="cpu") if resume else build_model(recipe.model, recipe.init)
+    classes = None if films is None else len(films.train.labels)
+    model = load(last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
-    source = open_source(recipe, model)
+    source = open_source(recipe, model, films)
     fabric = Fabric(
         accelerator="auto",
         devices=1,

@@ -41,15 +41,38 @@ class Source(Protocol):
         ...
 
 
-def open_source(recipe: Recipe, model: XCLIP) -> Source:
+@dataclass(frozen=True, slots=True)
+class Films:
+    """Clips in files: those to train on, and those to test with, if there are any."""
+
+    train: Manifest
+    test: Manifest | None
+
+
+def read_films(recipe: Recipe) -> Films | None:
+    """The manifests of a recipe, checked; None where it draws its clips. No clip is decoded."""
+    data = recipe.data
+    if not isinstance(data, FileData):
+        return None
+    if data.source is None:
+        raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
+    splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
+    split = None if splits == {""} else data.train_split
+    train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
+    if data.test_split not in splits:
+        return Films(train, None)
+    return Films(train, read_manifest(data.source, data.test_split, train.labels, data.root))
+
+
+def open_source(recipe: Recipe, model: XCLIP, films: Films | None) -> Source:
     """The data of a recipe for this model."""
-    match recipe.data:
-        case StillData():
-            return _stills(recipe, recipe.data, model)
-        case ClipData():
-            return _clips(recipe, recipe.data, model)
-        case FileData():
-            return FileSource.open(recipe, recipe.data, model)
+    if isinstance(recipe.data, StillData):
+        return _stills(recipe, recipe.data, model)
+    if isinstance(recipe.data, ClipData):
+        return _clips(recipe, recipe.data, model)
+    if films is None:
+        raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
+    return _films(recipe, recipe.data, model, films)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +121,6 @@ class FileSource:
     sampling: Sampling
     workers: int
 
-    @classmethod
-    def open(cls, recipe: Recipe, data: FileData, model: XCLIP) -> FileSource:
-        """Read the manifests of a recipe and check them. No clip is decoded."""
-        if data.source is None:
-            raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
-        splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
-        split = None if splits == {""} else data.train_split
-        manifest = read_manifest(data.source, split, data.labels, data.root).require_every_class()
-        held_back = None
-        if data.test_split in splits:
-            held_back = read_manifest(data.source, data.test_split, manifest.labels, data.root)
-        sampling = Sampling(recipe.model.frames, data.sampling)
-        train = recipe.train
-        loader = TrainLoader(
-            manifest,
-            sampling,
-            train.batch_size,
-            seed=train.seed,
-            short_side=getattr(model.preprocess, "short_side", None),
-            workers=train.workers,
-        )
-        return cls(loader, tuple(fill(data.template, manifest.labels)), held_back, sampling, train.workers)
-
     @property
     def batches(self) -> int:
         return len(self.loader)
@@ -154,8 +154,21 @@ def _stills(recipe: Recipe, data: StillData, model: XCLIP) -> StillSource:
 def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
     train = recipe.train
     size = data.render_size or model.config.vision.image_size
-    drawn = Clips("train", data.seed, train.batch_size, size, recipe.model.frames, data.clips_per_object, data.nuisance)
+    drawn = Clips(
+        "train", data.seed, train.batch_size, size, model.config.num_frames, data.clips_per_object, data.nuisance
+    )
     return ClipSource(drawn, data.test_clips, data.batches_per_epoch, train.workers)
+
+
+def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSource:
+    train = recipe.train
+    sampling = Sampling(model.config.num_frames, data.sampling)
+    short_side = getattr(model.preprocess, "short_side", None)
+    loader = TrainLoader(
+        films.train, sampling, train.batch_size, seed=train.seed, short_side=short_side, workers=train.workers
+    )
+    texts = tuple(fill(data.template, films.train.labels))
+    return FileSource(loader, texts, films.test, sampling, train.workers)
 
 
 @torch.inference_mode()

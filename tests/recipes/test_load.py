@@ -1,0 +1,106 @@
+"""Recipes: all that ship are sound, and what is wrong in one is said in one line."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_and_survives_being_written(name: str, tiny: bool, tmp_path: Path) -> None:
+    recipe = load_recipe(name, tiny=tiny)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(recipe))
+    assert load_recipe(path) == recipe
+    assert recipe.name == name
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_opens_with_the_command_that_runs_it(name: str) -> None:
+    text = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text()
+    assert text.startswith(f"# crossframe train {name} ")
+
+
+def test_overrides_win_over_tiny_and_tiny_over_the_rest() -> None:
+    plain = load_recipe("shapes-pretrain")
+    small = load_recipe("shapes-pretrain", ["train.batch_size=3", "train.rates.base=1e-5"], tiny=True)
+    assert small.train.epochs < plain.train.epochs
+    assert small.train.batch_size == 3
+    assert small.train.rates.base == 1e-5
+    assert small.train.rates.weight_decay == plain.train.rates.weight_decay
+
+
+def test_a_recipe_changes_its_base(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: shapes\nmodel: {mit_layers: 0}\ntiny: {train: {epochs: 1}}\n")
+    mine, base = load_recipe(path), load_recipe("shapes")
+    assert (mine.name, mine.model.mit_layers) == ("mine", 0)
+    assert mine.train == base.train
+    assert load_recipe(path, tiny=True).train.epochs == 1
+    assert load_recipe(path, tiny=True).model.towers == load_recipe("shapes", tiny=True).model.towers
+
+
+def test_a_base_of_another_kind_of_data_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "filmed.yaml"
+    path.write_text("base: shapes\ndata: {kind: files, source: clips}\n")
+    assert load_recipe(path).data.model_dump()["source"] == "clips"
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("train.lr=1", "'train.lr' is unknown"),
+        ("train.rates.bas=1", "did you mean 'base'?"),
+        ("model.towers.widht=3", "did you mean 'width'?"),
+        ("model.towers=B/8", "model.towers is the text 'B/8'; should be 'B/32', 'B/16', 'L/14' or 'L/14@336'"),
+        ("train.rates.base='1e-4'", "train.rates.base is the text '1e-4'; should be a valid number"),
+        ("train.rates.base=fast", "train.rates.base is the text 'fast'; should be a valid number"),
+        ("train.batch_size=2.5", "train.batch_size is 2.5"),
+        ("train.epochs=0", "train.epochs is 0; should be greater than or equal to 1"),
+        ("train.warmup_epochs=99", "train.warmup_epochs is 99.0 of train.epochs"),
+        ("train.learn=[sound]", "the text 'sound'; should be 'vision' or 'text'"),
+        ("data.clips=3", "'data.clips' is unknown"),
+        ("data.kind=films", "'stills', 'clips', 'files'"),
+        ("model.frames=8", "model.frames is 8 and the data are single frames; set it to 1"),
+        ("train.epochs", "write it as train.epochs=10"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(override: str, complaint: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe("shapes-pretrain", [override])
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("model: {}\ntrain: {epochs: 9, batch_size: 2}\n", "'data' is missing"),
+        ("- 1\n", "holds no entries"),
+        ("a: [\n", "is not YAML"),
+        ("base: me.yaml\n", "is its own base"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "me.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=complaint) as error:
+        load_recipe(path)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipes_are_named_with_the_nearest_one() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'shapes'"):
+        load_recipe("shaped")
+    with pytest.raises(RecipeError, match=r"missing\.yaml does not exist"):
+        load_recipe("missing.yaml")
+
+
+def test_values_that_json_cannot_hold_are_refused() -> None:
+    with pytest.raises(RecipeError, match="not JSON serializable"):
+        parse_recipe({"name": object()})

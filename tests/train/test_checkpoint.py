@@ -1,0 +1,70 @@
+"""Checkpoints are whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossframe.train.checkpoint import load_state, recover, replace_folder, save_state
+
+
+def writer(text: str) -> object:
+    return lambda folder: (folder / "file").write_text(text)
+
+
+def test_a_failure_while_writing_keeps_the_old_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    replace_folder(folder, writer("old"))
+
+    def fail(target: Path) -> None:
+        (target / "file").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        replace_folder(folder, fail)
+    assert (folder / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_failure_between_the_renames_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "last"
+    replace_folder(folder, writer("old"))
+    rename = Path.rename
+
+    def rename_once(self: Path, target: Path) -> Path:
+        if self.name == ".last.new":
+            raise OSError("gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_once)
+    with pytest.raises(OSError, match="gone"):
+        replace_folder(folder, writer("new"))
+    assert (folder / "file").read_text() == "old"
+
+
+def test_a_process_that_died_between_the_renames_loses_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    replace_folder(folder, writer("old"))
+    folder.rename(tmp_path / ".last.old")  # as a killed process leaves it
+    recover(folder)
+    assert (folder / "file").read_text() == "old"
+    replace_folder(folder, writer("new"))
+    assert (folder / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_the_state_comes_back(tmp_path: Path) -> None:
+    state = {"step": 3, "weights": {"a": torch.randn(3)}, "names": ["x"], "none": None}
+    save_state(state, tmp_path)
+    back = load_state(tmp_path)
+    assert torch.equal(back.pop("weights")["a"], state.pop("weights")["a"])
+    assert back == state
+
+
+def test_a_folder_without_a_state_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to resume from"):
+        load_state(tmp_path)

@@ -1,0 +1,125 @@
+"""The step: small batches do what a large one does, averages average, and a loss that is no number stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch.nn import functional as F
+from torch.optim import SGD
+
+from crossframe.data.batch import Batch, Failure
+from crossframe.data.question import Lesson, among_labels
+from crossframe.model.config import ModelConfig
+from crossframe.model.xclip import XCLIP
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.train.average import AveragedWeights
+from crossframe.train.learner import Learner, Sentences
+from crossframe.train.loop import DivergedError, Loop, StepReport
+from crossframe.train.optimizer import freeze
+from crossframe.train.progress import Meter
+from crossframe.train.schedule import Schedule
+from crossframe.video.transform import Preprocess
+
+LABELS = ("walking", "running", "jumping")
+
+
+@pytest.fixture
+def model(tiny_config: ModelConfig) -> XCLIP:
+    return XCLIP(tiny_config, tokenizer=Tokenizer.clip(), preprocess=Preprocess(32, 32))
+
+
+def lessons(sizes: list[int], failures: int = 0) -> Iterator[Lesson]:
+    """The same clips in batches of these sizes."""
+    generator = torch.Generator().manual_seed(7)
+    total = sum(sizes)
+    videos = torch.randint(0, 256, (total, 4, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    start = 0
+    lost = tuple(Failure(100 + i, 0, "unreadable") for i in range(failures))
+    for size in sizes:
+        rows = torch.arange(start, start + size)
+        yield among_labels(Batch(videos[rows], rows % len(LABELS), rows, lost), LABELS)
+        start += size
+
+
+def make_loop(model: XCLIP, schedule: Schedule, *, text: bool = True, average: float | None = None) -> Loop:
+    freeze(model, vision=True, text=text)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    optimizer = SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for group in optimizer.param_groups:
+        group.update(base=0.1, minimum=0.1)
+    learner, wrapped = fabric.setup(Learner(model), optimizer)
+    averaged = None if average is None else AveragedWeights(model, average)
+    return Loop(fabric, learner, model, [wrapped], schedule, Sentences(model), averaged, 0.1, None, seed=0)
+
+
+def weights(model: XCLIP) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def test_small_batches_do_what_a_large_one_does(model: XCLIP) -> None:
+    before = weights(model)
+    (whole,) = make_loop(model, Schedule(1, 1)).run(lessons([7]))
+    large = weights(model)
+    model.load_state_dict(before)
+    (parts,) = make_loop(model, Schedule(1, 3, accumulate=3)).run(lessons([3, 3, 1]))
+    assert parts.clips == whole.clips == 7
+    torch.testing.assert_close(parts.loss, whole.loss)
+    for name, weight in weights(model).items():
+        torch.testing.assert_close(weight, large[name], atol=1e-6, rtol=1e-5)
+        assert name.endswith("k.bias") or not torch.equal(weight, before[name])
+
+
+def test_the_step_is_plain_gradient_descent_on_the_mean_loss(model: XCLIP) -> None:
+    (lesson,) = lessons([4])
+    before = weights(model)
+    logits = model(model.prepare(lesson.batch.videos), model.tokenize(LABELS))
+    loss = F.cross_entropy(logits, lesson.batch.targets, label_smoothing=0.1)
+    loss.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    (report,) = make_loop(model, Schedule(1, 1)).run(lessons([4]))
+    torch.testing.assert_close(report.loss, loss.detach())
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(weights(model)[name], before[name] - 0.1 * gradient, atol=1e-6, rtol=1e-5)
+
+
+def test_frozen_text_keeps_its_weights_and_is_encoded_once(model: XCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    encode = model.encode_text
+    monkeypatch.setattr(model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode(tokens))
+    before = weights(model)
+    list(make_loop(model, Schedule(1, 3), text=False).run(lessons([2, 2, 2])))
+    assert calls == [len(LABELS)]
+    for name, weight in weights(model).items():
+        frozen = name.startswith("text.") or name == "logit_scale"
+        assert not frozen or torch.equal(weight, before[name])
+    assert not torch.equal(model.vision.projection, before["vision.projection"])
+
+
+def test_unreadable_clips_are_counted_and_do_not_dilute_the_step(model: XCLIP) -> None:
+    (report,) = make_loop(model, Schedule(1, 1)).run(lessons([4], failures=2))
+    assert (report.clips, report.unreadable) == (4, 2)
+
+
+def test_averaged_weights_lie_between_the_first_and_the_last(model: XCLIP) -> None:
+    before = weights(model)["vision.projection"]
+    loop = make_loop(model, Schedule(1, 4), average=0.5)
+    list(loop.run(lessons([2, 2, 2, 2])))
+    last = weights(model)["vision.projection"]
+    assert loop.average is not None
+    with loop.average.applied():
+        mean = weights(model)["vision.projection"]
+    assert torch.equal(weights(model)["vision.projection"], last)
+    assert 0 < (mean - last).norm() < (before - last).norm()
+
+
+def test_a_loss_or_gradient_that_is_no_number_is_reported() -> None:
+    fine, bad = torch.tensor(1.0), torch.tensor(float("nan"))
+    for loss, gradient, what in ((bad, fine, "loss"), (fine, bad, "gradient")):
+        meter = Meter()
+        meter.add(StepReport(0, loss, gradient, 4, 0, 1.0, 0.0))
+        with pytest.raises(DivergedError, match=f"the {what} is not a finite number"):
+            meter.read()

@@ -1,0 +1,186 @@
+"""Whole runs of tiny recipes: they learn, they can be interrupted, and they say what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import crossframe
+from crossframe.data.question import Lesson
+from crossframe.recipes.load import load_recipe
+from crossframe.recipes.schema import Recipe
+from crossframe.train import run as run_module
+from crossframe.train.loop import DivergedError, Loop, StepReport
+from crossframe.train.run import TrainingStopped, train
+from crossframe.train.source import ClipSource
+from tests.data.dataset import write_dataset
+
+
+def tiny(name: str, *overrides: str) -> Recipe:
+    return load_recipe(name, overrides, tiny=True)
+
+
+def losses(out: Path) -> list[float]:
+    rows: list[float] = []
+    for log in sorted((out / "logs" / "csv").glob("*/metrics.csv")):
+        with log.open() as file:
+            rows += [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
+    return rows
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "last" / "model.safetensors")
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, two = weights(first), weights(second)
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture
+def _log_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "LOG_EVERY", 1)
+
+
+@pytest.mark.usefixtures("_log_every_step")
+@pytest.mark.parametrize("name", ["shapes-pretrain", "shapes-order", "shapes"])
+def test_tiny_recipes_learn(name: str, tmp_path: Path) -> None:
+    summary = train(tiny(name), tmp_path)
+    curve = losses(tmp_path)
+    assert len(curve) == summary.steps == 30
+    assert sum(curve[-8:]) < 0.97 * sum(curve[:8])
+
+
+@pytest.mark.usefixtures("_log_every_step")
+def test_finetuning_learns_from_files_and_counts_what_it_cannot_read(tmp_path: Path) -> None:
+    train(tiny("shapes"), tmp_path / "first")
+    folder = write_dataset(tmp_path / "clips")
+    recipe = tiny("finetune")
+    summary = train(recipe, tmp_path / "run", init=tmp_path / "first" / "last", data=folder)
+    curve = losses(tmp_path / "run")
+    assert summary.unreadable == 4
+    assert summary.clips == 4 * 8
+    assert sum(curve[-4:]) < sum(curve[:4])
+    before, after = (crossframe.load(tmp_path / name / "last").config for name in ("first", "run"))
+    assert after == before
+
+
+def test_a_linear_head_learns_the_classes_of_a_folder(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "clips", broken=None)
+    towers = "model.towers=" + tiny("shapes").model.towers.model_dump_json()
+    recipe = tiny("finetune", towers, "init=null", "model.linear_head=true", "model.frames=2", "train.epochs=2")
+    train(recipe, tmp_path / "run", data=folder)
+    model = crossframe.load(tmp_path / "run" / "last")
+    assert model.config.num_classes == 3
+    assert model(model.prepare(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))).shape == (1, 3)
+
+
+def test_a_run_folder_is_complete(tmp_path: Path) -> None:
+    recipe = tiny("shapes", "train.epochs=1", "train.warmup_epochs=0", "train.average=0.9")
+    summary = train(recipe, tmp_path)
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+    assert json.loads((tmp_path / "summary.json").read_text())["scores"] == summary.scores
+    assert summary.scores.keys() == {"action", "opposite", "colour", "shape"}
+    assert {"torch", "device", "threads"} <= json.loads((tmp_path / "environment.json").read_text()).keys()
+    assert list((tmp_path / "logs" / "tensorboard").rglob("events*"))
+    for name in ("last", "best"):
+        model = crossframe.load(tmp_path / name)
+        assert model.config.num_frames == 4
+        assert model.preprocess is not None
+        assert model.tokenize(["a red circle moving left"]).shape[0] == 1
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+    """A tiny recipe in which everything that a checkpoint must keep is on, and the folder of its finished run."""
+    recipe = tiny(
+        "shapes",
+        "train.save_every=4",
+        "train.average=0.9",
+        "train.rates.muon=1e-3",
+        "train.accumulate=2",
+        "model.drop_path=0.2",
+        "model.towers.layers=2",
+        "data.batches_per_epoch=9",
+        "data.test_clips=4",
+    )
+    out = tmp_path_factory.mktemp("whole")
+    train(recipe, out)
+    return recipe, out
+
+
+@pytest.mark.parametrize("stop", [2, 6])
+def test_a_run_that_died_goes_on_to_the_same_weights(
+    stop: int, uninterrupted: tuple[Recipe, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, whole = uninterrupted
+    steps = Loop.run
+
+    def die(self: Loop, lessons: Iterator[Lesson]) -> Iterator[StepReport]:
+        for report in steps(self, lessons):
+            if report.step == stop:
+                raise MemoryError
+            yield report
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "run", die)
+        with pytest.raises(MemoryError):
+            train(recipe, tmp_path)
+    if stop < 4:  # before the first checkpoint
+        with pytest.raises(ValueError, match="no checkpoint 'last' to go on from"):
+            train(recipe, tmp_path, resume=True)
+        return
+    assert not same_weights(tmp_path, whole)
+    summary = train(recipe, tmp_path, resume=True)
+    assert same_weights(tmp_path, whole)
+    finished = json.loads((whole / "summary.json").read_text())
+    for name in ("steps", "scores", "best", "best_step", "clips"):
+        assert getattr(summary, name) == finished[name]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    uninterrupted: tuple[Recipe, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, whole = uninterrupted
+    lessons = ClipSource.lessons
+
+    def press(self: ClipSource, start: int, stop: int) -> Iterator[Lesson]:
+        for number, lesson in enumerate(lessons(self, start, stop)):
+            if number == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield lesson
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipSource, "lessons", press)
+        with pytest.raises(TrainingStopped, match="after step 3 of 10; go on with --resume"):
+            train(recipe, tmp_path)
+    train(recipe, tmp_path, resume=True)
+    assert same_weights(tmp_path, whole)
+
+
+def test_a_run_that_diverges_stops_and_says_what_to_do(tmp_path: Path) -> None:
+    recipe = tiny("shapes", "train.rates.base=1e30", "train.clip_norm=null", "train.warmup_epochs=0")
+    with pytest.raises(DivergedError, match=r"not a finite number within .* lower train\.rates\.base"):
+        train(recipe, tmp_path)
+
+
+def test_what_does_not_fit_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="draws its own data; leave out clips"):
+        train(tiny("shapes"), tmp_path, data="clips")
+    with pytest.raises(ValueError, match="give a manifest or a folder as data"):
+        train(tiny("finetune"), tmp_path / "a")
+    with pytest.raises(ValueError, match="missing"):
+        train(
+            tiny("finetune"), tmp_path / "b", init="missing.pt", data=write_dataset(tmp_path / "clips", 1, broken=None)
+        )
+    (tmp_path / "c" / "last").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(tiny("shapes"), tmp_path / "c")
