@@ -116,9 +116,9 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
     """Entries of `over` in place of those of `under`, section by section; another `kind` replaces a section."""
     merged = dict(under)
     for key, value in over.items():
-        below = merged.get(key)
-        same = isinstance(below, dict) and isinstance(value, dict) and value.get("kind") in (None, below.get("kind"))
-        merged[key] = _merge(below, value) if same else value
+        below: Any = merged.get(key)
+        sections = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _merge(below, value) if sections and value.get("kind") in (None, below.get("kind")) else value
     return merged
 
 

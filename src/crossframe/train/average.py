@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ class AveragedWeights:
         """Take the model's present weights in."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         named = dict(self.model.named_parameters())
-        torch._foreach_lerp_(list(self.mean.values()), [named[name].detach() for name in self.mean], 1 - decay)
+        for name, mean in self.mean.items():
+            mean.lerp_(named[name], 1 - decay)
         self.updates += 1
 
     @contextmanager
@@ -40,11 +42,11 @@ class AveragedWeights:
         finally:
             _copy(own, self.model)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` takes."""
         return {"updates": self.updates, "mean": self.mean}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.updates = state["updates"]
         for name, tensor in state["mean"].items():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -95,7 +96,7 @@ class Loop:
             for group in optimizer.param_groups:
                 group["lr"] = self.schedule.rate(step, group["base"], group["minimum"])
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the model that is saved: weights as they are, optimisers, averages, place."""
         return {
             "next_step": self.next_step,
@@ -105,7 +106,7 @@ class Loop:
         }
 
     @torch.no_grad()
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
         named = dict(self.model.named_parameters())
         for name, weight in state["weights"].items():
@@ -134,6 +135,6 @@ class _Waiting:
 
 
 def _divide_gradients(parameters: list[nn.Parameter], by: int) -> None:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if gradients and by > 1:
-        torch._foreach_div_(gradients, float(by))
+    for parameter in parameters:
+        if parameter.grad is not None and by > 1:
+            parameter.grad.div_(by)

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import CSVLogger, TensorBoardLogger
+from lightning_fabric.loggers.csv_logs import CSVLogger
+from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 import crossframe
 from crossframe.data.atomic import replacing
@@ -38,7 +40,7 @@ from crossframe.weights import load, save
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 20  # steps
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
@@ -293,7 +295,7 @@ def _with(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> R
     return recipe.model_copy(update=changes)
 
 
-def _loggers(out: Path) -> list[CSVLogger | TensorBoardLogger]:
+def _loggers(out: Path) -> list[Logger]:
     folder = out / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return [CSVLogger(folder, name="csv", flush_logs_every_n_steps=1), TensorBoardLogger(folder, name="tensorboard")]
