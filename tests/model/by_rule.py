@@ -32,7 +32,7 @@ class ByRule:
     def model(self) -> XCLIP:
         """A fresh model with these weights, in float64."""
         tensors = to_ours({name: tensor.clone() for name, tensor in self.state_dict.items()}, OPENAI)
-        config = infer_config(tensors)
+        config = infer_config(tensors, OPENAI)
         checkpoint = Checkpoint(config, tensors, default_preprocess(config), None, OPENAI)
         return build(checkpoint, torch.float64)
 

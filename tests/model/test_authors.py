@@ -26,7 +26,7 @@ def reference(shared: Path) -> dict[str, Tensor]:
 def model_of(reference: dict[str, Tensor], dtype: torch.dtype) -> XCLIP:
     stored = {name.removeprefix("sd/"): t.clone() for name, t in reference.items() if name.startswith("sd/")}
     tensors = to_ours(stored, OPENAI)
-    config = infer_config(tensors)
+    config = infer_config(tensors, OPENAI)
     return build(Checkpoint(config, tensors, default_preprocess(config), None, OPENAI), dtype)
 
 

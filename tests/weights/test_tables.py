@@ -73,7 +73,7 @@ def test_image_encoders_survive_both_directions(layout: Layout) -> None:
     }
     back = to_ours(to_theirs(state, layout), layout)
     assert all(torch.equal(back[name], state[name]) for name in state)
-    assert not infer_vision(back).pre_norm
+    assert not infer_vision(back, layout).pre_norm
 
 
 def test_queries_keys_and_values_are_stored_in_this_order() -> None:
@@ -115,7 +115,7 @@ def test_one_of_three_may_not_be_absent() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_and_configs_tell_the_same_architecture(name: str) -> None:
     published = KEYS[NAMES[name]]
-    from_shapes = infer_config(to_ours(on_meta(published["official_keys"]), OPENAI))
+    from_shapes = infer_config(to_ours(on_meta(published["official_keys"]), OPENAI), OPENAI)
     assert from_shapes == variant(name, published["num_frames"])
     assert from_shapes.mit.heads == published["official_mit_heads"]
     assert with_authors_heads(config_from_hf(published["config"])) == from_shapes

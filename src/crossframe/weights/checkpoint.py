@@ -45,7 +45,7 @@ def read_file(path: Path) -> Checkpoint:
         if layout is None:
             raise WeightsError(_unknown(tensors))
         tensors = to_ours(tensors, layout)
-        config = infer_config(tensors)
+        config = infer_config(tensors, layout)
         log.info("%s: layout of %s; heads of 64 channels and QuickGELU, as in CLIP", path, layout.name)
         return Checkpoint(config, tensors, default_preprocess(config), default_tokenizer(config, None), layout)
 

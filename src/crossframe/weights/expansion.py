@@ -98,7 +98,7 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
         if layout is None:
             raise WeightsError(f"holds {shorten(tensors)}, which is no ViT in timm's or Hugging Face's layout")
         tensors = to_ours(tensors, layout)
-        vision = replace(infer_vision(tensors), activation="gelu", norm_eps=_TIMM_EPS)
+        vision = replace(infer_vision(tensors, layout), activation="gelu", norm_eps=_TIMM_EPS)
         if folder is None:
             return vision, tensors, {}
         values = read_json(folder / CONFIG)

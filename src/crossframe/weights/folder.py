@@ -152,7 +152,7 @@ def _read_open_clip(folder: Path) -> Checkpoint:
         check_plain(values)  # before the tensors of foreign towers, whose names mean nothing, are read
     tensors = _renamed(folder, "open_clip", OPENAI)
     with about(path):
-        config = config_from_open_clip(values, infer_config(tensors))
+        config = config_from_open_clip(values, infer_config(tensors, OPENAI))
         preprocess = preprocess_from_open_clip(values, config.vision.image_size)
     return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), OPENAI)
 
