@@ -11,7 +11,7 @@ from torch.optim import Muon
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.xclip import XCLIP
-from crossframe.train.optimizer import Rates, build_optimizers, freeze, groups, part_of
+from crossframe.train.optimizer import Rates, base_for, build_optimizers, freeze, groups, part_of
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI
 
@@ -92,3 +92,8 @@ def test_a_model_in_which_nothing_learns_is_refused() -> None:
     freeze(still, vision=False, text=False)
     with pytest.raises(ValueError, match="nothing in this model learns"):
         build_optimizers(still, Rates())
+
+
+def test_small_models_are_fine_tuned_faster_than_those_of_clips_size() -> None:
+    assert base_for(768) == base_for(1024) == 2e-6
+    assert base_for(384) == pytest.approx(8e-6)

@@ -112,11 +112,13 @@ class FileData(Section):
 class Rates(Section):
     """Learning rates: `base` for what is pretrained, and factors on it for `new` modules and the `text` encoder.
 
+    A `base` of None is chosen by the width of the image encoder (`train.optimizer.base_for`).
+
     `muon`: the rate of the weight matrices inside blocks, by Muon in AdamW's place. All rates fall to `final` of the
     base rate.
     """
 
-    base: Positive = 8e-6
+    base: Positive | None = 8e-6
     new: Positive = 10.0
     text: Positive = 1.0
     muon: Positive | None = None

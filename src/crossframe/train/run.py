@@ -31,7 +31,7 @@ from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import load_state, recover, replace_folder, save_state
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop
-from crossframe.train.optimizer import Rates, build_optimizers, freeze
+from crossframe.train.optimizer import Rates, base_for, build_optimizers, freeze
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.schedule import Schedule
 from crossframe.train.source import Scores, Source, open_source, read_films
@@ -118,9 +118,10 @@ def _prepare(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric) -> Lo
     """Everything that a step needs, on its device."""
     asked = recipe.train
     freeze(model, vision="vision" in asked.learn, text="text" in asked.learn)
-    rates = Rates(**asked.rates.model_dump())
+    rates = asked.rates.model_dump()
+    rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
-    optimizers = build_optimizers(model, rates)
+    optimizers = build_optimizers(model, Rates(**rates))
     learner, *wrapped = fabric.setup(Learner(model), *optimizers)
     return Loop(
         fabric=fabric,
