@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import huggingface_hub
+from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
 
 from crossframe.weights.errors import WeightsError
@@ -36,6 +37,8 @@ def fetch(source: str, revision: str | None = None) -> Path:
     if tag and revision is not None and tag != revision:
         raise WeightsError(f"{source} names one revision and revision={revision!r} another: give one")
     revision = tag or revision
+    if huggingface_hub.try_to_load_from_cache(name, CONFIG, revision=revision) is None:
+        _knock(name, revision)
     config = _get(name, CONFIG, revision) or _get(name, OPEN_CLIP_CONFIG, revision)
     if config is None:
         raise WeightsError(f"{name} on the hub has neither {CONFIG} nor {OPEN_CLIP_CONFIG}: it is no model known here")
@@ -50,6 +53,16 @@ def fetch(source: str, revision: str | None = None) -> Path:
                     raise WeightsError(f"{name} on the hub lacks {shard}, to which its {file} refers")
             return folder
     raise WeightsError(f"{name} on the hub holds no weights; expected {' or '.join(WEIGHTS[kind_of(folder)])}")
+
+
+def _knock(name: str, revision: str | None) -> None:
+    """Asks once whether the hub answers. The client would try for half a minute before it says that it does not."""
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, CONFIG, revision=revision))
+    except (hub_errors.HfHubHTTPError, hub_errors.EntryNotFoundError, hub_errors.FileMetadataError):
+        return  # it does; what it says is heard when the files are fetched
+    except Exception as error:  # the client's transport errors have other types from one of its versions to the next
+        raise WeightsError(_unreachable(name, CONFIG)) from error
 
 
 def _get(name: str, file: str, revision: str | None) -> Path | None:
@@ -75,14 +88,12 @@ def _get(name: str, file: str, revision: str | None) -> Path | None:
         raise WeightsError(
             f"{name} has no revision {revision!r}; give a branch, a tag or a full commit hash"
         ) from error
-    except Exception as error:  # the client's transport errors have other types from one of its versions to the next
+    except Exception as error:  # as above
         line = " ".join(str(error).split())[:200]
         raise WeightsError(f"{_unreachable(name, file)} ({type(error).__name__}: {line})") from error
 
 
 def _unreachable(name: str, file: str) -> str:
-    from huggingface_hub import constants
-
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
     return (
         f"{name}: {why} and the cache does not hold its {file}; give the path of a downloaded checkpoint, "
