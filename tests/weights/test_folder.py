@@ -206,7 +206,7 @@ class TestHuggingFaceFolder:
             crossframe.load(tmp_path)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize(("end", "fits"), [(2, True), (49407, True), (49405, False)])
+    @pytest.mark.parametrize(("end", "fits"), [(2, True), (49407, True), (50000, True), (49405, False)])
     def test_the_end_of_a_label_must_be_its_largest_id(self, tmp_path: Path, end: int, fits: bool) -> None:
         clip = make(replace(CLIP_CONFIG, text=replace(CLIP_CONFIG.text, vocab_size=49408)))
         crossframe.save(clip, tmp_path, "transformers")
@@ -322,6 +322,10 @@ class TestNames:
     def test_a_name_like_nothing_is_met_with_the_list(self) -> None:
         with pytest.raises(WeightsError, match="`crossframe models` lists the known ones"):
             crossframe.load("qqqqqqqq")
+
+    def test_a_published_file_must_be_downloaded_first(self) -> None:
+        with pytest.raises(WeightsError, match="that is a file of the authors: download it and give its path"):
+            crossframe.load("k400_16_8.pth")
 
     def test_a_missing_file_is_called_by_its_name(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=r"nowhere\.pth' is no file, no folder"):

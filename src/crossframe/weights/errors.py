@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class WeightsError(ValueError):
 
 
 @contextmanager
-def about(path: str | Path) -> Iterator[None]:
+def about(path: str | Path) -> Generator[None]:
     """Turns what reading the values of `path` may raise into one line that names the file.
 
     Config files are written by others, so any entry may be absent or of another type than expected.

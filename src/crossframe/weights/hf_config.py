@@ -251,7 +251,11 @@ def _activation(name: object) -> Activation:
 def _check_end_token(text: Mapping[str, Any]) -> None:
     """Texts are read out at their largest id, as transformers does when the end token is 2, as in OpenAI's files."""
     end, size = text.get("eos_token_id", 49407), text["vocab_size"]
-    if end not in (2, None, size - 1) and end < size:
+    if end in (2, None, size - 1):
+        return
+    if end >= size:
+        log.warning("end-of-text id %d is not among the %d ids; texts are read out at their largest id", end, size)
+    else:
         raise WeightsError(
             f"its end-of-text id {end} is not the largest of its {size} ids: trim the vocabulary to {end + 1} rows"
         )

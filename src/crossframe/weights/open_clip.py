@@ -94,11 +94,12 @@ def preprocess_from_open_clip(values: Mapping[str, Any], size: int) -> Preproces
     asked = values.get("preprocess_cfg", {})
     if asked.get("resize_mode", "shortest") not in ("shortest", "squash"):
         raise WeightsError(f"its resize_mode {asked['resize_mode']!r} is not supported; 'shortest' and 'squash' are")
+    mean, std = asked.get("mean") or CLIP_MEAN, asked.get("std") or CLIP_STD
     return Preprocess(
         size,
         size if asked.get("resize_mode", "shortest") == "shortest" else None,
-        tuple(asked.get("mean") or CLIP_MEAN),
-        tuple(asked.get("std") or CLIP_STD),
+        (mean[0], mean[1], mean[2]),
+        (std[0], std[1], std[2]),
         interpolation="bilinear" if asked.get("interpolation") == "bilinear" else "bicubic",
         antialias=True,
     )

@@ -43,25 +43,15 @@ def save(
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
     half ones. Raises `WeightsError` for a format that cannot hold this model.
     """
-    preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else None
-    tensors = {name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in model.state_dict().items()}
-    files: dict[str, dict[str, Any]]
-    if format == "crossframe":
-        files = {CONFIG: own_config(model.config, preprocess)}
-    elif format == "transformers":
-        files = {
-            CONFIG: config_to_hf(model.config) | {"dtype": str(dtype or model.dtype).removeprefix("torch.")},
-            PREPROCESSOR: preprocess_to_hf(preprocess or default_preprocess(model.config), video=model.mit is not None),
-        }
-        if isinstance(model.tokenizer, Tokenizer):
-            files[_TOKENIZER_CONFIG] = {
-                "tokenizer_class": "CLIPTokenizer",
-                "model_max_length": model.tokenizer.context_length,
-                "processor_class": files[PREPROCESSOR]["processor_class"],
-            }
-        tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
-    else:
+    if format not in ("crossframe", "transformers"):
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
+    tensors = {name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in model.state_dict().items()}
+    if format == "crossframe":
+        preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else None
+        files = {CONFIG: own_config(model.config, preprocess)}
+    else:
+        files = _transformers_files(model, dtype or model.dtype)
+        tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -75,6 +65,23 @@ def save(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str, Any]]:
+    """What stands beside the weights so that transformers' automatic classes find everything."""
+    preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else default_preprocess(model.config)
+    pictures = preprocess_to_hf(preprocess, video=model.mit is not None)
+    files = {
+        CONFIG: config_to_hf(model.config) | {"dtype": str(dtype).removeprefix("torch.")},
+        PREPROCESSOR: pictures,
+    }
+    if isinstance(model.tokenizer, Tokenizer):
+        files[_TOKENIZER_CONFIG] = {
+            "tokenizer_class": "CLIPTokenizer",
+            "model_max_length": model.tokenizer.context_length,
+            "processor_class": pictures["processor_class"],
+        }
+    return files
 
 
 def _move(beside: Path, folder: Path) -> None:

@@ -28,20 +28,18 @@ class Source:
 _VIEWS = "4 x 3 views"
 _ONE = "1 view"
 _ZERO_SHOT = "zero-shot, 1 view"
-_FILES = "file"
-_HUB = "hub"
 
-# hub name, the authors' file, variant, frames, data, accuracy, protocol
+# The hub's name, the authors' release file (None for their large models), variant, frames, data, accuracy, views.
 _XCLIP = (
     ("base-patch32", "k400_32_8.pth", "B/32", 8, "Kinetics-400", "80.4 / 95.0", _VIEWS),
     ("base-patch32-16-frames", "k400_32_16.pth", "B/32", 16, "Kinetics-400", "81.1 / 95.5", _VIEWS),
     ("base-patch16", "k400_16_8.pth", "B/16", 8, "Kinetics-400", "83.8 / 96.7", _VIEWS),
     ("base-patch16-16-frames", "k400_16_16.pth", "B/16", 16, "Kinetics-400", "84.7 / 96.8", _VIEWS),
-    ("large-patch14", "k400_14_8.pth", "L/14", 8, "Kinetics-400", "87.1 / 97.6", _VIEWS),
-    ("large-patch14-16-frames", "k400_14_16_336.pth", "L/14@336", 16, "Kinetics-400", "87.7 / 97.4", _VIEWS),
+    ("large-patch14", None, "L/14", 8, "Kinetics-400", "87.1 / 97.6", _VIEWS),
+    ("large-patch14-16-frames", None, "L/14@336", 16, "Kinetics-400", "87.7 / 97.4", _VIEWS),
     ("base-patch16-kinetics-600", "k600_16_8.pth", "B/16", 8, "Kinetics-600", "85.3 / 97.1", _VIEWS),
     ("base-patch16-kinetics-600-16-frames", "k600_16_16.pth", "B/16", 16, "Kinetics-600", "85.8 / 97.3", _VIEWS),
-    ("large-patch14-kinetics-600", "k600_14_8.pth", "L/14", 8, "Kinetics-600", "88.3 / 97.7", _VIEWS),
+    ("large-patch14-kinetics-600", None, "L/14", 8, "Kinetics-600", "88.3 / 97.7", _VIEWS),
     ("base-patch16-hmdb-2-shot", "few_hmdb_2.pth", "B/16", 32, "HMDB-51, 2 clips a class", "53.0", _ONE),
     ("base-patch16-hmdb-4-shot", "few_hmdb_4.pth", "B/16", 32, "HMDB-51, 4 clips a class", "57.3", _ONE),
     ("base-patch16-hmdb-8-shot", "few_hmdb_8.pth", "B/16", 32, "HMDB-51, 8 clips a class", "62.8", _ONE),
@@ -52,7 +50,7 @@ _XCLIP = (
     ("base-patch16-ucf-16-shot", "few_ucf_16.pth", "B/16", 32, "UCF-101, 16 clips a class", "91.4", _ONE),
     ("base-patch16-zero-shot", "zero.pth", "B/16", 32, "Kinetics-400", "UCF 72.0, HMDB 44.6, K600 65.2", _ZERO_SHOT),
 )
-# the hub's name, OpenAI's file, variant
+# The hub's name, OpenAI's file, variant.
 _CLIP = (
     ("clip-vit-base-patch32", "ViT-B-32.pt", "B/32"),
     ("clip-vit-base-patch16", "ViT-B-16.pt", "B/16"),
@@ -60,13 +58,21 @@ _CLIP = (
     ("clip-vit-large-patch14-336", "ViT-L-14-336px.pt", "L/14@336"),
 )
 
-_SOURCES = (
-    Source("shapes", "bundled", "tiny", 8, "drawn shapes", None, None, "MIT"),
-    *(Source(f"microsoft/xclip-{hub}", _HUB, *rest, "MIT") for hub, _, *rest in _XCLIP),
-    *(Source(file, _FILES, *rest, "MIT") for _, file, *rest in _XCLIP),
-    *(Source(f"openai/{hub}", _HUB, variant, 1, "none: plain CLIP", None, None, "MIT") for hub, _, variant in _CLIP),
-    *(Source(file, _FILES, variant, 1, "none: plain CLIP", None, None, "MIT") for _, file, variant in _CLIP),
-)
+
+def _known() -> tuple[Source, ...]:
+    on_hub = [Source("shapes", "bundled", "tiny", 8, "drawn shapes", None, None, "MIT")]
+    files: list[Source] = []
+    for name, file, variant, frames, data, accuracy, views in _XCLIP:
+        on_hub.append(Source(f"microsoft/xclip-{name}", "hub", variant, frames, data, accuracy, views, "MIT"))
+        if file is not None:
+            files.append(Source(file, "file", variant, frames, data, accuracy, views, "MIT"))
+    for name, file, variant in _CLIP:
+        on_hub.append(Source(f"openai/{name}", "hub", variant, 1, "plain CLIP", None, None, "MIT"))
+        files.append(Source(file, "file", variant, 1, "plain CLIP", None, None, "MIT"))
+    return (*on_hub, *files)
+
+
+_SOURCES = _known()
 
 
 def list_models() -> tuple[Source, ...]:
@@ -75,11 +81,13 @@ def list_models() -> tuple[Source, ...]:
 
 
 def close_matches(name: str) -> str:
-    """The end of an error message: known names that look like this one, or where to find all."""
+    """The end of an error message about a name: what it stands for, known names like it, or where to find all."""
     names = [source.name for source in _SOURCES]
+    if name in names:
+        return "; that is a file of the authors: download it and give its path"
     by_ending = {full.rpartition("/")[2]: full for full in names}
     found = difflib.get_close_matches(name.partition("@")[0], names, n=3)
     found += [by_ending[end] for end in difflib.get_close_matches(name.rpartition("/")[2], by_ending, n=3)]
     if not found:
         return "; `crossframe models` lists the known ones"
-    return f"; did you mean {' or '.join(dict.fromkeys(found))}?"
+    return f"; did you mean {' or '.join(list(dict.fromkeys(found))[:3])}?"
