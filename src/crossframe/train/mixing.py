@@ -1,0 +1,86 @@
+"""Mixup and cutmix: each clip of a batch gets a part of another clip, and as much of its answer.
+
+`Mixing` draws, and the `Mix` that comes out is applied to pictures and to answers. Labels are smoothed in the loss, as
+without mixing: smoothing and mixing are both linear, so their order does not matter.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+from torch import Tensor
+
+from crossframe.video.geometry import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What chance decided for a batch: clip i keeps `share` of itself, and the rest is of clip `partners[i]`.
+
+    Without a `box` the pixels are blended (mixup). With one, the partner's pixels fill it in all frames (cutmix), and
+    `share` is the part of the picture outside it.
+    """
+
+    partners: tuple[int, ...]
+    share: float
+    box: Box | None = None
+
+    def videos(self, videos: Tensor) -> Tensor:
+        """(B, T, 3, S, S) -> the same shape; the input stays as it is."""
+        if self.box is None:
+            return self.share * videos + (1 - self.share) * videos[list(self.partners)]
+        left, top, right, bottom = self.box
+        mixed = videos.clone()
+        mixed[..., top:bottom, left:right] = videos[..., top:bottom, left:right][list(self.partners)]
+        return mixed
+
+    def targets(self, targets: Tensor) -> Tensor:
+        """Shares of K sentences in the answer, (B, K) -> (B, K)."""
+        return self.share * targets + (1 - self.share) * targets[list(self.partners)]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """The paper's mixing: a batch is cut with probability `switch` and blended otherwise, never neither.
+
+    The shares come from Beta(a, a), where a is `mixup` or `cutmix`: small for one clip that prevails, 1 for all shares
+    alike. As in the authors' code, one draw serves a whole batch, and a clip may be its own partner.
+    """
+
+    mixup: float = 0.8
+    cutmix: float = 1.0
+    switch: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
+            if not (isfinite(alpha) and alpha > 0):
+                raise ValueError(f"an alpha of {alpha} for {name} is not possible; use a number above 0")
+        if not 0 <= self.switch <= 1:
+            raise ValueError(f"a switch of {self.switch} is no probability; use 0 (only mixup) to 1 (only cutmix)")
+
+    def draw(self, clips: int, size: int, generator: random.Random) -> Mix:
+        """Chance for a batch of `clips` whose pictures have side `size`."""
+        cut = generator.random() < self.switch
+        alpha = self.cutmix if cut else self.mixup
+        share = generator.betavariate(alpha, alpha)
+        partners = tuple(generator.sample(range(clips), clips))
+        if not cut:
+            return Mix(partners, share)
+        box = cut_box(size, share, generator.randrange(size), generator.randrange(size))
+        left, top, right, bottom = box
+        return Mix(partners, 1 - (right - left) * (bottom - top) / size**2, box)
+
+
+def cut_box(size: int, share: float, x: int, y: int) -> Box:
+    """The square around (x, y) that leaves `share` of a picture of side `size`, cut off at the picture's edges.
+
+    What is cut off, and sides that are rounded down to an even number, leave more than `share`; labels follow the box
+    and not the share that was drawn.
+
+    >>> cut_box(224, 0.75, 112, 10)
+    (56, 0, 168, 66)
+    """
+    half = int(size * sqrt(1 - share)) // 2
+    return max(x - half, 0), max(y - half, 0), min(x + half, size), min(y + half, size)

@@ -1,0 +1,262 @@
+"""Training pictures: crop, flip, colour jitter and greyscale, drawn for each clip and computed on the device.
+
+`Augment` draws and `apply` computes. What chance decided for a clip is a `Draw` between the two: plain numbers, which
+can be repeated, compared or written by hand. Pictures are grey levels 0..255 until they are normalised.
+
+Shape letters: B clips, T frames, N pictures (frames of several clips), S the model's picture side.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes, resized
+from crossframe.video.transform import Preprocess
+
+Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
+
+# How far the paper's jitter goes: factors lie in 1 - reach .. 1 + reach, and the hue's shift in -reach .. reach.
+REACH: dict[Kind, float] = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
+
+# The shares of red, green and blue in a grey level: ITU-R 601 luma, in the whole 65536ths of 8-bit software.
+LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
+
+
+class Change(NamedTuple):
+    """One change of colours. `amount` is a factor, and 1 changes nothing; for the hue it is a share of the colour
+    circle, and 0 changes nothing."""
+
+    kind: Kind
+    amount: float
+
+
+Jitter: TypeAlias = tuple[Change, ...]  # one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What chance decided for one clip.
+
+    `box`: the part of the resized frame that becomes the picture. `jitter`: nothing, one for the whole clip, or one for
+    each frame.
+    """
+
+    box: Box
+    flip: bool = False
+    jitter: tuple[Jitter, ...] = ()
+    grey: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """The paper's augmentation: a multi-scale crop of the resized frame, then flip, colour jitter and greyscale with
+    these probabilities.
+
+    Set `flip` to 0 where left and right matter. All frames of a clip share one jitter. With `official`, each frame has
+    its own, so that colours flicker, and pictures are rounded to 8 bits after every operation, as in the authors' code.
+    """
+
+    scales: tuple[float, ...] = MULTISCALE
+    flip: float = 0.5
+    jitter: float = 0.8
+    grey: float = 0.2
+    official: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise ValueError(f"crop scales {self.scales} are not possible; give at least one, above 0 and up to 1")
+        for name, chance in (("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)):
+            if not 0 <= chance <= 1:
+                raise ValueError(f"a probability of {chance} for {name} is not possible; use 0 to 1")
+
+    def __call__(
+        self,
+        clips: Tensor | Sequence[Tensor],
+        preprocess: Preprocess,
+        generators: Sequence[random.Random],
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Random views of clips, in the place of `preprocess(clips)`: float32 (B, T, 3, S, S) on `device`.
+
+        Each clip has a generator of its own, so its view does not depend on the clips that it shares a batch with.
+        """
+        if len(generators) != len(clips):
+            raise ValueError(f"{len(generators)} generators were given for {len(clips)} clips; give one for each")
+        draws = [self.draw(clip.shape, preprocess, rng) for clip, rng in zip(clips, generators, strict=True)]
+        return apply(clips, draws, preprocess, device, eight_bit=self.official)
+
+    def draw(self, shape: Sequence[int], preprocess: Preprocess, generator: random.Random) -> Draw:
+        """Chance for a clip of `shape` (T, 3, H, W)."""
+        num_frames, _, height, width = shape
+        boxes = multiscale_boxes(*_frame_size(width, height, preprocess), preprocess.size, self.scales)
+        # The jitter comes last: it takes more or fewer numbers, and must not change what the others get.
+        box = generator.choice(boxes)
+        flip = generator.random() < self.flip
+        grey = generator.random() < self.grey
+        jitters = num_frames if self.official else 1
+        jitter = [_draw_jitter(generator) for _ in range(jitters)] if generator.random() < self.jitter else []
+        return Draw(box, flip, tuple(jitter), grey)
+
+
+def apply(
+    clips: Tensor | Sequence[Tensor],
+    draws: Sequence[Draw],
+    preprocess: Preprocess,
+    device: torch.device | str | None = None,
+    *,
+    eight_bit: bool = False,
+) -> Tensor:
+    """Clips as `draws` say, normalised: float32 (B, T, 3, S, S) on `device`.
+
+    `clips` are (T, 3, H, W) of any sizes or one (B, T, 3, H, W), uint8 or float grey levels 0..255. The order is the
+    authors': resize to the short side, crop, resize to S, flip, jitter, greyscale, normalise. With `eight_bit`, grey
+    levels become whole numbers wherever an 8-bit picture would be stored between two of these.
+    """
+    _check(clips, draws)
+    moved = [clip.to(device, non_blocking=True) for clip in clips]
+    views = [_view(clip, draw, preprocess, eight_bit) for clip, draw in zip(moved, draws, strict=True)]
+    pictures = torch.stack(views).flatten(0, 1)  # (N, 3, S, S), N = B * T
+    num_frames = len(clips[0])
+    jitter_(pictures, [jitter for draw in draws for jitter in _for_each_frame(draw, num_frames)], eight_bit=eight_bit)
+    grey = _rows([draw.grey for draw in draws for _ in range(num_frames)], pictures.device)
+    if len(grey):
+        pictures[grey] = greyscale(pictures[grey], eight_bit=eight_bit).expand(-1, 3, -1, -1)
+    mean = torch.tensor(preprocess.mean, device=pictures.device).view(3, 1, 1) * 255.0
+    std = torch.tensor(preprocess.std, device=pictures.device).view(3, 1, 1) * 255.0
+    return pictures.sub_(mean).div_(std).unflatten(0, (len(draws), num_frames))
+
+
+def jitter_(pictures: Tensor, jitters: Sequence[Jitter], *, eight_bit: bool = False) -> None:
+    """Change the colours of float (N, 3, H, W), grey levels 0..255, in place: one jitter for each picture.
+
+    Brightness blends a picture with black, contrast with its mean grey level, saturation with its greyscale.
+    """
+    for changes in zip_longest(*jitters):  # all first changes together, then all second ones
+        _change(pictures, changes, eight_bit)
+
+
+def greyscale(pictures: Tensor, *, eight_bit: bool = False) -> Tensor:
+    """Float (N, 3, H, W) -> (N, 1, H, W), in the same units."""
+    red, green, blue = pictures.split(1, dim=1)
+    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return (grey + 0.5).floor_() if eight_bit else grey
+
+
+def _check(clips: Tensor | Sequence[Tensor], draws: Sequence[Draw]) -> None:
+    if not len(clips) or len(clips) != len(draws):
+        raise ValueError(f"{len(draws)} draws were given for {len(clips)} clips; give one for each, of at least one")
+    for clip, draw in zip(clips, draws, strict=True):
+        if clip.dim() != 4 or clip.shape[1] != 3 or 0 in clip.shape:
+            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colours second")
+        if len(draw.jitter) not in (0, 1, len(clip)):
+            raise ValueError(f"{len(draw.jitter)} jitters do not fit {len(clip)} frames; give 0, 1 or {len(clip)}")
+    lengths = sorted({len(clip) for clip in clips})
+    if len(lengths) > 1:
+        raise ValueError(f"clips of {lengths} frames do not fit into one batch; sample the same number from each")
+
+
+def _draw_jitter(generator: random.Random) -> Jitter:
+    changes = [
+        Change(kind, generator.uniform(-reach, reach) + (0.0 if kind == "hue" else 1.0))
+        for kind, reach in REACH.items()
+    ]
+    generator.shuffle(changes)
+    return tuple(changes)
+
+
+def _for_each_frame(draw: Draw, num_frames: int) -> Sequence[Jitter]:
+    if len(draw.jitter) == num_frames:
+        return draw.jitter
+    return (draw.jitter[0] if draw.jitter else (),) * num_frames
+
+
+def _frame_size(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:
+    if preprocess.short_side is None:
+        return preprocess.size, preprocess.size
+    return resized(width, height, preprocess.short_side)
+
+
+def _view(clip: Tensor, draw: Draw, preprocess: Preprocess, eight_bit: bool) -> Tensor:
+    """(T, 3, H, W) -> float (T, 3, S, S)"""
+    width, height = _frame_size(clip.shape[-1], clip.shape[-2], preprocess)
+    left, top, right, bottom = draw.box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ValueError(f"the box {draw.box} is not inside a frame of {width}x{height}; draw it for this size")
+    frames = _resize(clip, width, height, preprocess, eight_bit)
+    view = _resize(frames[..., top:bottom, left:right], preprocess.size, preprocess.size, preprocess, eight_bit)
+    return (view.flip(-1) if draw.flip else view).float()
+
+
+def _resize(pictures: Tensor, width: int, height: int, preprocess: Preprocess, eight_bit: bool) -> Tensor:
+    if pictures.shape[-2:] == (height, width):
+        return pictures
+    mode, antialias = preprocess.interpolation, preprocess.antialias
+    scaled = F.interpolate(pictures.float(), (height, width), mode=mode, antialias=antialias).clamp_(0.0, 255.0)
+    return scaled.round_() if eight_bit else scaled
+
+
+def _rows(chosen: Sequence[bool], device: torch.device) -> Tensor:
+    """The places of what is chosen, as int64 indices."""
+    return torch.tensor([row for row, it_is in enumerate(chosen) if it_is], dtype=torch.int64, device=device)
+
+
+def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool) -> None:
+    """Change the colours of (N, 3, S, S) in place, for each picture by a change of its own or not at all."""
+    for kind in REACH:
+        rows = _rows([change is not None and change.kind == kind for change in changes], pictures.device)
+        if not len(rows):
+            continue
+        amounts = [change.amount for change in changes if change is not None and change.kind == kind]
+        amount = torch.tensor(amounts, device=pictures.device).view(-1, 1, 1, 1)
+        chosen = pictures[rows]
+        match kind:
+            case "brightness":
+                changed = _blend(torch.zeros_like(amount), chosen, amount, eight_bit)
+            case "contrast":
+                mean = greyscale(chosen, eight_bit=eight_bit).mean(dim=(1, 2, 3), keepdim=True)
+                changed = _blend((mean + 0.5).floor() if eight_bit else mean, chosen, amount, eight_bit)
+            case "saturation":
+                changed = _blend(greyscale(chosen, eight_bit=eight_bit), chosen, amount, eight_bit)
+            case "hue":
+                changed = _turn_hue(chosen, amount, eight_bit)
+        pictures[rows] = changed
+
+
+def _blend(base: Tensor, pictures: Tensor, factor: Tensor, eight_bit: bool) -> Tensor:
+    """From `base` towards the picture and, where the factor is above 1, beyond it; 8 bits cut the fraction off."""
+    blended = (base + factor * (pictures - base)).clamp_(0.0, 255.0)
+    return blended.floor_() if eight_bit else blended
+
+
+def _turn_hue(pictures: Tensor, turn: Tensor, eight_bit: bool) -> Tensor:
+    """Turn the hue of HSV by `turn` of the circle; value and saturation stay.
+
+    An 8-bit HSV picture keeps hue and saturation in steps of 1/255 with the fraction cut off, but its hue starts again
+    after 256 steps, not 255.
+    """
+    value = pictures.amax(dim=1, keepdim=True)  # (N, 1, S, S)
+    chroma = value - pictures.amin(dim=1, keepdim=True)
+    lack = (value - pictures) / chroma.clamp_min(1e-6)  # of each colour: 0 where it is full, 1 where there is least
+    if eight_bit:
+        lack = lack.double()  # as 8-bit software adds; sums in single precision would miss its steps here and there
+    red, green, blue = lack.split(1, dim=1)
+    sixth = torch.where(red == 0, blue - green, torch.where(green == 0, 2 + red - blue, 4 + green - red)).float()
+    hue = (sixth / 6) % 1  # that of a grey is 0
+    if eight_bit:
+        hue = ((hue * 255).floor() + (turn * 255).trunc()) % 256 / 255
+        chroma = value * ((chroma / value.clamp_min(1.0) * 255).floor() / 255)
+    else:
+        hue = hue + turn
+    # Each colour is a trapezoid over the circle: full for two sixths, none for two, straight between them.
+    start = torch.tensor([5.0, 3.0, 1.0], device=pictures.device).view(3, 1, 1)
+    place = (start + 6 * hue) % 6  # (N, 3, S, S)
+    turned = value - chroma * torch.minimum(place, 4 - place).clamp(0.0, 1.0)
+    return (turned + 0.5).floor_() if eight_bit else turned
