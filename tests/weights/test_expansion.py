@@ -119,6 +119,15 @@ def test_parts_can_be_taken_away_again(caplog: pytest.LogCaptureFixture) -> None
     assert model.mit is not None
 
 
+def test_a_head_for_other_classes_starts_anew(clip: XCLIP, caplog: pytest.LogCaptureFixture) -> None:
+    first = crossframe.expand(clip, num_classes=7)
+    same, other = crossframe.expand(first), crossframe.expand(first, num_classes=5)
+    assert torch.equal(same.head.weight, first.head.weight)
+    assert other.head.weight.shape == (5, 128)
+    assert "linear head" in caplog.records[-1].getMessage()
+    assert torch.equal(other.mit.position, first.mit.position)
+
+
 def test_precision_is_that_of_the_model() -> None:
     model = crossframe.expand(make(CLIP_CONFIG, torch.float64))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
@@ -232,6 +241,10 @@ class TestImageEncodersWithoutWords:
         torch.save(timm_state(vit) | {"reg_token": torch.zeros(1)}, tmp_path / "registers.pth")
         with pytest.raises(WeightsError, match="left over in the layout of timm ViT: reg_token"):
             replace_vision(clip, tmp_path / "registers.pth")
+        state = timm_state(vit)
+        torch.save({name: tensor for name, tensor in state.items() if name != "norm.bias"}, tmp_path / "part.pth")
+        with pytest.raises(WeightsError, match=r"missing norm\.bias"):
+            replace_vision(clip, tmp_path / "part.pth")
         torch.save(timm_state(vit), tmp_path / "vit.pth")
         with pytest.raises(WeightsError, match="image encoder alone, without words"):
             crossframe.load(tmp_path / "vit.pth")

@@ -15,11 +15,12 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers import ViTConfig, ViTModel
 
 import crossframe
 from crossframe.model.xclip import XCLIP
 from crossframe.video.transform import CLIP_MEAN, CLIP_STD, Preprocess
-from crossframe.weights import WeightsError
+from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.hub import is_hub_id
 from tests.weights.hub_server import hub
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights
@@ -188,6 +189,18 @@ def test_environment_variables_of_the_hubs_client(served: Path, tmp_path: Path) 
         run, env={**environment, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, timeout=120
     )
     assert offline.stdout == "4\n", offline.stderr
+
+
+def test_image_encoders_come_from_the_hub_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ViTConfig(
+        hidden_size=64, intermediate_size=96, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8
+    )
+    ViTModel(config).save_pretrained(tmp_path / "vit")
+    with hub({"someone/vit": tmp_path / "vit"}) as (address, _):
+        use(address, monkeypatch)
+        assert replace_vision(make(CLIP_CONFIG), "someone/vit").config.vision.heads == 2
+        with pytest.raises(WeightsError, match="image encoder without words"):
+            crossframe.load("someone/vit")
 
 
 def test_what_looks_like_a_name_on_the_hub() -> None:

@@ -11,6 +11,7 @@ import math
 import pickle
 import pickletools
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -87,28 +88,22 @@ def read_archive(path: Path) -> dict[str, Tensor]:
             if needed > path.stat().st_size:
                 raise WeightsError(f"claims {needed} bytes of tensors, more than it is long")
             return {name: _read_tensor(archive, root, tensor) for name, tensor in stored.items()}
-    except (zipfile.BadZipFile, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"is damaged or incomplete ({error}); fetch it again") from error
-    except (
-        AttributeError,
-        IndexError,
-        KeyError,
-        NotImplementedError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except WeightsError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"damaged or incomplete ({error}); fetch it again") from error
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         # What the unpickler raises when a pickle misuses the few names that it may call.
-        raise WeightsError(f"is not a file that PyTorch wrote ({error})") from error
+        raise WeightsError(f"not a file that PyTorch wrote ({error})") from error
 
 
 def _root(archive: zipfile.ZipFile) -> str:
     names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(names) != 1:
-        raise WeightsError("is a zip file, but not one of PyTorch's (it has no data.pkl)")
+        raise WeightsError("a zip file, but not one of PyTorch's (it has no data.pkl)")
     root = names[0].removesuffix("data.pkl")
     if root + "byteorder" in archive.namelist() and _small(archive, root + "byteorder", 16) != b"little":
-        raise WeightsError("was written on a big-endian machine; save it again on a common one")
+        raise WeightsError("written on a big-endian machine; save it again on a common one")
     return root
 
 
@@ -202,9 +197,9 @@ def _scan(data: bytes) -> None:
                 raise WeightsError(f"its pickle uses {opcode.name}, which PyTorch never writes: refused")
             if opcode.name in ("BINPUT", "LONG_BINPUT") and cast("int", argument) > len(data):
                 raise WeightsError("its pickle reserves more memory than it can use: refused")
-    except (ValueError, UnicodeDecodeError) as error:
-        if isinstance(error, WeightsError):
-            raise
+    except WeightsError:
+        raise
+    except ValueError as error:
         raise WeightsError(f"its pickle is damaged ({error}); fetch it again") from error
 
 
@@ -248,7 +243,7 @@ def _without_prefix(tensors: dict[str, StoredTensor], prefix: str) -> dict[str, 
 def _read_tensor(archive: zipfile.ZipFile, root: str, tensor: StoredTensor) -> Tensor:
     entry = archive.getinfo(f"{root}data/{tensor.storage}")
     if entry.compress_type != zipfile.ZIP_STORED:
-        raise WeightsError("is compressed, which PyTorch's files never are; unpack and save it again")
+        raise WeightsError("compressed, which PyTorch's files never are; unpack and save it again")
     if entry.file_size == 0:
         return torch.empty(tensor.shape, dtype=tensor.dtype)
     flat = torch.frombuffer(bytearray(archive.read(entry)), dtype=tensor.dtype)

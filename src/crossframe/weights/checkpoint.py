@@ -76,7 +76,7 @@ def _unknown(tensors: dict[str, Tensor]) -> str:
     if "visual.layer1.0.conv1.weight" in tensors:
         return "its image encoder is a ResNet; only vision transformers are supported"
     if any(name.startswith("vision.blocks.") for name in tensors):
-        return "is a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
+        return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
     return (
         f"holds {shorten(tensors)}, which is no known layout; "
         f"known are {', '.join(known.name for known in LANGUAGE_IMAGE)}"

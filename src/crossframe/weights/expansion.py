@@ -6,11 +6,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
-from crossframe.model.config import Mixing, ModelConfig, VisionConfig, new_parts
+from crossframe.model.config import Mixing, ModelConfig, MultiFrameConfig, PromptConfig, VisionConfig, new_parts
+from crossframe.model.vision import VisionTransformer
 from crossframe.model.xclip import XCLIP
 from crossframe.video.transform import Preprocess
 from crossframe.weights import hub
@@ -24,6 +26,8 @@ from crossframe.weights.infer import infer_vision
 from crossframe.weights.tables import IMAGE_ONLY
 
 log = logging.getLogger(__name__)
+
+P = TypeVar("P", MultiFrameConfig, PromptConfig)
 
 # What an ImageNet ViT has where its file does not say (timm's); CLIP's has QuickGELU and 1e-5.
 _TIMM_EPS = 1e-6
@@ -50,22 +54,28 @@ def expand(
     values are drawn from torch's random generator. Raises `ConfigError` for parts that do not go together.
     """
     old = model.config
+    classes = old.num_classes if num_classes is None else num_classes
     mit, prompts = new_parts(old.embed_dim, mit_layers=mit_layers, prompt_layers=prompt_layers)
     config = replace(
         old,
         vision=replace(old.vision, mixing=mixing),
-        text=None if num_classes or old.text is None else replace(old.text, learned_vectors=learned_vectors),
+        text=None if classes or old.text is None else replace(old.text, learned_vectors=learned_vectors),
         num_frames=num_frames,
-        mit=(old.mit if old.mit and old.mit.layers == mit_layers else mit) if mit_layers else None,
-        prompts=(old.prompts if old.prompts and old.prompts.layers == prompt_layers else prompts)
-        if prompt_layers and not num_classes
-        else None,
-        num_classes=num_classes or (old.num_classes if old.text is None else None),
+        mit=_kept_or_new(old.mit, mit),
+        prompts=None if classes else _kept_or_new(old.prompts, prompts),
+        num_classes=classes,
     )
     preprocess = model.preprocess
     if config != old and preprocess == Preprocess.clip(old.vision.image_size):
         preprocess = Preprocess.xclip(old.vision.image_size)
     return _grown(config, model.state_dict(), model, preprocess)
+
+
+def _kept_or_new(old: P | None, new: P) -> P | None:
+    """The old part where it has the wanted number of layers, else the new one; None for no layers."""
+    if new.layers == 0:
+        return None
+    return old if old is not None and old.layers == new.layers else new
 
 
 def replace_vision(model: XCLIP, source: str | Path, *, revision: str | None = None) -> XCLIP:
@@ -82,10 +92,9 @@ def replace_vision(model: XCLIP, source: str | Path, *, revision: str | None = N
     if not path.exists() and isinstance(source, str) and hub.is_hub_id(source):
         path = hub.fetch(source, revision)
     vision, tensors, colours = _read_vit(path)
-    with about(path):
-        rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
-        config = replace(old, vision=vision)
-        return _grown(config, rest | tensors, model, replace(Preprocess.xclip(vision.image_size), **colours))
+    rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
+    pictures = replace(Preprocess.xclip(vision.image_size), **colours)
+    return _grown(replace(old, vision=vision), rest | tensors, model, pictures)
 
 
 def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, Any]]:
@@ -99,11 +108,15 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
             raise WeightsError(f"holds {shorten(tensors)}, which is no ViT in timm's or Hugging Face's layout")
         tensors = to_ours(tensors, layout)
         vision = replace(infer_vision(tensors, layout), activation="gelu", norm_eps=_TIMM_EPS)
-        if folder is None:
-            return vision, tensors, {}
-        values = read_json(folder / CONFIG)
+        values = {} if folder is None else read_json(folder / CONFIG)
         if "model_type" in values:
             vision = vit_from_hf(values, vision)
+        with torch.device("meta"):
+            wanted = VisionTransformer(vision, embed_dim=1).state_dict()
+        expected = {f"vision.{name}": tuple(t.shape) for name, t in wanted.items() if name != "projection"}
+        check_tensors(tensors, expected, layout)
+        if folder is None:
+            return vision, tensors, {}
         colours = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
         colours = {"mean": colours.get("image_mean"), "std": colours.get("image_std")}
         if "pretrained_cfg" in values:  # timm's
@@ -112,11 +125,11 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
 
 
 def _grown(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, preprocess: Any) -> XCLIP:
-    """A model of `config` with the tensors of `kept` that it has a place for; says what is new and what is left out."""
+    """A model of `config` with those tensors of `kept` that fit into it; says what is new and what is left out."""
     grown = XCLIP(config, tokenizer=model.tokenizer if config.text else None, preprocess=preprocess)
     state = grown.state_dict()
-    kept = with_positions({name: tensor for name, tensor in kept.items() if name in state}, config)
-    check_tensors(kept, {name: tuple(state[name].shape) for name in kept}, None)
+    kept = with_positions(kept, config)
+    kept = {name: t for name, t in kept.items() if name in state and t.shape == state[name].shape}
     if new := _parts(state.keys() - kept.keys()):
         log.warning("untrained, to be learned from videos: %s", ", ".join(new))
     if gone := _parts(model.state_dict().keys() - state.keys()):

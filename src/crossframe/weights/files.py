@@ -21,18 +21,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
     try:
         if start[8:] == b"{":  # after the eight bytes that tell how long the header is
             return safetensors.torch.load_file(path)
         if start.startswith(b"PK\x03\x04"):
             return read_archive(path)
         if start.startswith(b"\x80"):
-            raise WeightsError("was written by PyTorch 1.5 or older; load it with torch.load and save it again")
+            raise WeightsError("written by PyTorch 1.5 or older; load it with torch.load and save it again")
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path} is damaged or incomplete ({error}); fetch it again") from error
+        raise WeightsError(f"{path}: damaged or incomplete ({error}); fetch it again") from error
     except WeightsError as error:
-        raise WeightsError(f"{path} {error}") from error
+        raise WeightsError(f"{path}: {error}") from error
     raise WeightsError(
-        f"{path} is neither a safetensors file nor one that PyTorch wrote (git-lfs pointer? fetch the file)"
+        f"{path}: neither a safetensors file nor one that PyTorch wrote (a git-lfs pointer? then fetch the file)"
     )
