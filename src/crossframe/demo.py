@@ -14,6 +14,7 @@ from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
+from crossframe.video.decode import Frames, read_video
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022
@@ -62,7 +63,6 @@ def _varied_scenes(count: int) -> list[Scene]:
 
 def _page(shown: list[Shown], source: str) -> str:
     right = sum(clip.right for clip in shown)
-
     return pages.render(
         "clips",
         title="What happens in these clips?",
@@ -73,13 +73,18 @@ def _page(shown: list[Shown], source: str) -> str:
                 "name": clip.path.name,
                 "truth": clip.truth,
                 "right": clip.right,
-                "pictures": [pages.data_uri(_small(frame)) for frame in clip.prediction.frames.pixels],
+                "pictures": [pages.data_uri(_small(frame)) for frame in _frames(clip).pixels],
                 "top": clip.prediction.top(3),
             }
             for clip in shown
         ],
         foot=f"crossframe, model '{source}'. The clips were drawn from seeds that training never used.",
     )
+
+
+def _frames(clip: Shown) -> Frames:
+    """The frames that the model saw, at the size of the file."""
+    return read_video(clip.path, indices=clip.prediction.frames.indices.tolist())
 
 
 def _small(frame: torch.Tensor) -> torch.Tensor:
