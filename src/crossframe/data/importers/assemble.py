@@ -1,0 +1,105 @@
+"""What official lists promise and what lies on the disk, brought together as a manifest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossframe.data.clip import Clip
+from crossframe.data.importers.tree import Tree, folded
+from crossframe.data.manifest import Manifest
+
+SPLITS = {
+    **{"training": "train", "testing": "test"},
+    **{"validate": "val", "validation": "val", "valid": "val"},
+}
+SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of an official list: what it calls the clip, and what it says of it."""
+
+    name: str
+    label: str
+    split: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The clips that are there, the names of those that are `missing`, and `notes` on what else a reader must know."""
+
+    manifest: Manifest
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class OverlapError(ValueError):
+    """Clips that are in several splits at once; `names` are all of them."""
+
+    def __init__(self, overlap: dict[str, list[str]]) -> None:
+        self.names = [f"{name} ({', '.join(splits)})" for name, splits in overlap.items()]
+        super().__init__(
+            f"{len(overlap)} clips are in several splits: {some(self.names)}; a test must be of clips that training "
+            f"never saw: take them out of one"
+        )
+
+
+def assemble(
+    listed: Sequence[Listed],
+    labels: Iterable[str],
+    videos: Tree,
+    *,
+    replacements: dict[str, Path] | None = None,
+    notes: Sequence[str] = (),
+) -> Imported:
+    """Find every listed clip below a folder. A replacement, by the clip's name, is taken before all others.
+
+    Raises OverlapError where splits share a clip, and ValueError where a label has two spellings, a clip two labels
+    or two files, or where no clip at all is there.
+    """
+    check_apart((clip.name, clip.split) for clip in listed)
+    labels = tuple(labels)
+    classes = {folded(label) for label in labels}
+    clips: list[Clip] = []
+    missing: list[str] = []
+    for clip in listed:
+        path = (replacements or {}).get(clip.name) or videos.find(clip.name, clip.label, classes)
+        if path is None:
+            missing.append(clip.name)
+        else:
+            name = path.relative_to(videos.root).as_posix()
+            clips.append(Clip(name, clip.label, clip.split, group=clip.group))
+    if not clips:
+        raise ValueError(
+            f"{videos.root} has none of the {len(listed)} videos listed: {some(missing)}; give the folder they are in"
+        )
+    return Imported(Manifest(tuple(clips), labels, videos.root), tuple(missing), tuple(notes))
+
+
+def check_apart(clips: Iterable[tuple[str, str]]) -> None:
+    """Refuse a clip that is in several splits; clips are pairs of a name and a split."""
+    splits: defaultdict[str, list[str]] = defaultdict(list)
+    for name, split in clips:
+        if split not in splits[name]:
+            splits[name].append(split)
+    overlap = {name: found for name, found in splits.items() if len(found) > 1}
+    if overlap:
+        raise OverlapError(overlap)
+
+
+def split_named(name: str) -> str:
+    """The same word for the same split everywhere: train, val or test.
+
+    >>> split_named("validate"), split_named("train"), split_named("unseen")
+    ('val', 'train', 'unseen')
+    """
+    return SPLITS.get(name.strip().lower(), name.strip())
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,47 @@
+"""Clips of one's own: a folder for each class, or a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from crossframe.data.clip import Clip
+from crossframe.data.importers.assemble import Imported, check_apart, some, split_named
+from crossframe.data.layouts import read_clips
+from crossframe.data.manifest import Manifest
+
+
+def import_folder(root: Path) -> Imported:
+    """A folder of videos for each class, or such folders in one folder for each split."""
+    if not root.is_dir():
+        raise ValueError(f"{root} is no folder; give one that holds a folder of videos for each class")
+    return _import(root, root)
+
+
+def import_csv(root: Path, annotations: Path | None = None) -> Imported:
+    """A table with columns path and label, and maybe split, start, end and group.
+
+    `root` is the table, whose paths start from its own folder; or it is the folder that paths start from, and
+    `annotations` is the table.
+    """
+    table = annotations or root
+    if not table.is_file():
+        raise ValueError(f"{table} is no file; give the .csv, or the folder of videos and the .csv with --annotations")
+    return _import(table, root if annotations else table.parent)
+
+
+def _import(source: Path, root: Path) -> Imported:
+    listed, _ = read_clips(source, None)
+    clips = [replace(clip, split=split_named(clip.split)) for clip in listed]
+    check_apart((clip.name, clip.split) for clip in clips)
+    labels = tuple(sorted({clip.label for clip in clips}))
+    present: list[Clip] = []
+    missing: list[str] = []
+    for clip in clips:
+        if (root / clip.path).is_file():
+            present.append(clip)
+        else:
+            missing.append(clip.path)
+    if not present:
+        raise ValueError(f"{root} has none of the {len(clips)} files listed: {some(missing)}; give their folder")
+    return Imported(Manifest(tuple(present), labels, root), tuple(missing))

@@ -1,0 +1,120 @@
+"""What lies below a folder: videos by name, and the files that list them. The folder is read once."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from crossframe.video.files import VIDEO_SUFFIXES
+
+LIST_SUFFIXES = (".csv", ".json", ".txt")
+
+
+def folded(name: str) -> str:
+    """What names are compared by: some systems change letters' case or take accents apart, and people write spaces
+    as underscores.
+
+    >>> folded("Brush_Hair") == folded("brush hair")
+    True
+    """
+    return unicodedata.normalize("NFC", name).casefold().replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The videos and lists below `root`. Links to folders are followed."""
+
+    root: Path
+    videos: dict[str, list[Path]]  # by their folded names without the ending
+    lists: list[Path]
+
+    @classmethod
+    def read(cls, root: Path) -> Tree:
+        if not root.is_dir():
+            raise ValueError(f"{root} is no folder; give the one that holds the videos")
+        videos: defaultdict[str, list[Path]] = defaultdict(list)
+        lists: list[Path] = []
+        for file in _files(root):
+            suffix = file.suffix.lower()
+            if suffix in VIDEO_SUFFIXES:
+                videos[folded(file.stem)].append(file)
+            elif suffix in LIST_SUFFIXES:
+                lists.append(file)
+        return cls(root, dict(videos), sorted(lists))
+
+    def find(self, name: str, label: str, classes: Collection[str]) -> Path | None:
+        """The video that a list calls `name`, in the folder of its class or in one of no class; None if there is none.
+
+        `classes` are the folded labels. The ending does not matter: clips are often converted. Raises ValueError
+        where several files fit.
+        """
+        stem = unicodedata.normalize("NFC", _stem(name))
+        found = self.videos.get(folded(stem), [])
+        exact = [path for path in found if unicodedata.normalize("NFC", path.stem) == stem]
+        of_class = {path: folded(path.parent.name) for path in exact or found}
+        own = [path for path, parent in of_class.items() if parent == folded(label)]
+        fits = own or [path for path, parent in of_class.items() if parent not in classes]
+        if len(fits) > 1:
+            raise ValueError(f"{name}: lies in two places, {fits[0]} and {fits[1]}; remove one, or give a folder below")
+        return fits[0] if fits else None
+
+    def lists_named(self, pattern: str) -> dict[str, Path]:
+        """The lists whose whole name matches a regular expression, by name.
+
+        Raises ValueError where two have the same name.
+        """
+        found: dict[str, Path] = {}
+        for path in self.lists:
+            if re.fullmatch(pattern, path.name):
+                if path.name in found:
+                    raise ValueError(f"{found[path.name]} and {path} have one name; choose with --annotations FOLDER")
+                found[path.name] = path
+        return found
+
+    def list_named(self, pattern: str, what: str) -> Path:
+        """The one list whose name matches; ValueError where there is none, or more than one."""
+        found = list(self.lists_named(pattern).values())
+        if not found:
+            raise ValueError(f"{self.root}: {what} is not below this folder; give its folder with --annotations")
+        if len(found) > 1:
+            raise ValueError(f"{found[0]} and {found[1]} could both be {what}; choose with --annotations FOLDER")
+        return found[0]
+
+
+def read_lists(root: Path, annotations: Path | None) -> tuple[Tree, Tree]:
+    """The tree of the videos and the tree of the lists, which may be the same."""
+    videos = Tree.read(root)
+    return videos, videos if annotations is None else Tree.read(annotations)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not empty, and their numbers."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def _files(root: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _stem(name: str) -> str:
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name

@@ -1,0 +1,211 @@
+"""Re-encoding a data set to small H.264 files that decode fast.
+
+A prepared video has the frames of its source, each at its time, upright, without sound, and with the short side scaled
+down to 256 pixels, as the paper's loader does with every video every time. A key frame every 16 lets a reader that
+wants a few frames leave most of the others undecoded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from crossframe.data.atomic import replacing
+from crossframe.data.manifest import Manifest
+from crossframe.data.recorded import Outcome, Work, do_each
+from crossframe.video.collect import Decoded
+from crossframe.video.error import VideoError
+from crossframe.video.media import Media, View, open_media
+from crossframe.video.wanted import source_name
+
+USUAL_RATE = Fraction(25)  # frames a second where the file does not say
+KEY_FRAMES = 16  # frames from one key frame to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How videos are written: the short side in pixels, an even number, and x264's constant rate factor, where less is
+    better and larger."""
+
+    short_side: int = 256
+    quality: int = 20
+
+    def __post_init__(self) -> None:
+        if self.short_side < 2 or self.short_side % 2:
+            raise ValueError(f"a short side of {self.short_side} pixels cannot be encoded; use an even number above 0")
+        if not 1 <= self.quality <= 51:
+            raise ValueError(f"a quality of {self.quality} does not exist; use 1, the best, to 51")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A file, for whoever opens it, and the file that is to be made of it."""
+
+    source: str
+    target: Path
+    encoding: Encoding
+
+    def __fspath__(self) -> str:
+        return self.source
+
+
+def prepare(
+    manifest: Manifest,
+    out: Path,
+    encoding: Encoding | None = None,
+    *,
+    workers: int = 2,
+    timeout: float = 300.0,
+) -> Iterator[Outcome]:
+    """Write every file of a data set to `out/videos`, in the folders that it is in now; an outcome for each.
+
+    Files appear whole or not at all. Those that are there already, of the same source and encoding, stay.
+    """
+    encoding = encoding or Encoding()
+    errands: dict[str, Errand] = {}
+    for name, target in _targets(manifest, out).items():
+        source = manifest.root / name
+        if source.absolute() == target.absolute():
+            raise ValueError(f"{source} would be written over itself; choose another folder for the prepared videos")
+        errands[name] = Errand(str(source), target, encoding)
+    work = Work(
+        read=transcode,
+        settings=f"{encoding.short_side} {encoding.quality} {KEY_FRAMES}",
+        has_result=lambda name: errands[name].target.is_file(),
+    )
+    return do_each(errands, work, out / "prepared.jsonl", workers=workers, timeout=timeout)
+
+
+def prepared_manifest(manifest: Manifest, out: Path, failed: Collection[str]) -> Manifest:
+    """The clips with the paths of their prepared files.
+
+    Clips of the files that `failed`, by the manifest's paths, keep theirs: left out, they would be missing from every
+    result without a word.
+    """
+    targets = _targets(manifest, out)
+    clips = [
+        replace(clip, path=str((manifest.locate(clip) if clip.path in failed else targets[clip.path]).absolute()))
+        for clip in manifest.clips
+    ]
+    return Manifest(tuple(clips), manifest.labels, out)
+
+
+def transcode(errand: Errand, _num_frames: int = 1, **_options: Any) -> Decoded:
+    """Do one errand, and return the first frame as it was read with the count of all that were written.
+
+    Frames are those that a reader of the source sees, at their times after the first; where the file has no times, or
+    wrong ones, they follow at its frame rate. Raises VideoError where there is no frame, or no place to write to.
+    """
+    name = source_name(errand)
+    try:
+        errand.target.parent.mkdir(parents=True, exist_ok=True)
+        with open_media(Path(errand.source), name) as media, replacing(errand.target) as part:
+            media.use_threads(False)
+            with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+                film = _Film(media, container, errand.encoding)
+                broken = 0
+                for packet in chain(media.packets(), [None]):
+                    frames = media.decode(packet)
+                    broken += frames is None
+                    for frame in frames or ():
+                        film.add(frame)
+                return film.end(name, broken)
+    except VideoError:
+        raise
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{name}: cannot be encoded ({error}); see if {errand.target.parent} has space") from error
+
+
+class _Film:
+    """Frames on their way from one container to another."""
+
+    def __init__(self, media: Media, container: OutputContainer, encoding: Encoding) -> None:
+        self._media = media
+        self._container = container
+        self._encoding = encoding
+        self._rate = media.stream.average_rate or USUAL_RATE
+        self._unit = media.stream.time_base or 1 / self._rate
+        self._step = max(1, round(1 / (self._rate * self._unit)))  # from frame to frame, in units
+        self._begin = 0
+        self._last = -self._step
+        self._count = 0
+        self._view: View | None = None
+        self._stream: VideoStream | None = None
+        self._first: NDArray[np.uint8] | None = None
+
+    def add(self, frame: VideoFrame) -> None:
+        if self._view is None:
+            # The first frame says how all are shown, as it does when they are read.
+            self._view = _even(self._media.view(frame, self._encoding.short_side, square_pixels=False))
+            self._begin = frame.pts or 0
+        picture = np.ascontiguousarray(self._media.picture(frame, self._view))  # (H, W, 3)
+        if self._stream is None:
+            self._first = picture
+            self._stream = self._open(picture)
+        shown = VideoFrame.from_ndarray(picture, format="rgb24")
+        time = None if frame.pts is None else frame.pts - self._begin
+        self._last = time if time is not None and time > self._last else self._last + self._step
+        shown.pts, shown.time_base = self._last, self._unit
+        self._container.mux(self._stream.encode(shown))
+        self._count += 1
+
+    def end(self, name: str, broken: int) -> Decoded:
+        if self._stream is None or self._first is None:
+            raise VideoError(f"{name}: holds no frame that can be decoded; give a video file that plays")
+        self._container.mux(self._stream.encode(None))
+        return Decoded(
+            pixels=self._first.transpose(2, 0, 1)[None].copy(),
+            indices=np.zeros(1, dtype=np.int64),
+            times=np.zeros(1),
+            total=self._count,
+            damaged=np.zeros(1, dtype=np.bool_),
+            missing=broken,
+            source=name,
+        )
+
+    def _open(self, picture: NDArray[np.uint8]) -> VideoStream:
+        """A stream for pictures like this one. One thread, since the work is spread over files; no macroblock tree,
+        which makes other bytes of the same pictures from one run to the next."""
+        options = {"crf": str(self._encoding.quality), "preset": "veryfast", "threads": "1", "g": str(KEY_FRAMES)}
+        stream = self._container.add_stream(
+            "libx264", rate=self._rate, options={**options, "x264-params": "no-mbtree=1"}
+        )
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = self._unit
+        aspect = self._media.stream.sample_aspect_ratio
+        if aspect and self._view is not None:
+            stream.codec_context.sample_aspect_ratio = 1 / aspect if self._view.turns % 2 else aspect
+        return stream
+
+
+def _even(view: View) -> View:
+    """The nearest size below that H.264 can store, whose colours are at half the resolution."""
+    return replace(view, width=max(view.width // 2 * 2, 2), height=max(view.height // 2 * 2, 2))
+
+
+def _targets(manifest: Manifest, out: Path) -> dict[str, Path]:
+    """Where the prepared file of each file goes, by the manifest's paths."""
+    files = {clip.path: manifest.locate(clip).absolute() for clip in manifest.clips}
+    base = os.path.commonpath([file.parent for file in files.values()])
+    targets = {name: out / "videos" / file.relative_to(base).with_suffix(".mp4") for name, file in files.items()}
+    # Files of one name with other endings keep theirs.
+    shared = {target for target, count in Counter(targets.values()).items() if count > 1}
+    return {
+        name: target.with_name(f"{files[name].name}.mp4") if target in shared else target
+        for name, target in targets.items()
+    }

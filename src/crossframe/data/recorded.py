@@ -1,0 +1,115 @@
+"""One piece of work for each of many videos: in parallel, and taken up again where it stopped.
+
+What came of each file is appended at once to a record, a line of JSON for each. A file that went well is not done
+again unless it, or the way it is treated, has changed; one that failed is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO, TypeAlias
+
+from crossframe.video.collect import Decoded
+from crossframe.video.error import VideoError
+from crossframe.video.worker import Read
+
+File: TypeAlias = "os.PathLike[str]"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a file: how many frames it has, or its `problem`, in one line."""
+
+    name: str
+    frames: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to do with each file: `read(path)`, which must be importable by name.
+
+    `settings` names all choices that would make the result another one. `has_result` tells whether what was made of
+    a file, by its name, is still there.
+    """
+
+    read: Read
+    settings: str = ""
+    has_result: Callable[[str], bool] = lambda _name: True
+
+
+def do_each(files: Mapping[str, File], work: Work, record: Path, *, workers: int, timeout: float) -> Iterator[Outcome]:
+    """Work on every file, by name, each for up to `timeout` seconds; outcomes come in the order of the files.
+
+    With 0 workers, everything is done in this process, without limits.
+
+    Raises OSError where the record cannot be written.
+    """
+    # Here, so that the processes, which import this module by way of `work.read`, do without torch.
+    from crossframe.video.isolate import decode_many
+
+    stamps = {name: _stamp(path, work.settings) for name, path in files.items()}
+    done = {
+        name: outcome
+        for name, outcome in _read_record(record, stamps).items()
+        if outcome.problem is None and work.has_result(name)
+    }
+    left = [path for name, path in files.items() if name not in done]
+    if workers:
+        results = decode_many(left, 1, workers=workers, timeout=timeout, read=work.read)
+    else:
+        results = (_do_here(path, work.read) for path in left)
+    with _open_record(record) as log:
+        for name, path in files.items():
+            outcome = done.get(name)
+            if outcome is None:
+                result = next(results)
+                if isinstance(result, VideoError):
+                    outcome = Outcome(name, 0, str(result).removeprefix(f"{os.fspath(path)}: "))
+                else:
+                    outcome = Outcome(name, result.total)
+                log.write(json.dumps({**asdict(outcome), "stamp": stamps[name]}, ensure_ascii=False) + "\n")
+                log.flush()
+            yield outcome
+
+
+def _do_here(path: File, read: Read) -> Decoded | VideoError:
+    try:
+        return read(path)
+    except VideoError as error:
+        return error
+
+
+def _stamp(path: File, settings: str) -> str:
+    """Changes when the file, or the way it is treated, does."""
+    with suppress(OSError, ValueError):
+        status = os.stat(path)
+        return f"{status.st_size} {status.st_mtime_ns} {settings}"
+    return ""
+
+
+def _read_record(record: Path, stamps: Mapping[str, str]) -> dict[str, Outcome]:
+    """What is still true of the record; of several lines about one file, the last counts."""
+    found: dict[str, Outcome] = {}
+    if not record.exists():
+        return found
+    for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):  # the last line of a run that was killed may be half written
+            entry = json.loads(line)
+            if stamps.get(entry["name"]) == entry["stamp"]:
+                found[entry["name"]] = Outcome(entry["name"], entry["frames"], entry["problem"])
+    return found
+
+
+def _open_record(record: Path) -> TextIO:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    torn = record.exists() and not record.read_bytes().endswith(b"\n") and record.stat().st_size > 0
+    log = record.open("a", encoding="utf-8")
+    if torn:
+        log.write("\n")
+    return log

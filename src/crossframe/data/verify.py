@@ -1,0 +1,78 @@
+"""Decoding every video of a data set from its first to its last frame, to find the broken ones beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crossframe.data.manifest import Manifest
+from crossframe.data.recorded import Outcome, Work, do_each
+from crossframe.video.collect import Collector, Decoded
+from crossframe.video.error import VideoError
+from crossframe.video.media import open_media
+from crossframe.video.plan import scan
+from crossframe.video.wanted import source_name
+
+
+def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float = 300.0) -> Iterator[Outcome]:
+    """Decode every file once; an outcome for each, and one more for each clip that lies outside its file.
+
+    A file is sound if all its frames can be decoded without error, and none is missing that its container promises.
+    Files found sound are remembered in `record`, as long as their size and date stay the same.
+    """
+    files = {clip.path: manifest.locate(clip) for clip in manifest.clips}
+    sound: set[str] = set()
+    for outcome in do_each(files, Work(watch), record, workers=workers, timeout=timeout):
+        if outcome.problem is None:
+            sound.add(outcome.name)
+        yield outcome
+    yield from _outside(manifest, sound)
+
+
+def record_of(source: Path) -> Path:
+    """Where the outcomes for a manifest are kept: beside it, or in the folder that stands for one.
+
+    >>> record_of(Path("data/list.csv")).as_posix()
+    'data/list.verified.jsonl'
+    """
+    return source / "verified.jsonl" if source.is_dir() else source.with_suffix(".verified.jsonl")
+
+
+def watch(source: str | os.PathLike[str], _num_frames: int = 1, **_options: Any) -> Decoded:
+    """Decode a file to its end and return its first frame, with the count of all.
+
+    Raises VideoError for what is not as it should be, also where `read_video` would make do with a warning.
+    """
+    name = source_name(source)
+    with open_media(Path(source), name) as media:
+        missing = scan(media).missing
+    collector = Collector([0], short_side=None, square_pixels=False)
+    with open_media(Path(source), name) as media:
+        media.use_threads(False)
+        collector.run(media, media.packets(), lambda _frame: collector.count)
+        if not collector.count:
+            raise VideoError(f"{name}: holds no frame that can be decoded")
+        if media.read_errors:
+            raise VideoError(f"{name}: breaks off after {collector.count} frames")
+        if collector.broken:
+            raise VideoError(f"{name}: {collector.broken} packets beside {collector.count} frames cannot be decoded")
+        if collector.damaged:
+            raise VideoError(f"{name}: some of its {collector.count} frames are damaged")
+        if missing:
+            raise VideoError(f"{name}: ends early, about {missing} frames after its {collector.count} are missing")
+        return collector.result(media, collector.count, 0)
+
+
+def _outside(manifest: Manifest, sound: set[str]) -> Iterator[Outcome]:
+    """Clips of sound files that have not one frame."""
+    for clip in manifest.clips:
+        if clip.path in sound and (clip.start is not None or clip.end is not None):
+            from crossframe.data.reader import frame_range  # see `do_each`
+
+            path = manifest.locate(clip)
+            try:
+                frame_range(path, clip.start, clip.end)
+            except VideoError as error:
+                yield Outcome(clip.name, 0, str(error).removeprefix(f"{path}: "))
