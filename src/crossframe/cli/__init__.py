@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -12,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 from crossframe import __version__
 from crossframe.cli.about import doctor, models
 from crossframe.cli.classify import classify
+from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
 from crossframe.cli.shapes import shapes
@@ -48,6 +51,7 @@ app.command()(demo)
 app.command()(train)
 app.command()(recipes)
 app.command()(evaluate)
+app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")
 
 
@@ -58,19 +62,23 @@ def main(arguments: list[str] | None = None) -> None:
     # accepted before and after the command's name
     arguments = [argument for argument in arguments if argument != "--debug"]
     _log_to_stderr(verbose=debug)
+    if isinstance(sys.stdout, TextIOWrapper):  # a file name that the terminal cannot show must not end the work
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments, debug))
 
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = app(arguments or ["--help"], standalone_mode=False) or 0
+        code = app(arguments or ["--help"], prog_name="crossframe", standalone_mode=False) or 0
     except TyperException as error:  # wrong usage
-        print(f"crossframe: {_one_line(error)} (see crossframe {' '.join(arguments[:1])} --help)", file=sys.stderr)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "crossframe"
+        print(f"crossframe: {_one_line(error)} (see {command} --help)", file=sys.stderr)
         return error.exit_code
     except (Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of Python would complain
         return 1
     except (ValueError, OSError, ImportError) as error:  # what a user can cause; anything else is a fault of ours
         if debug:
@@ -83,13 +91,21 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    text = error.format_message() if isinstance(error, TyperException) else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = error.format_message() if isinstance(error, TyperException) else str(error)
     return " ".join(text.split())
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what is standard error at the time, so that a progress bar can stay below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"crossframe: {self.format(record)}", file=sys.stderr)
+
+
 def _log_to_stderr(verbose: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("crossframe: %(message)s"))
     log = logging.getLogger("crossframe")
-    log.handlers = [handler]
+    log.handlers = [_ToStderr()]
     log.setLevel(logging.INFO if verbose else logging.WARNING)

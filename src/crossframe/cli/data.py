@@ -1,0 +1,255 @@
+"""`crossframe data`: lists of clips, and the files they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from crossframe.data.importers.assemble import Imported
+    from crossframe.data.manifest import Manifest
+    from crossframe.data.recorded import Outcome
+
+data = typer.Typer(help="Make lists of clips, check and prepare their files.", no_args_is_help=True)
+
+
+class Layout(StrEnum):
+    """What can be imported."""
+
+    KINETICS400 = "kinetics400"
+    KINETICS600 = "kinetics600"
+    KINETICS700 = "kinetics700"
+    UCF101 = "ucf101"
+    HMDB51 = "hmdb51"
+    SSV2 = "ssv2"
+    FOLDER = "folder"
+    CSV = "csv"
+
+
+CLASSES = {
+    Layout.KINETICS400: 400,
+    Layout.KINETICS600: 600,
+    Layout.KINETICS700: 700,
+    Layout.UCF101: 101,
+    Layout.HMDB51: 51,
+    Layout.SSV2: 174,
+}
+
+SPLITS = ("train", "val", "test")  # the order of the columns
+
+ManifestFile = Annotated[Path, Argument(help="A .csv or .parquet file, or a folder with a folder for each class.")]
+OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.")]
+Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
+Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
+
+
+@data.command(name="import")
+def import_(
+    name: Annotated[Layout, Argument(help="The data set, or 'folder' or 'csv' for clips of your own.")],
+    root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth; for 'csv' the .csv itself.")],
+    out: OutFile,
+    annotations: Annotated[Path | None, Option(help="The folder of the official lists, if not below ROOT.")] = None,
+    split_number: Annotated[int, Option(min=1, max=3, help="Which official split of UCF-101 or HMDB-51.")] = 1,
+    humanize: Annotated[bool, Option("--humanize", help="Write ApplyEyeMakeup as 'apply eye makeup'.")] = False,
+    labels: Annotated[Path | None, Option(help="Also write all classes here, one a line.")] = None,
+) -> None:
+    """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
+    from dataclasses import replace
+
+    from crossframe.data.importers.assemble import OverlapError
+    from crossframe.data.manifest import write_manifest
+
+    try:
+        imported = _import(name, root, annotations, split_number)
+    except OverlapError as error:
+        print("\n".join(error.names))
+        raise
+    manifest = imported.manifest
+    if humanize:
+        from crossframe.text.labels import humanize as words
+
+        clips = tuple(replace(clip, label=words(clip.label)) for clip in manifest.clips)
+        manifest = replace(manifest, clips=clips, labels=tuple(map(words, manifest.labels)))
+    write_manifest(manifest, out)
+    if labels is not None:
+        labels.write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
+    _report(name, imported)
+    print("\n".join(_count_table(manifest)))
+    print(out)
+
+
+@data.command()
+def verify(manifest: ManifestFile, workers: Workers = None, timeout: Timeout = 300) -> None:
+    """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
+    from crossframe.data.verify import record_of
+    from crossframe.data.verify import verify as run
+
+    listed = _read_unchecked(manifest)
+    record = record_of(manifest)
+    outcomes = _watch(run(listed, record, workers=workers or cpu_count() or 1, timeout=timeout), _files(listed))
+    broken = _print_broken(outcomes)
+    print(f"{_files(listed)} files, {broken} problems; see {record}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@data.command()
+def prepare(
+    manifest: ManifestFile,
+    out: Annotated[Path, Argument(help="A folder for the videos and their manifest.csv.")],
+    short_side: Annotated[int, Option(min=2, help="Larger frames are scaled down to this many pixels.")] = 256,
+    quality: Annotated[int, Option(min=1, max=51, help="x264's rate factor: less is better and larger.")] = 20,
+    workers: Workers = None,
+    timeout: Timeout = 300,
+) -> None:
+    """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
+    from crossframe.data.manifest import write_manifest
+    from crossframe.data.prepare import Encoding, prepared_manifest
+    from crossframe.data.prepare import prepare as run
+
+    listed = _read_unchecked(manifest)
+    steps = run(listed, out, Encoding(short_side, quality), workers=workers or cpu_count() or 1, timeout=timeout)
+    outcomes = _watch(steps, _files(listed))
+    failed = {outcome.name for outcome in outcomes if outcome.problem is not None}
+    write_manifest(prepared_manifest(listed, out, failed), out / "manifest.csv")
+    if _print_broken(outcomes):
+        print(f"{len(failed)} of {_files(listed)} files stay as they were, in the new list too")
+    print(out / "manifest.csv")
+    if failed:
+        raise typer.Exit(1)
+
+
+@data.command()
+def few_shot(
+    manifest: ManifestFile,
+    out: OutFile,
+    shots: Annotated[int, Option(min=1, help="Clips of each class.")],
+    seed: Annotated[int, Option(min=0, help="Another seed draws other clips.")] = 0,
+    split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
+) -> None:
+    """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
+    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.split import few_shot as draw
+
+    everything = read_manifest(manifest)
+    has_splits = any(clip.split for clip in everything.clips)
+    drawn = draw(read_manifest(manifest, split if has_splits else None, everything.labels), shots, seed)
+    others = [clip for clip in everything.clips if has_splits and clip.split != split]
+    chosen = everything.keep([*drawn.clips, *others])
+    write_manifest(chosen, out)
+    print("\n".join(_count_table(chosen)))
+    print(out)
+
+
+@data.command()
+def hold_out(
+    manifest: ManifestFile,
+    out: OutFile,
+    fraction: Annotated[float, Option(help="How much of each class to hold out.")] = 0.2,
+    seed: Annotated[int, Option(min=0, help="Another seed holds out other clips.")] = 0,
+    name: Annotated[str, Option(help="What to call their split: val, which training watches, or test.")] = "val",
+) -> None:
+    """Divide clips that have no split into train and another; clips of one group stay on one side."""
+    from dataclasses import replace
+
+    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.split import hold_out as divide
+
+    everything = read_manifest(manifest)
+    if splits := sorted({clip.split for clip in everything.clips} - {""}):
+        raise ValueError(f"{manifest} is divided already, into {', '.join(splits)}; give a list without splits")
+    train, held_out = divide(everything, fraction, seed)
+    divided = everything.keep(
+        [
+            *(replace(clip, split="train") for clip in train.clips),
+            *(replace(clip, split=name) for clip in held_out.clips),
+        ]
+    )
+    write_manifest(divided, out)
+    print("\n".join(_count_table(divided)))
+    print(out)
+
+
+def _import(name: Layout, root: Path, annotations: Path | None, split_number: int) -> Imported:
+    from crossframe.data.importers.hmdb51 import import_hmdb51
+    from crossframe.data.importers.kinetics import import_kinetics
+    from crossframe.data.importers.plain import import_csv, import_folder
+    from crossframe.data.importers.something import import_something
+    from crossframe.data.importers.ucf101 import import_ucf101
+
+    match name:
+        case Layout.KINETICS400 | Layout.KINETICS600 | Layout.KINETICS700:
+            return import_kinetics(root, annotations)
+        case Layout.UCF101:
+            return import_ucf101(root, annotations, split_number)
+        case Layout.HMDB51:
+            return import_hmdb51(root, annotations, split_number)
+        case Layout.SSV2:
+            return import_something(root, annotations)
+        case Layout.FOLDER:
+            return import_folder(root)
+        case Layout.CSV:
+            return import_csv(root, annotations)
+
+
+def _report(name: Layout, imported: Imported) -> None:
+    """What a reader must know beside the list, on standard error."""
+    from crossframe.data.importers.assemble import some
+
+    notes = list(imported.notes)
+    found, expected = len(imported.manifest.labels), CLASSES.get(name)
+    if expected is not None and found != expected:
+        notes.append(f"the lists name {found} classes, and {name} has {expected}")
+    if imported.missing:
+        listed = len(imported.manifest) + len(imported.missing)
+        notes.append(f"{len(imported.missing)} of {listed} clips are missing on the disk: {some(imported.missing)}")
+    for note in notes:
+        typer.echo(f"crossframe: {note}", err=True)
+
+
+def _count_table(manifest: Manifest) -> Iterable[str]:
+    """Clips of each class and split, one class a line."""
+    from collections import Counter
+
+    counts = Counter((clip.label, clip.split) for clip in manifest.clips)
+    totals = Counter(clip.split for clip in manifest.clips)
+    splits = sorted(totals, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split))
+    width = max(len(label) for label in ["class", *manifest.labels, "total"])
+    yield "  ".join([f"{'class':<{width}}", *(f"{split or 'clips':>7}" for split in splits)])
+    for label in manifest.labels:
+        yield "  ".join([f"{label:<{width}}", *(f"{counts[label, split]:>7}" for split in splits)])
+    yield "  ".join([f"{'total':<{width}}", *(f"{totals[split]:>7}" for split in splits)])
+
+
+def _read_unchecked(source: Path) -> Manifest:
+    """A manifest whose files may be missing: that is for the command to find out."""
+    from crossframe.data.layouts import read_clips
+    from crossframe.data.manifest import Manifest
+
+    clips, folder = read_clips(source, None)
+    return Manifest(tuple(clips), tuple(sorted({clip.label for clip in clips})), folder)
+
+
+def _files(manifest: Manifest) -> int:
+    return len({clip.path for clip in manifest.clips})
+
+
+def _watch(outcomes: Iterable[Outcome], total: int) -> list[Outcome]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return list(track(outcomes, "files", total, console=Console(stderr=True), transient=True))
+
+
+def _print_broken(outcomes: Iterable[Outcome]) -> int:
+    """List what went wrong, and count it."""
+    problems = [f"{outcome.name}: {outcome.problem}" for outcome in outcomes if outcome.problem is not None]
+    for problem in problems:
+        print(problem)
+    return len(problems)

@@ -1,0 +1,190 @@
+"""`crossframe data` as people and programs use it: what it writes, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crossframe.cli import main
+from crossframe.video.decode import read_video
+from tests.data.dataset import write_numbered
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs `crossframe data ...` in this process."""
+
+    def run_once(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main(["data", *(str(argument) for argument in arguments)])
+        out, err = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return run_once
+
+
+@pytest.fixture
+def ucf(tmp_path: Path) -> Path:
+    """Two classes of UCF-101 with one video missing."""
+    lists = tmp_path / "ucf/ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("1 ApplyEyeMakeup\n2 YoYo\n")
+    (lists / "trainlist01.txt").write_text("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\nYoYo/v_YoYo_g08_c01.avi 2\n")
+    (lists / "testlist01.txt").write_text("YoYo/v_YoYo_g01_c01.avi\nYoYo/v_YoYo_g01_c02.avi\n")
+    for name in ("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01", "YoYo/v_YoYo_g08_c01", "YoYo/v_YoYo_g01_c01"):
+        file = tmp_path / "ucf/UCF-101" / f"{name}.avi"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    return tmp_path / "ucf"
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_import_writes_a_list_says_what_is_missing_and_counts(run: Run, ucf: Path) -> None:
+    outcome = run("import", "ucf101", ucf, ucf / "list.csv", "--humanize", "--labels", ucf / "labels.txt")
+    assert outcome.status == 0
+    assert [(row["path"], row["label"], row["split"]) for row in read_csv(ucf / "list.csv")] == [
+        ("UCF-101/ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi", "apply eye makeup", "train"),
+        ("UCF-101/YoYo/v_YoYo_g08_c01.avi", "yo yo", "train"),
+        ("UCF-101/YoYo/v_YoYo_g01_c01.avi", "yo yo", "test"),
+    ]
+    assert (ucf / "labels.txt").read_text() == "apply eye makeup\nyo yo\n"
+    assert "1 of 4 clips are missing on the disk: YoYo/v_YoYo_g01_c02.avi" in outcome.err
+    assert "the lists name 2 classes, and ucf101 has 101" in outcome.err
+    assert [line.split() for line in outcome.out.splitlines()] == [
+        ["class", "train", "test"],
+        ["apply", "eye", "makeup", "1", "0"],
+        ["yo", "yo", "1", "1"],
+        ["total", "2", "1"],
+        [str(ucf / "list.csv")],
+    ]
+
+
+def test_parquet_and_lists_in_another_folder(run: Run, ucf: Path, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    out = tmp_path / "lists/ucf.parquet"
+    outcome = run("import", "ucf101", ucf / "UCF-101", out, "--annotations", ucf / "ucfTrainTestlist")
+    assert outcome.status == 0
+    table = pyarrow.read_table(out)
+    assert {"path", "label", "split"} <= set(table.column_names)
+    assert all(Path(path).is_file() for path in table["path"].to_pylist())
+
+
+def test_an_overlap_is_refused_with_the_list_and_nothing_is_written(run: Run, ucf: Path) -> None:
+    (ucf / "ucfTrainTestlist/testlist01.txt").write_text("YoYo/v_YoYo_g08_c01.avi\n")
+    outcome = run("import", "ucf101", ucf, ucf / "list.csv")
+    assert outcome.status == 1
+    assert outcome.out == "YoYo/v_YoYo_g08_c01.avi (train, test)\n"
+    assert outcome.err.count("\n") == 1
+    assert "1 clips are in several splits" in outcome.err
+    assert not (ucf / "list.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("import", "ucf102", ".", "out.csv"), 2, "ucf101"),
+        (("import", "ucf101", "nowhere", "out.csv"), 1, "nowhere is no folder"),
+        (("import", "ucf101", ".", "out.csv", "--split-number", "4"), 2, "split-number"),
+        (("verify", "nothing.csv"), 1, "nothing.csv does not exist"),
+        (("few-shot", "nothing.csv", "out.csv", "--shots", "2"), 1, "nothing.csv does not exist"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run(*arguments)
+    assert outcome.status == status
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_verify_and_prepare_list_the_broken_and_end_with_one(run: Run, tmp_path: Path) -> None:
+    for name in ("run/a.mp4", "walk/b.mp4"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True)
+        write_numbered(tmp_path / "clips" / name, width=40)
+    (tmp_path / "clips/walk/c.mp4").write_text("no video")
+    assert run("import", "folder", tmp_path / "clips", tmp_path / "list.csv").status == 0
+
+    verified = run("verify", tmp_path / "list.csv", "--workers", 1)
+    assert verified.status == 1
+    assert verified.out.splitlines() == [
+        "clips/walk/c.mp4: is not a video, or is cut off so early that nothing of it can be read; "
+        "give a video file that plays",
+        f"3 files, 1 problems; see {tmp_path / 'list.verified.jsonl'}",
+    ]
+
+    prepared = run("prepare", tmp_path / "list.csv", tmp_path / "small", "--short-side", 16, "--workers", 1)
+    assert prepared.status == 1
+    assert "1 of 3 files stay as they were, in the new list too" in prepared.out
+    rows = read_csv(tmp_path / "small/manifest.csv")
+    assert [row["path"] for row in rows] == [
+        "videos/run/a.mp4",
+        "videos/walk/b.mp4",
+        str(tmp_path / "clips/walk/c.mp4"),
+    ]
+    assert read_video(tmp_path / "small/videos/run/a.mp4", 1).pixels.shape[2:] == (16, 20)
+
+    (tmp_path / "clips/walk/c.mp4").unlink()
+    write_numbered(tmp_path / "clips/walk/c.mp4")
+    assert run("verify", tmp_path / "list.csv", "--workers", 1).status == 0
+
+
+def test_few_clips_are_drawn_from_training_and_the_rest_stays(run: Run, tmp_path: Path) -> None:
+    lines = ["path,label,split"]
+    for label in ("run", "walk"):
+        for number in range(5):
+            (tmp_path / f"{label}{number}.mp4").touch()
+            lines.append(f"{label}{number}.mp4,{label},{'test' if number == 4 else 'train'}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+
+    def drawn(shots: int, seed: int) -> set[str]:
+        assert (
+            run("few-shot", tmp_path / "list.csv", tmp_path / "few.csv", "--shots", shots, "--seed", seed).status == 0
+        )
+        rows = read_csv(tmp_path / "few.csv")
+        assert {row["path"] for row in rows if row["split"] == "test"} == {"run4.mp4", "walk4.mp4"}
+        return {row["path"] for row in rows if row["split"] == "train"}
+
+    assert len(drawn(2, 0)) == 4
+    assert drawn(1, 0) < drawn(2, 0) == drawn(2, 0)
+    assert len({frozenset(drawn(2, seed)) for seed in range(4)}) > 1
+    outcome = run("few-shot", tmp_path / "list.csv", tmp_path / "few.csv", "--shots", 5)
+    assert outcome.status == 1
+    assert "2 of 2 classes have fewer than 5 clips, 'run' has 4" in outcome.err
+
+
+def test_held_out_clips_keep_groups_together(run: Run, tmp_path: Path) -> None:
+    lines = ["path,label,group"]
+    for number in range(12):
+        (tmp_path / f"{number}.mp4").touch()
+        lines.append(f"{number}.mp4,{'run' if number % 2 else 'walk'},film {number // 4}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    assert run("hold-out", tmp_path / "list.csv", tmp_path / "divided.csv", "--fraction", 0.3).status == 0
+    rows = read_csv(tmp_path / "divided.csv")
+    sides = {group: {row["split"] for row in rows if row["group"] == group} for group in ("film 0", "film 1", "film 2")}
+    assert sorted(len(side) for side in sides.values()) == [1, 1, 1]
+    assert {row["split"] for row in rows} == {"train", "val"}
+    again = run("hold-out", tmp_path / "divided.csv", tmp_path / "more.csv")
+    assert again.status == 1
+    assert "is divided already, into train, val" in again.err

@@ -1,0 +1,62 @@
+"""Classes new to a data set, on real names of Kinetics-400 and -600."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossframe.data.zero_shot import match_classes, new_classes
+
+OLD = [
+    *("abseiling", "baby waking up", "changing wheel", "drinking", "dying hair", "garbage collecting", "hugging"),
+    *("making bed", "opening bottle", "passing American football (not in game)", "tying tie"),
+]
+NEW = [
+    *(
+        "abseiling",
+        "changing wheel (not on bike)",
+        "dyeing hair",
+        "hugging (not baby)",
+        "hugging baby",
+        "making the bed",
+    ),
+    *("opening bottle (not wine)", "opening wine bottle", "passing american football (not in game)"),
+    *("person collecting garbage", "tying necktie", "waking up", "yarn spinning"),
+]
+
+
+def test_every_class_says_how_it_was_matched() -> None:
+    matches = {match.label: match for match in match_classes(OLD, NEW)}
+    assert list(matches) == NEW
+    assert {label: (match.old, match.reason) for label, match in matches.items() if match.old} == {
+        "abseiling": ("abseiling", "same"),
+        "changing wheel (not on bike)": ("changing wheel", "qualifier"),
+        "hugging (not baby)": ("hugging", "qualifier"),
+        "making the bed": ("making bed", "spelling"),
+        "opening bottle (not wine)": ("opening bottle", "qualifier"),
+        "passing american football (not in game)": ("passing American football (not in game)", "spelling"),
+    }
+    assert matches["dyeing hair"].alike == ("dying hair",)
+    assert matches["person collecting garbage"].alike == ("garbage collecting",)
+    assert matches["waking up"].alike == ("baby waking up",)
+    assert matches["yarn spinning"].alike == ()
+
+
+def test_the_caller_has_the_last_word() -> None:
+    renamed = {"dyeing hair": "dying hair", "tying necktie": "tying tie"}
+    assert new_classes(match_classes(OLD, NEW, renamed)) == [
+        *("hugging baby", "opening wine bottle", "person collecting garbage", "waking up", "yarn spinning")
+    ]
+    with pytest.raises(ValueError, match="'yodeling', renamed from 'drinking': one of them is in neither list"):
+        match_classes(OLD, NEW, {"yodeling": "drinking"})
+
+
+def test_a_class_that_could_be_two_is_matched_with_neither() -> None:
+    old = ["passing ball (in game)", "passing ball (not in game)"]
+    (match,) = match_classes(old, ["passing ball"])
+    assert match.old is None
+    assert set(match.alike) == set(old)
+
+
+def test_lists_that_repeat_a_label_are_refused() -> None:
+    with pytest.raises(ValueError, match="read the same"):
+        match_classes(["a", "A"], ["b"])
