@@ -1,0 +1,97 @@
+"""What the bundled model can do, on clips that training never saw and on drawings that our renderer did not make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import crossframe
+from crossframe import Recognizer
+from crossframe.evaluate.shapes import evaluate_shapes
+from crossframe.model.xclip import XCLIP
+from crossframe.weights.folder import BUNDLED
+
+COLOURS = ("red", "green", "blue", "yellow")
+SHAPES = ("circle", "square", "triangle")
+ACTIONS = ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking")
+SIDE = 160
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def shapes() -> XCLIP:
+    return crossframe.load("shapes")
+
+
+def plain_clips(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """One clip of every colour, shape and action, with the backgrounds in turn: path, colour, shape, action."""
+    backgrounds = ("white", "black", "gray", "lightblue")
+    for number, (colour, shape, action) in enumerate(product(COLOURS, SHAPES, ACTIONS)):
+        path = folder / f"{colour} {shape} {action}.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=12)
+            stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
+            for t in np.linspace(0, 1, FRAMES):
+                picture = draw(backgrounds[number % 4], colour, shape, action, float(t))
+                container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            container.mux(stream.encode(None))
+        yield path, colour, shape, action
+
+
+def draw(background: str, colour: str, shape: str, action: str, t: float) -> Image.Image:
+    """The frame at time t in 0..1, by Pillow."""
+    x = y = SIDE / 2
+    radius = SIDE * 0.16
+    match action:
+        case "moving left":
+            x = SIDE * (0.78 - 0.56 * t)
+        case "moving right":
+            x = SIDE * (0.22 + 0.56 * t)
+        case "moving up":
+            y = SIDE * (0.78 - 0.56 * t)
+        case "moving down":
+            y = SIDE * (0.22 + 0.56 * t)
+        case "growing":
+            radius = SIDE * (0.08 + 0.22 * t)
+        case _:
+            radius = SIDE * (0.30 - 0.22 * t)
+    picture = Image.new("RGB", (SIDE, SIDE), background)
+    pen = ImageDraw.Draw(picture)
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if shape == "circle":
+        pen.ellipse(box, fill=colour)
+    elif shape == "square":
+        pen.rectangle(box, fill=colour)
+    else:
+        pen.polygon([(x, y - radius), (x + radius, y + radius), (x - radius, y + radius)], fill=colour)
+    return picture
+
+
+def test_plain_drawings_are_read(shapes: XCLIP, tmp_path: Path) -> None:
+    recognizer = Recognizer(shapes)
+    clips = list(plain_clips(tmp_path))
+    right = 0
+    for path, colour, shape, action in clips:
+        sentences = [f"a {colour} {shape} {doing}" for doing in ACTIONS]
+        right += recognizer.classify(path, sentences).top(1)[0][0].endswith(action)
+    assert right >= 0.9 * len(clips)
+
+
+def test_actions_and_their_opposites_on_unseen_seeds(shapes: XCLIP) -> None:
+    """Far enough below the figures of the model card that no other machine's rounding can fail it."""
+    scores = evaluate_shapes(shapes, "test", 220, seed=1)
+    assert scores["action"] > 0.6
+    assert scores["colour"] > 0.9
+    for action in ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking"):
+        assert scores["per_opposite"][action] >= 0.9, action
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 12e6
+    assert (BUNDLED / "README.md").is_file()

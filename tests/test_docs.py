@@ -1,0 +1,81 @@
+"""The commands and the Python of the README and of the first page for users, run as they stand.
+
+Three things differ from what a reader does: training runs in its tiny variant, drawing makes fewer clips, and where a
+command would ask the hub for its default model, the bundled one takes its place.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from crossframe.cli import main
+from crossframe.shapes.splits import draw
+from crossframe.shapes.write import write_clip
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/first-video.md")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in this language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def commands(page: str) -> list[list[str]]:
+    """The command lines of a page that call crossframe, without comments and redirections."""
+    lines = (line.split("#")[0].split(">")[0] for block in blocks(page, "") for line in block.splitlines())
+    calls = (line for line in lines if line.startswith(("crossframe ", ".venv/bin/crossframe ")))
+    return [words[1:] for words in map(shlex.split, calls)]
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("clip.mp4", "more.mp4", "a.mp4", "b.mp4", "clips/one.mp4"):
+        Path(name).parent.mkdir(exist_ok=True)
+        write_clip(draw("test", 7, len(name)), name)
+    Path("labels.txt").write_text("a red circle moving left\na red circle growing\n")
+    for index, action in enumerate(("pulsing", "zigzagging") * 2):
+        folder = tmp_path / "my_clips" / action
+        folder.mkdir(parents=True, exist_ok=True)
+        write_clip(draw("few_shot_train", 0, index), folder / f"{index}.mp4")
+    return tmp_path
+
+
+def as_tested(arguments: list[str]) -> list[str]:
+    match arguments[0]:
+        case "train":
+            return [*arguments, "--tiny"]
+        case "classify" if "--model" not in arguments:
+            return [*arguments, "--model", "shapes"]
+        case "shapes" if "render" in arguments:
+            return [*arguments, "--videos", "4", "--workers", "1"]
+        case "evaluate":
+            return [*arguments, "--videos", "8"]
+        case _:
+            return arguments
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_the_page_ends_well(page: str, at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = commands(page)
+    assert found
+    for arguments in found:
+        with pytest.raises(SystemExit) as ended:
+            main(as_tested(arguments))
+        assert ended.value.code == 0, (arguments, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_of_the_page_runs(page: str, at_home: Path) -> None:
+    names: dict[str, object] = {}
+    found = blocks(page, "python")
+    assert found
+    for block in found:
+        exec(block, names)
