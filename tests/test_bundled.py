@@ -13,8 +13,13 @@ from PIL import Image, ImageDraw
 
 import crossframe
 from crossframe import Recognizer
+from crossframe.cli import main
+from crossframe.data.manifest import read_manifest
+from crossframe.evaluate.run import evaluate_manifest
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
+from crossframe.shapes.splits import draw as draw_scene
+from crossframe.shapes.write import write_clip
 from crossframe.weights.folder import BUNDLED
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -95,3 +100,25 @@ def test_actions_and_their_opposites_on_unseen_seeds(shapes: XCLIP) -> None:
 def test_it_is_small_and_says_what_it_is() -> None:
     assert sum(path.stat().st_size for path in BUNDLED.iterdir()) < 12e6
     assert (BUNDLED / "README.md").is_file()
+
+
+def test_four_clips_a_class_teach_it_new_actions(tmp_path: Path) -> None:
+    """The few-shot way as the README says it: a folder for each class, one command, held-out clips."""
+    classes = ("zigzagging", "pulsing", "swinging", "flipping", "jumping")
+    for name, split, shots in (("train", "few_shot_train", 4), ("test", "few_shot_test", 8)):
+        for index in range(8 * shots):  # the 8 new actions take turns
+            scene = draw_scene(split, 0, index)
+            if scene.action in classes:
+                folder = tmp_path / name / scene.action
+                folder.mkdir(parents=True, exist_ok=True)
+                write_clip(scene, folder / f"{index}.mp4")
+    run = tmp_path / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "finetune", "--data", str(tmp_path / "train"), "--init", "shapes", "--out", str(run)])
+    assert ended.value.code == 0
+    before, after = (top1(source, tmp_path / "test") for source in ("shapes", run / "last"))
+    assert after > before + 0.15
+
+
+def top1(source: str | Path, clips: Path) -> float:
+    return evaluate_manifest(crossframe.load(source), read_manifest(clips)).counts.top1
