@@ -40,3 +40,13 @@ def test_doctor_says_what_decodes_and_what_is_fast(capsys: pytest.CaptureFixture
     assert ended.value.code == 0
     assert "H.264" in out
     assert "device cpu" in out
+
+
+def test_doctor_knows_when_the_hub_is_left_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for offline, words in ((True, "HF_HUB_OFFLINE is set"), (False, "asked for models named like owner/name")):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        with pytest.raises(SystemExit):
+            main(["doctor"])
+        assert words in capsys.readouterr().out

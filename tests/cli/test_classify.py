@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import wave
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import XCLIPModel
 
 import crossframe
 from crossframe.cli import main
+from crossframe.model.config import ModelConfig, PromptConfig
+from crossframe.model.xclip import XCLIP
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.video.transform import Preprocess
 from crossframe.weights import load
 from tests.video.clips import moving, write_clip
 
@@ -96,12 +104,119 @@ def test_scores_are_those_of_the_library(run: Run, clip: Path, tiny_folder: Path
     )
 
 
+def test_scores_are_those_of_transformers_on_the_same_pixels(
+    run: Run, clip: Path, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, prompts=PromptConfig(layers=2, heads=2, mlp_width=128))  # as wide as theirs must be
+    model = XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(size=32))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    torch.nn.init.constant_(model.logit_scale, 3.0)
+    folder = crossframe.save(model, tmp_path / "published", "transformers")
+    outcome = run("classify", clip, *LABELS, "--model", folder, "--json", "--precision", "float32")
+    shown = {entry["label"]: entry["score"] for entry in json.loads(outcome.out)["predictions"]}
+    pixels = model.prepare(crossframe.read_video(clip, num_frames=4, short_side=36).pixels)  # 36 = 256/224 of 32
+    with torch.inference_mode():
+        theirs = XCLIPModel.from_pretrained(folder).eval()
+        logits = theirs(input_ids=model.tokenize(list(shown)), pixel_values=pixels).logits_per_video[0]
+    assert logits.softmax(0).max() < 0.99
+    torch.testing.assert_close(torch.tensor(list(shown.values())), logits.softmax(0), rtol=0, atol=1e-5)
+
+
 def test_table_shows_every_label_with_its_share(run: Run, clip: Path, tiny_folder: Path) -> None:
     outcome = run("classify", clip, *LABELS, "--model", tiny_folder)
     assert outcome.status == 0
     assert clip.name in outcome.out.replace("\n", "")
     assert "arm wrestling" in outcome.out
     assert outcome.out.count("%") == 2
+
+
+class Terminal(io.StringIO):
+    """What a person looks at, as far as programs can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_on_the_terminal_leaves_json_in_its_file(
+    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    outcome = run("classify", clip, "gone.mp4", clip, *LABELS, "--model", tiny_folder, "--json")
+    assert [json.loads(line)["video"] for line in outcome.out.splitlines()] == [str(clip)] * 2
+    seen = terminal.getvalue()
+    assert "videos" in seen
+    assert "gone.mp4: does not exist" in seen
+    assert "predictions" not in seen
+
+
+def test_a_progress_bar_stays_below_tables_and_errors(
+    clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.chdir(tmp_path)
+    Path("a.mp4").write_bytes(clip.read_bytes())
+    with pytest.raises(SystemExit):
+        main(["classify", "a.mp4", "gone.mp4", "a.mp4", *LABELS, "--model", str(tiny_folder)])
+    seen = terminal.getvalue()
+    erase = "\r\x1b[2K"
+    assert f"{erase}crossframe: gone.mp4: does not exist" in seen
+    assert len(re.findall(re.escape(erase) + r"\S*a\.mp4", seen)) == 2
+    assert seen.count("cleaning a pool") == 2
+
+
+def test_one_video_has_no_progress_bar(
+    run: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert run("classify", clip, *LABELS, "--model", tiny_folder, "--json").status == 0
+    assert terminal.getvalue() == ""
+
+
+def test_brackets_and_colons_in_names_are_shown_as_they_are(
+    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "[red] :smile:.mp4"
+    path.write_bytes(clip.read_bytes())
+    outcome = run("classify", path, "-l", "[bold]yoga[/bold]", "-l", "[/no tag]", "--model", tiny_folder)
+    assert outcome.status == 0, outcome.err
+    assert path.name in outcome.out
+    assert "[bold]yoga[/bold]" in outcome.out
+    assert "[/no tag]" in outcome.out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_characters_that_the_terminal_lacks_do_not_end_the_work(
+    clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    with pytest.raises(SystemExit) as ended:
+        main(["classify", str(clip), "-l", "café", "--model", str(tiny_folder), *form])
+    assert ended.value.code == 0
+    if form:
+        assert json.loads(raw.getvalue())["predictions"][0]["label"] == "café"
+    else:
+        assert b"caf\\xe9" in raw.getvalue()
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_a_reader_that_stops_reading_ends_the_work_quietly(
+    clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], form: list[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        with pytest.raises(SystemExit) as ended:
+            main(["classify", str(clip), str(clip), *LABELS, "--model", str(tiny_folder), *form])
+    assert ended.value.code == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
@@ -144,7 +259,7 @@ def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, t
         (["-l", "yoga", "-l", "Yoga"], ["yoga", "Yoga", "same"]),
         ([*LABELS, "--frames", "0"], ["--frames"]),
         ([*LABELS, "--precision", "float16"], ["float16"]),
-        ([*LABELS, "--framess", "4"], ["--framess"]),
+        ([*LABELS, "--framess", "4"], ["--framess", "see crossframe classify --help"]),
     ],
 )
 def test_wrong_usage_ends_with_2_before_anything_is_loaded(
@@ -160,9 +275,13 @@ def test_what_cannot_be_used_ends_with_1_and_one_line(run: Run, clip: Path, tiny
     outcome = run("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
     assert outcome.status == 1
     assert one_line(outcome, "nothing", "no video")
-    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--out", tmp_path / "no" / "such" / "out.jsonl")
+    for out in (tmp_path / "no" / "such" / "out.jsonl", tmp_path):
+        outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--out", out)
+        assert outcome.status == 1
+        assert one_line(outcome, str(out), "cannot be written", "another path")
+    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--device", "abacus")
     assert outcome.status == 1
-    assert one_line(outcome, "out.jsonl")
+    assert one_line(outcome, "'abacus'", "choose cpu")
     outcome = run("classify", clip, *LABELS, "--model", tmp_path / "no-model")
     assert outcome.status == 1
     assert one_line(outcome, "no-model")

@@ -72,7 +72,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         code = app(arguments or ["--help"], prog_name="crossframe", standalone_mode=False) or 0
     except TyperException as error:  # wrong usage
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "crossframe"
+        command = context.command_path if context else f"crossframe {arguments[0]}"
         print(f"crossframe: {_one_line(error)} (see {command} --help)", file=sys.stderr)
         return error.exit_code
     except (Abort, KeyboardInterrupt):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Option
 
 from crossframe import __version__
 
-if TYPE_CHECKING:
-    import torch
-
-TRAINING_PACKAGES = ("lightning_fabric", "pydantic", "yaml", "pyarrow", "matplotlib", "tensorboard")
+# What the extra 'train' brings, by the names under which it is imported.
+TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "torchmetrics", "yaml")
 
 
 def models(as_json: Annotated[bool, Option("--json", help="One JSON object for each model.")] = False) -> None:
@@ -49,7 +47,9 @@ def doctor() -> None:
     """Say what is installed here, what this machine is fast at, and what is missing."""
     import av
     import torch
+    from huggingface_hub import constants
 
+    from crossframe.cli.device import devices
     from crossframe.recognizer import choose_precision
     from crossframe.weights.folder import BUNDLED
 
@@ -60,10 +60,10 @@ def doctor() -> None:
         ("video", f"PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}, nothing to install"),
         ("decoders", ", ".join(_decoders())),
     ]
-    for device in _devices():
+    for device in devices():
         rows.append((f"device {device}", f"precision auto is {choose_precision('auto', device)}"))
-    offline = os.environ.get("HF_HUB_OFFLINE")
-    rows.append(("hub", "offline (HF_HUB_OFFLINE is set)" if offline else "asked for models named like owner/name"))
+    asked = f"{constants.ENDPOINT}, asked for models named like owner/name"
+    rows.append(("hub", "offline (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else asked))
     rows.append(("model shapes", "bundled" if BUNDLED.is_dir() else "missing from this installation"))
     missing = [name for name in TRAINING_PACKAGES if not find_spec(name)]
     advice = f"pip install 'crossframe[train]' (missing: {', '.join(missing)})"
@@ -79,11 +79,3 @@ def _decoders() -> list[str]:
 
     common = {"h264": "H.264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1", "mpeg4": "MPEG-4", "mjpeg": "MJPEG"}
     return [name for codec, name in common.items() if codec in av.codecs_available]
-
-
-def _devices() -> list[torch.device]:
-    import torch
-
-    devices = [torch.device("cpu")]
-    devices += [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
-    return devices + ([torch.device("mps")] if torch.backends.mps.is_available() else [])

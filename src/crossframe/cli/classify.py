@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from math import isnan
@@ -18,10 +18,13 @@ from crossframe.text.labels import check_labels, humanize, read_labels
 from crossframe.video.files import VIDEO_SUFFIXES, videos_in
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
     from crossframe.recognizer import Prediction
 
 DEFAULT_MODEL = "microsoft/xclip-base-patch32"
-Show = Callable[["Prediction"], None]
 
 
 class PrecisionChoice(StrEnum):
@@ -40,7 +43,7 @@ def classify(
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
     frames: Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")] = None,
     precision: Annotated[PrecisionChoice, Option(help="auto: bfloat16 where it is fast.")] = PrecisionChoice.AUTO,
-    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; the GPU, if any, when not given.")] = None,
+    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
     clean: Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
@@ -49,24 +52,32 @@ def classify(
     """Name what happens in videos, among labels in your own words."""
     names = _labels(label or [], labels, clean)
     paths = [path for given in videos for path in _expand(given)]
-    with _output(out) as write:
+    screen = _screen()
+    with _output(out, screen) as write:
         # Slow to import, and of no use before the command line is known to make sense.
+        from crossframe.cli.device import choose_device
         from crossframe.recognizer import Recognizer
+        from crossframe.video.error import VideoError
         from crossframe.weights import load
         from crossframe.weights.fingerprint import fingerprint
 
-        network = load(model, device=device)
+        network = load(model, device=None if device is None else choose_device(device))
         made_by = {"model": model, "weights": fingerprint(network) if as_json or out else None, "template": template}
         recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template)
         made_by["precision"] = recognizer.precision
 
-        def show(prediction: Prediction) -> None:
-            if as_json or out:
-                write(json.dumps(_as_json(prediction, top) | made_by, ensure_ascii=False))
-            if not as_json:
-                _print_table(prediction, top)
-
-        failed = _classify_each(recognizer, paths, names, show)
+        failed = 0
+        with _progress(screen, len(paths)) as bar:
+            results = recognizer.classify_each(paths, names)
+            for result in bar.track(results, len(paths), description="videos"):
+                if isinstance(result, VideoError):
+                    failed += 1
+                    print(f"crossframe: {result}", file=sys.stderr)
+                    continue
+                if as_json or out:
+                    write(json.dumps(_as_json(result, top) | made_by))
+                if not as_json:
+                    screen.print(_table(result, top), "", soft_wrap=True)
     if model == "shapes" and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)
@@ -90,34 +101,41 @@ def _expand(given: Path) -> list[Path]:
     return found
 
 
+def _screen() -> Console:
+    """Standard output, for text in which brackets and colons mean nothing."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
 @contextmanager
-def _output(out: Path | None) -> Generator[Callable[[str], None]]:
+def _output(out: Path | None, screen: Console) -> Generator[Callable[[str], None]]:
     """Writes lines to a file, opened before any work is done, or to standard output."""
     if out is None:
-        yield lambda line: print(line, flush=True)
+        yield lambda line: screen.out(line, highlight=False)
         return
-    with out.open("w", encoding="utf-8") as file:
+    try:
+        file = out.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error.strerror}); give --out another path") from error
+    with file:
         yield lambda line: print(line, file=file, flush=True)
 
 
-def _classify_each(recognizer: Any, paths: Sequence[Path], names: Sequence[str], show: Show) -> int:
-    """Shows every prediction and reports every file that cannot be read; how many those were."""
+def _progress(screen: Console, count: int) -> Progress:
+    """A bar on standard output or else standard error, whichever is a terminal, below all that is printed meanwhile."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    from crossframe.video.decode import VideoError
-
-    failed = 0
-    bar = Console(stderr=True)
-    results = recognizer.classify_each(paths, names)
-    watched = len(paths) > 1 and bar.is_terminal
-    for result in track(results, "videos", len(paths), console=bar, transient=True, disable=not watched):
-        if isinstance(result, VideoError):
-            failed += 1
-            print(f"crossframe: {result}", file=sys.stderr)
-        else:
-            show(result)
-    return failed
+    errors = Console(stderr=True)
+    console = screen if sys.stdout.isatty() else errors
+    return Progress(
+        console=console,
+        transient=True,
+        disable=count < 2 or not console.file.isatty(),
+        redirect_stdout=False,  # it may be a file; where it is the terminal, `screen` prints above the bar
+        redirect_stderr=sys.stderr.isatty(),
+    )
 
 
 def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
@@ -141,14 +159,13 @@ def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
     }
 
 
-def _print_table(prediction: Prediction, top: int) -> None:
-    from rich.console import Console
+def _table(prediction: Prediction, top: int) -> Table:
     from rich.table import Table
 
     table = Table(title=prediction.video, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("label")
     table.add_column("score", justify="right")
-    table.add_column("")
+    table.add_column("", no_wrap=True, overflow="crop")
     for name, score in prediction.top(top):
         table.add_row(name, f"{score:.1%}", "█" * round(20 * score))
-    Console(soft_wrap=True).print(table, "")
+    return table
