@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,44 @@ def test_wrong_settings_are_refused(tiny_folder: Path) -> None:
         Recognizer(model, num_frames=0)
     with pytest.raises(ValueError, match="float16"):
         choose_precision("float16", torch.device("cpu"))  # type: ignore[arg-type]
+
+
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_precision("auto", cpu) == "bfloat16"
+    assert choose_precision("float32", cpu) == "float32"
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    assert choose_precision("auto", cpu) == "float32"
+    assert choose_precision("bfloat16", cpu) == "bfloat16"
+    assert choose_precision("auto", torch.device("mps")) == "float32"
+
+
+def test_the_next_clip_is_being_read_while_the_model_works(
+    recognizer: Recognizer, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+    given_when_the_model_began: list[int] = []
+    encode = recognizer.model.encode_video
+
+    def sources() -> Iterator[Path]:
+        for clip in clips:
+            given.append(clip)
+            yield clip
+
+    def watched(video: torch.Tensor) -> object:
+        given_when_the_model_began.append(len(given))
+        return encode(video)
+
+    monkeypatch.setattr(recognizer.model, "encode_video", watched)
+    assert len(list(recognizer.classify_each(sources(), LABELS))) == 3
+    assert given_when_the_model_began == [2, 3, 3]
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_scores_of_the_processor(tiny_folder: Path, clips: list[Path]) -> None:
+    there = Recognizer.from_pretrained(tiny_folder, device="cuda", precision="float32")
+    here = Recognizer.from_pretrained(tiny_folder, device="cpu", precision="float32")
+    assert there.workers > here.workers
+    for a, b in zip(there.classify(clips, LABELS), here.classify(clips, LABELS), strict=True):
+        torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -49,8 +50,9 @@ class Prediction:
 class Recognizer:
     """A model, a precision and a number of frames; remembers the features of the labels that it has seen.
 
-    `precision` is that of the image encoder, where the time goes: `auto` takes bfloat16 where the device is fast at it.
-    `template`, for instance "a video of {}", is put around every label.
+    `precision` is that of the image encoder, where the time goes, which is converted in place: `auto` takes bfloat16
+    where the device is fast at it. `template`, for instance "a video of {}", is put around every label. `workers`
+    processes read videos while the model works: by default one beside a processor, as many as feed it beside a GPU.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Recognizer:
         num_frames: int | None = None,
         precision: Precision = "float32",
         template: str | None = None,
-        workers: int = 1,
+        workers: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.num_frames = model.config.num_frames if num_frames is None else num_frames
@@ -70,7 +72,7 @@ class Recognizer:
         if self.precision == "bfloat16":
             self.model.vision.to(torch.bfloat16)
         self.template = template
-        self.workers = workers
+        self.workers = _default_workers(model.device) if workers is None else workers
         self._text: dict[tuple[str, ...], Tensor] = {}
 
     @classmethod
@@ -82,9 +84,11 @@ class Recognizer:
         precision: Precision = "auto",
         num_frames: int | None = None,
         template: str | None = None,
+        workers: int | None = None,
     ) -> Self:
         """Loads `source` (see `crossframe.load`) and makes a recognizer of it."""
-        return cls(load(source, device=device), precision=precision, num_frames=num_frames, template=template)
+        model = load(source, device=device)
+        return cls(model, precision=precision, num_frames=num_frames, template=template, workers=workers)
 
     @overload
     def classify(self, videos: Source, labels: Sequence[str]) -> Prediction: ...
@@ -180,6 +184,11 @@ def choose_precision(precision: Precision, device: torch.device) -> Literal["flo
     else:
         fast = False
     return "bfloat16" if fast else "float32"
+
+
+def _default_workers(device: torch.device) -> int:
+    # A processor is busy with the model itself; a GPU waits for frames.
+    return 1 if device.type == "cpu" else min(os.cpu_count() or 1, 8)
 
 
 def _or_raise(result: R | VideoError) -> R:

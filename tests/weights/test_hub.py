@@ -8,6 +8,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,13 +138,37 @@ def test_the_authors_large_models_get_their_twelve_heads(
         assert crossframe.load("someone/else").config == wrong
 
 
-def test_a_hub_that_cannot_be_reached(dead: str) -> None:
+def test_a_hub_that_cannot_be_reached(
+    dead: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(WeightsError) as caught:
         crossframe.load("microsoft/xclip-base-patch32")
+    assert capfd.readouterr().err == ""
+    assert caplog.text == ""
     message = str(caught.value)
     assert message.startswith(f"microsoft/xclip-base-patch32: {dead} cannot be reached and the cache does not hold")
     assert message.endswith("or 'shapes', the bundled model, which knows only drawn shapes")
     assert "\n" not in message
+
+
+def test_a_hub_that_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        calls: list[object] = []
+
+        def hang_up() -> None:
+            with suppress(OSError):  # the end of the test
+                while True:
+                    connection, address = listening.accept()
+                    calls.append(address)
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        use(f"http://127.0.0.1:{listening.getsockname()[1]}", monkeypatch)
+        with pytest.raises(WeightsError, match="cannot be reached"):
+            crossframe.load("microsoft/xclip-base-patch32")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert len(calls) == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_offline_mode(dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
