@@ -52,6 +52,7 @@ format: setup  ## Rewrite the code in the project's format
 retrain: setup  ## Train the bundled model again, from nothing: about two hours on two cores
 	$(BIN)/crossframe train shapes-pretrain --out runs/shapes-pretrain
 	$(BIN)/crossframe train shapes-order --out runs/shapes-order
+	$(BIN)/crossframe train shapes-messages --out runs/shapes-messages
 	$(BIN)/crossframe train shapes --out runs/shapes
 	$(BIN)/python scripts/bundle_shapes.py runs/shapes/last
 

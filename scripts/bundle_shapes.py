@@ -35,7 +35,7 @@ person or a word beyond those of its world. Give it your videos and it will answ
 - Size: {parameters:,} parameters, {megabytes:.1f} MB in half precision; 8 frames, {image} pixels, patches of {patch}.
 - Words: 8 colours ({colours}), 8 shapes ({shapes}), and what they do: {actions}.
 - Made by `make retrain` from this repository alone: language-image pretraining on single drawn frames, then the
-  multi-frame transformer over frozen frames, then the paper's expansion. Seeds and settings are in the recipes.
+  multi-frame transformer over frozen frames, then message tokens, then prompts. Seeds and settings are in the recipes.
 - Licence: MIT, like the code.
 
 ## What it gets right
