@@ -51,7 +51,7 @@ def _log_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_log_every_step")
-@pytest.mark.parametrize("name", ["shapes-pretrain", "shapes-order", "shapes"])
+@pytest.mark.parametrize("name", ["shapes-pretrain", "shapes-order", "shapes-messages", "shapes"])
 def test_tiny_recipes_learn(name: str, tmp_path: Path) -> None:
     summary = train(tiny(name), tmp_path)
     curve = losses(tmp_path)
