@@ -42,8 +42,10 @@ def classify(
     model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")] = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
     frames: Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")] = None,
-    precision: Annotated[PrecisionChoice, Option(help="auto: bfloat16 where it is fast.")] = PrecisionChoice.AUTO,
-    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there, when not given.")] = None,
+    precision: Annotated[
+        PrecisionChoice, Option(help="Of the image encoder; auto is bfloat16 where the device is fast at it.")
+    ] = PrecisionChoice.AUTO,
+    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
     clean: Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
