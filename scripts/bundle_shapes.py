@@ -18,8 +18,8 @@ from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.weights import load, save
 from crossframe.weights.folder import BUNDLED
 
-CLIPS = 2200  # of each split; 100 of each action of the test split
-CHANCE = {"test": "1 in 22", "unseen": "1 in 22", "zero_shot": "1 in 24", "few_shot_test": "1 in 8"}
+CLIPS = 1100  # of each split; 50 of each action of the test split
+CHANCE = {"test": "20 or 22", "unseen": "20 or 22", "zero_shot": "12 or 24", "few_shot_test": "7 or 8"}
 MEANING = {
     "test": "new clips of known objects and actions",
     "unseen": "known objects and known actions in combinations that training never showed",
@@ -41,7 +41,7 @@ person or a word beyond those of its world. Give it your videos and it will answ
 ## What it gets right
 
 Measured by `python scripts/bundle_shapes.py` on {clips} clips of each split, from seeds that training never used.
-`action` is the choice among all that the object could do ({chance} at random), `opposite` the choice between an action
+`action` is the choice among all that the object could do ({chance} sentences), `opposite` that between an action
 and its reversal in time (1 in 2), `colour` and `shape` among sentences that differ in that word (1 in 8).
 
 | split | what it holds | action | opposite | colour | shape |
@@ -102,7 +102,7 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
         shapes=", ".join(looks.SHAPES),
         actions=", ".join(ACTIONS),
         clips=clips,
-        chance=", ".join(f"{chance} in `{split}`" for split, chance in CHANCE.items()),
+        chance=", ".join(f"{count} in `{split}`" for split, count in CHANCE.items()),
         table="\n".join(rows),
         by_action="\n".join(by_action),
         mistaken="\n".join(f"| {row['shown']} | {row['said']} | {row['clips']} |" for row in test["mistaken"]),
