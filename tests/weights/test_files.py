@@ -8,10 +8,12 @@ import pickle
 import re
 import struct
 import sys
+import tracemalloc
 import types
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -213,6 +215,21 @@ class Calls:
         return self.call
 
 
+def pairs(count: int) -> bytes:
+    """A pickled dict of that many numbers."""
+    return b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(count)) + b"u"
+
+
+@contextmanager
+def memory_growth() -> Iterator[Callable[[], int]]:
+    """How many bytes Python took at most, in one go, within the block."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 class TestHostileFiles:
     @pytest.mark.parametrize("place", ["top", "inside", "beside"])
     @pytest.mark.parametrize("how", ["system", "eval", "exec", "getattr", "open", "import", "jit"])
@@ -274,6 +291,44 @@ class TestHostileFiles:
         with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("bomb/data.pkl", b"\0" * (65 * 2**20))
         refused(tmp_path / "bomb.pt", "its entry bomb/data.pkl has 68157440 bytes; at most")
+
+    def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(self, tmp_path: Path) -> None:
+        self.lying_bomb(tmp_path / "bomb.pt", zipfile.ZIP_DEFLATED, size=300 * 2**20)
+        with memory_growth() as grown:
+            refused(tmp_path / "bomb.pt", "damaged or incomplete")
+        assert grown() < 200 * 2**20
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_what_can_only_be_unpacked_whole_is_not_unpacked(self, tmp_path: Path, method: int) -> None:
+        self.lying_bomb(tmp_path / "bomb.pt", method, size=2**20)
+        refused(tmp_path / "bomb.pt", "its entry bomb/data.pkl is packed in a way that PyTorch never uses")
+
+    @staticmethod
+    def lying_bomb(path: Path, method: int, size: int) -> None:
+        with zipfile.ZipFile(path, "w", method) as archive, archive.open("bomb/data.pkl", "w") as entry:
+            for _ in range(size // 2**20):
+                entry.write(b"\0" * 2**20)
+        path.write_bytes(path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 1000)))
+
+    @pytest.mark.parametrize("name", [b"torch.jit._pickle\nbuild_intlist", b"collections\nOrderedDict"])
+    def test_copies_of_copies_are_not_made(self, tmp_path: Path, name: bytes) -> None:
+        many = pairs(50_000) if name.endswith(b"Dict") else b"](" + b"N" * 500_000 + b"e"
+        opcodes = b"\x80\x02c" + name + b"\nq\x00" + many + b"\x85q\x01](" + b"h\x00h\x01R" * 100 + b"e."
+        with zipfile.ZipFile(tmp_path / "copies.pt", "w") as archive:
+            archive.writestr("copies/data.pkl", opcodes)
+        with memory_growth() as grown:
+            refused(tmp_path / "copies.pt", "state dict was expected|not a file that PyTorch wrote")
+        assert grown() < 300 * 2**20
+
+    @pytest.mark.parametrize("part", ["visual.transformer", "transformer", "mit"])
+    def test_a_layer_of_a_high_number_is_not_built(self, model: XCLIP, tmp_path: Path, part: str) -> None:
+        name = f"{part}.resblocks.99999999.ln_1.weight"
+        torch.save(published(model) | {name: torch.zeros(128)}, tmp_path / "deep.pt")
+        refused(tmp_path / "deep.pt", r"has \d+ tensors, and its names or its config speak of 1\d+ layers")
+
+    def test_names_that_strangers_chose_stay_in_one_short_line(self, model: XCLIP, tmp_path: Path) -> None:
+        torch.save(published(model) | {"a\nb\x1b[31m" + "c" * 5000: torch.zeros(1)}, tmp_path / "names.pt")
+        refused(tmp_path / "names.pt", r"left over in the layout of OpenAI: a b\?\[31mccc.*\.\.\.$")
 
     def test_packed_tensors_are_not_unpacked(self, model: XCLIP, tmp_path: Path) -> None:
         torch.save(published(model), tmp_path / "plain.pt")
@@ -345,11 +400,12 @@ class TestDamagedFiles:
         torch.save(state, tmp_path / "weights.pth")
         refused(tmp_path / "weights.pth", "shape|dimensions")
 
-    def test_integers_are_no_weights(self, model: XCLIP, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.float8_e4m3fn])
+    def test_values_of_other_types_are_no_weights(self, model: XCLIP, tmp_path: Path, dtype: torch.dtype) -> None:
         state = published(model)
-        state["ln_final.weight"] = state["ln_final.weight"].long()
-        torch.save(state, tmp_path / "weights.pth")
-        refused(tmp_path / "weights.pth", r"ln_final\.weight")
+        state["ln_final.weight"] = state["ln_final.weight"].to(dtype)
+        save_file(state, tmp_path / "weights.safetensors")
+        refused(tmp_path / "weights.safetensors", rf"of type {str(dtype)[6:]}, in ln_final\.weight")
 
     @pytest.mark.parametrize(
         ("content", "message"),

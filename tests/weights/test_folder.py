@@ -19,6 +19,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from crossframe.weights import WeightsError, folder
 from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.tables import HF_XCLIP
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights, tokens_for, video_for
 
 
@@ -84,14 +85,47 @@ class TestOwnFolder:
         with pytest.raises(WeightsError, match=r"crossframe's own: give the folder .* config\.json"):
             crossframe.load(tmp_path / "model.safetensors")
 
+    def test_a_precision_that_cannot_hold_the_weights(self, tmp_path: Path) -> None:
+        model = make()
+        crossframe.save(model, tmp_path)
+        with torch.no_grad():
+            model.vision.projection[0, 0] = 1e6
+        with pytest.raises(WeightsError, match=r"vision\.projection would hold values in torch\.float16 that are not"):
+            crossframe.save(model, tmp_path, dtype=torch.float16)
+        crossframe.save(model, tmp_path / "wide", dtype=torch.bfloat16)
+        with torch.no_grad():
+            model.vision.projection[0, 0] = float("nan")
+        with pytest.raises(WeightsError, match=r"vision\.projection would hold values that are not finite"):
+            crossframe.save(model, tmp_path)
+        assert crossframe.load(tmp_path).vision.projection.abs().max() < 1e6  # what was there before
+
+    @pytest.mark.parametrize("dtype", [torch.int8, "bfloat16"])
+    def test_a_type_that_weights_cannot_have(self, tmp_path: Path, dtype: Any) -> None:
+        with pytest.raises(WeightsError, match="weights are of a floating type of torch"):
+            crossframe.load(crossframe.save(make(), tmp_path), dtype=dtype)
+
+    @pytest.mark.parametrize("change", [{"num_frames": 0}, {"image_size": 0}, {"image_size": 33}])
+    def test_sizes_that_no_model_has(self, tmp_path: Path, change: dict[str, Any]) -> None:
+        with pytest.raises(WeightsError, match=r"num_frames is 0|image_size is 0|image size 33 is not a multiple"):
+            crossframe.load(crossframe.save(make(), tmp_path), **change)
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             ({"schema": 2}, "has schema 2, and this version reads up to 1: upgrade crossframe"),
             ({"schema": "one"}, "its schema is 'one'; expected a number from 1 to 1"),
             ({"model": {}}, "incomplete"),
+            (
+                {"model": XCLIP_CONFIG.to_dict() | {"vision": {"patch_size": 0}}},
+                "patch_size is 0; it must be 1 or more",
+            ),
+            ({"model": XCLIP_CONFIG.to_dict() | {"embed_dim": -128}}, "embed_dim is -128; it must be 1 or more"),
             ({"model": None}, "expected an object"),
             ({"preprocess": {"size": 32}}, "the entry 'mean' is missing"),
+            (
+                {"preprocess": {"size": 16, "short_side": 16, "mean": [0] * 3, "std": [1] * 3}},
+                "makes pictures of 16, and the model takes 32 x 32",
+            ),
             ({"format": "other"}, "describes a model of type None"),
         ],
     )
@@ -101,6 +135,22 @@ class TestOwnFolder:
         with pytest.raises(WeightsError, match=message) as caught:
             crossframe.load(tmp_path)
         assert str(tmp_path / "config.json") in str(caught.value)
+
+    def test_sizes_beyond_all_bounds(self, tmp_path: Path) -> None:
+        crossframe.save(make(), tmp_path)
+        wide = replace(XCLIP_CONFIG, vision=replace(XCLIP_CONFIG.vision, image_size=8 * 10**9))
+        edit(tmp_path / "config.json", model=wide.to_dict(), preprocess=None)
+        with pytest.raises(WeightsError, match="its config describes a model too large to exist"):
+            crossframe.load(tmp_path)
+
+    def test_more_layers_than_there_are_tensors_are_not_built(self, tmp_path: Path) -> None:
+        crossframe.save(make(), tmp_path)
+        deep = replace(XCLIP_CONFIG, vision=replace(XCLIP_CONFIG.vision, layers=10**9))
+        edit(tmp_path / "config.json", model=deep.to_dict())
+        with pytest.raises(
+            WeightsError, match=r"has \d+ tensors, and its names or its config speak of 1000000005 layers"
+        ):
+            crossframe.load(tmp_path)
 
     def test_unknown_entries_are_refused_by_name(self, tmp_path: Path) -> None:
         crossframe.save(make(), tmp_path)
@@ -218,6 +268,14 @@ class TestHuggingFaceFolder:
             with pytest.raises(WeightsError, match="its end-of-text id 49405 is not the largest of its 49408 ids"):
                 crossframe.load(tmp_path)
 
+    def test_of_two_files_of_weights_the_named_one_is_read(self, words: XCLIP, tmp_path: Path) -> None:
+        crossframe.save(words, tmp_path, "transformers")
+        other = make(words.config)
+        torch.save(published(other, HF_XCLIP), tmp_path / "pytorch_model.bin")
+        assert same_weights(crossframe.load(tmp_path), words)
+        assert same_weights(crossframe.load(tmp_path / "model.safetensors"), words)
+        assert same_weights(crossframe.load(tmp_path / "pytorch_model.bin"), other)
+
     def test_shards_outside_the_folder_are_refused(self, words: XCLIP, tmp_path: Path) -> None:
         crossframe.save(words, tmp_path, "transformers")
         (tmp_path / "model.safetensors").unlink()
@@ -277,6 +335,18 @@ class TestOpenClipFolder:
         with torch.no_grad():
             torch.testing.assert_close(loaded(video, tokens), clip(video, tokens), rtol=0.0, atol=0.0)
         assert loaded.preprocess == Preprocess(32, 32, (0.5,) * 3, (0.25,) * 3, "bicubic", antialias=True)
+
+    @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside Hugging Face's"])
+    def test_the_file_of_a_folder_stands_for_it(
+        self, clip: XCLIP, values: dict[str, Any], tmp_path: Path, beside: bool
+    ) -> None:
+        if beside:  # as on the hub, where both libraries find their own
+            crossframe.save(make(CLIP_CONFIG), tmp_path, "transformers")
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(values))
+        save_file(published(clip), tmp_path / "open_clip_model.safetensors")
+        loaded = crossframe.load(tmp_path / "open_clip_model.safetensors")
+        assert same_weights(loaded, clip)
+        assert loaded.config.vision.activation == "gelu"
 
     def test_openais_weights_say_that_they_use_quick_gelu(
         self, clip: XCLIP, values: dict[str, Any], tmp_path: Path

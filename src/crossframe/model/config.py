@@ -19,6 +19,12 @@ def _check_heads(part: str, width: int, heads: int) -> None:
         raise ConfigError(f"{part}: width {width} cannot be split over {heads} heads; choose a divisor of {width}")
 
 
+def _check_sizes(part: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{part}: {name} is {size}; it must be 1 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
     """The image encoder, a ViT. `mixing` says what its blocks see of the other frames.
@@ -41,6 +47,8 @@ class VisionConfig:
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_sizes("vision", patch_size=self.patch_size, image_size=self.image_size, width=self.width)
+        _check_sizes("vision", layers=self.layers, mlp_width=self.mlp_width)
         _check_heads("vision", self.width, self.heads)
         if self.image_size % self.patch_size:
             raise ConfigError(f"vision: image size {self.image_size} is not a multiple of patch size {self.patch_size}")
@@ -71,6 +79,7 @@ class TextConfig:
     learned_vectors: int = 0
 
     def __post_init__(self) -> None:
+        _check_sizes("text", vocab_size=self.vocab_size, width=self.width, layers=self.layers, mlp_width=self.mlp_width)
         _check_heads("text", self.width, self.heads)
         if not 0 <= self.learned_vectors <= self.context_length - 3:
             raise ConfigError(
@@ -125,9 +134,12 @@ class ModelConfig:
             raise ConfigError(
                 "video-specific prompts need a text encoder; leave them out of a model with a linear head"
             )
+        _check_sizes("joint space", embed_dim=self.embed_dim)
         if self.mit is not None:
+            _check_sizes("mit", layers=self.mit.layers, mlp_width=self.mit.mlp_width)
             _check_heads("mit", self.embed_dim, self.mit.heads)
         if self.prompts is not None:
+            _check_sizes("prompts", layers=self.prompts.layers, mlp_width=self.prompts.mlp_width)
             _check_heads("prompts", self.embed_dim, self.prompts.heads)
 
     def to_dict(self) -> dict[str, Any]:

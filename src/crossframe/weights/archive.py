@@ -26,6 +26,7 @@ from crossframe.weights.errors import WeightsError, shorten
 
 _LARGEST_PICKLE = 64 * 2**20  # bytes; the largest known checkpoint needs one
 _LARGEST_SOURCE = 4 * 2**20  # bytes of one source file in a TorchScript archive
+_MOST_DIMENSIONS = 64  # as in PyTorch
 
 # What torch.save and TorchScript write, and nothing else: plain values, containers, calls of the names below.
 # fmt: off
@@ -59,6 +60,16 @@ class StoredTensor:
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+
+
+class _Mapping(OrderedDict[object, object]):
+    """An ordered dict that a pickle can fill but not copy, since copies of copies could take any amount of memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        """Attributes, such as the versions of a state dict, are of no use here."""
 
 
 class _Module:
@@ -108,11 +119,14 @@ def _root(archive: zipfile.ZipFile) -> str:
 
 
 def _small(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """The bytes of an entry whose declared size, which zipfile never exceeds, is within the limit."""
-    size = archive.getinfo(name).file_size
-    if size > limit:
-        raise WeightsError(f"its entry {name} has {size} bytes; at most {limit} are read")
-    return archive.read(name)
+    """The bytes of an entry within the limit, in memory of that order even if its header tells less than it holds."""
+    entry = archive.getinfo(name)
+    if entry.file_size > limit:
+        raise WeightsError(f"its entry {name} has {entry.file_size} bytes; at most {limit} are read")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise WeightsError(f"its entry {name} is packed in a way that PyTorch never uses; unpack and save it again")
+    with archive.open(entry) as file:
+        return file.read(limit)  # without a number, zipfile would unpack gigabytes before it cuts off
 
 
 def _refuse_own_setstate(archive: zipfile.ZipFile, root: str) -> None:
@@ -137,16 +151,16 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(BytesIO(data))
         self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         self._root = root
-        # Methods and builtin types: a pickle can call them, but it cannot alter them.
+        # Methods, and classes with a __setstate__: a pickle can call them, but it cannot alter them.
         self._known: dict[tuple[str, str], object] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("yacs.config", "CfgNode"): OrderedDict,  # the authors keep their training configuration beside the weights
+            ("collections", "OrderedDict"): _Mapping,
+            ("yacs.config", "CfgNode"): _Mapping,  # the authors keep their training configuration beside the weights
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): self._parameter,
-            ("torch.jit._pickle", "build_intlist"): list,
-            ("torch.jit._pickle", "build_doublelist"): list,
-            ("torch.jit._pickle", "build_boollist"): list,
-            ("torch.jit._pickle", "build_tensorlist"): list,
+            ("torch._utils", "_rebuild_parameter"): self._as_it_is,
+            ("torch.jit._pickle", "build_intlist"): self._as_it_is,
+            ("torch.jit._pickle", "build_doublelist"): self._as_it_is,
+            ("torch.jit._pickle", "build_boollist"): self._as_it_is,
+            ("torch.jit._pickle", "build_tensorlist"): self._as_it_is,
             **{("torch", name): dtype for name, dtype in _STORAGES.items()},
         }
 
@@ -174,16 +188,18 @@ class _Unpickler(pickle.Unpickler):
 
     def _tensor(self, storage: Any, offset: int, shape: Any, stride: Any, *_: object) -> StoredTensor:
         key, dtype, count = storage
+        if len(shape) != len(stride) or len(shape) > _MOST_DIMENSIONS:
+            raise WeightsError(f"holds a tensor of {len(shape)} dimensions and {len(stride)} strides")
         numbers = (offset, *shape, *stride)
-        if len(shape) != len(stride) or not all(isinstance(n, int) and n >= 0 for n in numbers):
+        if not all(isinstance(n, int) and n >= 0 for n in numbers):
             raise WeightsError(f"holds a tensor of impossible shape {shape} and stride {stride}")
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
         if math.prod(shape) > count or (math.prod(shape) > 0 and last >= count):
             raise WeightsError(f"holds a tensor of shape {shape} that reaches beyond its {count} stored values")
         return StoredTensor(key, dtype, offset, tuple(shape), tuple(stride))
 
-    def _parameter(self, tensor: object, *_: object) -> object:
-        return tensor
+    def _as_it_is(self, value: object, *_: object) -> object:
+        return value
 
 
 def _scan(data: bytes) -> None:

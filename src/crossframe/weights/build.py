@@ -20,14 +20,22 @@ from crossframe.weights.tables import Layout
 
 log = logging.getLogger(__name__)
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     """A model of a checkpoint's tensors, in eval mode, in `dtype` or in float32 at least.
 
     Raises `WeightsError` naming the tensors that are missing, left over, mis-shaped or not finite.
     """
-    with torch.device("meta"):
-        model = XCLIP(checkpoint.config, tokenizer=checkpoint.tokenizer, preprocess=checkpoint.preprocess)
+    config = checkpoint.config
+    parts = (config.vision, config.text, config.mit, config.prompts)
+    check_depth(sum(part.layers for part in parts if part), len(checkpoint.tensors))
+    try:
+        with torch.device("meta"):
+            model = XCLIP(config, tokenizer=checkpoint.tokenizer, preprocess=checkpoint.preprocess)
+    except RuntimeError as error:  # nothing is allocated, but sizes may overflow
+        raise WeightsError("its config describes a model too large to exist") from error
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     check_tensors(checkpoint.tensors, expected, checkpoint.layout)
     state = {
@@ -36,6 +44,12 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     }
     model.load_state_dict(state, assign=True)
     return model.eval()
+
+
+def check_depth(layers: int, tensors: int) -> None:
+    """Raises `WeightsError` for more layers than tensors, before time and memory go into building them."""
+    if layers > tensors:
+        raise WeightsError(f"has {tensors} tensors, and its names or its config speak of {layers} layers")
 
 
 def check_tensors(
@@ -53,8 +67,12 @@ def check_tensors(
             complaints.append(f"{their_name} has shape {tuple(tensors[name].shape)} instead of {expected[name]}")
     if complaints:
         raise WeightsError("; ".join(complaints[:4]) + ": the weights do not fit the model that their config describes")
-    bad = [name for name, tensor in tensors.items() if not tensor.is_floating_point() or not tensor.isfinite().all()]
-    if bad:
+    if odd := [name for name, tensor in tensors.items() if tensor.dtype not in _FLOATS]:
+        kinds = " and ".join(sorted({str(tensors[name].dtype).removeprefix("torch.") for name in odd}))
+        raise WeightsError(
+            f"holds values of type {kinds}, in {shorten(_theirs(odd, layout))}: weights have 16 bits or more"
+        )
+    if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise WeightsError(
             f"holds values that are not finite numbers, in {shorten(_theirs(bad, layout))}: fetch it again"
         )
@@ -69,8 +87,8 @@ def resized(checkpoint: Checkpoint, num_frames: int | None, image_size: int | No
     config, preprocess = checkpoint.config, checkpoint.preprocess
     asked = replace(
         config,
-        num_frames=num_frames or config.num_frames,
-        vision=replace(config.vision, image_size=image_size or config.vision.image_size),
+        num_frames=config.num_frames if num_frames is None else num_frames,
+        vision=replace(config.vision, image_size=config.vision.image_size if image_size is None else image_size),
     )
     if asked == config:
         return checkpoint

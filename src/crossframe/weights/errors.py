@@ -22,8 +22,14 @@ def about(path: str | Path) -> Generator[None]:
     except KeyError as error:
         raise WeightsError(f"{path}: the entry {error} is missing") from error
     except (ValueError, TypeError, AttributeError) as error:
-        line = " ".join(str(error).split())
-        raise WeightsError(f"{path}: {line}") from error
+        raise WeightsError(f"{path}: {one_line(error)}") from error
+
+
+def one_line(error: Exception, longest: int = 1000) -> str:
+    """What an error says, fit for a terminal: it may quote names that strangers chose."""
+    line = " ".join(str(error).split())
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= longest else line[:longest] + "..."
 
 
 def shorten(names: Iterable[str], shown: int = 3) -> str:

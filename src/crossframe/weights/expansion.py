@@ -16,7 +16,7 @@ from crossframe.model.vision import VisionTransformer
 from crossframe.model.xclip import XCLIP
 from crossframe.video.transform import Preprocess
 from crossframe.weights import hub
-from crossframe.weights.build import check_tensors, with_positions
+from crossframe.weights.build import check_depth, check_tensors, with_positions
 from crossframe.weights.convert import recognize, to_ours
 from crossframe.weights.errors import WeightsError, about, shorten
 from crossframe.weights.files import read_tensors
@@ -111,6 +111,7 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
         values = {} if folder is None else read_json(folder / CONFIG)
         if "model_type" in values:
             vision = vit_from_hf(values, vision)
+        check_depth(vision.layers, len(tensors))
         with torch.device("meta"):
             wanted = VisionTransformer(vision, embed_dim=1).state_dict()
         expected = {f"vision.{name}": tuple(t.shape) for name, t in wanted.items() if name != "projection"}

@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from crossframe.weights.archive import read_archive
-from crossframe.weights.errors import WeightsError
+from crossframe.weights.errors import WeightsError, one_line
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -30,9 +30,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if start.startswith(b"\x80"):
             raise WeightsError("written by PyTorch 1.5 or older; load it with torch.load and save it again")
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path}: damaged or incomplete ({error}); fetch it again") from error
+        raise WeightsError(f"{path}: damaged or incomplete ({one_line(error)}); fetch it again") from error
     except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
+        raise WeightsError(f"{path}: {one_line(error)}") from error
     raise WeightsError(
         f"{path}: neither a safetensors file nor one that PyTorch wrote (a git-lfs pointer? then fetch the file)"
     )

@@ -40,19 +40,30 @@ WEIGHTS: dict[Kind, tuple[str, ...]] = {  # in the order of preference
 }
 
 
-def read_folder(folder: Path, *, authors_heads: bool = False) -> Checkpoint:
-    """Reads a folder of any kind. `authors_heads`: see `with_authors_heads`. Raises `WeightsError`."""
-    match kind_of(folder):
+def read_folder(folder: Path, weights: str | None = None, *, authors_heads: bool = False) -> Checkpoint:
+    """Reads a folder of any kind. `weights`: which of its files, when it holds several and not the usual one is wanted.
+
+    `authors_heads`: see `with_authors_heads`. Raises `WeightsError`.
+    """
+    match kind_of(folder, weights):
         case "crossframe":
-            return _read_own(folder)
+            return _read_own(folder, weights)
         case "transformers":
-            return _read_hf(folder, authors_heads)
+            return _read_hf(folder, weights, authors_heads)
         case "open_clip":
-            return _read_open_clip(folder)
+            return _read_open_clip(folder, weights)
 
 
-def kind_of(folder: Path) -> Kind:
-    """Who wrote the folder, by its config file."""
+def belongs_to_folder(path: Path) -> bool:
+    """Whether a file of weights has a config beside it, which knows more than the shapes of its tensors tell."""
+    named = any(path.name in names for names in WEIGHTS.values())
+    return named and any((path.parent / config).is_file() for config in (CONFIG, OPEN_CLIP_CONFIG))
+
+
+def kind_of(folder: Path, weights: str | None = None) -> Kind:
+    """Who wrote the folder, by its config file; of two configs, the one that `weights` goes with."""
+    if weights in WEIGHTS["open_clip"] and (folder / OPEN_CLIP_CONFIG).is_file():
+        return "open_clip"
     config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     if config.get("format") == "crossframe":
         return "crossframe"
@@ -98,9 +109,9 @@ def shard_names(index: Path) -> list[str]:
         return names
 
 
-def read_weights(folder: Path, kind: Kind) -> dict[str, Tensor]:
-    """All tensors of a folder, under the names that they have there."""
-    name = next((name for name in WEIGHTS[kind] if (folder / name).is_file()), None)
+def read_weights(folder: Path, kind: Kind, name: str | None = None) -> dict[str, Tensor]:
+    """All tensors of a folder, or of one of its files, under the names that they have there."""
+    name = name or next((name for name in WEIGHTS[kind] if (folder / name).is_file()), None)
     if name is None:
         raise WeightsError(f"{folder} holds no weights; expected {' or '.join(WEIGHTS[kind])}")
     if not name.endswith(".index.json"):
@@ -111,7 +122,7 @@ def read_weights(folder: Path, kind: Kind) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_own(folder: Path) -> Checkpoint:
+def _read_own(folder: Path, weights: str | None) -> Checkpoint:
     path = folder / CONFIG
     values = read_json(path)
     with about(path):
@@ -126,11 +137,14 @@ def _read_own(folder: Path) -> Checkpoint:
             preprocess = default_preprocess(config)
         else:
             preprocess = Preprocess(**pictures | {"mean": tuple(pictures["mean"]), "std": tuple(pictures["std"])})
+            made, taken = preprocess.size, config.vision.image_size
+            if made != taken:
+                raise WeightsError(f"its preprocessing makes pictures of {made}, and the model takes {taken} x {taken}")
         tokenizer = default_tokenizer(config, folder)
-    return Checkpoint(config, read_weights(folder, "crossframe"), preprocess, tokenizer, None)
+    return Checkpoint(config, read_weights(folder, "crossframe", weights), preprocess, tokenizer, None)
 
 
-def _read_hf(folder: Path, authors_heads: bool) -> Checkpoint:
+def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoint:
     with about(folder / CONFIG):
         config = config_from_hf(read_json(folder / CONFIG))
     if authors_heads:
@@ -141,23 +155,22 @@ def _read_hf(folder: Path, authors_heads: bool) -> Checkpoint:
         size = config.vision.image_size
         preprocess = default_preprocess(config) if asked is None else preprocess_from_hf(asked, size)
     layout = HF_CLIP if config.vision.mixing == "none" else HF_XCLIP
-    tensors = _renamed(folder, "transformers", layout)
+    tensors = _renamed(folder, read_weights(folder, "transformers", weights), layout)
     return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), layout)
 
 
-def _read_open_clip(folder: Path) -> Checkpoint:
+def _read_open_clip(folder: Path, weights: str | None) -> Checkpoint:
     path = folder / OPEN_CLIP_CONFIG
     values = read_json(path)
     with about(path):
         check_plain(values)  # before the tensors of foreign towers, whose names mean nothing, are read
-    tensors = _renamed(folder, "open_clip", OPENAI)
+    tensors = _renamed(folder, read_weights(folder, "open_clip", weights), OPENAI)
     with about(path):
         config = config_from_open_clip(values, infer_config(tensors, OPENAI))
         preprocess = preprocess_from_open_clip(values, config.vision.image_size)
     return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), OPENAI)
 
 
-def _renamed(folder: Path, kind: Kind, layout: Layout) -> dict[str, Tensor]:
-    tensors = read_weights(folder, kind)
+def _renamed(folder: Path, tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     with about(folder):
         return to_ours(tensors, layout)

@@ -11,7 +11,7 @@ from crossframe.weights import hub
 from crossframe.weights.build import build, resized
 from crossframe.weights.checkpoint import Checkpoint, read_file
 from crossframe.weights.errors import WeightsError, about
-from crossframe.weights.folder import BUNDLED, CONFIG, WEIGHTS, read_folder
+from crossframe.weights.folder import BUNDLED, belongs_to_folder, read_folder
 from crossframe.weights.sources import close_matches
 
 # The hub's config of these has a default number of heads where the authors trained with one for each 64 channels.
@@ -39,6 +39,8 @@ def load(
 
     Raises `WeightsError`, in one line, when the source is unknown, unreachable, damaged, incomplete or unsafe.
     """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise WeightsError(f"dtype is {dtype!r}; weights are of a floating type of torch, such as torch.bfloat16")
     checkpoint = _resolve(source, revision)
     with about(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
@@ -54,10 +56,7 @@ def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
     if path.is_dir():
         return read_folder(path)
     if path.is_file():
-        # A file of a folder that says what it is: read the folder, which knows more than shapes tell.
-        if (path.parent / CONFIG).is_file() and any(path.name in names for names in WEIGHTS.values()):
-            return read_folder(path.parent)
-        return read_file(path)
+        return read_folder(path.parent, path.name) if belongs_to_folder(path) else read_file(path)
     if isinstance(source, str) and hub.is_hub_id(source):
         return read_folder(hub.fetch(source, revision), authors_heads=source.startswith(_AUTHORS_LARGE))
     raise WeightsError(

@@ -17,7 +17,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
-from crossframe.weights.errors import WeightsError
+from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
@@ -41,11 +41,17 @@ def save(
     processor. `dtype`, for instance `torch.float16`, halves the file; `load` computes in float32 again.
 
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
-    half ones. Raises `WeightsError` for a format that cannot hold this model.
+    half ones. Raises `WeightsError` for a format or a precision that cannot hold this model, and for values that are
+    not finite.
     """
     if format not in ("crossframe", "transformers"):
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
     tensors = {name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in model.state_dict().items()}
+    if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        kind = f" in {dtype}" if dtype else ""
+        raise WeightsError(
+            f"{shorten(bad)} would hold values{kind} that are not finite numbers, and could not be loaded"
+        )
     if format == "crossframe":
         preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else None
         files = {CONFIG: own_config(model.config, preprocess)}
