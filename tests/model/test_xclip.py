@@ -163,6 +163,9 @@ def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
     model = make(config)
     with pytest.raises(ValueError, match=r"shape \(2, 4, 3, 16, 12\); this model takes \(B, T, 3, 16, 16\)"):
         model.encode_video(video[..., :12])
+    for wrong in (torch.tensor([62, 5, 63]), torch.tensor([[62.0, 5.0, 63.0]])):
+        with pytest.raises(ValueError, match=r"this model takes int64 \(K, L\): use model\.tokenize"):
+            model.encode_text(wrong)
     with pytest.raises(ValueError, match="no tokenizer"):
         model.tokenize("a label")
     with pytest.raises(ValueError, match="no preprocessing"):

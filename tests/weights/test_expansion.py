@@ -16,6 +16,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTModel
 import crossframe
 from crossframe.model.config import ConfigError, new_parts
 from crossframe.model.xclip import XCLIP
+from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import IMAGENET_MEAN, Preprocess
 from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.convert import to_theirs
@@ -131,6 +132,17 @@ def test_a_head_for_other_classes_starts_anew(clip: XCLIP, caplog: pytest.LogCap
 def test_precision_is_that_of_the_model() -> None:
     model = crossframe.expand(make(CLIP_CONFIG, torch.float64))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
+
+
+def test_a_label_that_learned_vectors_leave_no_room_for_is_shown(clip: XCLIP) -> None:
+    config = replace(CLIP_CONFIG, text=replace(CLIP_CONFIG.text, vocab_size=49408))
+    clip = make(config)
+    clip.tokenizer = Tokenizer.clip(config.text.context_length)
+    model = crossframe.expand(clip, learned_vectors=4, prompt_layers=0)
+    labels = ["running", "one two three four five six seven eight nine ten eleven", "swimming"]
+    assert clip.tokenize(labels).shape == (3, 16)
+    with pytest.raises(ValueError, match=r"the label 'one two .* eleven' has 13 tokens.* at most 12: shorten it"):
+        model.tokenize(labels)
 
 
 def test_parts_that_do_not_go_together(clip: XCLIP) -> None:

@@ -100,6 +100,11 @@ class XCLIP(nn.Module):
         """int64 (K, L) -> (K, E), not normalised. Raises `ValueError` when the model has a linear head instead."""
         if self.text is None:
             raise ValueError("this model has a linear head and no text encoder: call score(features) without labels")
+        if tokens.dim() != 2 or tokens.is_floating_point():
+            raise ValueError(
+                f"tokens have shape {tuple(tokens.shape)} and type {tokens.dtype}; this model takes int64 (K, L): "
+                "use model.tokenize(labels)"
+            )
         return self.text(tokens)
 
     def score(self, video: VideoFeatures, text: Tensor | None = None) -> Tensor:
@@ -127,7 +132,15 @@ class XCLIP(nn.Module):
                 f"the tokenizer has {self.tokenizer.vocab_size} ids and the text encoder {known}: "
                 "put the tokenizer.json that belongs to the weights into their folder"
             )
-        return self.tokenizer(labels).to(self.device)
+        tokens = self.tokenizer(labels)
+        length, row = (int(value) for value in (tokens.argmax(dim=1) + 1).max(dim=0))
+        if length > self.text.max_tokens:  # learned vectors take places that the tokenizer does not know of
+            label = labels if isinstance(labels, str) else labels[row]
+            raise ValueError(
+                f"the label {label!r} has {length} tokens, start and end included, and beside its learned vectors the "
+                f"model reads at most {self.text.max_tokens}: shorten it"
+            )
+        return tokens.to(self.device)
 
     def prepare(self, frames: Tensor | Sequence[Tensor]) -> Tensor:
         """uint8 (T, 3, H, W), or a list of such of any sizes -> float (B, T, 3, S, S) on the model's device."""
