@@ -167,3 +167,11 @@ def test_a_gpu_gives_the_scores_of_the_processor(tiny_folder: Path, clips: list[
     assert there.workers > here.workers
     for a, b in zip(there.classify(clips, LABELS), here.classify(clips, LABELS), strict=True):
         torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=1e-3)
+
+
+def test_an_ensemble_of_templates_is_the_mean_of_their_directions(tiny_folder: Path) -> None:
+    templates = ("{}", "a video of {}", "people are {}")
+    together = Recognizer(crossframe.load(tiny_folder), template=templates).embed_texts(LABELS)
+    each = [Recognizer(crossframe.load(tiny_folder), template=template).embed_texts(LABELS) for template in templates]
+    torch.testing.assert_close(together, torch.nn.functional.normalize(torch.stack(each).mean(dim=0), dim=-1))
+    assert not torch.allclose(together, each[0])

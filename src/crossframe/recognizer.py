@@ -51,7 +51,8 @@ class Recognizer:
     """A model, a precision and a number of frames; remembers the features of the labels that it has seen.
 
     `precision` is that of the image encoder, where the time goes, which is converted in place: `auto` takes bfloat16
-    where the device is fast at it. `template`, for instance "a video of {}", is put around every label. `workers`
+    where the device is fast at it. `template`, for instance "a video of {}", is put around every label; of several,
+    such as `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates). `workers`
     processes read videos while the model works: by default one beside a processor, as many as feed it beside a GPU.
     """
 
@@ -61,7 +62,7 @@ class Recognizer:
         *,
         num_frames: int | None = None,
         precision: Precision = "float32",
-        template: str | None = None,
+        template: str | Sequence[str] | None = None,
         workers: int | None = None,
     ) -> None:
         self.model = model.eval()
@@ -83,7 +84,7 @@ class Recognizer:
         device: str | torch.device | None = None,
         precision: Precision = "auto",
         num_frames: int | None = None,
-        template: str | None = None,
+        template: str | Sequence[str] | None = None,
         workers: int | None = None,
     ) -> Self:
         """Loads `source` (see `crossframe.load`) and makes a recognizer of it."""
@@ -134,6 +135,15 @@ class Recognizer:
             raise ValueError("this model has a linear head and cannot embed texts")
         return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()
 
+    def _worded(self, labels: tuple[str, ...]) -> list[Sequence[str]]:
+        """The labels in the words of each template."""
+        if self.template is None:
+            return [labels]
+        return [
+            fill(template, labels)
+            for template in ([self.template] if isinstance(self.template, str) else self.template)
+        ]
+
     @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
         """(K, E) on the model's device, computed once for each list of labels; None for a linear head."""
@@ -145,8 +155,8 @@ class Recognizer:
                 )
             return None
         if labels not in self._text:
-            texts = labels if self.template is None else fill(self.template, labels)
-            self._text[labels] = self.model.encode_text(self.model.tokenize(texts))
+            read = [self.model.encode_text(self.model.tokenize(texts)) for texts in self._worded(labels)]
+            self._text[labels] = read[0] if len(read) == 1 else _mean_direction(read)
         return self._text[labels]
 
     def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
@@ -168,6 +178,11 @@ class Recognizer:
                 else:
                     yield result, features.clip(done)
                     done += 1
+
+
+def _mean_direction(features: list[Tensor]) -> Tensor:
+    """Features of the same labels (K, E) in several wordings to one of each: the mean of their directions."""
+    return torch.stack([F.normalize(part, dim=-1) for part in features]).mean(dim=0)
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:

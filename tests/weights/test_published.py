@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import XCLIPProcessor
 
 import crossframe
@@ -21,7 +22,12 @@ LOGITS = torch.tensor([[14.0181, 20.2771, 14.4776]])
 
 @pytest.mark.network
 def test_logits_of_the_published_base_model() -> None:
-    path = hf_hub_download("hf-internal-testing/spaghetti-video", "eating_spaghetti_8_frames.npy", repo_type="dataset")
+    try:
+        path = hf_hub_download(
+            "hf-internal-testing/spaghetti-video", "eating_spaghetti_8_frames.npy", repo_type="dataset"
+        )
+    except LocalEntryNotFoundError:
+        pytest.skip("the hub cannot be reached and the cache does not hold the frames")
     frames = np.load(path)  # uint8 (8, H, W, 3)
     model = crossframe.load(NAME, device="cpu")
     processor = XCLIPProcessor.from_pretrained(NAME)

@@ -32,12 +32,12 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for title in ("model", "trained on", "paper: top-1 / top-5"):
+    for title in ("model", "trained on", "paper: top-1 / top-5", "licence"):
         table.add_column(title)
     for source in known:
         model = f"{source.variant}, {source.frames} frame{'s' * (source.frames > 1)}"
         accuracy = f"{source.accuracy} ({source.protocol})" if source.accuracy else ""
-        table.add_row(source.name, model, source.data, accuracy)
+        table.add_row(source.name, model, source.data, accuracy, source.licence)
     console = Console()
     # a pipe has no width of its own: keep each model on one line there
     Console(width=None if console.is_terminal else 160).print(table)
