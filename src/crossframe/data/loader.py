@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
+from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -168,5 +170,12 @@ def _pack(results: list[Decoded | Failure]) -> _Packed:
 
 def _prepare_worker(_number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    sys.excepthook = _report_unless_parent_left
     logging.getLogger("crossframe.video").setLevel(logging.ERROR)  # or every epoch would repeat every warning
     gc.freeze()  # what was inherited from the parent stays shared with it: the collector would write to every page
+
+
+def _report_unless_parent_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A parent that ends while it is being handed a batch breaks the connection, and that is no news."""
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
