@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
-from crossframe.train.checkpoint import load_state, recover, replace_folder, save_state
+from crossframe.train.checkpoint import STATE, SaveError, load_state, recover, replace_folder, save_state
 
 
 def writer(text: str) -> object:
@@ -22,9 +23,25 @@ def test_a_failure_while_writing_keeps_the_old_checkpoint(tmp_path: Path) -> Non
         (target / "file").write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SaveError, match=r"cannot save to .*last: No space left on device; it is as it was"):
         replace_folder(folder, fail)
     assert (folder / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("tensors", [500, 400_000])
+def test_a_disk_that_takes_no_more_keeps_the_old_checkpoint(tmp_path: Path, tensors: int) -> None:
+    folder = tmp_path / "last"
+    replace_folder(folder, lambda target: save_state({"weights": torch.zeros(10)}, target))
+    before = (folder / STATE).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a write beyond it fails, as on a full disk
+    try:
+        with pytest.raises(SaveError, match=r"cannot save to .*; it is as it was, make room and go on with --resume"):
+            replace_folder(folder, lambda target: save_state({"weights": torch.zeros(tensors)}, target))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (folder / STATE).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
@@ -41,7 +58,7 @@ def test_a_failure_between_the_renames_keeps_the_old_checkpoint(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", rename_once)
-    with pytest.raises(OSError, match="gone"):
+    with pytest.raises(SaveError, match="gone"):
         replace_folder(folder, writer("new"))
     assert (folder / "file").read_text() == "old"
 

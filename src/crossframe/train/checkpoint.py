@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 STATE = "training.pt"
+
+
+class SaveError(OSError):
+    """A checkpoint could not be written; what was saved before is still there."""
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Make `folder` what `write` puts into an empty one; until that is done, and if it fails, the old one stays.
 
-    A process that dies between the two last renames leaves the old folder under another name: see `recover`.
+    A process that dies between the two last renames leaves the old folder under another name: see `recover`. Raises
+    `SaveError` when the disk is full or does not take the files.
     """
     new, old = _beside(folder, "new"), _beside(folder, "old")
     recover(folder)
@@ -28,6 +34,13 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
+    # torch and safetensors report a full disk as errors of their own
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        recover(folder)
+        kept = folder.exists()
+        remedy = "it is as it was, make room and go on with --resume" if kept else "make room and start again"
+        raise SaveError(f"cannot save to {folder}: {reason}; {remedy}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
         recover(folder)
