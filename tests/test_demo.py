@@ -36,14 +36,25 @@ def test_the_command_prints_a_line_for_each_clip(
     assert "of 2 named right" in out
 
 
-def test_pictures_survive_png() -> None:
-    pixels = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
-    again = read_video(pages.png(pixels), num_frames=1)
-    assert torch.equal(again.pixels[0], pixels)
+def test_pictures_survive_jpeg() -> None:
+    across, down = torch.meshgrid(torch.linspace(0, 255, 32), torch.linspace(0, 255, 24), indexing="xy")
+    pixels = torch.stack([across, down, 255 - across]).to(torch.uint8)
+    again = read_video(pages.jpeg(pixels), num_frames=1).pixels[0]
+    assert again.shape == pixels.shape
+    assert (again.int() - pixels.int()).abs().max() < 12
+
+
+def test_a_strip_is_at_most_eight_pictures_from_first_to_last() -> None:
+    frames = torch.arange(16, dtype=torch.uint8)[:, None, None, None].expand(16, 3, 20, 30) * 16
+    pictures = pages.strip(frames)
+    assert len(pictures) == 8
+    assert pictures[0] == pages.strip(frames[:1])[0]
+    assert pictures[-1] == pages.strip(frames[-1:])[0]
+    assert len(pages.strip(frames[:3])) == 3
 
 
 def test_text_on_a_page_is_escaped() -> None:
-    clip = {"name": "<b>", "truth": "", "right": False, "pictures": [], "top": [("<script>", 0.5)]}
+    clip = pages.Clip("<b>", [("<script>", 0.5)], problem="<i>")
     page = pages.render("clips", title="t", lead="l", foot="f", clips=[clip])
-    assert "<script>" not in page
+    assert not re.search("<(script|b|i)>", page)
     assert "&lt;script&gt;" in page

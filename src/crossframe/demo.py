@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from crossframe import pages
 from crossframe.recognizer import Prediction, Recognizer
 from crossframe.shapes.caption import all_sentences, sentence
@@ -18,7 +16,6 @@ from crossframe.video.decode import Frames, read_video
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022
-PICTURE_SIDE = 112
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,7 @@ def _page(shown: list[Shown], source: str) -> str:
         lead=f"{right} of {len(shown)} clips named right, each among the sentences about its object. "
         "The model saw eight frames of each file.",
         clips=[
-            {
-                "name": clip.path.name,
-                "truth": clip.truth,
-                "right": clip.right,
-                "pictures": [pages.data_uri(_small(frame)) for frame in _frames(clip).pixels],
-                "top": clip.prediction.top(3),
-            }
+            pages.Clip(clip.path.name, clip.prediction.top(3), clip.truth, pages.strip(_frames(clip).pixels))
             for clip in shown
         ],
         foot=f"crossframe, model '{source}'. The clips were drawn from seeds that training never used.",
@@ -85,12 +76,3 @@ def _page(shown: list[Shown], source: str) -> str:
 def _frames(clip: Shown) -> Frames:
     """The frames that the model saw, at the size of the file."""
     return read_video(clip.path, indices=clip.prediction.frames.indices.tolist())
-
-
-def _small(frame: torch.Tensor) -> torch.Tensor:
-    """uint8 (3, H, W) -> uint8 (3, S, S): the middle of the frame, small enough for a page."""
-    side = min(frame.shape[1:])
-    top, left = (frame.shape[1] - side) // 2, (frame.shape[2] - side) // 2
-    square = frame[None, :, top : top + side, left : left + side].float()
-    small = torch.nn.functional.interpolate(square, size=PICTURE_SIDE, mode="bilinear", antialias=True)
-    return small[0].round().clamp(0, 255).to(torch.uint8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import crossframe
-from crossframe.evaluate.shapes import evaluate_shapes, questions, save_summary
+from crossframe.evaluate.shapes import ask, evaluate_shapes, questions
 from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import sentence
 from crossframe.shapes.splits import Split, draw
@@ -48,7 +48,22 @@ def test_a_summary_is_the_same_each_time_and_says_what_it_was_made_with(tiny_fol
     assert first["made_with"]["split"] == "unseen"
     assert first["made_with"]["seed"] == 3
     assert 0 <= first["action"] <= 1
-    assert json.loads(save_summary(first, tmp_path / "run").read_text()) == first
+    ask(model, "unseen", 22, seed=3).save(tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text()) == first
+
+
+def test_the_question_of_the_action_is_an_evaluation_like_any_other(tiny_folder: Path) -> None:
+    evaluation = ask(crossframe.load(tiny_folder), "test", 44)
+    summary = evaluation.summary()
+    assert summary["top1"] == summary["action"]
+    assert summary["per_action"] == {row["label"]: row["top1"] for row in summary["per_class"]}
+    for index, result in enumerate(evaluation.results):
+        scene = draw(Split.TEST, 0, index)
+        assert evaluation.labels[result.target] == scene.action
+        assert evaluation.names[index] == f"test/{index:06d}.mp4"
+        assert sorted(result.scores, reverse=True) == list(result.scores)
+        assert result.target_score is not None
+        assert result.correct == (result.target_score == result.scores[0])
 
 
 def test_an_unknown_split_is_refused(tiny_folder: Path) -> None:

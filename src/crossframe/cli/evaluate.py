@@ -44,15 +44,15 @@ def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int,
     from rich.console import Console
     from rich.progress import Progress
 
-    from crossframe.evaluate.shapes import evaluate_shapes, save_summary
+    from crossframe.evaluate.shapes import ask
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("clips", total=videos)
-        summary = evaluate_shapes(
+        evaluation = ask(
             model, split, videos, seed=seed, nuisance=data.nuisance, done=lambda n: bar.update(task, completed=n)
         )
-    save_summary(summary, out)
-    return _scores(summary)
+    evaluation.save(out)
+    return _scores(evaluation.summary())
 
 
 def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out: Path) -> dict[str, float]:

@@ -6,20 +6,20 @@ which exactly one is true; the model answers with the best of them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossframe.data.atomic import replacing
+from crossframe.data.sampling import Sampling
+from crossframe.evaluate.metrics import TOP
+from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes import actions, looks
-from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
@@ -27,6 +27,7 @@ from crossframe.shapes.splits import Split, draw, parse, split_actions
 from crossframe.weights.fingerprint import fingerprint
 
 BATCH = 32  # clips computed together
+DATA = "shapes"  # what a summary calls clips that are drawn, where others have a folder
 RENDER_SIZE = 112  # the smaller side of the smaller files that `crossframe shapes render` writes
 
 
@@ -56,8 +57,7 @@ def questions(scene: Scene, split: Split) -> Iterator[Question]:
     `opposite`: the action or its reversal in time, which shows the same frames in the other order.
     `colour`, `shape`: the same sentence about objects that differ in that alone.
     """
-    known = split in (Split.TRAIN, Split.VAL, Split.TEST, Split.UNSEEN)
-    by_action = all_sentences(scene, tuple(ACTIONS) if known else split_actions(split))
+    by_action = all_sentences(scene, split_actions(split))
     yield Question("action", by_action, scene.action)
     opposite = actions.opposite(scene.action)
     if opposite != scene.action and opposite in by_action:
@@ -73,7 +73,20 @@ def _about(scene: Scene, look: looks.Look) -> str:
     return sentence(replace(scene, target=replace(scene.target, look=look)))
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, slots=True)
+class ShapesEvaluation(Evaluation):
+    """An evaluation whose classes are the actions of a split, and the answers to all other questions beside it.
+
+    Videos have the names of the files that `crossframe shapes render` writes for the same split and seed.
+    """
+
+    answers: tuple[Answer, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """The accuracies by kind of question, then what every evaluation says, of the question `action`."""
+        return _summary(self.answers) | Evaluation.summary(self)
+
+
 def evaluate_shapes(
     model: XCLIP,
     split: Split | str = Split.TEST,
@@ -83,31 +96,83 @@ def evaluate_shapes(
     nuisance: float = 1.0,
     done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
-    """Asks the model about the first `clips` clips of a split, drawn in memory, and returns a summary.
+    """The summary of `ask`.
 
     `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked; `per_action`
-    and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions. Raises `ValueError` for an
-    unknown split or a model without a text encoder.
+    and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions.
+    """
+    return ask(model, split, clips, seed=seed, nuisance=nuisance, done=done).summary()
+
+
+@torch.inference_mode()
+def ask(
+    model: XCLIP,
+    split: Split | str = Split.TEST,
+    clips: int = 1100,
+    *,
+    seed: int = 0,
+    nuisance: float = 1.0,
+    done: Callable[[int], None] = lambda count: None,
+) -> ShapesEvaluation:
+    """Ask the model about the first `clips` clips of a split, drawn in memory.
+
+    Raises `ValueError` for an unknown split, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
     model.eval()
     text: dict[str, Tensor] = {}  # sentence to its embedding (E,)
     answers: list[Answer] = []
+    results: list[VideoResult] = []
+    labels = split_actions(part)
     for start in range(0, clips, BATCH):
         scenes = [draw(part, seed, index, nuisance=nuisance) for index in range(start, min(start + BATCH, clips))]
-        frames = [torch.from_numpy(render(scene, RENDER_SIZE, model.config.num_frames)) for scene in scenes]
+        frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
         features = model.encode_video(model.prepare(frames))
         asked = [(i, scene, question) for i, scene in enumerate(scenes) for question in questions(scene, part)]
         _embed(model, text, {words for _, _, question in asked for words in question.sentences.values()})
         for i, scene, question in asked:
-            labels = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
-            scores = dict(zip(question.sentences, model.score(features.clip(i), labels)[0].tolist(), strict=True))
-            # where scores tie, the answer counts as wrong
-            said = max(scores, key=lambda word: (scores[word], word != question.right))
-            answers.append(Answer(question.kind, scene.action, question.right, said))
+            sentences = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
+            scores = model.score(features.clip(i), sentences)[0].double().softmax(dim=0).tolist()
+            if not all(map(isfinite, scores)):
+                raise ValueError("the model's scores are not numbers; its weights have diverged")
+            ranked = _ranked(question, scores)
+            answers.append(Answer(question.kind, scene.action, question.right, ranked[0][0]))
+            if question.kind == "action":
+                results.append(_result(start + i, labels, question.right, ranked))
         done(min(start + BATCH, clips))
-    made_with = {"split": str(part), "clips": clips, "seed": seed, "nuisance": nuisance, "weights": fingerprint(model)}
-    return _summary(answers) | {"made_with": made_with}
+    made_with = {
+        "data": DATA,
+        "split": str(part),
+        "clips": clips,
+        "seed": seed,
+        "nuisance": nuisance,
+        "sampling": asdict(Sampling(model.config.num_frames)),
+        "weights": fingerprint(model),
+    }
+    names = tuple(f"{part}/{index:06d}.mp4" for index in range(clips))
+    return ShapesEvaluation(labels, names, tuple(results), made_with, tuple(answers))
+
+
+def frames_of(scene: Scene, count: int) -> Tensor:
+    """What a model is shown of a scene, uint8 (T, 3, H, W)."""
+    return torch.from_numpy(render(scene, RENDER_SIZE, count))
+
+
+def _ranked(question: Question, scores: list[float]) -> list[tuple[str, float]]:
+    """The words of a question and their scores, best first; where scores tie, the true one counts as worse."""
+    pairs = zip(question.sentences, scores, strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0] == question.right))
+
+
+def _result(index: int, labels: Sequence[str], right: str, ranked: list[tuple[str, float]]) -> VideoResult:
+    top = ranked[:TOP]
+    return VideoResult(
+        index,
+        labels.index(right),
+        tuple(labels.index(word) for word, _ in top),
+        tuple(score for _, score in top),
+        dict(ranked)[right],
+    )
 
 
 def _embed(model: XCLIP, known: dict[str, Tensor], texts: set[str]) -> None:
@@ -116,7 +181,7 @@ def _embed(model: XCLIP, known: dict[str, Tensor], texts: set[str]) -> None:
         known.update(zip(new, model.encode_text(model.tokenize(new)), strict=True))
 
 
-def _summary(answers: list[Answer]) -> dict[str, Any]:
+def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
     kinds = dict.fromkeys(answer.kind for answer in answers)
     return {
         **{kind: _accuracy(a for a in answers if a.kind == kind) for kind in kinds},
@@ -130,7 +195,7 @@ def _summary(answers: list[Answer]) -> dict[str, Any]:
     }
 
 
-def _by_action(answers: list[Answer], kind: str) -> dict[str, float]:
+def _by_action(answers: Sequence[Answer], kind: str) -> dict[str, float]:
     chosen = [answer for answer in answers if answer.kind == kind]
     return {
         action: _accuracy(a for a in chosen if a.action == action) for action in dict.fromkeys(a.action for a in chosen)
@@ -140,12 +205,3 @@ def _by_action(answers: list[Answer], kind: str) -> dict[str, float]:
 def _accuracy(answers: Iterable[Answer]) -> float:
     right = [answer.right == answer.said for answer in answers]
     return sum(right) / len(right)
-
-
-def save_summary(summary: dict[str, Any], out: Path) -> Path:
-    """Writes `summary.json` into a folder, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "summary.json"
-    with replacing(path) as part:
-        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return path

@@ -1,32 +1,83 @@
-"""Self-contained HTML pages: pictures are inside the file, so it opens offline and travels as one piece."""
+"""Self-contained HTML pages: pictures are inside the file, so it opens offline and travels as one piece.
+
+`base.html` has the look, `clip.html` a strip of frames with scores; the others are whole pages.
+"""
 
 from __future__ import annotations
 
 import base64
-from importlib import resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
+import torch
 from torch import Tensor
 
+STRIP = 8  # pictures side by side
+PICTURE_SIDE = 144  # pixels: sharp at the width of a page, small enough for a hundred of them
 
-def png(pixels: Tensor) -> bytes:
-    """uint8 (3, H, W) -> the bytes of a PNG file."""
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()), format="rgb24")
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "rgb24"
-    return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip as a page shows it: what it shows, if that is known, the labels given to it, best first, and pictures.
+
+    `problem` says why there are no pictures.
+    """
+
+    name: str
+    top: Sequence[tuple[str, float]]
+    truth: str = ""
+    pictures: Sequence[str] = ()
+    problem: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the best label is the true one."""
+        return bool(self.top) and self.top[0][0] == self.truth
+
+
+def strip(frames: Tensor) -> list[str]:
+    """uint8 (T, 3, H, W), of any size -> the middle of at most 8 of them, evenly spread, as values of `src`."""
+    picked = torch.linspace(0, len(frames) - 1, min(STRIP, len(frames))).round().long()
+    return [data_uri(_thumbnail(frame)) for frame in frames[picked]]
 
 
 def data_uri(pixels: Tensor) -> str:
-    """uint8 (3, H, W) -> a PNG as the value of an `src` attribute."""
-    return f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}"
+    """uint8 (3, H, W) -> a JPEG as the value of an `src` attribute."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(pixels)).decode()}"
+
+
+def jpeg(pixels: Tensor) -> bytes:
+    """uint8 (3, H, W) -> the bytes of a JPEG file, with colours at full resolution."""
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()), format="rgb24")
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuvj444p"
+    encoder.time_base = Fraction(1, 25)  # it asks for one, and a picture has none
+    encoder.options = {"qmin": "2", "qmax": "4"}
+    picture = picture.reformat(format="yuvj444p", dst_color_range="JPEG")
+    return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
 
 
 def render(name: str, **values: object) -> str:
     """The page `name`.html of this folder, filled in; everything is escaped."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = resources.files(__name__).joinpath(f"{name}.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(**values)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("crossframe", "pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{name}.html").render(**values)
+
+
+def _thumbnail(frame: Tensor) -> Tensor:
+    """uint8 (3, H, W) -> uint8 (3, S, S): the middle of the frame."""
+    side = min(frame.shape[1:])
+    top, left = (frame.shape[1] - side) // 2, (frame.shape[2] - side) // 2
+    square = frame[None, :, top : top + side, left : left + side].float()
+    small = torch.nn.functional.interpolate(square, size=PICTURE_SIDE, mode="bilinear", antialias=True)
+    return small[0].round().clamp(0, 255).to(torch.uint8)
