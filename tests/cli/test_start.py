@@ -26,7 +26,7 @@ run("classify", sys.argv[1], "-l", "yoga", "--model", sys.argv[2])
 print("unwanted:", *sys.modules.keys() & set(sys.argv[3:]))
 """
 UNWANTED = (
-    *("transformers", "torchvision", "timm", "open_clip", "torchcodec"),
+    *("transformers", "torchvision", "timm", "open_clip", "torchcodec", "torch._dynamo"),
     *("lightning_fabric", "matplotlib", "pandas", "PIL", "pyarrow", "scipy", "sklearn", "tensorboard", "torchmetrics"),
 )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import interpolate_time
@@ -32,7 +34,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     parts = (config.vision, config.text, config.mit, config.prompts)
     check_depth(sum(part.layers for part in parts if part), len(checkpoint.tensors))
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             model = XCLIP(config, tokenizer=checkpoint.tokenizer, preprocess=checkpoint.preprocess)
     except RuntimeError as error:  # nothing is allocated, but sizes may overflow
         raise WeightsError("its config describes a model too large to exist") from error
@@ -44,6 +46,18 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     }
     model.load_state_dict(state, assign=True)
     return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Starting values are not drawn: on the meta device that does nothing, except import a second's worth of torch."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def check_depth(layers: int, tensors: int) -> None:
