@@ -144,18 +144,18 @@ def test_the_next_clip_is_being_read_while_the_model_works(
 ) -> None:
     given: list[Path] = []
     given_when_the_model_began: list[int] = []
-    encode = recognizer.model.encode_video
+    prepare = recognizer.model.prepare
 
     def sources() -> Iterator[Path]:
         for clip in clips:
             given.append(clip)
             yield clip
 
-    def watched(video: torch.Tensor) -> object:
+    def watched(frames: object) -> torch.Tensor:
         given_when_the_model_began.append(len(given))
-        return encode(video)
+        return prepare(frames)
 
-    monkeypatch.setattr(recognizer.model, "encode_video", watched)
+    monkeypatch.setattr(recognizer.model, "prepare", watched)
     assert len(list(recognizer.classify_each(sources(), LABELS))) == 3
     assert given_when_the_model_began == [2, 3, 3]
 

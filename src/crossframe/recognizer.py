@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crossframe.engine import can_pack, pack
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import fill
@@ -50,10 +51,12 @@ class Prediction:
 class Recognizer:
     """A model, a precision and a number of frames; remembers the features of the labels that it has seen.
 
-    `precision` is that of the image encoder, where the time goes, which is converted in place: `auto` takes bfloat16
-    where the device is fast at it. `template`, for instance "a video of {}", is put around every label; of several,
-    such as `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates). `workers`
-    processes read videos while the model works: by default one beside a processor, as many as feed it beside a GPU.
+    `precision` is that of the image encoder, where the time goes: `auto` takes bfloat16 where the device is fast at it.
+    On a processor both work from rearranged copies of the weights as they are now (see `engine`); elsewhere
+    bfloat16 converts the image encoder in place. `template`, for instance "a video of {}", is put around every label;
+    of several, such as `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
+    `workers` processes read videos while the model works: by default one beside a processor, as many as feed it beside
+    a GPU.
     """
 
     def __init__(
@@ -70,11 +73,19 @@ class Recognizer:
         if self.num_frames < 1:
             raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
         self.precision = choose_precision(precision, model.device)
-        if self.precision == "bfloat16":
-            self.model.vision.to(torch.bfloat16)
+        self._fast = self._prepared()
         self.template = template
         self.workers = _default_workers(model.device) if workers is None else workers
         self._text: dict[tuple[str, ...], Tensor] = {}
+
+    def _prepared(self) -> XCLIP:
+        """The model as it encodes videos and scores labels here."""
+        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        if can_pack(self.model, dtype):
+            return pack(self.model, dtype)
+        if dtype == torch.bfloat16:
+            self.model.vision.to(dtype)
+        return self.model
 
     @classmethod
     def from_pretrained(
@@ -118,7 +129,7 @@ class Recognizer:
                 continue
             frames, features = item
             with torch.inference_mode():
-                logits = self.model.score(features, text)[0].float().cpu()  # (K,)
+                logits = self._fast.score(features, text)[0].float().cpu()  # (K,)
             similarities = None if text is None else logits / scale
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
@@ -170,7 +181,7 @@ class Recognizer:
         while group := list(islice(decoded, size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
             with torch.inference_mode():
-                features = self.model.encode_video(self.model.prepare(clips)) if clips else None
+                features = self._fast.encode_video(self.model.prepare(clips)) if clips else None
             done = 0
             for result in group:
                 if isinstance(result, VideoError) or features is None:

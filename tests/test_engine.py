@@ -1,0 +1,83 @@
+"""Packed for a processor, a model computes what it computed before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from crossframe import Recognizer, engine
+from crossframe.engine import can_pack, pack
+from crossframe.model.config import Activation, ModelConfig
+from tests.model.by_rule import read_by_rule
+from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, video_for
+
+GOLDEN = Path(__file__).parent / "golden"
+SPACE_TIME = replace(XCLIP_CONFIG, vision=replace(XCLIP_CONFIG.vision, mixing="joint"), prompts=None)
+
+pytestmark = pytest.mark.skipif(
+    not can_pack(make(), torch.float32), reason="PyTorch was built without oneDNN for this processor"
+)
+
+
+def activated(name: Activation) -> ModelConfig:
+    assert XCLIP_CONFIG.prompts is not None
+    vision, prompts = replace(XCLIP_CONFIG.vision, activation=name), replace(XCLIP_CONFIG.prompts, activation=name)
+    return replace(XCLIP_CONFIG, vision=vision, prompts=prompts)
+
+
+CONFIGS = [
+    activated("quick_gelu"),
+    activated("gelu"),
+    activated("gelu_tanh"),
+    activated("silu"),
+    CLIP_CONFIG,
+    SPACE_TIME,
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["quick_gelu", "gelu", "gelu_tanh", "silu", "CLIP", "space-time"])
+def test_float32_differs_by_rounding_alone(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LABELS_AT_ONCE", 2)  # of five labels: the last share is smaller
+    model, video, text = make(config), video_for(config), torch.randn(5, config.embed_dim)
+    packed = pack(model, torch.float32)
+    with torch.inference_mode():
+        before, after = model.score(model.encode_video(video), text), packed.score(packed.encode_video(video), text)
+    assert (before - after).abs().max() < 1e-5 * (before.max() - before.min())
+
+
+@pytest.mark.parametrize("many_tokens", [0, 1024], ids=["fused kernel", "by frame"])
+def test_bfloat16_keeps_to_the_authors_logits(many_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MANY_TOKENS", many_tokens)
+    rule = read_by_rule(GOLDEN)
+    model = rule.model().float()
+    if not can_pack(model, torch.bfloat16):
+        pytest.skip("oneDNN does not compute in bfloat16 on this processor")
+    packed = pack(model, torch.bfloat16)
+    with torch.inference_mode():
+        logits = packed.score(packed.encode_video(rule.video.float()), model.encode_text(rule.tokens))
+    expected = torch.tensor(rule.expected["logits"])
+    assert (logits - expected).abs().max() < 0.03 * (expected.max() - expected.min())
+
+
+def test_the_model_itself_stays_as_it_was() -> None:
+    model = make()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    recognizer = Recognizer(model, precision="bfloat16")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in recognizer.model.state_dict().items())
+    assert model.state_dict().keys() == before.keys()
+
+
+def test_layers_that_are_not_ours_are_left_alone() -> None:
+    class Adapted(nn.Linear):
+        """What a library of adapters puts in the place of a linear layer."""
+
+    model = make()
+    mlp = model.vision.blocks[0].mlp
+    mlp.fc1 = Adapted(mlp.fc1.in_features, mlp.fc1.out_features)
+    assert not can_pack(model, torch.float32)
+    assert not can_pack(make(dtype=torch.float64), torch.float32)
+    assert Recognizer(model)._fast is model
