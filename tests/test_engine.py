@@ -17,6 +17,7 @@ from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, video_for
 
 GOLDEN = Path(__file__).parent / "golden"
 SPACE_TIME = replace(XCLIP_CONFIG, vision=replace(XCLIP_CONFIG.vision, mixing="joint"), prompts=None)
+TIMED = replace(XCLIP_CONFIG, vision=replace(XCLIP_CONFIG.vision, message_frames=6))
 
 pytestmark = pytest.mark.skipif(
     not can_pack(make(), torch.float32), reason="PyTorch was built without oneDNN for this processor"
@@ -36,10 +37,12 @@ CONFIGS = [
     activated("silu"),
     CLIP_CONFIG,
     SPACE_TIME,
+    TIMED,
 ]
+NAMES = ["quick_gelu", "gelu", "gelu_tanh", "silu", "CLIP", "space-time", "messages with a position"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["quick_gelu", "gelu", "gelu_tanh", "silu", "CLIP", "space-time"])
+@pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 def test_float32_differs_by_rounding_alone(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "LABELS_AT_ONCE", 2)  # of five labels: the last share is smaller
     model, video, text = make(config), video_for(config), torch.randn(5, config.embed_dim)

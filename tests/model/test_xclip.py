@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
-from crossframe.model.multi_frame import interpolate_time
+from crossframe.model.layers import interpolate_time
 from crossframe.model.xclip import XCLIP
 
 
@@ -70,6 +71,28 @@ def test_joint_attention_is_as_blind(config: ModelConfig, video: Tensor, tokens:
     blind = make(replace(config, mit=None, vision=replace(config.vision, mixing="joint")))
     with torch.no_grad():
         torch.testing.assert_close(blind(video.flip(1), tokens), blind(video, tokens), rtol=1e-12, atol=1e-12)
+
+
+def test_positions_of_messages_start_without_effect_and_break_the_blindness_once_learned(
+    config: ModelConfig, video: Tensor, tokens: Tensor
+) -> None:
+    blind = make(replace(config, mit=None))
+    timed = XCLIP(replace(blind.config, vision=replace(config.vision, message_frames=4))).double().eval()
+    positions = [block.message.position for block in timed.vision.blocks]
+    assert all(position.shape == (4, 24) and not position.any() for position in positions)
+    timed.load_state_dict(timed.state_dict() | blind.state_dict())
+    with torch.no_grad():
+        assert torch.equal(timed(video, tokens), blind(video, tokens))
+        torch.testing.assert_close(timed(video.flip(1), tokens), timed(video, tokens), rtol=1e-12, atol=1e-12)
+        for position in positions:
+            torch.nn.init.normal_(position, std=0.2)
+        straight = timed(video, tokens)
+        changes = [(timed(video[:, order], tokens) - straight).abs().max().item() for order in ORDERS]
+        assert min(changes) > 1e-5
+        assert timed(video[:, [0, 1, 1, 2, 3, 3]], tokens).shape == (2, 3)
+        for position in positions:  # interpolation between equal positions gives the same
+            position.copy_(position[:1].expand(4, -1).clone())
+        torch.testing.assert_close(timed(video.flip(1), tokens), timed(video, tokens), rtol=1e-12, atol=1e-12)
 
 
 def test_frames_see_each_other_only_when_mixing(config: ModelConfig, video: Tensor) -> None:
@@ -185,3 +208,9 @@ def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
 def test_parts_that_do_not_go_together_are_refused(config: ModelConfig, change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(config, **change)
+
+
+@pytest.mark.parametrize(("mixing", "frames"), [("none", 4), ("joint", 4), ("cross_frame", -1)])
+def test_only_messages_have_positions(mixing: Any, frames: int) -> None:
+    with pytest.raises(ConfigError, match="only messages of cross_frame have positions"):
+        VisionConfig(mixing=mixing, message_frames=frames)

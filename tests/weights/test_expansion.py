@@ -30,6 +30,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "no prompts": {"prompt_layers": 0},
     "mean of frames": {"mixing": "none", "mit_layers": 0, "prompt_layers": 0},
     "joint space-time attention": {"mixing": "joint", "mit_layers": 0},
+    "messages with a position in time": {"message_time": True},
     "one frame": {"num_frames": 1},
     "four layers of MIT": {"mit_layers": 4},
     "learned vectors": {"learned_vectors": 4, "prompt_layers": 0},
@@ -111,6 +112,22 @@ def test_an_expanded_model_keeps_its_parts_and_interpolates_time(caplog: pytest.
     assert "untrained" not in caplog.text
     state = longer.state_dict()
     assert all(torch.equal(state[n], t) for n, t in xclip.state_dict().items() if n != "mit.position")
+
+
+def test_positions_of_messages_leave_published_weights_as_they_are_and_keep_their_number() -> None:
+    xclip = make()
+    timed = crossframe.expand(xclip, 4, message_time=True)
+    video, tokens = video_for(xclip.config), tokens_for(xclip.config)
+    with torch.no_grad():
+        assert torch.equal(timed(video, tokens), xclip(video, tokens))
+        timed.vision.blocks[0].message.position.fill_(0.3)
+    longer = crossframe.expand(timed, 8, message_time=True)
+    assert torch.equal(longer.vision.blocks[0].message.position, timed.vision.blocks[0].message.position)
+    with torch.no_grad():
+        assert longer(video_for(longer.config), tokens).shape == (2, 3)
+    with pytest.raises(WeightsError, match="transformers cannot hold vision"):
+        crossframe.save(timed, "unused", "transformers")
+    assert same_weights(crossframe.expand(timed, 4), xclip)
 
 
 def test_parts_can_be_taken_away_again(caplog: pytest.LogCaptureFixture) -> None:

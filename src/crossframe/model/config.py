@@ -31,6 +31,7 @@ class VisionConfig:
 
     `cross_frame`: message tokens (the paper). `none`: nothing, each frame on its own. `joint`: full attention over all
     tokens of all frames. `pre_norm` and `patch_bias` tell CLIP's ViT (True, False) from the ImageNet one (False, True).
+    `message_frames`: how many learned positions in time the message tokens have; 0, as in the paper, for none.
     """
 
     image_size: int = 224
@@ -44,6 +45,7 @@ class VisionConfig:
     pre_norm: bool = True
     patch_bias: bool = False
     mixing: Mixing = "cross_frame"
+    message_frames: int = 0
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:
@@ -52,6 +54,11 @@ class VisionConfig:
         _check_heads("vision", self.width, self.heads)
         if self.image_size % self.patch_size:
             raise ConfigError(f"vision: image size {self.image_size} is not a multiple of patch size {self.patch_size}")
+        if self.message_frames < 0 or (self.message_frames and self.mixing != "cross_frame"):
+            raise ConfigError(
+                f"vision: message_frames is {self.message_frames} and mixing {self.mixing}; only messages of "
+                "cross_frame have positions in time, 0 for none"
+            )
         if not 0.0 <= self.drop_path < 1.0:
             raise ConfigError(f"vision: drop_path {self.drop_path} is not in [0, 1)")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import VisionConfig
-from crossframe.model.layers import Attention, Block, DropPath
+from crossframe.model.layers import Attention, Block, DropPath, interpolate_time
 
 
 class Message(nn.Module):
     """One message token for each frame, which has heard the messages of the other frames.
 
-    There is no position in time here: without the multi-frame transformer nothing in the model knows the order of
-    frames.
+    In the paper there is no position in time here, and without the multi-frame transformer nothing in the model knows
+    the order of frames. With `message_frames` there is one; it starts at zero, where it changes nothing.
     """
 
     def __init__(self, config: VisionConfig, drop_path: float) -> None:
@@ -21,6 +22,8 @@ class Message(nn.Module):
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         self.attention = Attention(config.width, config.heads)
         self.drop_path = DropPath(drop_path)
+        frames = config.message_frames
+        self.position = nn.Parameter(torch.zeros(frames, config.width)) if frames else None
         # The authors leave PyTorch's own start here: `project` and `out` keep it, the fused product is Xavier.
         nn.init.xavier_uniform_(self.attention.qkv.weight)
         nn.init.zeros_(self.attention.qkv.bias)
@@ -29,6 +32,8 @@ class Message(nn.Module):
     def forward(self, class_tokens: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
         message = self.project(class_tokens)  # m_t, from the class token of frame t
+        if self.position is not None:
+            message = message + interpolate_time(self.position, message.shape[1]).to(message.dtype)
         return message + self.drop_path(self.attention(self.norm(message)))  # eq. 7, CFA: attention over T
 
 

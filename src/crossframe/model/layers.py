@@ -119,6 +119,13 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
+def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
+    """(T, E) -> (num_frames, E), linear. Frames stand in the middle of their segments, as in sparse sampling."""
+    if num_frames == position.shape[0]:
+        return position
+    return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T
+
+
 def init_clip_block(block: Block, layers: int) -> None:
     """CLIP's own start for training from scratch: residual branches shrink with the depth of the tower."""
     width = block.attention.out.in_features

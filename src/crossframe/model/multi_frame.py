@@ -6,10 +6,9 @@ import logging
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from crossframe.model.config import MultiFrameConfig
-from crossframe.model.layers import Block, init_new_linear
+from crossframe.model.layers import Block, init_new_linear, interpolate_time
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +33,7 @@ class MultiFrameTransformer(nn.Module):
 
     def _position_for(self, num_frames: int) -> Tensor:
         trained = self.position.shape[0]
-        if num_frames == trained:
-            return self.position
-        if num_frames not in self._told:
+        if num_frames != trained and num_frames not in self._told:
             self._told.add(num_frames)
             log.warning("time positions of %d frames are interpolated to %d", trained, num_frames)
         return interpolate_time(self.position, num_frames)
@@ -49,8 +46,3 @@ def _block(config: MultiFrameConfig, embed_dim: int) -> Block:
     for linear in (block.attention.out, block.mlp.fc1, block.mlp.fc2):
         init_new_linear(linear)
     return block
-
-
-def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
-    """(T, E) -> (num_frames, E), linear. Frames stand in the middle of their segments, as in sparse sampling."""
-    return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T

@@ -55,12 +55,14 @@ class Model(Section):
     """What is trained. `towers` are used where training does not start from weights.
 
     Without `frames`, `mit_layers` or `prompt_layers`, they are those of the weights, or the paper's 8, 1 and 2 where
-    the weights are of a language-image model.
+    the weights are of a language-image model. `message_time`: whether message tokens have a learned position in time;
+    as in the weights where it is not said.
     """
 
     towers: Variant | Towers = "B/16"
     frames: Count | None = None
     mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"
+    message_time: bool | None = None
     mit_layers: Annotated[int, Field(ge=0)] | None = None
     prompt_layers: Annotated[int, Field(ge=0)] | None = None
     drop_path: Share = 0.0

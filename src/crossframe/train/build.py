@@ -27,10 +27,12 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
     """
     given = from_scratch(asked) if init is None else load(init, device="cpu")
     video = given.config if given.config.mit or given.config.prompts else None
+    known_time = asked.mixing == "cross_frame" and given.config.vision.message_frames > 0
     model = expand(
         given,
         _first(asked.frames, video and video.num_frames, 8),
         mixing=asked.mixing,
+        message_time=known_time if asked.message_time is None else asked.message_time,
         mit_layers=_first(asked.mit_layers, video and (video.mit.layers if video.mit else 0), 1),
         prompt_layers=_first(asked.prompt_layers, video and (video.prompts.layers if video.prompts else 0), 2),
         learned_vectors=asked.learned_vectors,

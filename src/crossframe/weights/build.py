@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from crossframe.model.config import ModelConfig
-from crossframe.model.multi_frame import interpolate_time
+from crossframe.model.layers import interpolate_time
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.checkpoint import Checkpoint
 from crossframe.weights.convert import their_names

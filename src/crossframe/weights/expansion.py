@@ -38,6 +38,7 @@ def expand(
     num_frames: int = 8,
     *,
     mixing: Mixing = "cross_frame",
+    message_time: bool = False,
     mit_layers: int = 1,
     prompt_layers: int = 2,
     learned_vectors: int = 0,
@@ -48,7 +49,8 @@ def expand(
     Parts that `model` has already keep their weights; parts that are switched off are left out. The switches are those
     of the paper's ablations: `mixing` is what frames see of each other ("cross_frame", "none" or "joint"),
     `mit_layers=0` averages the frames, `prompt_layers=0` leaves the labels alone, `learned_vectors` stand before every
-    label, and `num_classes` puts a linear head in the place of words and prompts.
+    label, and `num_classes` puts a linear head in the place of words and prompts. Beyond the paper, `message_time`
+    gives messages a learned position in time, which starts at zero.
 
     CLIP's own pictures become those that the authors trained with (ImageNet's colours); others stay as they are. New
     values are drawn from torch's random generator. Raises `ConfigError` for parts that do not go together.
@@ -56,9 +58,10 @@ def expand(
     old = model.config
     classes = old.num_classes if num_classes is None else num_classes
     mit, prompts = new_parts(old.embed_dim, mit_layers=mit_layers, prompt_layers=prompt_layers)
+    message_frames = (old.vision.message_frames or num_frames) if message_time else 0
     config = replace(
         old,
-        vision=replace(old.vision, mixing=mixing),
+        vision=replace(old.vision, mixing=mixing, message_frames=message_frames),
         text=None if classes or old.text is None else replace(old.text, learned_vectors=learned_vectors),
         num_frames=num_frames,
         mit=_kept_or_new(old.mit, mit),
