@@ -104,3 +104,14 @@ def test_unknown_recipes_are_named_with_the_nearest_one() -> None:
 def test_values_that_json_cannot_hold_are_refused() -> None:
     with pytest.raises(RecipeError, match="not JSON serializable"):
         parse_recipe({"name": object()})
+
+
+def test_pictures_are_changed_in_files_only() -> None:
+    recipe = load_recipe("finetune", ["train.augment={flip: 0}", "train.mix={}"])
+    assert recipe.train.augment is not None
+    assert (recipe.train.augment.flip, recipe.train.augment.jitter) == (0, 0.8)
+    for change in ("train.augment={}", "train.mix={}"):
+        with pytest.raises(RecipeError, match="the data are drawn; set it to null"):
+            load_recipe("shapes", [change])
+    with pytest.raises(RecipeError, match=r"train\.mix\.mixup is 0; should be greater than 0"):
+        load_recipe("finetune", ["train.mix.mixup=0"])

@@ -19,6 +19,7 @@ from crossframe.train.average import AveragedWeights
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop, StepReport
 from crossframe.train.optimizer import freeze
+from crossframe.train.pictures import Pictures
 from crossframe.train.progress import Meter
 from crossframe.train.schedule import Schedule
 from crossframe.video.transform import Preprocess
@@ -52,7 +53,9 @@ def make_loop(model: XCLIP, schedule: Schedule, *, text: bool = True, average: f
         group.update(base=0.1, minimum=0.1)
     learner, wrapped = fabric.setup(Learner(model), optimizer)
     averaged = None if average is None else AveragedWeights(model, average)
-    return Loop(fabric, learner, model, [wrapped], schedule, Sentences(model), averaged, 0.1, None, seed=0)
+    return Loop(
+        fabric, learner, model, [wrapped], schedule, Pictures(model), Sentences(model), averaged, 0.1, None, seed=0
+    )
 
 
 def weights(model: XCLIP) -> dict[str, torch.Tensor]:
@@ -123,3 +126,11 @@ def test_a_loss_or_gradient_that_is_no_number_is_reported() -> None:
         meter.add(StepReport(0, loss, gradient, 4, 0, 1.0, 0.0))
         with pytest.raises(DivergedError, match=f"the {what} is not a finite number"):
             meter.read()
+
+
+@pytest.mark.parametrize(("official", "clips"), [(True, [4, 4]), (False, [4, 1, 4, 1])])
+def test_only_the_official_schedule_drops_what_is_left_of_an_epoch(
+    official: bool, clips: list[int], model: XCLIP
+) -> None:
+    loop = make_loop(model, Schedule(2, 3, accumulate=2, official=official))
+    assert [report.clips for report in loop.run(lessons([2, 2, 1, 2, 2, 1]))] == clips

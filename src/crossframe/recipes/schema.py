@@ -130,9 +130,33 @@ class Rates(Section):
     eps: Positive = 1e-8
 
 
-class Train(Section):
-    """How it is trained. A step takes `accumulate` batches of `batch_size` clips.
+class Augment(Section):
+    """Random changes of training pictures, for clips in files: a crop at one of `scales` of the frame's short side,
+    then flip, colour jitter and greyscale with these probabilities. The paper's by default.
 
+    Set `flip` to 0 where left and right matter.
+    """
+
+    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.875, 0.75, 0.66)
+    flip: Share = 0.5
+    jitter: Share = 0.8
+    grey: Share = 0.2
+
+
+class Mix(Section):
+    """Mixup and cutmix of the clips of a batch, each with its share from Beta(a, a); a batch is cut with the
+    probability `switch` and blended otherwise. The paper's by default."""
+
+    mixup: Positive = 0.8
+    cutmix: Positive = 1.0
+    switch: Share = 0.5
+
+
+class Train(Section):
+    """How it is trained. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
+
+    `augment` and `mix`: None for neither. `official`: the authors' habits where they differ from the paper, which are
+    the faults of their schedule (`train.schedule`), a colour jitter for each frame, and pictures of 8 bits.
     `learn`: which of the pretrained encoders change; new modules always do. `average`: the decay of averaged weights,
     which are then the ones that are tested and saved. `test_every` epochs, and at the end, the model is tested;
     `save_every` steps, and after each epoch, it is saved.
@@ -147,7 +171,9 @@ class Train(Section):
     label_smoothing: Share = 0.1
     clip_norm: Positive | None = None
     average: Share | None = None
-    official_schedule: bool = False
+    augment: Augment | None = None
+    mix: Mix | None = None
+    official: bool = False
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
@@ -175,4 +201,7 @@ class Recipe(Section):
             raise ValueError(f"model.frames is {self.model.frames} and the data are single frames; set it to 1")
         if self.model.linear_head and self.data.kind != "files":
             raise ValueError("model.linear_head needs labels that do not change; use it with clips in files")
+        for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):
+            if section is not None and self.data.kind != "files":
+                raise ValueError(f"train.{name} changes clips in files, and the data are drawn; set it to null")
         return self

@@ -87,6 +87,8 @@ def from_scratch(asked: Model) -> XCLIP:
 
 def set_drop_path(model: XCLIP, rate: float) -> None:
     """Stochastic depth for the image encoder, rising linearly from 0 in the first block to `rate` in the last."""
+    model.config = replace(model.config, vision=replace(model.config.vision, drop_path=rate))
+    model.vision.config = model.config.vision
     blocks = model.vision.blocks
     for depth, block in enumerate(blocks):
         for module in block.modules():

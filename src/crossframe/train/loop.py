@@ -18,6 +18,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
 from crossframe.train.learner import Sentences
 from crossframe.train.losses import lesson_loss
+from crossframe.train.pictures import Pictures
 from crossframe.train.schedule import Schedule
 
 
@@ -48,6 +49,7 @@ class Loop:
     model: XCLIP
     optimizers: list[Optimizer]
     schedule: Schedule
+    pictures: Pictures
     sentences: Sentences
     average: AveragedWeights | None
     smoothing: float
@@ -58,6 +60,7 @@ class Loop:
     def run(self, lessons: Iterator[Lesson]) -> Iterator[StepReport]:
         """Train to the end of the schedule, a report after each step. `lessons` begin where `next_step` is."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
+        taken = self.schedule.batches_of(self.next_step).start
         while self.next_step < self.schedule.steps:
             step, started, clock = self.next_step, time.perf_counter(), _Waiting()
             if not self.model.training:
@@ -66,12 +69,15 @@ class Loop:
             torch.manual_seed(self.seed * 1_000_003 + step)
             self._set_rates(step)
             total, clips, unreadable = torch.zeros((), device=self.fabric.device), 0, 0
-            for lesson in clock.watch(islice(lessons, len(self.schedule.batches_of(step)))):
+            numbers = self.schedule.batches_of(step)
+            for _ in islice(lessons, numbers.start - taken):
+                pass  # the official schedule drops what is left of an epoch
+            taken = numbers.stop
+            for number, lesson in zip(numbers, clock.watch(islice(lessons, len(numbers))), strict=True):
                 unreadable += len(lesson.batch.failures)
                 if not len(lesson):
                     continue
-                logits = self._forward(lesson)  # (B, K)
-                loss = lesson_loss(logits, lesson.questions, self.smoothing).sum()
+                loss = self._loss(lesson, number).sum()
                 self.fabric.backward(loss)
                 total, clips = total + loss.detach(), clips + len(lesson)
             # Batches add up, then the sum is divided once: several small batches do exactly what a large one does.
@@ -86,10 +92,11 @@ class Loop:
             seconds = time.perf_counter() - started
             yield StepReport(step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds)
 
-    def _forward(self, lesson: Lesson) -> Tensor:
-        video = self.model.prepare(lesson.batch.videos)  # (B, T, 3, S, S)
-        tokens, text = self.sentences([sentence for question in lesson.questions for sentence in question.texts])
-        return self.learner(video, tokens, text)
+    def _loss(self, lesson: Lesson, number: int) -> Tensor:
+        """The loss of each clip, (B,)."""
+        video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
+        tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
+        return lesson_loss(self.learner(video, tokens, text), questions, self.smoothing)  # of logits (B, K)
 
     def _set_rates(self, step: int) -> None:
         for optimizer in self.optimizers:

@@ -27,18 +27,20 @@ class Mix:
     share: float
     box: Box | None = None
 
-    def videos(self, videos: Tensor) -> Tensor:
-        """(B, T, 3, S, S) -> the same shape; the input stays as it is."""
+    def videos(self, videos: Tensor, others: Tensor | None = None) -> Tensor:
+        """(B, T, 3, S, S) -> the same shape; the input stays as it is. `others`: the partners, if given already."""
+        others = videos[list(self.partners)] if others is None else others
         if self.box is None:
-            return self.share * videos + (1 - self.share) * videos[list(self.partners)]
+            return self.share * videos + (1 - self.share) * others
         left, top, right, bottom = self.box
         mixed = videos.clone()
-        mixed[..., top:bottom, left:right] = videos[..., top:bottom, left:right][list(self.partners)]
+        mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
         return mixed
 
-    def targets(self, targets: Tensor) -> Tensor:
+    def targets(self, targets: Tensor, others: Tensor | None = None) -> Tensor:
         """Shares of K sentences in the answer, (B, K) -> (B, K)."""
-        return self.share * targets + (1 - self.share) * targets[list(self.partners)]
+        others = targets[list(self.partners)] if others is None else others
+        return self.share * targets + (1 - self.share) * others
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,19 @@ import crossframe
 from crossframe.data.atomic import replacing
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import dump_recipe, load_recipe
-from crossframe.recipes.schema import FileData, Recipe
+from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.average import AveragedWeights
 from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import load_state, recover, replace_folder, save_state
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop
+from crossframe.train.mixing import Mixing
 from crossframe.train.optimizer import Rates, base_for, build_optimizers, freeze
+from crossframe.train.pictures import Pictures
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.schedule import Schedule
 from crossframe.train.source import Scores, Source, open_source, read_films
+from crossframe.video.augment import Augment
 from crossframe.weights import load, save
 
 log = logging.getLogger(__name__)
@@ -128,13 +131,20 @@ def _prepare(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric) -> Lo
         learner=learner,
         model=model,
         optimizers=wrapped,
-        schedule=Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official_schedule),
+        schedule=Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official),
+        pictures=_pictures(recipe.train, model),
         sentences=Sentences(model),
         average=None if asked.average is None else AveragedWeights(model, asked.average),
         smoothing=asked.label_smoothing,
         clip_norm=asked.clip_norm,
         seed=asked.seed,
     )
+
+
+def _pictures(asked: Train, model: XCLIP) -> Pictures:
+    augment = None if asked.augment is None else Augment(**asked.augment.model_dump(), official=asked.official)
+    mixing = None if asked.mix is None else Mixing(**asked.mix.model_dump())
+    return Pictures(model, augment, mixing, asked.seed)
 
 
 class _Run:

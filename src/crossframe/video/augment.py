@@ -15,10 +15,9 @@ from itertools import zip_longest
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes, resized
+from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes
 from crossframe.video.transform import Preprocess
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
@@ -96,7 +95,7 @@ class Augment:
     def draw(self, shape: Sequence[int], preprocess: Preprocess, generator: random.Random) -> Draw:
         """Chance for a clip of `shape` (T, 3, H, W)."""
         num_frames, _, height, width = shape
-        boxes = multiscale_boxes(*_frame_size(width, height, preprocess), preprocess.size, self.scales)
+        boxes = multiscale_boxes(*preprocess.frame_size(width, height), preprocess.size, self.scales)
         # The jitter comes last: it takes more or fewer numbers, and must not change what the others get.
         box = generator.choice(boxes)
         flip = generator.random() < self.flip
@@ -129,9 +128,7 @@ def apply(
     grey = _rows([draw.grey for draw in draws for _ in range(num_frames)], pictures.device)
     if len(grey):
         pictures[grey] = greyscale(pictures[grey], eight_bit=eight_bit).expand(-1, 3, -1, -1)
-    mean = torch.tensor(preprocess.mean, device=pictures.device).view(3, 1, 1) * 255.0
-    std = torch.tensor(preprocess.std, device=pictures.device).view(3, 1, 1) * 255.0
-    return pictures.sub_(mean).div_(std).unflatten(0, (len(draws), num_frames))
+    return preprocess.normalise_(pictures).unflatten(0, (len(draws), num_frames))
 
 
 def jitter_(pictures: Tensor, jitters: Sequence[Jitter], *, eight_bit: bool = False) -> None:
@@ -178,29 +175,20 @@ def _for_each_frame(draw: Draw, num_frames: int) -> Sequence[Jitter]:
     return (draw.jitter[0] if draw.jitter else (),) * num_frames
 
 
-def _frame_size(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:
-    if preprocess.short_side is None:
-        return preprocess.size, preprocess.size
-    return resized(width, height, preprocess.short_side)
-
-
 def _view(clip: Tensor, draw: Draw, preprocess: Preprocess, eight_bit: bool) -> Tensor:
     """(T, 3, H, W) -> float (T, 3, S, S)"""
-    width, height = _frame_size(clip.shape[-1], clip.shape[-2], preprocess)
+    width, height = preprocess.frame_size(clip.shape[-1], clip.shape[-2])
     left, top, right, bottom = draw.box
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ValueError(f"the box {draw.box} is not inside a frame of {width}x{height}; draw it for this size")
     frames = _resize(clip, width, height, preprocess, eight_bit)
     view = _resize(frames[..., top:bottom, left:right], preprocess.size, preprocess.size, preprocess, eight_bit)
-    return (view.flip(-1) if draw.flip else view).float()
+    return view.flip(-1) if draw.flip else view
 
 
 def _resize(pictures: Tensor, width: int, height: int, preprocess: Preprocess, eight_bit: bool) -> Tensor:
-    if pictures.shape[-2:] == (height, width):
-        return pictures
-    mode, antialias = preprocess.interpolation, preprocess.antialias
-    scaled = F.interpolate(pictures.float(), (height, width), mode=mode, antialias=antialias).clamp_(0.0, 255.0)
-    return scaled.round_() if eight_bit else scaled
+    scaled = preprocess.resize(pictures, width, height)
+    return scaled.round() if eight_bit else scaled
 
 
 def _rows(chosen: Sequence[bool], device: torch.device) -> Tensor:

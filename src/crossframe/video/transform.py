@@ -69,10 +69,9 @@ class Preprocess:
         """
 
         def centre(clips: Tensor) -> Tensor:
-            if self.short_side is None:
-                return self._normalise(self._resize(clips, self.size, self.size))
-            scaled = self._resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.short_side))
-            return self._normalise(_cut(scaled, centre_box(scaled.shape[-1], scaled.shape[-2], self.size)))
+            width, height = self.frame_size(clips.shape[-1], clips.shape[-2])
+            scaled = self.resize(clips, width, height)
+            return self.normalise_(_cut(scaled, centre_box(width, height, self.size)))
 
         return _by_size(frames, device, centre)
 
@@ -85,27 +84,31 @@ class Preprocess:
         """
 
         def three(clips: Tensor) -> Tensor:
-            scaled = self._resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.size))
+            scaled = self.resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.size))
             boxes = three_crop_boxes(scaled.shape[-1], scaled.shape[-2], self.size)
-            return self._normalise(torch.stack([_cut(scaled, box) for box in boxes], dim=1))  # (b, 3, T, 3, S, S)
+            return self.normalise_(torch.stack([_cut(scaled, box) for box in boxes], dim=1))  # (b, 3, T, 3, S, S)
 
         return _by_size(frames, device, three)
 
-    def _resize(self, clips: Tensor, width: int, height: int) -> Tensor:
-        """uint8 (b, T, 3, H, W) to float32 (b, T, 3, height, width) in grey levels 0..255."""
-        if clips.shape[-2:] == (height, width):
-            return clips.float()
-        flat = clips.flatten(0, 1).float()
+    def frame_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size to which a frame is resized before the picture is cut from it."""
+        return (self.size, self.size) if self.short_side is None else resized(width, height, self.short_side)
+
+    def resize(self, pictures: Tensor, width: int, height: int) -> Tensor:
+        """Grey levels 0..255, uint8 or float (..., 3, H, W), to float32 (..., 3, height, width)."""
+        if pictures.shape[-2:] == (height, width):
+            return pictures.float()
+        flat = pictures.flatten(0, -4).float()
         scaled = F.interpolate(flat, (height, width), mode=self.interpolation, antialias=self.antialias)
         if self.interpolation == "bicubic":
             scaled = scaled.clamp_(0.0, 255.0)  # the cubic kernel overshoots at edges; an 8-bit picture would not
-        return scaled.unflatten(0, clips.shape[:2])
+        return scaled.unflatten(0, pictures.shape[:-3])
 
-    def _normalise(self, clips: Tensor) -> Tensor:
-        """Grey levels 0..255 (..., 3, S, S) to the model's units."""
-        mean = torch.tensor(self.mean, device=clips.device).view(3, 1, 1) * 255.0
-        std = torch.tensor(self.std, device=clips.device).view(3, 1, 1) * 255.0
-        return (clips - mean) / std
+    def normalise_(self, pictures: Tensor) -> Tensor:
+        """Float grey levels 0..255 (..., 3, S, S) to the model's units, in place."""
+        mean = torch.tensor(self.mean, device=pictures.device).view(3, 1, 1) * 255.0
+        std = torch.tensor(self.std, device=pictures.device).view(3, 1, 1) * 255.0
+        return pictures.sub_(mean).div_(std)
 
 
 def _cut(clips: Tensor, box: Box) -> Tensor:
