@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def drawn(indices: list[int], failures: tuple[Failure, ...] = ()) -> Batch:
 
 
 def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Manifest, tmp_path: Path) -> None:
-    evaluation = evaluate_manifest(small_model(), manifest)
+    root = manifest.root.absolute()
+    evaluation = evaluate_manifest(small_model(), manifest, made_with={"template": "{}"})
     evaluation.save(tmp_path)
     rows = pyarrow.parquet.read_table(tmp_path / "predictions.parquet").to_pylist()
     assert [row["path"] for row in rows] == manifest.names
@@ -74,8 +76,14 @@ def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Mani
     made_with = summary["made_with"]
     assert made_with["sampling"] == {"num_frames": 4, "rule": "sparse", "views": 1}
     assert (made_with["crops"], made_with["precision"]) == (1, "float32")
-    assert made_with["split"] == manifest.digest()
+    assert (made_with["data"], made_with["split"], made_with["split_hash"]) == (str(root), "all", manifest.digest())
     assert len(made_with["weights"]) == 64
+    assert made_with["template"] == "{}"
+    low, high = summary["top1_interval"]
+    assert low < summary["top1"] < high
+    assert sum(part["videos"] for part in summary["calibration"]["bins"]) == 8
+    pairs = Counter((row["label"], row["predicted"]) for row in rows if row["predicted"])
+    assert {(row["label"], row["predicted"]): row["videos"] for row in summary["confusion"]} == pairs
 
 
 def test_one_and_two_processes_find_the_same(folder: Path, tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out:
         manifest,
         Setting(Sampling(model.config.num_frames, data.sampling)),
         text=text,
+        made_with={"template": data.template},
         workers=1,
         watch=lambda loader: track(loader, "batches", len(loader), console=console, transient=True),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from crossframe.data.atomic import replacing
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.metrics import TOP, Counts
+from crossframe.evaluate.statistics import SEED, calibration, calibration_error, interval
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
@@ -71,16 +73,34 @@ class Evaluation:
             "unreadable": len(self.failures),
             "classes": len(self.labels),
             "top1": counts.top1,
+            "top1_interval": list(interval(int(counts.first.sum()), len(self.results))),
             "top5": counts.top5,
             "mean_class": counts.mean_class,
-            "made_with": dict(self.made_with),
+            "calibration": self._calibration(),
+            "made_with": {**self.made_with, "bootstrap_seed": SEED},
             "per_class": [
                 {"label": label, "videos": videos, "top1": first / videos, "top5": near / videos}
                 for label, videos, first, near in classes
                 if videos
             ],
+            "confusion": self._confusion(),
             "failures": [{"path": self.names[result.index], "reason": result.error} for result in self.failures],
         }
+
+    def _calibration(self) -> dict[str, Any]:
+        """The expected calibration error and the bins it comes from, over the videos that have an answer."""
+        answers = [(result.scores[0], result.correct) for result in self.results if result.top]
+        pairs = torch.tensor(answers, dtype=torch.float64).view(-1, 2)  # (N, 2)
+        bins = calibration(*pairs.T.contiguous())
+        return {"error": calibration_error(bins), "bins": [asdict(part) for part in bins]}
+
+    def _confusion(self) -> list[dict[str, Any]]:
+        """How often a class was taken for which, itself included, in class order; zeros are left out."""
+        pairs = Counter((result.target, result.top[0]) for result in self.results if result.top)
+        return [
+            {"label": self.labels[target], "predicted": self.labels[said], "videos": count}
+            for (target, said), count in sorted(pairs.items())
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each video, as they are saved."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -44,14 +44,16 @@ def evaluate_manifest(
     setting: Setting | None = None,
     *,
     text: Tensor | None = None,
+    made_with: Mapping[str, Any] | None = None,
     workers: int = 0,
     watch: Callable[[EvalLoader], Iterable[Batch]] = iter,
 ) -> Evaluation:
     """Evaluate the clips of a manifest among its labels, on all processes of torch.distributed if it is initialised.
 
     Without `setting`, one centre view of as many frames as the model was trained with. `text` is as for `evaluate`;
-    `watch` may wrap the batches in a progress bar. The result, the same in every process, also names the weights and
-    the clips by their hashes.
+    `made_with` is what else the summary should say, for instance where the text comes from, and `watch` may wrap the
+    batches in a progress bar. The result, the same in every process, also names the weights and the clips by their
+    hashes.
     """
     setting = setting or Setting(Sampling(model.config.num_frames))
     short_side = getattr(model.preprocess, "short_side", None)
@@ -64,8 +66,14 @@ def evaluate_manifest(
         process=this_process(),
     )
     evaluation = evaluate(model, watch(loader), manifest.labels, manifest.names, text=text, setting=setting)
-    hashes = {"short_side": short_side, "split": manifest.digest(), "weights": fingerprint(model)}
-    return replace(evaluation, made_with={**evaluation.made_with, **hashes})
+    facts = {
+        "data": str(manifest.root.absolute()),
+        "split": "+".join(sorted({clip.split for clip in manifest.clips} - {""})) or "all",
+        "split_hash": manifest.digest(),
+        "weights": fingerprint(model),
+        "short_side": short_side,
+    }
+    return replace(evaluation, made_with={**facts, **evaluation.made_with, **(made_with or {})})
 
 
 def evaluate(

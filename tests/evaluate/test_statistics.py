@@ -1,0 +1,80 @@
+"""Intervals, calibration and McNemar's test against simulations and other libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from crossframe.evaluate.statistics import BINS, calibration, calibration_error, interval, mcnemar, paired_interval
+
+
+@pytest.mark.parametrize(("videos", "accuracy"), [(60, 0.5), (200, 0.72), (200, 0.9), (1000, 0.72), (1000, 0.97)])
+def test_the_interval_covers_the_truth_as_often_as_it_says(videos: int, accuracy: float) -> None:
+    rights = np.random.default_rng(1).binomial(videos, accuracy, 400).tolist()
+    intervals = {right: interval(right, videos) for right in set(rights)}
+    covered = np.mean([intervals[right][0] <= accuracy <= intervals[right][1] for right in rights])
+    assert 0.92 <= covered <= 0.98
+
+
+def test_an_interval_is_that_of_videos_drawn_again() -> None:
+    hits = np.random.default_rng(2).random(150) < 0.7
+    drawn = np.random.default_rng(3).choice(hits, (20_000, len(hits))).mean(axis=1)
+    assert interval(int(hits.sum()), len(hits)) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
+
+
+def test_the_same_counts_give_the_same_interval() -> None:
+    assert interval(70, 100) == interval(70, 100)
+    assert paired_interval(9, 4, 100) == paired_interval(9, 4, 100)
+
+
+def test_all_right_and_all_wrong_are_not_certain() -> None:
+    low, high = interval(20, 20)
+    assert high == 1.0
+    assert low == pytest.approx(binomtest(20, 20).proportion_ci(method="exact").low)
+    assert interval(0, 20) == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_paired_interval_covers_the_true_difference() -> None:
+    generator = np.random.default_rng(4)
+    videos, gain, loss = 300, 0.12, 0.07
+    pairs = generator.multinomial(videos, [gain, loss, 1 - gain - loss], 400)[:, :2].tolist()
+    intervals = [paired_interval(gained, lost, videos) for gained, lost in pairs]
+    covered = np.mean([low <= gain - loss <= high for low, high in intervals])
+    assert 0.92 <= covered <= 0.98
+
+
+def test_pairing_tells_what_two_intervals_cannot() -> None:
+    low, high = paired_interval(gained=20, lost=4, videos=400)
+    assert 0 < low < 16 / 400 < high
+    assert interval(300, 400)[1] > interval(316, 400)[0]  # each interval alone reaches into the other
+    assert paired_interval(0, 0, 400) == (0, 0)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 5), (3, 12), (12, 3), (700, 650), (2000, 2200)])
+def test_mcnemar_is_the_exact_binomial_test(gained: int, lost: int) -> None:
+    expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar(gained, lost) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_calibration_error_agrees_with_torchmetrics(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    probabilities = (6 * torch.rand(300, 4, generator=generator, dtype=torch.float64)).softmax(dim=1)
+    targets = torch.randint(4, (300,), generator=generator)
+    confidence, said = probabilities.max(dim=1)
+    bins = calibration(confidence, said == targets)
+    expected = multiclass_calibration_error(probabilities, targets, num_classes=4, n_bins=BINS)
+    assert calibration_error(bins) == pytest.approx(float(expected), abs=1e-6)
+    assert sum(part.videos for part in bins) == 300
+    assert all(part.low <= part.confidence < part.high for part in bins if part.confidence is not None)
+
+
+def test_certain_answers_are_in_the_last_bin() -> None:
+    bins = calibration(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([True, False, True]))
+    assert [part.videos for part in bins] == [1] + [0] * (BINS - 2) + [2]
+    assert (bins[-1].confidence, bins[-1].accuracy, bins[1].confidence) == (1.0, 0.5, None)
+    assert calibration_error(bins) == pytest.approx((2 * 0.5 + 1) / 3)
+    assert calibration_error(calibration(torch.empty(0), torch.empty(0, dtype=torch.bool))) is None
