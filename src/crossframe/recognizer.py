@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossframe.engine import can_pack, pack
+from crossframe.evaluate.scoring import mean_direction
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import fill
@@ -167,7 +168,7 @@ class Recognizer:
             return None
         if labels not in self._text:
             read = [self.model.encode_text(self.model.tokenize(texts)) for texts in self._worded(labels)]
-            self._text[labels] = read[0] if len(read) == 1 else _mean_direction(read)
+            self._text[labels] = read[0] if len(read) == 1 else mean_direction(read)
         return self._text[labels]
 
     def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
@@ -189,11 +190,6 @@ class Recognizer:
                 else:
                     yield result, features.clip(done)
                     done += 1
-
-
-def _mean_direction(features: list[Tensor]) -> Tensor:
-    """Features of the same labels (K, E) in several wordings to one of each: the mean of their directions."""
-    return torch.stack([F.normalize(part, dim=-1) for part in features]).mean(dim=0)
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from crossframe.evaluate.scoring import check_precision, evaluating, label_features, probabilities
 from tests.evaluate.world import small_model
@@ -98,3 +99,11 @@ def test_a_linear_head_has_its_own_classes() -> None:
     assert label_features(model, LABELS) is None
     with pytest.raises(ValueError, match="2 labels were given, and the model's linear head has 3 classes"):
         label_features(model, LABELS[:2])
+
+
+def test_several_wordings_are_averaged_as_directions() -> None:
+    model = small_model().eval()
+    words = ["somebody claps", "somebody jumps", "somebody waves"]
+    one, other = (F.normalize(model.encode_text(model.tokenize(texts)), dim=-1) for texts in (LABELS, words))
+    assert len(LABELS) == len(words)
+    torch.testing.assert_close(label_features(model, LABELS, words), (one + other) / 2)

@@ -78,6 +78,26 @@ def test_what_is_wrong_is_said_in_one_line(override: str, complaint: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("data.shot=4", "did you mean 'shots'?"),
+        ("data.shots=0", "data.shots is 0; should be greater than or equal to 1"),
+        ("data.shots=two", "data.shots is the text 'two'; should be a valid integer"),
+        ("data.sampling=sparce", "data.sampling is the text 'sparce'; should be 'sparse' or 'dense'"),
+        ("data.template=ensembel", "data.template: the template 'ensembel' contains {} 0 times"),
+        ("train.learn=vision", "train.learn is the text 'vision'; should be a valid array"),
+        ("model.image_encoder=21", "model.image_encoder is 21; should be a valid string"),
+        ("model.mixing=both", "should be 'cross_frame', 'none' or 'joint'"),
+    ],
+)
+def test_what_is_wrong_with_the_papers_switches_is_said_in_one_line(override: str, complaint: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe("hmdb51-few-shot", [override])
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("model: {}\ntrain: {epochs: 9, batch_size: 2}\n", "'data' is missing"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossframe.text import ENSEMBLE, fill
+from crossframe.text.templates import templates
 
 
 def test_fill() -> None:
@@ -32,3 +33,10 @@ def test_the_ensemble_is_sixteen_different_templates() -> None:
     filled = [fill(template, ["yoga"])[0] for template in ENSEMBLE]
     assert len(set(filled)) == 16
     assert all("yoga" in text for text in filled)
+
+
+def test_a_setting_names_one_template_or_all_of_the_ensemble() -> None:
+    assert templates("ensemble") == ENSEMBLE
+    assert templates("a film of {}") == ("a film of {}",)
+    with pytest.raises(ValueError, match=r"contains \{\} 0 times"):
+        templates("ensembel")

@@ -97,3 +97,14 @@ def test_a_model_in_which_nothing_learns_is_refused() -> None:
 def test_small_models_are_fine_tuned_faster_than_those_of_clips_size() -> None:
     assert base_for(768) == base_for(1024) == 2e-6
     assert base_for(384) == pytest.approx(8e-6)
+
+
+def test_the_projection_of_an_exchanged_image_encoder_is_new(tiny_config: ModelConfig) -> None:
+    model = XCLIP(tiny_config)
+    fresh = ("vision.projection",)
+    freeze(model, vision=False, text=False, fresh=fresh)
+    assert model.vision.projection.requires_grad
+    assert not model.vision.class_token.requires_grad
+    (adamw,) = build_optimizers(model, Rates(base=1e-3, new=7.0), fresh)
+    (group,) = [group for group in adamw.param_groups if "vision.projection" in group["names"]]
+    assert group["base"] == pytest.approx(7e-3)

@@ -17,8 +17,9 @@ from crossframe.cli.classify import classify
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
+from crossframe.cli.recipes import recipes
 from crossframe.cli.shapes import shapes
-from crossframe.cli.train import recipes, train
+from crossframe.cli.train import train
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
 

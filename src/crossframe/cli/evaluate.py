@@ -63,7 +63,7 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out:
     from crossframe.data.sampling import Sampling
     from crossframe.evaluate.run import Setting, evaluate_manifest
     from crossframe.evaluate.scoring import evaluating, label_features
-    from crossframe.text.templates import fill
+    from crossframe.text.templates import fill, templates
 
     where = source or data.source
     if where is None:
@@ -72,7 +72,7 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out:
     split_or_all = None if {clip.split for clip in everything.clips} == {""} else split
     manifest = read_manifest(where, split_or_all, everything.labels, data.root)
     with evaluating(model):
-        text = label_features(model, fill(data.template, manifest.labels))
+        text = label_features(model, *(fill(template, manifest.labels) for template in templates(data.template)))
     console = Console(stderr=True)
     result = evaluate_manifest(
         model,

@@ -34,15 +34,3 @@ def train(
     if summary.unreadable:
         print(f"{summary.unreadable} of {summary.clips + summary.unreadable} clips could not be read and were skipped")
     print(out / ("best" if scores else "last"))
-
-
-def recipes() -> None:
-    """List the recipes that come with crossframe, each with its first lines."""
-    from importlib.resources import files
-
-    from crossframe.recipes.load import recipe_names
-
-    for name in recipe_names():
-        lines = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-        comments = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
-        print(f"{name}\n  {' '.join(filter(None, comments[1:]))}\n  {comments[0] if comments else ''}")

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.video.transform import Preprocess
@@ -19,8 +20,11 @@ TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that fea
 
 
 @torch.no_grad()
-def label_features(model: XCLIP, texts: Sequence[str]) -> Tensor | None:
-    """What the model knows of K texts, (K, E), not normalised; None for a linear head, which has its classes inside."""
+def label_features(model: XCLIP, texts: Sequence[str], *others: Sequence[str]) -> Tensor | None:
+    """What the model knows of K texts, (K, E), not normalised; None for a linear head, which has its classes inside.
+
+    `others` are other wordings of the same K labels, of which the features are averaged (`mean_direction`).
+    """
     if model.text is None:
         if len(texts) != model.config.num_classes:
             raise ValueError(
@@ -28,6 +32,16 @@ def label_features(model: XCLIP, texts: Sequence[str]) -> Tensor | None:
                 "give the labels that it was trained with, in that order"
             )
         return None
+    read = [_read(model, wording) for wording in (texts, *others)]
+    return mean_direction(read) if others else read[0]
+
+
+def mean_direction(features: Sequence[Tensor]) -> Tensor:
+    """Features of the same labels (K, E) in several wordings to one of each: the mean of their directions."""
+    return torch.stack([F.normalize(part, dim=-1) for part in features]).mean(dim=0)
+
+
+def _read(model: XCLIP, texts: Sequence[str]) -> Tensor:
     tokens = model.tokenize(texts)
     return torch.cat([model.encode_text(part) for part in tokens.split(TEXTS_AT_ONCE)])
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -43,6 +44,13 @@ def recipe_names() -> list[str]:
         for entry in files("crossframe.recipes").iterdir()
         if entry.name.endswith(".yaml")
     )
+
+
+def about(name: str) -> tuple[str, str]:
+    """What a recipe of the package says of itself: the command that runs it, and its purpose."""
+    text = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    comments = [line.removeprefix("#").strip() for line in takewhile(lambda line: line[:1] == "#", text.splitlines())]
+    return comments[0], " ".join(filter(None, comments[1:]))
 
 
 def load_recipe(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool = False) -> Recipe:
@@ -89,9 +97,7 @@ def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Value
     elif str(source) in recipe_names():
         text = files("crossframe.recipes").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
     else:
-        near = get_close_matches(str(source), recipe_names(), n=1)
-        guess = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(recipe_names())}"
-        raise RecipeError(f"there is no recipe '{source}'{guess}")
+        raise unknown(str(source))
     values = _mapping(text, str(source))
     small = values.pop("tiny", None) or {}
     base = values.pop("base", None)
@@ -100,6 +106,13 @@ def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Value
     base = str(path.parent / base) if path.suffix and str(base).endswith((".yaml", ".yml")) else base
     base_values, base_small = _read(base, (*seen, str(source)))
     return _merge(base_values, values), _merge(base_small, small)
+
+
+def unknown(name: str) -> RecipeError:
+    """The error for a name that no recipe has."""
+    near = get_close_matches(name, recipe_names(), n=1)
+    guess = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(recipe_names())}"
+    return RecipeError(f"there is no recipe '{name}'{guess}")
 
 
 def _mapping(text: str, where: str) -> Values:
@@ -149,7 +162,8 @@ def _first(error: ValidationError) -> str:
         case "missing":
             return f"'{path}' is missing"
         case "value_error":
-            return str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
+            said = str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
+            return f"{path}: {said}" if path else said
         case _:
             return f"{path} is {_shown(detail)}; {detail['msg'].removeprefix('Input ')}"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from crossframe.text.templates import templates
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -54,12 +56,15 @@ class Start(Section):
 class Model(Section):
     """What is trained. `towers` are used where training does not start from weights.
 
+    `image_encoder`: a ViT that takes the place of the weights' own, with a new projection to the words' space.
+    `learned_vectors` stand before every label; `linear_head` puts classes in the place of words.
     Without `frames`, `mit_layers` or `prompt_layers`, they are those of the weights, or the paper's 8, 1 and 2 where
     the weights are of a language-image model. `message_time`: whether message tokens have a learned position in time;
     as in the weights where it is not said.
     """
 
     towers: Variant | Towers = "B/16"
+    image_encoder: str | None = None
     frames: Count | None = None
     mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"
     message_time: bool | None = None
@@ -99,6 +104,10 @@ class FileData(Section):
     """Clips in files. `source` is a manifest or a folder; `--data` sets it.
 
     Where the clips have no splits, all of them are trained on; where there is no `test_split`, nothing is tested.
+
+    `shots` clips of each class are drawn for training, by `draw`, the seed. `template` is put around every label;
+    `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`, of which each batch draws one and testing averages all.
+    `classes` is how many there must be, and `clips` about how many are trained on, for a dry run without data.
     """
 
     kind: Literal["files"]
@@ -107,8 +116,18 @@ class FileData(Section):
     labels: str | None = None
     train_split: str = "train"
     test_split: str = "val"
+    shots: Count | None = None
+    draw: Annotated[int, Field(ge=0)] = 0
     sampling: Literal["sparse", "dense"] = "sparse"
     template: str = "{}"
+    classes: Count | None = None
+    clips: Count | None = None
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str) -> str:
+        templates(template)
+        return template
 
 
 class Rates(Section):

@@ -30,6 +30,17 @@ The ensemble in the paper's ablation of prompts has sixteen too; these are our o
 """
 
 
+def templates(asked: str) -> tuple[str, ...]:
+    """The templates that a setting asks for: "ensemble" for all of `ENSEMBLE`, otherwise the one that it is.
+
+    Raises ValueError where that is no template.
+    """
+    if asked == "ensemble":
+        return ENSEMBLE
+    fill(asked, ())
+    return (asked,)
+
+
 def fill(template: str, labels: Sequence[str]) -> list[str]:
     """Put each label in the place of `{}`: `fill("a video of {}", ["yoga"])` gives `["a video of yoga"]`.
 

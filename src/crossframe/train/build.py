@@ -14,7 +14,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Start, Towers
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
-from crossframe.weights import expand, load
+from crossframe.weights import expand, load, replace_vision
 
 GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi
@@ -26,6 +26,8 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
     `num_classes` is that of a linear head. Draws from torch's random generator.
     """
     given = from_scratch(asked) if init is None else load(init, device="cpu")
+    if asked.image_encoder is not None:
+        given = replace_vision(given, asked.image_encoder)
     video = given.config if given.config.mit or given.config.prompts else None
     known_time = asked.mixing == "cross_frame" and given.config.vision.message_frames > 0
     model = expand(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,8 +43,14 @@ class Group:
     names: tuple[str, ...]
 
 
-def part_of(name: str) -> Part:
-    """The part of the model that a parameter belongs to; everything but `PRETRAINED` is new in a video model."""
+def part_of(name: str, fresh: Collection[str] = ()) -> Part:
+    """The part of the model that a parameter belongs to; everything but `PRETRAINED` is new in a video model.
+
+    `fresh` are parameters that would be pretrained if an encoder had not been exchanged for another; they learn like a
+    head.
+    """
+    if name in fresh:
+        return "head"
     if name.startswith("mit."):
         return "mit"
     if name.startswith("prompts."):
@@ -63,20 +70,21 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() != 1 and name.split(".")[-1] not in ("bias", "position")
 
 
-def freeze(model: XCLIP, *, vision: bool, text: bool) -> None:
+def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = ()) -> None:
     """Stop what does not learn. New modules always learn; the scale of the logits belongs to the text side."""
     for name, parameter in model.named_parameters():
-        side = text if part_of(name) == "text" or name == "logit_scale" else vision
-        parameter.requires_grad_(side or part_of(name) not in PRETRAINED)
+        part = part_of(name, fresh)
+        side = text if part == "text" or name == "logit_scale" else vision
+        parameter.requires_grad_(side or part not in PRETRAINED)
 
 
-def groups(model: nn.Module) -> list[Group]:
+def groups(model: nn.Module, fresh: Collection[str] = ()) -> list[Group]:
     """The learning parameters of `model` in groups: by part, by decay, and matrices inside blocks apart."""
     found: dict[tuple[Part, bool, bool], list[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             matrix = parameter.dim() == 2 and (".blocks." in name or ".layers." in name)
-            found.setdefault((part_of(name), decays(name, parameter), matrix), []).append(name)
+            found.setdefault((part_of(name, fresh), decays(name, parameter), matrix), []).append(name)
     return [Group(*key, tuple(names)) for key, names in sorted(found.items())]
 
 
@@ -90,12 +98,12 @@ def base_for(width: int) -> float:
     return 2e-6 * max(1.0, 768 / width) ** 2
 
 
-def build_optimizers(model: XCLIP, rates: Rates) -> list[Optimizer]:
+def build_optimizers(model: XCLIP, rates: Rates, fresh: Collection[str] = ()) -> list[Optimizer]:
     """AdamW, and Muon where `rates.muon` is given. Each group carries `base`, its highest rate, and `minimum`."""
     named = dict(model.named_parameters())
     adamw: list[dict[str, object]] = []
     muon: list[dict[str, object]] = []
-    for group in groups(model):
+    for group in groups(model, fresh):
         by_muon = rates.muon is not None and group.matrix
         highest = rates.muon if rates.muon is not None and by_muon else rates.base
         factor = {"pretrained": 1.0, "text": rates.text}.get(group.part, rates.new)

@@ -120,11 +120,12 @@ def train(
 def _prepare(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric) -> Loop:
     """Everything that a step needs, on its device."""
     asked = recipe.train
-    freeze(model, vision="vision" in asked.learn, text="text" in asked.learn)
+    fresh = () if recipe.model.image_encoder is None else ("vision.projection",)
+    freeze(model, vision="vision" in asked.learn, text="text" in asked.learn, fresh=fresh)
     rates = asked.rates.model_dump()
     rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
-    optimizers = build_optimizers(model, Rates(**rates))
+    optimizers = build_optimizers(model, Rates(**rates), fresh)
     learner, *wrapped = fabric.setup(Learner(model), *optimizers)
     return Loop(
         fabric=fabric,

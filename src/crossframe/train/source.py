@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,12 +14,13 @@ from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.question import Lesson, among_labels
 from crossframe.data.sampling import Sampling
+from crossframe.data.split import few_shot
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
-from crossframe.text.templates import fill
+from crossframe.text.templates import fill, templates
 from crossframe.train.learner import Sentences
 
 Scores = dict[str, float]
@@ -59,6 +61,13 @@ def read_films(recipe: Recipe) -> Films | None:
     splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
     split = None if splits == {""} else data.train_split
     train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
+    if data.classes is not None and len(train.labels) != data.classes:
+        raise ValueError(
+            f"{data.source} has {len(train.labels)} classes, and recipe '{recipe.name}' is for {data.classes}; give "
+            f"all of them with --set data.labels=FILE, or change that with --set data.classes={len(train.labels)}"
+        )
+    if data.shots is not None:
+        train = few_shot(train, data.shots, data.draw)
     if data.test_split not in splits:
         return Films(train, None)
     return Films(train, read_manifest(data.source, data.test_split, train.labels, data.root))
@@ -113,10 +122,13 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Clips in files, with the labels of the training split as the one question."""
+    """Clips in files, with the labels of the training split as the one question.
+
+    Each lesson asks in one of the `wordings`, by its number; the test averages all of them.
+    """
 
     loader: TrainLoader
-    texts: tuple[str, ...]
+    wordings: tuple[tuple[str, ...], ...]  # of all labels, one for each template
     held_back: Manifest | None
     sampling: Sampling
     workers: int
@@ -128,15 +140,18 @@ class FileSource:
     def lessons(self, start: int, stop: int) -> Iterator[Lesson]:
         while start < stop:
             epoch, within = divmod(start, self.batches)
-            for batch in self.loader.epoch(epoch, within):
-                yield among_labels(batch, self.texts)
+            for number, batch in enumerate(self.loader.epoch(epoch, within), start):
+                yield among_labels(batch, self._wording(number))
             start = (epoch + 1) * self.batches
+
+    def _wording(self, lesson: int) -> tuple[str, ...]:
+        return random.Random(f"{self.loader.seed}/{lesson}").choice(self.wordings)
 
     def test(self, model: XCLIP) -> Scores:
         if self.held_back is None:
             return {}
         with evaluating(model):
-            text = label_features(model, self.texts)
+            text = label_features(model, *self.wordings)
         result = evaluate_manifest(model, self.held_back, Setting(self.sampling), text=text, workers=self.workers)
         return {"top1": result.counts.top1, "top5": result.counts.top5}
 
@@ -167,8 +182,8 @@ def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSo
     loader = TrainLoader(
         films.train, sampling, train.batch_size, seed=train.seed, short_side=short_side, workers=train.workers
     )
-    texts = tuple(fill(data.template, films.train.labels))
-    return FileSource(loader, texts, films.test, sampling, train.workers)
+    wordings = tuple(tuple(fill(template, films.train.labels)) for template in templates(data.template))
+    return FileSource(loader, wordings, films.test, sampling, train.workers)
 
 
 @torch.inference_mode()

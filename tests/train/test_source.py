@@ -1,0 +1,66 @@
+"""Lessons from files: which clips, in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.model.config import ModelConfig
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.load import load_recipe
+from crossframe.recipes.schema import Recipe
+from crossframe.text import ENSEMBLE, fill
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.train.source import open_source, read_films
+from crossframe.video.transform import Preprocess
+from tests.data.dataset import CLASSES, write_dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "set", 4, broken=None)
+
+
+@pytest.fixture
+def model(tiny_config: ModelConfig) -> XCLIP:
+    return XCLIP(tiny_config, tokenizer=Tokenizer.clip(), preprocess=Preprocess(32, 32))
+
+
+def few(folder: Path, *changes: str) -> Recipe:
+    return load_recipe("hmdb51-few-shot", [f"data.source={folder}", "train.batch_size=6", *changes], tiny=True)
+
+
+def test_few_shot_draws_by_its_seed_and_larger_draws_hold_smaller_ones(folder: Path) -> None:
+    drawn = {}
+    for changes in (("data.shots=2",), ("data.shots=2", "data.draw=1"), ("data.shots=3",)):
+        films = read_films(few(folder, *changes))
+        assert films is not None
+        drawn[changes] = set(films.train.names)
+        assert set(films.train.counts().values()) == {3 if "data.shots=3" in changes else 2}
+    two, other_two, three = drawn.values()
+    assert two != other_two
+    assert two < three
+
+
+def test_a_class_with_too_few_clips_and_a_wrong_number_of_classes_are_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="3 of 3 classes have fewer than 5 clips, 'clapping' has 4"):
+        read_films(few(folder, "data.shots=5"))
+    with pytest.raises(ValueError, match=r"has 3 classes, and recipe 'hmdb51-few-shot' is for 51; give all") as caught:
+        read_films(few(folder, "data.classes=51"))
+    assert "\n" not in str(caught.value)
+
+
+def test_each_lesson_draws_one_template_by_its_number(folder: Path, model: XCLIP) -> None:
+    recipe = few(folder, "data.template=ensemble")
+    source = open_source(recipe, model, read_films(recipe))
+    asked = [lesson.questions[0].texts for lesson in source.lessons(0, 6)]
+    assert len(set(asked)) > 2
+    assert all(list(texts) in [fill(template, CLASSES) for template in ENSEMBLE] for texts in asked)
+    assert [lesson.questions[0].texts for lesson in source.lessons(3, 6)] == asked[3:]
+
+
+def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> None:
+    recipe = few(folder)
+    (lesson,) = open_source(recipe, model, read_films(recipe)).lessons(0, 1)
+    assert lesson.questions[0].texts == CLASSES
