@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from crossframe import __version__
 from crossframe.cli.about import doctor, models
+from crossframe.cli.blend import blend
 from crossframe.cli.classify import classify
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
@@ -52,6 +53,7 @@ app.command()(demo)
 app.command()(train)
 app.command()(recipes)
 app.command()(evaluate)
+app.command()(blend)
 app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")
 

@@ -20,24 +20,39 @@ def evaluate(
     split: Annotated[str, Option(help="Which clips; of Shapes also unseen, zero_shot and few_shot_test.")] = "test",
     videos: Annotated[int, Option(min=1, help="How many clips of Shapes are drawn.")] = 1100,
     seed: Annotated[int, Option(min=0, help="Which clips of Shapes are drawn.")] = 0,
+    blend: Annotated[
+        float | None, Option(help="Average with the weights that the recipe starts from: 0 is those, 1 the model.")
+    ] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
 ) -> None:
     """Measure a model on clips that a recipe tests on, in float32, and write the numbers down."""
     from crossframe.recipes.load import load_recipe
     from crossframe.recipes.schema import ClipData, FileData
-    from crossframe.weights import load
 
     chosen = load_recipe(recipe, changes or ())
     match chosen.data:
         case ClipData():
-            scores = _on_shapes(load(model), chosen.data, split, videos, seed, out)
+            scores = _on_shapes(_load(model, blend, chosen.init), chosen.data, split, videos, seed, out)
         case FileData():
-            scores = _on_files(load(model), chosen.data, data, split, out)
+            scores = _on_files(_load(model, blend, chosen.init), chosen.data, data, split, out)
         case _:
             raise ValueError(f"recipe '{recipe}' trains on single frames and has no test clips; evaluate with 'shapes'")
     for name, value in scores.items():
         print(f"{name:<10} {value:.1%}")
     print(out / "summary.json")
+
+
+def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
+    from crossframe.weights import load
+    from crossframe.weights.blending import blend as average
+
+    if blend is None:
+        return load(source)
+    if init is None:
+        raise ValueError(
+            "the recipe names no weights to blend with; give those that training started from: --set init="
+        )
+    return average(load(source), load(init), blend)
 
 
 def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int, out: Path) -> dict[str, float]:

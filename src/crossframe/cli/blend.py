@@ -1,0 +1,47 @@
+"""`crossframe blend`: a tuned model moved back towards the pretrained one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from crossframe.model.xclip import XCLIP
+
+
+def blend(
+    tuned: Annotated[str, Argument(help="The model after training: a folder, a file or a hub id.")],
+    pretrained: Annotated[str, Argument(help="The weights that its training started from.")],
+    out: Annotated[Path, Option(help="The folder for the new model.")],
+    weight: Annotated[float | None, Option(help="0 is the pretrained model, 1 the tuned one.")] = None,
+    choose_on: Annotated[
+        str | None, Option(help="Clips of classes left out of training, a manifest or a folder: take the best weight.")
+    ] = None,
+) -> None:
+    """Average the weights of a tuned and a pretrained model (WiSE-FT); parts that only one has stay as they are."""
+    if (weight is None) == (choose_on is None):
+        raise typer.BadParameter(
+            "give one of them, a number or clips of classes left out of training", param_hint="--weight or --choose-on"
+        )
+    from crossframe.weights import load, save
+    from crossframe.weights.blending import blend as average
+
+    models = load(tuned), load(pretrained)
+    if choose_on is not None:
+        weight = _best(models, choose_on)
+    print(save(average(*models, weight=1.0 if weight is None else weight), out))
+
+
+def _best(models: tuple[XCLIP, XCLIP], clips: str) -> float:
+    from crossframe.data.manifest import read_manifest
+    from crossframe.evaluate.run import evaluate_manifest
+    from crossframe.weights.blending import choose_weight
+
+    manifest = read_manifest(clips)
+    weight, scores = choose_weight(*models, score=lambda model: evaluate_manifest(model, manifest).counts.top1)
+    for tried, score in scores.items():
+        print(f"{tried:.1f}  {score:.1%}{'  <' if tried == weight else ''}")
+    return weight

@@ -1,0 +1,68 @@
+"""Weight-space averaging (WiSE-FT): a tuned model moved back towards the pretrained one that it came from.
+
+What fine-tuning forgot comes back and most of what it learnt stays, without any training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from crossframe.model.xclip import XCLIP
+from crossframe.weights.build import with_positions
+from crossframe.weights.errors import WeightsError, shorten
+
+WEIGHTS = tuple(step / 10 for step in range(11))  # that `choose_weight` tries
+
+
+def blend(tuned: XCLIP, pretrained: XCLIP, weight: float) -> XCLIP:
+    """A new model with (1 - weight) * pretrained + weight * tuned on the parameters that both have.
+
+    What only `tuned` has, such as the video parts that CLIP lacks, stays as it is. Raises `WeightsError` for a weight
+    outside 0 to 1 and for models whose encoders are not of the same kind and size.
+    """
+    if not 0.0 <= weight <= 1.0:
+        raise WeightsError(f"the weight is {weight}; give one from 0 (pretrained) to 1 (tuned)")
+    blended = deepcopy(tuned)
+    with torch.no_grad():
+        named = dict(blended.named_parameters())
+        for name, twin in twins(tuned, pretrained).items():
+            named[name].copy_(torch.lerp(twin, named[name], weight))
+    return blended
+
+
+def twins(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
+    """The pretrained values of those parameters of `tuned` that `pretrained` has too, in tuned's type and place.
+
+    Positions are interpolated where the number of frames or the size of pictures changed.
+    """
+    values = with_positions(pretrained.state_dict(), tuned.config)
+    named = dict(tuned.named_parameters())
+    found = {name: values[name] for name, own in named.items() if name in values and values[name].shape == own.shape}
+    # A part of another size, such as a head for other classes, was begun anew; encoders never are.
+    towers = ("vision.", "text.") if tuned.text is not None else ("vision.",)
+    encoders = {name for name in named.keys() | values.keys() if name.startswith(towers) and not _is_new(name)}
+    if differ := encoders - found.keys():
+        raise WeightsError(
+            f"the tuned and the pretrained model differ in {shorten(differ)}: "
+            "give the pretrained model that the tuned one was trained from"
+        )
+    return {name: twin.detach().to(named[name].device, named[name].dtype) for name, twin in found.items()}
+
+
+def _is_new(name: str) -> bool:
+    """Whether a parameter within the encoders is one that training for video adds."""
+    return ".message." in name or name == "text.learned"
+
+
+def choose_weight(tuned: XCLIP, pretrained: XCLIP, score: Callable[[XCLIP], float]) -> tuple[float, dict[float, float]]:
+    """The best of the weights 0, 0.1, ..., 1 by `score`, the larger of equals, and the scores of all.
+
+    The score must come from classes that the tuned model was not trained on, or 1 always wins; and from classes that
+    are not those of the final test, or its result is not zero-shot.
+    """
+    scores = {weight: score(blend(tuned, pretrained, weight)) for weight in WEIGHTS}
+    return max(scores, key=lambda weight: (scores[weight], weight)), scores

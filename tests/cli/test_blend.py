@@ -1,0 +1,75 @@
+"""`crossframe blend` and `evaluate --blend`: the same weights either way, and one line for what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import crossframe
+from crossframe.cli import main
+from crossframe.weights.blending import WEIGHTS, blend
+from crossframe.weights.fingerprint import fingerprint
+from tests.data.dataset import write_dataset
+
+
+@pytest.fixture
+def pair(tiny_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A tuned model and the one it came from."""
+    tuned = crossframe.load(tiny_folder)
+    with torch.no_grad():
+        for parameter in tuned.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    return crossframe.save(tuned, tmp_path / "tuned"), tiny_folder
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def test_a_blended_folder_is_what_evaluate_blends(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    tuned, pretrained = pair
+    assert run("blend", tuned, pretrained, "--weight", 0.25, "--out", tmp_path / "new") == 0
+    mixed = crossframe.load(tmp_path / "new")
+    assert fingerprint(mixed) == fingerprint(blend(crossframe.load(tuned), crossframe.load(pretrained), 0.25))
+    settings = ("--videos", 4, "--set", f"init={pretrained}", "--out", tmp_path / "scores")
+    assert run("evaluate", "shapes", "--model", tuned, "--blend", 0.25, *settings) == 0
+    summary = json.loads((tmp_path / "scores" / "summary.json").read_text())
+    assert summary["made_with"]["weights"] == fingerprint(mixed)
+
+
+def test_the_weight_is_chosen_on_clips(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = write_dataset(tmp_path / "clips", 1, broken=None)
+    assert run("blend", *pair, "--choose-on", clips, "--out", tmp_path / "new") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(tmp_path / "new")
+    chosen = [line for line in lines if line.endswith("<")]
+    assert len(lines) == len(WEIGHTS) + 1
+    assert len(chosen) == 1
+    expected = blend(*map(crossframe.load, pair), float(chosen[0].split()[0]))
+    assert fingerprint(crossframe.load(tmp_path / "new")) == fingerprint(expected)
+
+
+@pytest.mark.parametrize("given", [(), ("--weight", 0.5, "--choose-on", "clips")])
+def test_a_weight_or_clips_to_choose_it_on(
+    given: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("blend", "a", "b", "--out", tmp_path, *given) == 2
+    assert "give one of them, a number or clips of classes left out of training" in capsys.readouterr().err
+
+
+def test_evaluate_asks_for_the_weights_to_blend_with(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("shapes-pretrain", "--model", tiny_folder, "--blend", 0.5, "--out", tmp_path)
+    assert run("evaluate", *arguments) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    arguments = ("finetune", "--model", tiny_folder, "--blend", 0.5, "--out", tmp_path, "--set", "init=null")
+    assert run("evaluate", *arguments) == 1
+    assert "give those that training started from: --set init=" in capsys.readouterr().err
