@@ -19,6 +19,7 @@ from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
 from crossframe.cli.recipes import recipes
+from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 
@@ -54,6 +55,7 @@ app.command()(train)
 app.command()(recipes)
 app.command()(evaluate)
 app.command()(blend)
+app.command()(report)
 app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    from crossframe.evaluate.result import Evaluation
     from crossframe.model.xclip import XCLIP
     from crossframe.recipes.schema import ClipData, FileData
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 def evaluate(
     recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
     model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")],
-    out: Annotated[Path, Option(help="The folder for summary.json and, for files, predictions.parquet.")],
+    out: Annotated[Path, Option(help="The folder for summary.json, predictions.parquet and report.html.")],
     data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
     split: Annotated[str, Option(help="Which clips; of Shapes also unseen, zero_shot and few_shot_test.")] = "test",
     videos: Annotated[int, Option(min=1, help="How many clips of Shapes are drawn.")] = 1100,
@@ -25,21 +27,26 @@ def evaluate(
     ] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
 ) -> None:
-    """Measure a model on clips that a recipe tests on, in float32, and write the numbers down."""
+    """Measure a model on clips that a recipe tests on, in float32, and write the numbers and a page about them."""
+    from crossframe.evaluate.report import write_report
     from crossframe.recipes.load import load_recipe
     from crossframe.recipes.schema import ClipData, FileData
 
     chosen = load_recipe(recipe, changes or ())
     match chosen.data:
         case ClipData():
-            scores = _on_shapes(_load(model, blend, chosen.init), chosen.data, split, videos, seed, out)
+            evaluation = _on_shapes(_load(model, blend, chosen.init), chosen.data, split, videos, seed)
         case FileData():
-            scores = _on_files(_load(model, blend, chosen.init), chosen.data, data, split, out)
+            evaluation = _on_files(_load(model, blend, chosen.init), chosen.data, data, split)
         case _:
             raise ValueError(f"recipe '{recipe}' trains on single frames and has no test clips; evaluate with 'shapes'")
-    for name, value in scores.items():
+    what = {"recipe": chosen.name, "model": model} | ({} if blend is None else {"blend": blend})
+    evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
+    evaluation.save(out)
+    for name, value in _scores(evaluation.summary()).items():
         print(f"{name:<10} {value:.1%}")
     print(out / "summary.json")
+    print(write_report(out))
 
 
 def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
@@ -55,7 +62,7 @@ def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
     return average(load(source), load(init), blend)
 
 
-def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int, out: Path) -> dict[str, float]:
+def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int) -> Evaluation:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -63,14 +70,12 @@ def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int,
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("clips", total=videos)
-        evaluation = ask(
+        return ask(
             model, split, videos, seed=seed, nuisance=data.nuisance, done=lambda n: bar.update(task, completed=n)
         )
-    evaluation.save(out)
-    return _scores(evaluation.summary())
 
 
-def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out: Path) -> dict[str, float]:
+def _on_files(model: XCLIP, data: FileData, source: str | None, split: str) -> Evaluation:
     from rich.console import Console
     from rich.progress import track
 
@@ -89,7 +94,7 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out:
     with evaluating(model):
         text = label_features(model, *(fill(template, manifest.labels) for template in templates(data.template)))
     console = Console(stderr=True)
-    result = evaluate_manifest(
+    return evaluate_manifest(
         model,
         manifest,
         Setting(Sampling(model.config.num_frames, data.sampling)),
@@ -98,8 +103,6 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str, out:
         workers=1,
         watch=lambda loader: track(loader, "batches", len(loader), console=console, transient=True),
     )
-    result.save(out)
-    return _scores(result.summary())
 
 
 def _scores(summary: dict[str, Any]) -> dict[str, float]:

@@ -1,0 +1,226 @@
+"""A page about an evaluation, made from the two files that it left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+import crossframe
+from crossframe import pages
+from crossframe.data.atomic import replacing
+from crossframe.data.batch import Failure
+from crossframe.data.parquet import read_rows
+from crossframe.data.reader import ClipReader, Job
+from crossframe.data.sampling import Sampling
+from crossframe.evaluate.result import PREDICTIONS, SUMMARY
+from crossframe.evaluate.shapes import DATA as SHAPES
+from crossframe.evaluate.shapes import frames_of
+from crossframe.shapes.splits import draw
+
+REPORT = "report.html"
+MANY = 24  # classes; of more than these, the page shows a choice
+SHOWN = 12  # mistakes, files without an answer, and classes at either end
+SHAPES_NOTES = {
+    "opposite": "the action or its reversal in time",
+    "colour": "one of eight, all else known",
+    "shape": "one of all, all else known",
+}
+
+Values: TypeAlias = dict[str, Any]
+
+
+def write_report(run: str | Path, out: str | Path | None = None, root: str | Path | None = None) -> Path:
+    """Write the page about the evaluation in the folder `run` to `out`, by default `run/report.html`.
+
+    Videos are looked for where they were evaluated, or below `root`; where one is gone, the page says so.
+
+    Raises ValueError, in one line, where `run` holds no evaluation.
+    """
+    run = Path(run)
+    summary, rows = _read(run)
+    out = run / REPORT if out is None else Path(out)
+    page = pages.render(
+        "report",
+        title=f"Evaluation of {summary['made_with'].get('model', run.absolute().name)}",
+        lead=_lead(summary),
+        tiles=_tiles(summary),
+        calibration=_calibration(summary),
+        bins=_bins(summary),
+        **_classes(summary),
+        confusion=_confusion(summary),
+        mistakes=_mistakes(rows, _pictures(summary, root)),
+        failures=summary["failures"][:SHOWN],
+        failures_lead=_failures_lead(summary),
+        made_with=_flat(summary["made_with"]),
+        foot=f"crossframe {crossframe.__version__}. Every prediction is in {PREDICTIONS}, every number in {SUMMARY}.",
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as target:
+        target.write_text(page, encoding="utf-8")
+    return out
+
+
+def _read(run: Path) -> tuple[Values, list[Values]]:
+    for name in (SUMMARY, PREDICTIONS):
+        if not (run / name).is_file():
+            raise ValueError(f"{run} holds no {name}; give a folder that 'crossframe evaluate --out' wrote")
+    try:
+        summary: Values = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{run / SUMMARY} is not JSON ({error}); evaluate again") from None
+    if "confusion" not in summary:
+        raise ValueError(f"{run / SUMMARY} is not that of an evaluation, or of an older version; evaluate again")
+    return summary, read_rows(run / PREDICTIONS)
+
+
+def _lead(summary: Values) -> str:
+    right = round(summary["top1"] * summary["videos"])
+    split = summary["made_with"].get("split", "all")
+    where = "" if split == "all" else f" of the split {split}"
+    return f"{right:,} of {summary['videos']:,} videos{where} named right, each among {summary['classes']:,} labels."
+
+
+def _tiles(summary: Values) -> list[Values]:
+    """The numbers at the top: name, value and what there is to say of it."""
+    low, high = summary["top1_interval"]
+    tiles = [("top-1", summary["top1"], f"95% interval {low:.1%} to {high:.1%}")]
+    if summary["classes"] > 5:
+        tiles.append(("top-5", summary["top5"], "right label among the best five"))
+    tiles.append(("mean class", summary["mean_class"], "every class counts the same"))
+    tiles += [(name, summary[name], note) for name, note in SHAPES_NOTES.items() if name in summary]
+    if summary["calibration"]["error"] is not None:
+        tiles.append(("calibration", summary["calibration"]["error"], "expected error of its confidence"))
+    return [{"name": name, "value": f"{value:.1%}", "note": note} for name, value, note in tiles]
+
+
+def _calibration(summary: Values) -> str:
+    bins = _bins(summary)
+    if not bins:
+        return "No video gave an answer."
+    confidence, accuracy = (sum(part["share"] * part[name] for part in bins) for name in ("confidence", "accuracy"))
+    return f"The model gives its answers {confidence:.1%} on average, and {accuracy:.1%} of them are right."
+
+
+def _bins(summary: Values) -> list[Values]:
+    """The bins of confidence that hold videos."""
+    full = [part for part in summary["calibration"]["bins"] if part["videos"]]
+    total = sum(part["videos"] for part in full)
+    return [{**part, "share": part["videos"] / total} for part in full]
+
+
+def _classes(summary: Values) -> Values:
+    """Classes at either end, the extreme ones first, and all of them where that leaves some out."""
+    most: dict[str, Values] = {}
+    for pair in _mistaken(summary):
+        most.setdefault(pair["label"], pair)
+    rows = [
+        {**row, "mistaken": f"taken for {most[row['label']]['predicted']}" if row["label"] in most else ""}
+        for row in summary["per_class"]
+    ]
+    ordered = sorted(rows, key=lambda row: row["top1"])
+    worst = ordered[: min(SHOWN, -(-len(rows) // 2))]
+    best = ordered[len(worst) :][: -SHOWN - 1 : -1]
+    return {"worst": worst, "best": best, "everything": rows if len(rows) > len(worst) + len(best) else []}
+
+
+def _mistaken(summary: Values) -> list[Values]:
+    """Pairs of classes that were confused, the most frequent first."""
+    pairs = [pair for pair in summary["confusion"] if pair["label"] != pair["predicted"]]
+    return sorted(pairs, key=lambda pair: -pair["videos"])
+
+
+def _confusion(summary: Values) -> Values:
+    """The classes of the matrix and its rows: for each cell that is not empty, its column, videos and their share.
+
+    A last column takes all other answers, and videos without one.
+    """
+    videos = {row["label"]: row["videos"] for row in summary["per_class"]}
+    counts = {(pair["label"], pair["predicted"]): pair["videos"] for pair in summary["confusion"]}
+    shown = list(videos) if len(videos) <= MANY else _most_confused(_mistaken(summary), list(videos))
+    cells: list[list[Values]] = []
+    for label in shown:
+        row = [counts.get((label, said), 0) for said in shown]
+        row.append(videos[label] - sum(row))
+        cells.append([{"column": c, "videos": n, "share": n / videos[label]} for c, n in enumerate(row) if n])
+    which = "All classes" if len(shown) == len(videos) else f"The {len(shown)} classes most often confused"
+    return {
+        "classes": shown,
+        "cells": cells,
+        "others": any(cell["column"] == len(shown) for row in cells for cell in row),
+        "caption": f"{which}. A row is what a video shows, a column what was said; numbers are percent of the row.",
+    }
+
+
+def _most_confused(pairs: Sequence[Values], order: Sequence[str]) -> list[str]:
+    """The classes of the most frequent confusions, as many as can be read, in class order."""
+    chosen: set[str] = set()
+    for pair in pairs:
+        both = chosen | ({pair["label"], pair["predicted"]} & set(order))
+        if len(both) > MANY:
+            break
+        chosen = both
+    return [label for label in order if label in chosen]
+
+
+def _mistakes(rows: Sequence[Values], pictures: Callable[[int, str], Tensor | str]) -> list[pages.Clip]:
+    """The wrong answers with the highest scores."""
+    wrong = [(index, row) for index, row in enumerate(rows) if row["error"] is None and not row["correct"]]
+    wrong.sort(key=lambda pair: -pair[1]["top_scores"][0])
+    return [_clip(row, pictures(index, row["path"])) for index, row in wrong[:SHOWN]]
+
+
+def _clip(row: Values, frames: Tensor | str) -> pages.Clip:
+    top = list(zip(row["top_labels"], row["top_scores"], strict=True))
+    if row["label"] not in row["top_labels"]:
+        top.append((row["label"], row["label_score"]))
+    if isinstance(frames, str):
+        return pages.Clip(row["path"], top, row["label"], problem=frames)
+    return pages.Clip(row["path"], top, row["label"], pages.strip(frames))
+
+
+def _pictures(summary: Values, root: str | Path | None) -> Callable[[int, str], Tensor | str]:
+    """A function from a video's place and name to the frames of its first view, (T, 3, H, W), or to what is wrong."""
+    made_with = summary["made_with"]
+    sampling = Sampling(**made_with["sampling"])
+    if made_with.get("data") == SHAPES:
+        split, seed, nuisance = made_with["split"], made_with["seed"], made_with["nuisance"]
+        return lambda index, _name: frames_of(draw(split, seed, index, nuisance=nuisance), sampling.num_frames)
+    place = made_with.get("data") if root is None else root
+    if place is None:
+        return lambda _index, _name: "where the videos are is not known; give --root"
+    folder, reader = Path(place), ClipReader(sampling, short_side=pages.PICTURE_SIDE)
+
+    def read(index: int, name: str) -> Tensor | str:
+        decoded = reader[_job(folder, index, name)]
+        return decoded.reason if isinstance(decoded, Failure) else decoded.pixels[: sampling.num_frames]
+
+    return read
+
+
+def _job(folder: Path, index: int, name: str) -> Job:
+    """Where the clip of this name is; `a.mp4#t=2.0,4.5` is a stretch of a file (see `data.clip.Clip.name`)."""
+    stretch = re.fullmatch(r"(.*)#t=([\d.]*)(?:,([\d.]+))?", name, flags=re.S)
+    if stretch is None or (folder / name).exists():
+        return Job(folder / name, index, 0)
+    path, start, end = stretch.groups()
+    return Job(folder / path, index, 0, float(start) if start else None, float(end) if end else None)
+
+
+def _failures_lead(summary: Values) -> str:
+    count = len(summary["failures"])
+    more = f" The first {SHOWN} of them; {SUMMARY} has all." if count > SHOWN else ""
+    return f"{count} of {summary['videos']:,} videos gave no answer and count as wrong.{more}"
+
+
+def _flat(values: Values, before: str = "") -> list[tuple[str, str]]:
+    """Entries of nested sections as a list: `sampling views`, `4`."""
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        name = f"{before} {name.replace('_', ' ')}".strip()
+        found += _flat(value, name) if isinstance(value, dict) else [(name, str(value))]
+    return found
