@@ -169,6 +169,22 @@ def test_a_gpu_gives_the_scores_of_the_processor(tiny_folder: Path, clips: list[
         torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=1e-3)
 
 
+def test_described_labels_are_the_mean_of_their_sentences(tiny_folder: Path, clips: list[Path]) -> None:
+    model = crossframe.load(tiny_folder)
+    said = {LABELS[0]: ["two people pull", "hands on a table"], **{label: [label] for label in LABELS[1:]}}
+    described = Recognizer(model, descriptions=said)
+    plain = Recognizer(model)
+    both = plain.embed_texts(said[LABELS[0]])
+    expected = torch.nn.functional.normalize(both.mean(dim=0), dim=-1)
+    torch.testing.assert_close(described.embed_texts(LABELS)[0], expected)
+    torch.testing.assert_close(described.embed_texts(LABELS)[1:], plain.embed_texts(LABELS)[1:])
+    one_each = Recognizer(model, descriptions={label: [label] for label in LABELS})
+    for new, old in zip(one_each.classify(clips, LABELS), plain.classify(clips, LABELS), strict=True):
+        torch.testing.assert_close(new.scores, old.scores)
+    with pytest.raises(ValueError, match="the label 'golf' has no description"):
+        described.embed_texts([*LABELS, "golf"])
+
+
 def test_an_ensemble_of_templates_is_the_mean_of_their_directions(tiny_folder: Path) -> None:
     templates = ("{}", "a video of {}", "people are {}")
     together = Recognizer(crossframe.load(tiny_folder), template=templates).embed_texts(LABELS)

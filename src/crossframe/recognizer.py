@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossframe.engine import can_pack, pack
-from crossframe.evaluate.scoring import mean_direction
+from crossframe.evaluate.scoring import label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
-from crossframe.text.templates import fill
+from crossframe.text.templates import PLACE, wordings
 from crossframe.video.decode import Frames, Source, VideoError
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
@@ -56,6 +57,7 @@ class Recognizer:
     On a processor both work from rearranged copies of the weights as they are now (see `engine`); elsewhere
     bfloat16 converts the image encoder in place. `template`, for instance "a video of {}", is put around every label;
     of several, such as `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
+    `descriptions` are sentences that stand for each label in its place, averaged too.
     `workers` processes read videos while the model works: by default one beside a processor, as many as feed it beside
     a GPU.
     """
@@ -67,6 +69,7 @@ class Recognizer:
         num_frames: int | None = None,
         precision: Precision = "float32",
         template: str | Sequence[str] | None = None,
+        descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> None:
         self.model = model.eval()
@@ -75,7 +78,8 @@ class Recognizer:
             raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
         self.precision = choose_precision(precision, model.device)
         self._fast = self._prepared()
-        self.template = template
+        self.template = PLACE if template is None else template
+        self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
         self._text: dict[tuple[str, ...], Tensor] = {}
 
@@ -97,11 +101,19 @@ class Recognizer:
         precision: Precision = "auto",
         num_frames: int | None = None,
         template: str | Sequence[str] | None = None,
+        descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> Self:
         """Loads `source` (see `crossframe.load`) and makes a recognizer of it."""
         model = load(source, device=device)
-        return cls(model, precision=precision, num_frames=num_frames, template=template, workers=workers)
+        return cls(
+            model,
+            precision=precision,
+            num_frames=num_frames,
+            template=template,
+            descriptions=descriptions,
+            workers=workers,
+        )
 
     @overload
     def classify(self, videos: Source, labels: Sequence[str]) -> Prediction: ...
@@ -147,15 +159,6 @@ class Recognizer:
             raise ValueError("this model has a linear head and cannot embed texts")
         return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()
 
-    def _worded(self, labels: tuple[str, ...]) -> list[Sequence[str]]:
-        """The labels in the words of each template."""
-        if self.template is None:
-            return [labels]
-        return [
-            fill(template, labels)
-            for template in ([self.template] if isinstance(self.template, str) else self.template)
-        ]
-
     @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
         """(K, E) on the model's device, computed once for each list of labels; None for a linear head."""
@@ -167,8 +170,8 @@ class Recognizer:
                 )
             return None
         if labels not in self._text:
-            read = [self.model.encode_text(self.model.tokenize(texts)) for texts in self._worded(labels)]
-            self._text[labels] = read[0] if len(read) == 1 else mean_direction(read)
+            said = wordings(labels, self.template, self.descriptions)
+            self._text[labels] = cast("Tensor", label_features(self.model, said))
         return self._text[labels]
 
     def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:

@@ -310,3 +310,22 @@ def test_ctrl_c_is_one_line_and_leaves_no_traceback(clip: Path, tiny_folder: Pat
     assert json.loads(first)["video"] == str(clip)
     assert process.returncode == 130
     assert err.strip() == "crossframe: interrupted"
+
+
+def test_descriptions_stand_for_labels_and_name_them(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "said.json"
+    path.write_text(json.dumps({"arm wrestling": ["two people pull", "hands on a table"], "pool": "a net in water"}))
+    settings = ["--model", tiny_folder, "--json", "--precision", "float32"]
+    outcome = run("classify", clip, "--descriptions", path, *settings)
+    result = json.loads(outcome.out)
+    assert {row["label"] for row in result["predictions"]} == {"arm wrestling", "pool"}
+    assert result["descriptions"] == str(path)
+    plain = json.loads(run("classify", clip, "-l", "arm wrestling", "-l", "pool", *settings).out)
+    assert plain["descriptions"] is None
+    scores = [{row["label"]: row["similarity"] for row in found["predictions"]} for found in (result, plain)]
+    assert scores[0] != scores[1]
+    outcome = run("classify", clip, "--descriptions", path, "-l", "golf", *settings)
+    assert outcome.status == 1
+    assert one_line(outcome, "the label 'golf' has no description; add one for it")
+    outcome = run("classify", clip, "--descriptions", path, "--template", "a {}", *settings)
+    assert one_line(outcome, "descriptions are sentences and take no template")

@@ -104,6 +104,10 @@ def test_a_linear_head_has_its_own_classes() -> None:
 def test_several_wordings_are_averaged_as_directions() -> None:
     model = small_model().eval()
     words = ["somebody claps", "somebody jumps", "somebody waves"]
-    one, other = (F.normalize(model.encode_text(model.tokenize(texts)), dim=-1) for texts in (LABELS, words))
-    assert len(LABELS) == len(words)
-    torch.testing.assert_close(label_features(model, LABELS, words), (one + other) / 2)
+    one, other = (model.encode_text(model.tokenize(texts)) for texts in (LABELS, words))
+    directions = (F.normalize(one, dim=-1) + F.normalize(other, dim=-1)) / 2
+    lengths = (one.norm(dim=-1, keepdim=True) + other.norm(dim=-1, keepdim=True)) / 2
+    both = label_features(model, list(zip(LABELS, words, strict=True)))
+    torch.testing.assert_close(both, directions * lengths)
+    mixed = label_features(model, [LABELS[0], *zip(LABELS[1:], words[1:], strict=True)])
+    torch.testing.assert_close(mixed, torch.cat([one[:1], both[1:]]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossframe.text import ENSEMBLE, fill
-from crossframe.text.templates import templates
+from crossframe.text.templates import templates, wordings
 
 
 def test_fill() -> None:
@@ -40,3 +40,9 @@ def test_a_setting_names_one_template_or_all_of_the_ensemble() -> None:
     assert templates("a film of {}") == ("a film of {}",)
     with pytest.raises(ValueError, match=r"contains \{\} 0 times"):
         templates("ensembel")
+
+
+def test_wordings_are_grouped_by_label() -> None:
+    assert wordings(["yoga", "golf"]) == [("yoga",), ("golf",)]
+    assert wordings(["yoga", "golf"], ["{}", "some {}"]) == [("yoga", "some yoga"), ("golf", "some golf")]
+    assert [len(said) for said in wordings(["yoga", "golf"], "ensemble")] == [16, 16]

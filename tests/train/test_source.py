@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,19 @@ def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> Non
     recipe = few(folder)
     (lesson,) = open_source(recipe, model, read_films(recipe)).lessons(0, 1)
     assert lesson.questions[0].texts == CLASSES
+
+
+def test_described_labels_are_asked_in_one_of_their_sentences_each(folder: Path, model: XCLIP, tmp_path: Path) -> None:
+    said = {"clapping": ["hands meet"], "jumping": ["up", "off the ground"], "waving": ["a hand", "an arm", "bye"]}
+    path = tmp_path / "said.json"
+    path.write_text(json.dumps(said))
+    recipe = few(folder, f"data.descriptions={path}", "data.test_split=train")
+    source = open_source(recipe, model, read_films(recipe))
+    asked = [lesson.questions[0].texts for lesson in source.lessons(0, 12)]
+    assert len(set(asked)) > 2
+    for texts in asked:
+        assert all(text in said[label] for text, label in zip(texts, CLASSES, strict=True))
+    del said["waving"]
+    path.write_text(json.dumps(said))
+    with pytest.raises(ValueError, match="the label 'waving' has no description; add one for it"):
+        read_films(recipe)

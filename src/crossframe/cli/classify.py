@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from crossframe.text.descriptions import read_descriptions
 from crossframe.text.labels import check_labels, humanize, read_labels
+from crossframe.text.templates import PLACE, wordings
 from crossframe.video.files import VIDEO_SUFFIXES, videos_in
 
 if TYPE_CHECKING:
@@ -47,12 +49,17 @@ def classify(
     ] = PrecisionChoice.AUTO,
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
+    descriptions: Annotated[
+        Path | None, Option(help="JSON with sentences for each label, read in its place; alone, it names the labels.")
+    ] = None,
     clean: Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     out: Annotated[Path | None, Option(help="Write the JSON lines to this file.")] = None,
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
-    names = _labels(label or [], labels, clean)
+    said = read_descriptions(descriptions) if descriptions else None
+    names = list(said) if said and not label and not labels else _labels(label or [], labels, clean)
+    wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
     paths = [path for given in videos for path in _expand(given)]
     screen = _screen()
     with _output(out, screen) as write:
@@ -65,7 +72,10 @@ def classify(
 
         network = load(model, device=None if device is None else choose_device(device))
         made_by = {"model": model, "weights": fingerprint(network) if as_json or out else None, "template": template}
-        recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template)
+        made_by["descriptions"] = None if descriptions is None else str(descriptions)
+        recognizer = Recognizer(
+            network, num_frames=frames, precision=precision.value, template=template, descriptions=said
+        )
         made_by["precision"] = recognizer.precision
 
         failed = 0

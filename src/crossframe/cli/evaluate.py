@@ -83,7 +83,8 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str) -> E
     from crossframe.data.sampling import Sampling
     from crossframe.evaluate.run import Setting, evaluate_manifest
     from crossframe.evaluate.scoring import evaluating, label_features
-    from crossframe.text.templates import fill, templates
+    from crossframe.text.descriptions import read_descriptions
+    from crossframe.text.templates import wordings
 
     where = source or data.source
     if where is None:
@@ -91,15 +92,16 @@ def _on_files(model: XCLIP, data: FileData, source: str | None, split: str) -> E
     everything = read_manifest(where, None, data.labels, data.root)
     split_or_all = None if {clip.split for clip in everything.clips} == {""} else split
     manifest = read_manifest(where, split_or_all, everything.labels, data.root)
+    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
     with evaluating(model):
-        text = label_features(model, *(fill(template, manifest.labels) for template in templates(data.template)))
+        text = label_features(model, wordings(manifest.labels, data.template, descriptions))
     console = Console(stderr=True)
     return evaluate_manifest(
         model,
         manifest,
         Setting(Sampling(model.config.num_frames, data.sampling)),
         text=text,
-        made_with={"template": data.template},
+        made_with={"template": data.template, "descriptions": data.descriptions},
         workers=1,
         watch=lambda loader: track(loader, "batches", len(loader), console=console, transient=True),
     )

@@ -20,10 +20,10 @@ TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that fea
 
 
 @torch.no_grad()
-def label_features(model: XCLIP, texts: Sequence[str], *others: Sequence[str]) -> Tensor | None:
-    """What the model knows of K texts, (K, E), not normalised; None for a linear head, which has its classes inside.
+def label_features(model: XCLIP, texts: Sequence[str | Sequence[str]]) -> Tensor | None:
+    """What the model knows of K labels, (K, E), not normalised; None for a linear head, which has its classes inside.
 
-    `others` are other wordings of the same K labels, of which the features are averaged (`mean_direction`).
+    A label is one text or several, whose directions are averaged, and whose lengths, which prompts meet, are too.
     """
     if model.text is None:
         if len(texts) != model.config.num_classes:
@@ -32,18 +32,17 @@ def label_features(model: XCLIP, texts: Sequence[str], *others: Sequence[str]) -
                 "give the labels that it was trained with, in that order"
             )
         return None
-    read = [_read(model, wording) for wording in (texts, *others)]
-    return mean_direction(read) if others else read[0]
+    said = [[text] if isinstance(text, str) else list(text) for text in texts]
+    tokens = model.tokenize([text for wordings in said for text in wordings])
+    features = torch.cat([model.encode_text(part) for part in tokens.split(TEXTS_AT_ONCE)])
+    return torch.stack([_mean(part) for part in features.split([len(wordings) for wordings in said])])
 
 
-def mean_direction(features: Sequence[Tensor]) -> Tensor:
-    """Features of the same labels (K, E) in several wordings to one of each: the mean of their directions."""
-    return torch.stack([F.normalize(part, dim=-1) for part in features]).mean(dim=0)
-
-
-def _read(model: XCLIP, texts: Sequence[str]) -> Tensor:
-    tokens = model.tokenize(texts)
-    return torch.cat([model.encode_text(part) for part in tokens.split(TEXTS_AT_ONCE)])
+def _mean(features: Tensor) -> Tensor:
+    """(W, E) of W wordings -> (E,)"""
+    if len(features) == 1:
+        return features[0]
+    return F.normalize(features, dim=-1).mean(dim=0) * features.norm(dim=-1).mean()
 
 
 @torch.inference_mode()

@@ -107,6 +107,7 @@ class FileData(Section):
 
     `shots` clips of each class are drawn for training, by `draw`, the seed. `template` is put around every label;
     `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`, of which each batch draws one and testing averages all.
+    `descriptions` is a JSON file of sentences for each label, used in its place in the same way.
     `classes` is how many there must be, and `clips` about how many are trained on, for a dry run without data.
     """
 
@@ -120,6 +121,7 @@ class FileData(Section):
     draw: Annotated[int, Field(ge=0)] = 0
     sampling: Literal["sparse", "dense"] = "sparse"
     template: str = "{}"
+    descriptions: str | None = None
     classes: Count | None = None
     clips: Count | None = None
 

@@ -6,7 +6,8 @@ returns tensors, so it lives in `crossframe.text.tokenizer` and brings torch wit
 
 from __future__ import annotations
 
+from crossframe.text.descriptions import read_descriptions
 from crossframe.text.labels import check_labels, humanize, read_labels
 from crossframe.text.templates import ENSEMBLE, fill
 
-__all__ = ["ENSEMBLE", "check_labels", "fill", "humanize", "read_labels"]
+__all__ = ["ENSEMBLE", "check_labels", "fill", "humanize", "read_descriptions", "read_labels"]

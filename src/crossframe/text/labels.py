@@ -35,7 +35,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     for position, label in enumerate(labels, start=1):
         if not isinstance(label, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
             raise TypeError(f"label {position} is {label!r}, of type {type(label).__name__}: labels must be str")
-        key = _key(label)
+        key = same_to_the_model(label)
         if not key:
             raise ValueError(f"label {position} of {len(labels)} is empty: remove it or fill it in")
         if key in seen:
@@ -71,7 +71,7 @@ def read_labels(path: str | Path) -> list[str]:
     labels: dict[str, int] = {}  # what the model reads -> line
     names: list[str] = []
     for line, text in rows:
-        name, key = text.strip(), _key(text)
+        name, key = text.strip(), same_to_the_model(text)
         if not key:
             raise ValueError(f"{path}, line {line}: the label is empty: remove the line or fill it in")
         if key in labels:
@@ -147,6 +147,6 @@ def _starts_word(text: str, index: int) -> bool:
     return before.islower() or before.isdigit() or (before.isupper() and len(after) == 2 and after.islower())
 
 
-def _key(label: str) -> str:
+def same_to_the_model(label: str) -> str:
     """What the model can tell labels apart by: it reads neither case nor the width of spaces."""
     return " ".join(label.split()).lower()

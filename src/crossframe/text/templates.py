@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crossframe.text.descriptions import Descriptions, describe
+
 PLACE = "{}"
 
 ENSEMBLE: tuple[str, ...] = (
@@ -39,6 +41,24 @@ def templates(asked: str) -> tuple[str, ...]:
         return ENSEMBLE
     fill(asked, ())
     return (asked,)
+
+
+def wordings(
+    labels: Sequence[str], template: str | Sequence[str] = PLACE, descriptions: Descriptions | None = None
+) -> list[tuple[str, ...]]:
+    """All that is said for each label: its descriptions, or else the label in each template ("ensemble" for sixteen).
+
+    >>> wordings(["yoga", "golf"], ["{}", "a video of {}"])
+    [('yoga', 'a video of yoga'), ('golf', 'a video of golf')]
+
+    Raises ValueError for what is no template, a label without a description, and a template beside descriptions.
+    """
+    if descriptions is not None:
+        if template != PLACE:
+            raise ValueError(f"descriptions are sentences and take no template; leave {template!r} out")
+        return describe(labels, descriptions)
+    asked = templates(template) if isinstance(template, str) else tuple(template)
+    return list(zip(*(fill(one, labels) for one in asked), strict=True))
 
 
 def fill(template: str, labels: Sequence[str]) -> list[str]:

@@ -20,7 +20,8 @@ from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
-from crossframe.text.templates import fill, templates
+from crossframe.text.descriptions import read_descriptions
+from crossframe.text.templates import wordings
 from crossframe.train.learner import Sentences
 
 Scores = dict[str, float]
@@ -45,10 +46,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Films:
-    """Clips in files: those to train on, and those to test with, if there are any."""
+    """Clips in files: those to train on, those to test with, if there are any, and all that is said for each label."""
 
     train: Manifest
     test: Manifest | None
+    wordings: tuple[tuple[str, ...], ...]
 
 
 def read_films(recipe: Recipe) -> Films | None:
@@ -68,9 +70,11 @@ def read_films(recipe: Recipe) -> Films | None:
         )
     if data.shots is not None:
         train = few_shot(train, data.shots, data.draw)
-    if data.test_split not in splits:
-        return Films(train, None)
-    return Films(train, read_manifest(data.source, data.test_split, train.labels, data.root))
+    test = None
+    if data.test_split in splits:
+        test = read_manifest(data.source, data.test_split, train.labels, data.root)
+    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
+    return Films(train, test, tuple(wordings(train.labels, data.template, descriptions)))
 
 
 def open_source(recipe: Recipe, model: XCLIP, films: Films | None) -> Source:
@@ -124,11 +128,11 @@ class ClipSource:
 class FileSource:
     """Clips in files, with the labels of the training split as the one question.
 
-    Each lesson asks in one of the `wordings`, by its number; the test averages all of them.
+    Each lesson asks in one of the `wordings` of each label, by its number; the test averages all of them.
     """
 
     loader: TrainLoader
-    wordings: tuple[tuple[str, ...], ...]  # of all labels, one for each template
+    wordings: tuple[tuple[str, ...], ...]  # of each label
     held_back: Manifest | None
     sampling: Sampling
     workers: int
@@ -145,13 +149,14 @@ class FileSource:
             start = (epoch + 1) * self.batches
 
     def _wording(self, lesson: int) -> tuple[str, ...]:
-        return random.Random(f"{self.loader.seed}/{lesson}").choice(self.wordings)
+        drawn = random.Random(f"{self.loader.seed}/{lesson}").getrandbits(32)
+        return tuple(said[drawn % len(said)] for said in self.wordings)  # of an ensemble, the same for all
 
     def test(self, model: XCLIP) -> Scores:
         if self.held_back is None:
             return {}
         with evaluating(model):
-            text = label_features(model, *self.wordings)
+            text = label_features(model, self.wordings)
         result = evaluate_manifest(model, self.held_back, Setting(self.sampling), text=text, workers=self.workers)
         return {"top1": result.counts.top1, "top5": result.counts.top5}
 
@@ -182,8 +187,7 @@ def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSo
     loader = TrainLoader(
         films.train, sampling, train.batch_size, seed=train.seed, short_side=short_side, workers=train.workers
     )
-    wordings = tuple(tuple(fill(template, films.train.labels)) for template in templates(data.template))
-    return FileSource(loader, wordings, films.test, sampling, train.workers)
+    return FileSource(loader, films.wordings, films.test, sampling, train.workers)
 
 
 @torch.inference_mode()
