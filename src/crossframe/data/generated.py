@@ -58,17 +58,19 @@ class Stills:
     size: int  # of a frame's sides, in pixels
     topics: tuple[Topic, ...] = TOPICS
     nuisance: float = 1.0
+    process: tuple[int, int] = (0, 1)
 
     def lesson(self, number: int) -> Lesson:
-        """Lesson `number`, of (B, 1, 3, S, S) frames."""
+        """Lesson `number`, of (B, 1, 3, S, S) frames: the share of this process of `batch_size` frames."""
         first = number * self.batch_size
         indices = range(first, first + self.batch_size)
         rng = _lesson_rng(self.split, self.seed, number)
         scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance) for index in indices]
         moments = rng.random(len(scenes))
-        frames = [render(scene, self.size, times=moments[i : i + 1]) for i, scene in enumerate(scenes)]
         questions = [_ask(topic, scenes, moments, rng) for topic in self.topics]
-        return Lesson(_batch(frames, first), tuple(questions))
+        mine = range(len(scenes))[_share(self.process)]
+        frames = [render(scenes[i], self.size, times=moments[i : i + 1]) for i in mine]
+        return Lesson(_batch(frames, [indices[i] for i in mine]), _of_rows(questions, self.process))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +89,25 @@ class Clips:
     num_frames: int
     clips_per_object: int = 2
     nuisance: float = 1.0
+    process: tuple[int, int] = (0, 1)
 
     def lesson(self, number: int) -> Lesson:
-        """Lesson `number`, of (B, T, 3, S, S) clips, each frame at a random moment of its part of the clip."""
+        """Lesson `number`, of (B, T, 3, S, S) clips, each frame at a random moment of its part of the clip.
+
+        B is the share of this process of `batch_size` clips.
+        """
         rng = _lesson_rng(self.split, self.seed, number)
         objects = ceil(self.batch_size / self.clips_per_object)
         groups = [self._object(number * objects + i, rng) for i in range(objects)]
         scenes = [scene for group in groups for scene in group][: self.batch_size]
-        clips = [render(scene, self.size, times=sparse_times(self.num_frames, rng)) for scene in scenes]
+        times = [sparse_times(self.num_frames, rng) for _ in scenes]
         offered = [text for group in groups for text in _sentences(group[0]).values()]
         truths = [caption.sentence(scene) for scene in scenes]
         question = choose("sentence", [[truth] for truth in truths], [*offered, *truths])
-        return Lesson(_batch(clips, number * self.batch_size), (question,))
+        first = number * self.batch_size
+        mine = range(len(scenes))[_share(self.process)]
+        clips = [render(scenes[i], self.size, times=times[i]) for i in mine]
+        return Lesson(_batch(clips, [first + i for i in mine]), _of_rows([question], self.process))
 
     def _object(self, index: int, rng: Generator) -> list[Scene]:
         scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance)]
@@ -145,10 +154,20 @@ def _lesson_rng(split: str, seed: int, number: int) -> Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(part, number, 1)))
 
 
-def _batch(clips: Sequence[NDArray[np.uint8]], first: int) -> Batch:
-    count = len(clips)
+def _batch(clips: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> Batch:
     pixels = torch.from_numpy(np.stack(clips))  # (B, T, 3, S, S)
-    return Batch(pixels, torch.zeros(count, dtype=torch.int64), torch.arange(first, first + count))
+    return Batch(pixels, torch.zeros(len(clips), dtype=torch.int64), torch.tensor(indices))
+
+
+def _share(process: tuple[int, int]) -> slice:
+    """The rows of a batch that belong to a process (rank, world), as in `crossframe.data.order`."""
+    rank, world = process
+    return slice(rank, None, world)
+
+
+def _of_rows(questions: Sequence[Question], process: tuple[int, int]) -> tuple[Question, ...]:
+    """What is asked of a process's own clips."""
+    return tuple(replace(question, targets=question.targets[_share(process)]) for question in questions)
 
 
 def _reversible(action: str) -> bool:

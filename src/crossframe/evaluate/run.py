@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch import distributed as dist
@@ -18,6 +18,8 @@ from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.fingerprint import fingerprint
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def evaluate(
         elif len(text) != len(labels):
             raise ValueError(f"there are features of {len(text)} texts for {len(labels)} labels; give one for each")
         mine = [result for batch in batches for result in _results(model, batch, text, setting)]
-    results = sorted(_from_all_processes(mine), key=lambda result: result.index)
+    results = sorted(from_all_processes(mine), key=lambda result: result.index)
     if [result.index for result in results] != list(range(len(names))):
         distinct = len({result.index for result in results})
         raise ValueError(
@@ -143,7 +145,8 @@ def _results(model: XCLIP, batch: Batch, text: Tensor | None, setting: Setting) 
             yield VideoResult(index, target, error="the model's scores are not numbers; its weights have diverged")
 
 
-def _from_all_processes(mine: list[VideoResult]) -> list[VideoResult]:
+def from_all_processes(mine: list[T]) -> list[T]:
+    """The lists of all processes of torch.distributed, one after the other."""
     _, world = this_process()
     if world == 1:
         return mine

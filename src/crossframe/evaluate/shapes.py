@@ -18,6 +18,7 @@ from torch import Tensor
 from crossframe.data.sampling import Sampling
 from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.result import Evaluation, VideoResult
+from crossframe.evaluate.run import from_all_processes, this_process
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes import actions, looks
 from crossframe.shapes.caption import all_sentences, sentence
@@ -114,17 +115,18 @@ def ask(
     nuisance: float = 1.0,
     done: Callable[[int], None] = lambda count: None,
 ) -> ShapesEvaluation:
-    """Ask the model about the first `clips` clips of a split, drawn in memory.
+    """Ask the model about the first `clips` clips of a split, drawn in memory, on all processes of torch.distributed.
 
     Raises `ValueError` for an unknown split, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
     model.eval()
     text: dict[str, Tensor] = {}  # sentence to its embedding (E,)
-    answers: list[Answer] = []
+    answers: list[tuple[int, Answer]] = []
     results: list[VideoResult] = []
     labels = split_actions(part)
-    for start in range(0, clips, BATCH):
+    rank, world = this_process()
+    for start in range(rank * BATCH, clips, world * BATCH):
         scenes = [draw(part, seed, index, nuisance=nuisance) for index in range(start, min(start + BATCH, clips))]
         frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
         features = model.encode_video(model.prepare(frames))
@@ -136,10 +138,12 @@ def ask(
             if not all(map(isfinite, scores)):
                 raise ValueError("the model's scores are not numbers; its weights have diverged")
             ranked = _ranked(question, scores)
-            answers.append(Answer(question.kind, scene.action, question.right, ranked[0][0]))
+            answers.append((start + i, Answer(question.kind, scene.action, question.right, ranked[0][0])))
             if question.kind == "action":
                 results.append(_result(start + i, labels, question.right, ranked))
         done(min(start + BATCH, clips))
+    answers = sorted(from_all_processes(answers), key=lambda numbered: numbered[0])
+    results = sorted(from_all_processes(results), key=lambda result: result.index)
     made_with = {
         "data": DATA,
         "split": str(part),
@@ -150,7 +154,7 @@ def ask(
         "weights": fingerprint(model),
     }
     names = tuple(f"{part}/{index:06d}.mp4" for index in range(clips))
-    return ShapesEvaluation(labels, names, tuple(results), made_with, tuple(answers))
+    return ShapesEvaluation(labels, names, tuple(results), made_with, tuple(answer for _, answer in answers))
 
 
 def frames_of(scene: Scene, count: int) -> Tensor:

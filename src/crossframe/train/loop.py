@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -13,12 +13,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from crossframe.data.question import Lesson
+from crossframe.data.question import Lesson, Question
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
 from crossframe.train.learner import Sentences
 from crossframe.train.losses import lesson_loss
 from crossframe.train.pictures import Pictures
+from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
 
 
@@ -28,8 +29,9 @@ class DivergedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step did: its number, its mean loss (on the device), the gradient's norm before clipping, clips learnt
-    from and clips that could not be read, seconds in all and those spent waiting for data."""
+    """What a step did, all processes together: its number, its mean loss (on the device), the gradient's norm before
+    clipping, clips learnt from and clips that could not be read; seconds in all and those spent waiting for data; and
+    whether a process was asked to stop."""
 
     step: int
     loss: Tensor
@@ -38,6 +40,7 @@ class StepReport:
     unreadable: int
     seconds: float
     waiting: float
+    stopping: bool = False
 
 
 @dataclass(slots=True)
@@ -55,18 +58,22 @@ class Loop:
     smoothing: float
     clip_norm: float | None
     seed: int
+    processes: Processes = field(default_factory=Processes)
     next_step: int = 0
 
-    def run(self, lessons: Iterator[Lesson]) -> Iterator[StepReport]:
-        """Train to the end of the schedule, a report after each step. `lessons` begin where `next_step` is."""
+    def run(self, lessons: Iterator[Lesson], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
+        """Train to the end of the schedule, a report after each step. `lessons` begin where `next_step` is.
+
+        `stopping` tells whether this process was asked to stop; the report says whether any was.
+        """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         taken = self.schedule.batches_of(self.next_step).start
         while self.next_step < self.schedule.steps:
             step, started, clock = self.next_step, time.perf_counter(), _Waiting()
             if not self.model.training:
                 self.model.train()
-            # Random numbers depend on the step alone, so a resumed run draws the same.
-            torch.manual_seed(self.seed * 1_000_003 + step)
+            # Random numbers depend on the step and the process alone, so a resumed run draws the same.
+            torch.manual_seed(self.seed * 1_000_003 + step + (self.processes.rank << 40))
             self._set_rates(step)
             total, clips, unreadable = torch.zeros((), device=self.fabric.device), 0, 0
             numbers = self.schedule.batches_of(step)
@@ -75,13 +82,16 @@ class Loop:
             taken = numbers.stop
             for number, lesson in zip(numbers, clock.watch(islice(lessons, len(numbers))), strict=True):
                 unreadable += len(lesson.batch.failures)
+                video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
                 if not len(lesson):
                     continue
-                loss = self._loss(lesson, number).sum()
+                loss = self._loss(video, questions).sum()
                 self.fabric.backward(loss)
                 total, clips = total + loss.detach(), clips + len(lesson)
-            # Batches add up, then the sum is divided once: several small batches do exactly what a large one does.
-            _divide_gradients(parameters, clips)
+            clips, unreadable, stops = self.processes.add_up(clips, unreadable, stopping())
+            # Batches and processes add up, then the sum is divided once: several small batches do exactly what a large
+            # one does.
+            self._add_up(total, parameters, clips)
             gradient = nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf"))
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -90,13 +100,28 @@ class Loop:
                 self.average.update()
             self.next_step += 1
             seconds = time.perf_counter() - started
-            yield StepReport(step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds)
+            yield StepReport(
+                step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0
+            )
 
-    def _loss(self, lesson: Lesson, number: int) -> Tensor:
-        """The loss of each clip, (B,)."""
-        video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
+    def _loss(self, video: Tensor, questions: Sequence[Question]) -> Tensor:
+        """(B, T, 3, S, S) -> the loss of each clip, (B,)."""
         tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
         return lesson_loss(self.learner(video, tokens, text), questions, self.smoothing)  # of logits (B, K)
+
+    def _add_up(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
+        """Sums of losses and of gradients over processes; gradients become those of the mean loss of all `clips`."""
+        if not clips:
+            return
+        if self.processes.world > 1:
+            for parameter in parameters:
+                if parameter.grad is None:  # this process had no clip
+                    parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self.processes.add_up_tensors([total, *gradients])
+        if clips > 1:
+            for gradient in gradients:
+                gradient.div_(clips)
 
     def _set_rates(self, step: int) -> None:
         for optimizer in self.optimizers:
@@ -139,9 +164,3 @@ class _Waiting:
             if item is None:
                 return
             yield item
-
-
-def _divide_gradients(parameters: list[nn.Parameter], by: int) -> None:
-    for parameter in parameters:
-        if parameter.grad is not None and by > 1:
-            parameter.grad.div_(by)

@@ -78,13 +78,13 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(done: int, total: int) -> Generator[Bar]:
-    """A bar on standard error; where that is no terminal, only its lines appear."""
+def progress_bar(done: int, total: int, *, shown: bool = True) -> Generator[Bar]:
+    """A bar on standard error; where that is no terminal, only its lines appear, and without `shown` nothing."""
     columns = (
         TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[values]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as progress:
+    with Progress(*columns, console=Console(stderr=True, quiet=not shown), speed_estimate_period=120) as progress:
         yield Bar(progress, done, total)

@@ -15,7 +15,7 @@ from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.question import Lesson, among_labels
 from crossframe.data.sampling import Sampling
 from crossframe.data.split import few_shot
-from crossframe.evaluate.run import Setting, evaluate_manifest
+from crossframe.evaluate.run import Setting, evaluate_manifest, from_all_processes, this_process
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
@@ -28,7 +28,10 @@ Scores = dict[str, float]
 
 
 class Source(Protocol):
-    """Lessons in a fixed order that depends on seeds alone, without an end, and a test."""
+    """Lessons in a fixed order that depends on seeds alone, without an end, and a test.
+
+    Of many processes each gets its share of every lesson and of the test; the scores are those of all.
+    """
 
     @property
     def batches(self) -> int:
@@ -102,8 +105,13 @@ class StillSource:
 
     def test(self, model: XCLIP) -> Scores:
         with evaluating(model):
-            hits = _count_hits(model, self.exam)
-        scores = {name: right / asked for name, (right, asked) in hits.items()}
+            parts = from_all_processes(list(_hits(model, self.exam)))
+        names = dict.fromkeys(name for name, _, _ in parts)
+        scores = {
+            name: sum(right for kind, right, _ in parts if kind == name)
+            / sum(n for kind, _, n in parts if kind == name)
+            for name in names
+        }
         return {"mean": sum(scores.values()) / len(scores), **scores}
 
 
@@ -164,19 +172,21 @@ class FileSource:
 def _stills(recipe: Recipe, data: StillData, model: XCLIP) -> StillSource:
     train = recipe.train
     size = data.render_size or model.config.vision.image_size
-    drawn = Stills("stills", data.seed, train.batch_size, size, data.topics, data.nuisance)
+    rank, world = this_process()
+    if world > 1 and "caption" in data.topics:
+        raise ValueError("data.topics has 'caption', which compares all frames of a batch; train in one process")
+    drawn = Stills("stills", data.seed, train.batch_size, size, data.topics, data.nuisance, (rank, world))
     asked = tuple(topic for topic in data.topics if topic != "caption") or ("look",)
-    test = replace(drawn, split="stills_test", topics=asked, batch_size=min(64, data.test_clips))
-    exam = tuple(test.lesson(number) for number in range(-(-data.test_clips // test.batch_size)))
+    test = replace(drawn, split="stills_test", topics=asked, batch_size=min(64, data.test_clips), process=(0, 1))
+    exam = tuple(test.lesson(number) for number in range(rank, -(-data.test_clips // test.batch_size), world))
     return StillSource(drawn, exam, data.batches_per_epoch, train.workers)
 
 
 def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
     train = recipe.train
     size = data.render_size or model.config.vision.image_size
-    drawn = Clips(
-        "train", data.seed, train.batch_size, size, model.config.num_frames, data.clips_per_object, data.nuisance
-    )
+    frames, each = model.config.num_frames, data.clips_per_object
+    drawn = Clips("train", data.seed, train.batch_size, size, frames, each, data.nuisance, this_process())
     return ClipSource(drawn, data.test_clips, data.batches_per_epoch, train.workers)
 
 
@@ -185,16 +195,21 @@ def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSo
     sampling = Sampling(model.config.num_frames, data.sampling)
     short_side = getattr(model.preprocess, "short_side", None)
     loader = TrainLoader(
-        films.train, sampling, train.batch_size, seed=train.seed, short_side=short_side, workers=train.workers
+        films.train,
+        sampling,
+        train.batch_size,
+        seed=train.seed,
+        short_side=short_side,
+        workers=train.workers,
+        process=this_process(),
     )
     return FileSource(loader, films.wordings, films.test, sampling, train.workers)
 
 
 @torch.inference_mode()
-def _count_hits(model: XCLIP, lessons: tuple[Lesson, ...]) -> dict[str, tuple[int, int]]:
-    """Right answers and clips asked, by question."""
+def _hits(model: XCLIP, lessons: tuple[Lesson, ...]) -> Iterator[tuple[str, int, int]]:
+    """Each question's name, right answers and clips asked."""
     sentences = Sentences(model)
-    counts: dict[str, tuple[int, int]] = {}
     for lesson in lessons:
         features = model.encode_video(model.prepare(lesson.batch.videos))
         for question in lesson.questions:
@@ -202,6 +217,4 @@ def _count_hits(model: XCLIP, lessons: tuple[Lesson, ...]) -> dict[str, tuple[in
             text = model.encode_text(tokens) if tokens is not None else text
             best = model.score(features, text).argmax(dim=1).cpu()  # (B,)
             hits = question.targets.gather(1, best.unsqueeze(1)) > 0
-            right, asked = counts.get(question.name, (0, 0))
-            counts[question.name] = right + int(hits.sum()), asked + int((question.targets.sum(dim=1) > 0).sum())
-    return counts
+            yield question.name, int(hits.sum()), int((question.targets.sum(dim=1) > 0).sum())

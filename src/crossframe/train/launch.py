@@ -1,0 +1,65 @@
+"""Fabric for a run: device, precision, and the processes that torchrun has started."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import nn
+
+from crossframe.recipes.schema import Train
+from crossframe.train.processes import TIMEOUT
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+class Replicas(DDPStrategy):
+    """Data parallelism in which the loop itself adds up the gradients, once a step and always in the same order.
+
+    torch's own wrapper adds while it computes, in an order that it changes after the first step, so that a resumed run
+    of many processes would not get the same bits; and it waits forever where a process has no clip to learn from.
+    """
+
+    def setup_module(self, module: nn.Module) -> nn.Module:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for tensor in module.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
+        return module
+
+
+def this_rank() -> tuple[int, int]:
+    """(rank, world) as torchrun says, before anything is connected; (0, 1) without it."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "LOCAL_RANK" in os.environ else (0, 1)
+
+
+def check_processes(asked: Train) -> None:
+    """Raise ValueError, in one line, for what cannot be divided over the processes there are."""
+    _, world = this_rank()
+    if asked.batch_size % world:
+        raise ValueError(
+            f"train.batch_size is {asked.batch_size} over {world} processes; use a multiple of {world}, "
+            "it counts the clips of all of them"
+        )
+
+
+def launch(asked: Train, loggers: list[Logger]) -> Fabric:
+    """Fabric on this process's device, connected to the other processes."""
+    _, world = this_rank()
+    local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
+    fabric = Fabric(
+        accelerator="auto",
+        strategy=Replicas(timeout=TIMEOUT) if world > 1 else "auto",
+        devices=local,
+        num_nodes=world // local,
+        precision=PRECISIONS[asked.precision],
+        # Without torchrun it is one process, also where a cluster's scheduler is found.
+        plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
+        loggers=loggers,
+    )
+    fabric.launch()
+    return fabric

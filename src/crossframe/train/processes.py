@@ -1,0 +1,122 @@
+"""The processes of a run: one, or several that torchrun has started, which do together what one would do alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch._C._distributed_c10d import TCPStore
+
+TIMEOUT = timedelta(minutes=10)  # for a process that is silent, which may be saving; one that died is noticed at once
+ANSWER = timedelta(seconds=10)  # for those that live to say so, when one is missed
+BUCKET = 1 << 25  # numbers that travel together
+BROKEN = re.compile(r"gloo|nccl|store|connection|peer", re.IGNORECASE)  # in what torch says of a lost process
+
+
+class LostProcessError(ConnectionError):
+    """Another process of the run has ended."""
+
+
+class Processes:
+    """This process, number `rank` of `world`, and what all of them do together, each at the same place of its work.
+
+    Whole numbers travel over a connection of their own between the hosts, not between GPUs: so they wait for no
+    computation, and a process that dies is noticed at the next step by all others.
+    """
+
+    def __init__(self) -> None:
+        many = dist.is_available() and dist.is_initialized()
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if many else (0, 1)
+        self._hosts: Any = None
+        if self.world > 1:
+            self._hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
+            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            self._notes = TCPStore(address, port, is_master=False, timeout=ANSWER)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def add_up(self, *values: int) -> list[int]:
+        """The sums over all processes."""
+        totals = torch.tensor(values, dtype=torch.int64)
+        if self.world > 1:
+            dist.all_reduce(totals, group=self._hosts)
+        return totals.tolist()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.add_up(0)
+
+    def gather(self, value: Any) -> list[Any]:
+        """The value of every process, by rank."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self._hosts)
+        return values
+
+    def add_up_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their sums over all processes, in place.
+
+        They travel in the order given, so that a run that is resumed adds in the same order and gets the same bits.
+        """
+        if self.world == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            dist.all_reduce(flat)
+            for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def send_rows(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
+        """The first `sent[0]` rows go to process 0, the next to process 1 ...; what came, in the order of senders."""
+        if self.world == 1:
+            return rows
+        came = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(came, rows.contiguous(), list(received), list(sent))
+        return came
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Inside, an error of a broken connection becomes a `LostProcessError` that names who is missing."""
+        try:
+            yield
+        except (RuntimeError, ConnectionError) as error:
+            # Errors of other kinds, such as too little memory, have types of their own.
+            kinds = (RuntimeError, ConnectionError, dist.DistBackendError, dist.DistNetworkError)
+            if self.world == 1 or type(error) not in kinds or not BROKEN.search(str(error)):
+                raise
+            raise LostProcessError(
+                f"{self._missing()} of {self.world} has ended; see what it said last, then go on with --resume"
+            ) from error
+
+    def _missing(self) -> str:
+        keys = [f"crossframe/alive/{rank}" for rank in range(self.world)]
+        try:
+            self._notes.set(keys[self.rank], "yes")
+            with suppress(dist.DistStoreError):
+                self._notes.wait(keys, ANSWER)
+            lost = [str(rank) for rank, key in enumerate(keys) if not self._notes.check([key])]
+        except RuntimeError:  # the first process keeps the notes, or the one that started it
+            lost = ["0"]
+        return f"process {' and '.join(lost)}" if lost else "a process"
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        if bucket and (sum(t.numel() for t in bucket) + tensor.numel() > BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket

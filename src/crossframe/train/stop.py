@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM: a run finishes its step, saves and ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
+    """The run was asked to stop, has saved where it is, and can go on."""
+
+
+@contextmanager
+def stop_signal() -> Generator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C or SIGTERM only sets what the yielded function tells; the second one stops at once."""
+    seen: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        log.warning("stopping after this step; once more to stop without saving")
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:  # not the main thread, which alone may handle signals
+        pass
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
