@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -124,8 +124,8 @@ def test_a_run_that_died_goes_on_to_the_same_weights(
     recipe, whole = uninterrupted
     steps = Loop.run
 
-    def die(self: Loop, lessons: Iterator[Lesson]) -> Iterator[StepReport]:
-        for report in steps(self, lessons):
+    def die(self: Loop, lessons: Iterator[Lesson], stopping: Callable[[], bool]) -> Iterator[StepReport]:
+        for report in steps(self, lessons, stopping):
             if report.step == stop:
                 raise MemoryError
             yield report

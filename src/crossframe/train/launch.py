@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Literal
 
@@ -49,6 +50,7 @@ def check_processes(asked: Train) -> None:
 
 def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     """Fabric on this process's device, connected to the other processes."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every process
     _, world = this_rank()
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
     fabric = Fabric(

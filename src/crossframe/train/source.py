@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -106,12 +107,11 @@ class StillSource:
     def test(self, model: XCLIP) -> Scores:
         with evaluating(model):
             parts = from_all_processes(list(_hits(model, self.exam)))
-        names = dict.fromkeys(name for name, _, _ in parts)
-        scores = {
-            name: sum(right for kind, right, _ in parts if kind == name)
-            / sum(n for kind, _, n in parts if kind == name)
-            for name in names
-        }
+        right, asked = Counter[str](), Counter[str]()
+        for name, hits, clips in parts:
+            right[name] += hits
+            asked[name] += clips
+        scores = {name: right[name] / asked[name] for name in asked}
         return {"mean": sum(scores.values()) / len(scores), **scores}
 
 

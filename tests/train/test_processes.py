@@ -1,0 +1,113 @@
+"""Several processes: they train as one would, stop together, and say who is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from crossframe.data.generated import Clips, Stills
+from crossframe.recipes.load import load_recipe
+from crossframe.recipes.schema import Recipe
+from crossframe.train.exchange import plan
+from crossframe.train.launch import check_processes
+from crossframe.train.processes import Processes
+from tests.data.dataset import write_dataset
+from tests.train.many import Kill, together, train_and_tell
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """Two epochs of eight clips and a broken one, in steps of three batches and what is left, everything on."""
+    folder = write_dataset(tmp_path_factory.mktemp("filmed") / "clips")
+    small = load_recipe("shapes", tiny=True).model.towers.model_dump_json()
+    changes = ["init=null", f"model.towers={small}", "model.frames=2", f"data.source={folder}", "train.threads=1"]
+    changes += ["train.epochs=2", "train.warmup_epochs=0", "train.batch_size=2", "train.accumulate=3"]
+    changes += ["train.augment={}", "train.mix={}", "train.average=0.9", "train.save_every=1", "train.rates.base=1e-2"]
+    changes += ["train.rates.eps=1e-4"]  # or AdamW would enlarge the noise where a gradient is zero
+    return load_recipe("finetune", changes, tiny=True)
+
+
+def weights(out: Path) -> dict[str, Tensor]:
+    return load_file(out / "last" / "model.safetensors")
+
+
+def test_two_processes_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
+    (alone,) = together(train_and_tell, filmed, tmp_path / "one")
+    both = together(train_and_tell, filmed, tmp_path / "two", world=2)
+    assert [outcome.words for outcome in (alone, *both)] == ["", "", ""]
+    assert len(alone.value["losses"]) == 4
+    assert both[0].value["losses"] == pytest.approx(alone.value["losses"], abs=1e-5)
+    assert both[1].value["losses"] == both[0].value["losses"]
+    assert both[0].value["gradients"] == pytest.approx(alone.value["gradients"], rel=1e-4)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=1e-4)
+    assert not (tmp_path / "two" / "logs" / "csv" / "version_1").exists()  # only the first process writes
+
+
+def test_a_process_that_dies_is_named(filmed: Recipe, tmp_path: Path) -> None:
+    first, second = together(train_and_tell, filmed, tmp_path, world=2, kill=[None, Kill(step=1)])
+    assert (first.code, second.code) == (1, -9)
+    assert "LostProcessError: process 1 of 2 has ended" in first.words
+    assert "go on with --resume" in first.words
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        Stills("stills", 3, 6, 32, ("look", "place")),
+        Clips("train", 3, 6, 32, 2),
+    ],
+)
+def test_processes_share_a_lesson(drawn: Stills | Clips) -> None:
+    whole = drawn.lesson(5)
+    for rank in range(2):
+        part = replace(drawn, process=(rank, 2)).lesson(5)
+        assert torch.equal(part.batch.indices, whole.batch.indices[rank::2])
+        assert torch.equal(torch.as_tensor(part.batch.videos), torch.as_tensor(whole.batch.videos)[rank::2])
+        for question, asked in zip(part.questions, whole.questions, strict=True):
+            assert question.texts == asked.texts
+            assert torch.equal(question.targets, asked.targets[rank::2])
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [
+        [[30, 10], [20, 50, 40]],
+        [[5], [], [3, 1, 2]],
+        [[1, 2, 3, 4]],
+    ],
+)
+def test_every_clip_meets_its_partner(clips: list[list[int]]) -> None:
+    """What each process would send is put together by hand here."""
+    everybody = sorted(clip for own in clips for clip in own)
+    partners = torch.randperm(len(everybody), generator=torch.Generator().manual_seed(1)).tolist()
+    plans = [plan(clips, partners, rank) for rank in range(len(clips))]
+    for rank, own in enumerate(clips):
+        came: list[int] = []
+        for sender, plan_of_sender in enumerate(plans):
+            start = sum(plan_of_sender.sent[:rank])
+            rows = plan_of_sender.rows[start : start + plan_of_sender.sent[rank]]
+            assert len(rows) == plans[rank].received[sender]
+            came += [clips[sender][row] for row in rows]
+        met = [came[place] for place in plans[rank].places]
+        assert met == [everybody[partners[everybody.index(clip)]] for clip in own]
+
+
+def test_one_process_needs_nobody() -> None:
+    alone = Processes()
+    assert (alone.first, alone.add_up(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
+    with pytest.raises(RuntimeError, match="connection"), alone.watched():
+        raise RuntimeError("connection of another kind")
+
+
+def test_a_batch_that_cannot_be_divided_is_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=r"train\.batch_size is 2 over 4 processes; use a multiple of 4"):
+        check_processes(filmed.train)
