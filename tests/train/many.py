@@ -125,7 +125,7 @@ def _main(
 
 
 def train_and_tell(recipe: Recipe, out: Path) -> dict[str, Any]:
-    """Train, go on where there is a checkpoint; returns losses and gradient norms of all steps taken, and CPU seconds."""
+    """Train, or go on from a checkpoint; returns losses and gradient norms of the steps taken, and CPU seconds."""
     run_module.LOG_EVERY = 1
     losses: list[float] = []
     gradients: list[float] = []
