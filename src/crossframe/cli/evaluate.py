@@ -1,52 +1,107 @@
-"""`crossframe evaluate`: a model on the test clips of a recipe."""
+"""`crossframe evaluate`: models on the test clips of a recipe."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    from crossframe.data.batch import Batch
+    from crossframe.data.loader import EvalLoader
+    from crossframe.evaluate.protocol import Trial
     from crossframe.evaluate.result import Evaluation
     from crossframe.model.xclip import XCLIP
-    from crossframe.recipes.schema import ClipData, FileData
+    from crossframe.recipes.schema import Recipe
+
+SHOWN = 3  # files that could not be read
+
+
+class Precision(StrEnum):
+    """What `--precision` takes; there is no `auto`, because a number should not depend on the machine."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 def evaluate(
     recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
-    model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")],
+    model: Annotated[list[str], Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")],
     out: Annotated[Path, Option(help="The folder for summary.json, predictions.parquet and report.html.")],
-    data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
-    split: Annotated[str, Option(help="Which clips; of Shapes also unseen, zero_shot and few_shot_test.")] = "test",
-    videos: Annotated[int, Option(min=1, help="How many clips of Shapes are drawn.")] = 1100,
-    seed: Annotated[int, Option(min=0, help="Which clips of Shapes are drawn.")] = 0,
+    data: Annotated[list[str] | None, Option(help="A list of clips, or a folder for each class; repeat it.")] = None,
+    split: Annotated[list[str] | None, Option(help="Which clips: test, if not given; repeat it.")] = None,
+    views: Annotated[int | None, Option(min=1, help="Views in time, whose probabilities are averaged.")] = None,
+    crops: Annotated[int | None, Option(help="Views in space: 1, the centre, or 3.")] = None,
+    precision: Annotated[Precision | None, Option(help="Of the image encoder: float32, if not given.")] = None,
+    labels_too: Annotated[
+        list[str] | None, Option(help="A list of clips or labels whose labels are candidates too; repeat it.")
+    ] = None,
+    videos: Annotated[int | None, Option(min=1, help="How many clips of Shapes are drawn: 1100, if not given.")] = None,
+    seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
     blend: Annotated[
         float | None, Option(help="Average with the weights that the recipe starts from: 0 is those, 1 the model.")
     ] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
 ) -> None:
-    """Measure a model on clips that a recipe tests on, in float32, and write the numbers and a page about them."""
+    """Measure models on clips, as a recipe's section 'test' says, and write the numbers and a page about them.
+
+    With several models, lists or splits, each is measured on each, and the summary has mean and deviation. Options
+    are short for --set test.views=4 and so on. Under torchrun, the processes share the clips and find the same.
+    """
+    from crossframe.data.atomic import replacing
+    from crossframe.evaluate.processes import joined
+    from crossframe.evaluate.protocol import name_trials
     from crossframe.evaluate.report import write_report
-    from crossframe.recipes.load import load_recipe
+    from crossframe.recipes.load import dump_recipe, load_recipe
+
+    flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
+    asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
+    chosen = load_recipe(recipe, [*(changes or ()), *asked])
+    if (out / "last").is_dir():
+        raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
+    with joined() as writes:
+        trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
+        found: dict[str, tuple[Trial, dict[str, Any]]] = {}
+        for name, trial in zip(name_trials(trials), trials, strict=True):
+            network = _load(trial.model, blend, chosen.init)
+            evaluation = _evaluate(chosen, trial, network, (videos or 1100, seed or 0), name if writes else None)
+            what = {"recipe": chosen.name, "model": trial.model} | ({} if blend is None else {"blend": blend})
+            evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
+            if writes:
+                evaluation.save(out / name)
+                write_report(out / name)
+                found[name] = (trial, evaluation.summary())
+        if writes:
+            with replacing(out / "recipe.yaml") as file:
+                file.write_text(dump_recipe(chosen), encoding="utf-8")
+            _print_scores(found, out)
+
+
+def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
+    from crossframe.evaluate.protocol import drawn_trials, read_trials
     from crossframe.recipes.schema import ClipData, FileData
 
-    chosen = load_recipe(recipe, changes or ())
-    match chosen.data:
-        case ClipData():
-            evaluation = _on_shapes(_load(model, blend, chosen.init), chosen.data, split, videos, seed)
+    match recipe.data:
         case FileData():
-            evaluation = _on_files(_load(model, blend, chosen.init), chosen.data, data, split)
+            if drawn:
+                raise ValueError(
+                    "--videos and --seed choose drawn clips, and this recipe is about files; leave them out"
+                )
+            return read_trials(models, data, recipe.data, recipe.test)
+        case ClipData():
+            if data:
+                raise ValueError(f"recipe '{recipe.name}' draws its own clips; leave out --data {data[0]}")
+            return drawn_trials(models, recipe.test)
         case _:
-            raise ValueError(f"recipe '{recipe}' trains on single frames and has no test clips; evaluate with 'shapes'")
-    what = {"recipe": chosen.name, "model": model} | ({} if blend is None else {"blend": blend})
-    evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
-    evaluation.save(out)
-    for name, value in _scores(evaluation.summary()).items():
-        print(f"{name:<10} {value:.1%}")
-    print(out / "summary.json")
-    print(write_report(out))
+            raise ValueError(
+                f"recipe '{recipe.name}' trains on single frames and has no test clips; evaluate with 'shapes'"
+            )
 
 
 def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
@@ -62,51 +117,65 @@ def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
     return average(load(source), load(init), blend)
 
 
-def _on_shapes(model: XCLIP, data: ClipData, split: str, videos: int, seed: int) -> Evaluation:
+def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int], name: str | None) -> Evaluation:
+    """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from crossframe.evaluate.protocol import run_trial
     from crossframe.evaluate.shapes import ask
+    from crossframe.recipes.schema import ClipData
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("clips", total=videos)
-        return ask(
-            model, split, videos, seed=seed, nuisance=data.nuisance, done=lambda n: bar.update(task, completed=n)
-        )
+    videos, seed = drawn
+    with Progress(console=Console(stderr=True), transient=True, disable=name is None) as bar:
+        task = bar.add_task(name or "clips", total=None)
 
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
 
-def _on_files(model: XCLIP, data: FileData, source: str | None, split: str) -> Evaluation:
-    from rich.console import Console
-    from rich.progress import track
-
-    from crossframe.data.manifest import read_manifest
-    from crossframe.data.sampling import Sampling
-    from crossframe.evaluate.run import Setting, evaluate_manifest
-    from crossframe.evaluate.scoring import evaluating, label_features
-    from crossframe.text.descriptions import read_descriptions
-    from crossframe.text.templates import wordings
-
-    where = source or data.source
-    if where is None:
-        raise ValueError("this recipe needs clips: give a manifest or a folder with --data")
-    everything = read_manifest(where, None, data.labels, data.root)
-    split_or_all = None if {clip.split for clip in everything.clips} == {""} else split
-    manifest = read_manifest(where, split_or_all, everything.labels, data.root)
-    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
-    with evaluating(model):
-        text = label_features(model, wordings(manifest.labels, data.template, descriptions))
-    console = Console(stderr=True)
-    return evaluate_manifest(
-        model,
-        manifest,
-        Setting(Sampling(model.config.num_frames, data.sampling)),
-        text=text,
-        made_with={"template": data.template, "descriptions": data.descriptions},
-        workers=1,
-        watch=lambda loader: track(loader, "batches", len(loader), console=console, transient=True),
-    )
+        if isinstance(recipe.data, ClipData):
+            nuisance = recipe.data.nuisance
+            return ask(model, trial.split, videos, seed=seed, nuisance=nuisance, done=lambda done: show(done, videos))
+        return run_trial(model, trial, recipe, watch=lambda loader: _watched(loader, show))
 
 
-def _scores(summary: dict[str, Any]) -> dict[str, float]:
-    """The accuracies of a summary."""
-    return {name: value for name, value in summary.items() if isinstance(value, float)}
+def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[Batch]:
+    for number, batch in enumerate(loader):
+        show(number, len(loader))
+        yield batch
+
+
+def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) -> None:
+    """Scores on standard output; videos that could not be read on standard error."""
+    from crossframe.evaluate.protocol import save_overview, scores
+    from crossframe.evaluate.report import REPORT
+
+    for _, summary in found.values():
+        _warn_of_unreadable(summary)
+    if len(found) == 1:
+        ((_, summary),) = found.values()
+        low, high = summary["top1_interval"]
+        for name, value in scores(summary).items():
+            print(f"{name:<10} {value:.1%}" + (f"  (95% interval: {low:.1%} to {high:.1%})" if name == "top1" else ""))
+    else:
+        together = save_overview(found, out)
+        print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))
+    print(out / "summary.json")
+    print("\n".join(str(out / name / REPORT) for name in found))
+
+
+def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """A line for each trial, then their mean and deviation."""
+    width = max(map(len, [*rows, "deviation"]))
+    lines = {**rows, "mean": together["mean"], "deviation": together["deviation"]}
+    yield "  ".join([" " * width, *(f"{name:>10}" for name in together["mean"])])
+    for name, values in lines.items():
+        yield "  ".join([f"{name:<{width}}", *(f"{values[key]:>10.1%}" for key in together["mean"])])
+
+
+def _warn_of_unreadable(summary: Mapping[str, Any]) -> None:
+    failures = summary["failures"]
+    for failure in failures[:SHOWN]:
+        typer.echo(f"crossframe: counts as wrong: {failure['reason']}", err=True)
+    if len(failures) > SHOWN:
+        typer.echo(f"crossframe: and {len(failures) - SHOWN} more; summary.json lists them", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
+from crossframe.text.labels import read_labels
 from crossframe.video.files import videos_in
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -41,6 +42,16 @@ def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], 
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
     return clips, source.parent
+
+
+def read_candidates(source: Path) -> list[str]:
+    """The labels of a data set in any known layout, sorted, or those of a label file, in its order."""
+    if source.suffix.lower() in (".csv", ".txt") and source.is_file():
+        header = next(csv.reader([source.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]]), [])
+        if "path" not in [name.strip().lower() for name in header]:
+            return read_labels(source)
+    clips, _ = read_clips(source, None)
+    return sorted({clip.label for clip in clips})
 
 
 def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

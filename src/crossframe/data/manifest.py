@@ -77,6 +77,13 @@ class Manifest:
         """The same labels with other clips."""
         return replace(self, clips=tuple(clips))
 
+    def among(self, labels: Iterable[str]) -> Manifest:
+        """The same clips with further labels to be confused with; those that read like one there is are left out."""
+        known = {_reading(label): label for label in self.labels}
+        for label in labels:
+            known.setdefault(_reading(label), label)
+        return replace(self, labels=tuple(known.values()))
+
     def require_every_class(self) -> Manifest:
         """This manifest, if every label has a clip.
 
@@ -163,10 +170,15 @@ def _path_from(folder: Path, file: Path) -> str:
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
 
 
+def _reading(label: str) -> str:
+    """What is the same in all spellings of a label."""
+    return humanize(label.replace("-", " ")).casefold()
+
+
 def _check_spelling(labels: Sequence[str], used: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for label in [*labels, *sorted(set(used) - set(labels))]:
-        key = humanize(label.replace("-", " ")).casefold()
+        key = _reading(label)
         if not key:
             raise ValueError("a label is empty; every class needs a name")
         if key in seen:

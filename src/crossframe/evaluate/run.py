@@ -14,6 +14,7 @@ from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.sampling import Sampling
 from crossframe.evaluate.metrics import TOP
+from crossframe.evaluate.processes import this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
 from crossframe.model.xclip import XCLIP
@@ -116,11 +117,6 @@ def evaluate(
     if last >= len(labels):
         raise ValueError(f"a video has class {last}, and there are {len(labels)} labels from 0; give all labels")
     return Evaluation(tuple(labels), tuple(names), tuple(results), asdict(setting))
-
-
-def this_process() -> tuple[int, int]:
-    """(rank, world) of torch.distributed, (0, 1) without it."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
 def _results(model: XCLIP, batch: Batch, text: Tensor | None, setting: Setting) -> Iterator[VideoResult]:

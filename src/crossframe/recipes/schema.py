@@ -203,14 +203,33 @@ class Train(Section):
     save_every: Count | None = None
 
 
+class Test(Section):
+    """The protocol by which `crossframe evaluate` measures the trained model.
+
+    `splits`: which clips, by default `test`, or all where nothing is divided. The probabilities of `views` in time
+    times `crops` in space are averaged. `labels_too`: lists of clips or files of labels, whose labels are candidates
+    beside the clips' own.
+    """
+
+    splits: tuple[str, ...] = ()
+    views: Count = 1
+    crops: Literal[1, 3] = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    labels_too: tuple[str, ...] = ()
+
+
 class Recipe(Section):
-    """An experiment: what is trained, on what, and how. `init` names the weights to start from; `--init` sets it."""
+    """An experiment: what is trained, on what, how, and how the result is tested.
+
+    `init` names the weights to start from; `--init` sets it.
+    """
 
     name: str
     init: str | None = None
     model: Model
     data: Annotated[StillData | ClipData | FileData, Field(discriminator="kind")]
     train: Train
+    test: Test = Test()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -225,4 +244,6 @@ class Recipe(Section):
         for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):
             if section is not None and self.data.kind != "files":
                 raise ValueError(f"train.{name} changes clips in files, and the data are drawn; set it to null")
+        if self.data.kind != "files" and self.test != Test(splits=self.test.splits):
+            raise ValueError("test: drawn clips have one view and labels of their own; set no more than test.splits")
         return self

@@ -1,0 +1,34 @@
+"""Several processes that share an evaluation: torchrun starts them, and one of them writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from torch import distributed as dist
+
+
+def this_process() -> tuple[int, int]:
+    """(rank, world) of torch.distributed, (0, 1) without it."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+@contextmanager
+def joined() -> Generator[bool]:
+    """As one of the processes that torchrun started, where it did; yields whether this is the one that writes.
+
+    Each process takes the GPU of its own number; without GPUs they meet by gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    gpus = torch.cuda.is_available()
+    if gpus:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if gpus else "gloo")
+    try:
+        yield this_process()[0] == 0
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,145 @@
+"""How a trained model is measured: on which clips, among which labels, in how many views, and how often.
+
+The protocol itself is data: a recipe's section `test`. Where the paper gives a mean and a deviation - for new classes
+on the three splits of UCF-101 and HMDB-51, or on three draws from those of Kinetics-600; for a few clips in several
+draws - an evaluation has several trials: every model on every split of every list of clips.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from crossframe.data.atomic import replacing
+from crossframe.data.batch import Batch
+from crossframe.data.layouts import read_candidates
+from crossframe.data.loader import EvalLoader
+from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.data.sampling import Sampling
+from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
+from crossframe.evaluate.run import Setting, evaluate_manifest
+from crossframe.evaluate.scoring import evaluating, label_features
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import FileData, Recipe, Test
+from crossframe.text.descriptions import read_descriptions
+from crossframe.text.templates import wordings
+
+WEIGHTS = ("last", "best")  # folders of a run, which do not say which run it is
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluation of several: the weights `model` on a `split` of a list of clips, `data`, None for drawn clips."""
+
+    model: str
+    split: str
+    data: str | None = None
+    manifest: Manifest | None = None
+
+
+def drawn_trials(models: Sequence[str], test: Test) -> list[Trial]:
+    """Every model on every split of Shapes."""
+    return [Trial(model, split) for model in models for split in test.splits or ("test",)]
+
+
+def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, test: Test) -> list[Trial]:
+    """Every model on every split of every list, or of the recipe's own where `sources` is empty. Nothing is decoded.
+
+    Raises ValueError, in one line, where a list cannot be used or has no such split.
+    """
+    sources = sources or ([data.source] if data.source else [])
+    if not sources:
+        raise ValueError("this recipe needs clips: give a manifest or a folder with --data")
+    more = [label for source in test.labels_too for label in read_candidates(Path(source))]
+    parts = [(source, split, found.among(more)) for source in sources for split, found in _read(source, data, test)]
+    return [Trial(model, split, source, manifest) for model in models for source, split, manifest in parts]
+
+
+def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manifest]]:
+    everything = read_manifest(source, None, data.labels, data.root)
+    if not test.splits and {clip.split for clip in everything.clips} == {""}:
+        yield "", everything
+        return
+    for split in test.splits or ("test",):
+        yield split, read_manifest(source, split, everything.labels, data.root)
+
+
+def run_trial(
+    model: XCLIP, trial: Trial, recipe: Recipe, watch: Callable[[EvalLoader], Iterable[Batch]] = iter
+) -> Evaluation:
+    """Evaluate a model on the clips of a trial, as the recipe says; `watch` may wrap the batches in a progress bar."""
+    data, test, manifest = recipe.data, recipe.test, trial.manifest
+    if not isinstance(data, FileData) or manifest is None:
+        raise ValueError(f"recipe '{recipe.name}' draws its clips, and the trial is of clips in files")
+    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
+    with evaluating(model):
+        text = label_features(model, wordings(manifest.labels, data.template, descriptions))
+    return evaluate_manifest(
+        model,
+        manifest,
+        Setting(Sampling(model.config.num_frames, data.sampling, test.views), test.crops, test.precision),
+        text=text,
+        made_with={
+            "template": data.template,
+            "descriptions": data.descriptions,
+            "labels_too": list(test.labels_too),
+        },
+        workers=recipe.train.workers,
+        watch=watch,
+    )
+
+
+def name_trials(trials: Sequence[Trial]) -> list[str]:
+    """A name for each trial, which is also its folder's: what tells it from the others; "" for a single one."""
+    ways = [
+        [_short(trial.model) for trial in trials],
+        [_short(trial.data or "") for trial in trials],
+        [trial.split for trial in trials],
+    ]
+    telling = [names for names in ways if len(set(names)) > 1]
+    names = ["-".join(filter(None, parts)) for parts in zip(*telling, strict=True)] or [""] * len(trials)
+    if len(set(names)) < len(trials):
+        return [f"trial-{number}" for number in range(1, len(trials) + 1)]
+    return names
+
+
+def _short(path: str) -> str:
+    """`runs/a/last` is a, `lists/ucf-1.csv` is ucf-1."""
+    whole = Path(path)
+    return whole.parent.name if whole.name in WEIGHTS else whole.stem
+
+
+def scores(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The accuracies of a summary."""
+    return {name: value for name, value in summary.items() if isinstance(value, float)}
+
+
+def overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]]) -> dict[str, Any]:
+    """What several trials, by name, found together: mean and deviation (of a sample: over n - 1) of every score."""
+    found = [scores(summary) for _, summary in trials.values()]
+    return {
+        "mean": {name: mean(values[name] for values in found) for name in found[0]},
+        "deviation": {name: stdev(values[name] for values in found) for name in found[0]},
+        "trials": [
+            {
+                **{"folder": name, "model": trial.model, "data": trial.data, "split": trial.split},
+                **{key: summary[key] for key in ("videos", "unreadable", "classes")},
+                **scores(summary),
+                "made_with": summary["made_with"],
+            }
+            for name, (trial, summary) in trials.items()
+        ],
+    }
+
+
+def save_overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]], folder: Path) -> dict[str, Any]:
+    """Write the overview in place of a single summary, and return it."""
+    (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier, single trial, which the new summary does not mean
+    found = overview(trials)
+    with replacing(folder / SUMMARY) as target:
+        target.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return found
