@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from crossframe.cli import main
 from crossframe.video.decode import read_video
+from tests.cli.conftest import Run
 from tests.data.dataset import write_numbered
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run) -> Run:
     """Runs `crossframe data ...` in this process."""
-
-    def run_once(*arguments: object) -> Outcome:
-        with pytest.raises(SystemExit) as ended:
-            main(["data", *(str(argument) for argument in arguments)])
-        out, err = capfd.readouterr()
-        return Outcome(int(ended.value.code or 0), out, err)
-
-    return run_once
+    return lambda *arguments: run("data", *arguments)
 
 
 @pytest.fixture

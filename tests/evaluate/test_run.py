@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -84,27 +81,6 @@ def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Mani
     assert sum(part["videos"] for part in summary["calibration"]["bins"]) == 8
     pairs = Counter((row["label"], row["predicted"]) for row in rows if row["predicted"])
     assert {(row["label"], row["predicted"]): row["videos"] for row in summary["confusion"]} == pairs
-
-
-def test_one_and_two_processes_find_the_same(folder: Path, tmp_path: Path) -> None:
-    def start(rank: int, world: int) -> subprocess.Popen[bytes]:
-        out = tmp_path / f"of {world}"
-        words = [str(rank), str(world), str(tmp_path / "meeting"), str(folder), str(out)]
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.evaluate.world", *words],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    processes = [start(0, 1), start(0, 2), start(1, 2)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    alone, first, second = tmp_path / "of 1" / "0", tmp_path / "of 2" / "0", tmp_path / "of 2" / "1"
-    assert json.loads((alone / "summary.json").read_text())["videos"] == 9
-    for other in (first, second):
-        assert (other / "summary.json").read_bytes() == (alone / "summary.json").read_bytes()
-        assert pyarrow.parquet.read_table(other / "predictions.parquet") == pyarrow.parquet.read_table(
-            alone / "predictions.parquet"
-        )
 
 
 def test_evaluation_draws_no_random_numbers_and_leaves_the_model_in_its_mode(manifest: Manifest) -> None:

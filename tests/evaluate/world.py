@@ -1,18 +1,12 @@
-"""A small model, and a program that evaluates it as one of several processes."""
+"""A small model."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch import distributed as dist
 
-from crossframe.data.manifest import read_manifest
-from crossframe.data.sampling import Sampling
-from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.xclip import XCLIP
 from crossframe.video.transform import Preprocess
@@ -53,19 +47,3 @@ def small_model(num_classes: int | None = None) -> XCLIP:
             torch.nn.init.normal_(parameter, std=0.3)
         torch.nn.init.constant_(model.logit_scale, 2.0)
     return model
-
-
-def main(rank: str, world: str, meeting: str, folder: str, out: str) -> None:
-    """Evaluate `folder` as one of `world` processes that meet in the file `meeting`."""
-    torch.set_num_threads(1)
-    if int(world) > 1:
-        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=int(rank), world_size=int(world))
-    setting = Setting(Sampling(4, views=2), batch_size=2)
-    evaluation = evaluate_manifest(small_model(), read_manifest(folder), setting)
-    evaluation.save(Path(out) / rank)
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -25,6 +25,7 @@ from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData, Recipe, Test
+from crossframe.shapes.splits import parse
 from crossframe.text.descriptions import read_descriptions
 from crossframe.text.templates import wordings
 
@@ -43,7 +44,7 @@ class Trial:
 
 def drawn_trials(models: Sequence[str], test: Test) -> list[Trial]:
     """Every model on every split of Shapes."""
-    return [Trial(model, split) for model in models for split in test.splits or ("test",)]
+    return [Trial(model, str(parse(split))) for model in models for split in test.splits or ("test",)]
 
 
 def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, test: Test) -> list[Trial]:

@@ -1,0 +1,156 @@
+"""`crossframe evaluate` as people and torchrun use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from crossframe.recipes.load import load_recipe
+from tests.cli.conftest import Run
+from tests.data.dataset import write_dataset
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each of three classes with three clips, of which one is broken: an odd number, 9."""
+    return write_dataset(tmp_path_factory.mktemp("clips") / "set")
+
+
+@pytest.fixture
+def divided(clips: Path) -> Path:
+    """The same clips as a list with two splits; the broken one is in `test2`."""
+    rows = [f"{path.relative_to(clips).as_posix()},{path.parent.name}" for path in sorted(clips.rglob("*.mp4"))]
+    lines = [f"{row},{'test2' if '/1' in row else 'test1'}" for row in rows]
+    (clips / "list.csv").write_text("\n".join(["path,label,split", *lines]))
+    return clips / "list.csv"
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_a_broken_video_counts_as_wrong_and_is_named(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    asked = ("--views", 2, "--crops", 3, "--precision", "bfloat16", "--set", "train.workers=0")
+    outcome = run("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path / "run", *asked)
+    assert outcome.status == 0
+    assert "counts as wrong: " in outcome.err
+    assert "jumping/1.mp4: is not a video" in outcome.err
+    found = summary(tmp_path / "run")
+    assert (found["videos"], found["unreadable"]) == (9, 1)
+    assert f"top1       {found['top1']:.1%}  (95% interval: " in outcome.out
+    made_with = found["made_with"]
+    assert (made_with["sampling"]["views"], made_with["crops"], made_with["precision"]) == (2, 3, "bfloat16")
+    assert (made_with["recipe"], made_with["model"], made_with["template"]) == ("finetune", str(tiny_folder), "{}")
+    assert load_recipe(tmp_path / "run/recipe.yaml").test.views == 2
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_several_splits_have_a_mean_and_a_deviation(run: Run, divided: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "finetune", "--model", tiny_folder, "--data", divided, "--set", "train.workers=0")
+    outcome = run(*words, "--split", "test1", "--split", "test2", "--out", tmp_path / "run")
+    assert outcome.status == 0
+    parts = [summary(tmp_path / "run" / name) for name in ("test1", "test2")]
+    assert [(part["videos"], part["unreadable"], part["classes"]) for part in parts] == [(6, 0, 3), (3, 1, 3)]
+    found = summary(tmp_path / "run")
+    for name in ("top1", "top5", "mean_class"):
+        values = [part[name] for part in parts]
+        assert found["mean"][name] == pytest.approx(mean(values))
+        assert found["deviation"][name] == pytest.approx(stdev(values))
+        assert [trial[name] for trial in found["trials"]] == values
+    assert [line.split()[0] for line in outcome.out.splitlines()[1:5]] == ["test1", "test2", "mean", "deviation"]
+    assert f"{found['mean']['top5']:.1%}" in outcome.out
+    for name in ("test1", "test2"):
+        assert (tmp_path / "run" / name / "predictions.parquet").is_file()
+
+
+def test_several_models_and_lists_are_told_apart(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "draw-2" / "last").parent.mkdir()
+    (tmp_path / "draw-2" / "last").symlink_to(tiny_folder)
+    models = ("--model", tiny_folder, "--model", tmp_path / "draw-2" / "last")
+    outcome = run("evaluate", "finetune", *models, "--data", clips, "--out", tmp_path / "run")
+    assert outcome.status == 0
+    trials = summary(tmp_path / "run")["trials"]
+    assert [trial["folder"] for trial in trials] == ["model", "draw-2"]
+    assert trials[0]["top1"] == trials[1]["top1"]
+    assert trials[0]["made_with"]["weights"] == trials[1]["made_with"]["weights"]
+
+
+def test_labels_of_another_data_set_join_the_candidates(
+    run: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.txt").write_text("Waving\narm wrestling\nyoga\n")
+    words = ("evaluate", "finetune", "--model", tiny_folder, "--data", clips)
+    assert run(*words, "--labels-too", tmp_path / "other.txt", "--out", tmp_path / "run").status == 0
+    found = summary(tmp_path / "run")
+    assert found["classes"] == 5  # `Waving` is `waving`
+    assert found["made_with"]["labels_too"] == [str(tmp_path / "other.txt")]
+    said = pyarrow.parquet.read_table(tmp_path / "run/predictions.parquet")["top_labels"].to_pylist()
+    assert {label for labels in said for label in labels} == {"clapping", "jumping", "waving", "arm wrestling", "yoga"}
+
+
+def test_splits_of_drawn_clips(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "shapes", "--model", tiny_folder, "--videos", 4, "--out", tmp_path / "run")
+    assert run(*words, "--split", "unseen", "--split", "test").status == 0
+    found = summary(tmp_path / "run")
+    assert [trial["made_with"]["split"] for trial in found["trials"]] == ["unseen", "test"]
+    assert found["mean"].keys() >= {"top1", "action", "colour"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("finetune",), "this recipe needs clips: give a manifest or a folder with --data"),
+        (("finetune", "--data", "nowhere.csv"), "nowhere.csv does not exist"),
+        (("finetune", "--data", "LIST", "--split", "val"), "has no split 'val'; it has 'test1', 'test2'"),
+        (("finetune", "--data", "FOLDER", "--split", "val"), "has no split 'val'; it has no splits"),
+        (("finetune", "--data", "LIST", "--split", "test1", "--labels-too", "no.txt"), "no.txt does not exist"),
+        (("finetune", "--data", "LIST", "--videos", "3"), "--videos and --seed choose drawn clips"),
+        (("finetune", "--data", "LIST", "--crops", "2"), "test.crops is 2; should be 1 or 3"),
+        (("shapes", "--data", "LIST"), "draws its own clips; leave out --data"),
+        (("shapes", "--views", "4"), "drawn clips have one view"),
+        (("shapes", "--split", "tset"), "there is no split 'tset'"),
+        (("shapes-pretrain",), "has no test clips"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    run: Run, divided: Path, tiny_folder: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    given = [{"LIST": str(divided), "FOLDER": str(divided.parent)}.get(word, word) for word in words]
+    outcome = run("evaluate", *given, "--model", tiny_folder, "--out", tmp_path / "run")
+    assert outcome.status == 1
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_run_is_not_written_over(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "last").mkdir()
+    outcome = run("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path)
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "holds a training run; choose another folder" in outcome.err
+
+
+def test_one_and_two_processes_write_the_same(clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    programs = Path(sys.executable).parent
+    torchrun = [programs / "torchrun", "--standalone", "--nproc-per-node", "2"]
+    asked = ["--model", tiny_folder, "--data", clips, "--set", "train.workers=0", "--views", "2"]
+
+    def start(name: str, *before: Path | str) -> subprocess.Popen[bytes]:
+        words = [*before, programs / "crossframe", "evaluate", "finetune", *asked, "--out", tmp_path / name]
+        return subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE)
+
+    runs = [start("alone"), start("shared", *torchrun)]
+    outputs = [process.communicate(timeout=300)[0].decode() for process in runs]
+    assert [process.returncode for process in runs] == [0, 0]
+    assert outputs[0].replace("alone", "shared") == outputs[1]  # one of the two processes speaks
+    assert (summary(tmp_path / "shared")["videos"], summary(tmp_path / "shared")["unreadable"]) == (9, 1)
+    for name in ("summary.json", "predictions.parquet"):
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
