@@ -184,3 +184,39 @@ def test_what_does_not_fit_is_said_before_anything_is_read(tmp_path: Path) -> No
     (tmp_path / "c" / "last").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds a run already"):
         train(tiny("shapes"), tmp_path / "c")
+
+
+def test_what_keeps_to_the_pretrained_weights_resumes_exactly_and_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny("shapes-order", "train.epochs=1", "train.warmup_epochs=0"), tmp_path / "first")
+    start = tmp_path / "first" / "last"
+    switches = ("train.interpolate={}", "train.distill={}", "train.average=epochs", "model.message_time=true")
+    sizes = ("data.batches_per_epoch=4", "train.epochs=2", "train.save_every=3", "data.test_clips=4")
+    recipe = tiny("shapes-messages", *switches, *sizes)
+    train(recipe, tmp_path / "whole", init=start)
+    lessons = ClipSource.lessons
+
+    def press(self: ClipSource, start: int, stop: int) -> Iterator[Lesson]:
+        for number, lesson in enumerate(lessons(self, start, stop)):
+            if number == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield lesson
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipSource, "lessons", press)
+        with pytest.raises(TrainingStopped):
+            train(recipe, tmp_path / "cut", init=start)
+    train(recipe, tmp_path / "cut", resume=True)
+    assert same_weights(tmp_path / "cut", tmp_path / "whole")
+    names = weights(tmp_path / "whole").keys()
+    assert "vision.blocks.0.message.position" in names
+    assert not any("teacher" in name or "residual" in name for name in names)
+    train(tiny("shapes-messages", *sizes, "model.message_time=true"), tmp_path / "plain", init=start)
+    assert not same_weights(tmp_path / "plain", tmp_path / "whole")
+
+
+def test_there_must_be_pretrained_weights_to_keep_to(tmp_path: Path) -> None:
+    for switch in ("train.interpolate={}", "train.distill={}"):
+        with pytest.raises(ValueError, match="stay near pretrained weights; give them with --init"):
+            train(tiny("shapes", switch), tmp_path)

@@ -173,14 +173,31 @@ class Mix(Section):
     switch: Share = 0.5
 
 
+class Interpolate(Section):
+    """Interpolated training (Open-VCLIP): each batch also goes back through weights that are moved towards those that
+    training started from by a random fraction up to `up_to`, for `weight` times the loss. Goes with `average: epochs`.
+    """
+
+    up_to: Share = 0.6
+    weight: Positive = 0.5
+
+
+class Distill(Section):
+    """Residual distillation (FROSTER): the embedding of a clip plus a small residual MLP of it stays near that of the
+    weights that training started from; their squared distance on the unit sphere counts `weight` times."""
+
+    weight: Positive = 1.0
+
+
 class Train(Section):
     """How it is trained. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
 
     `augment` and `mix`: None for neither. `official`: the authors' habits where they differ from the paper, which are
     the faults of their schedule (`train.schedule`), a colour jitter for each frame, and pictures of 8 bits.
     `learn`: which of the pretrained encoders change; new modules always do. `average`: the decay of averaged weights,
-    which are then the ones that are tested and saved. `test_every` epochs, and at the end, the model is tested;
-    `save_every` steps, and after each epoch, it is saved.
+    or `epochs` for the mean of the weights after each epoch; they are then the ones that are tested and saved.
+    `interpolate`, `distill`: ways to stay near the weights that training started from. `test_every` epochs, and at the
+    end, the model is tested; `save_every` steps, and after each epoch, it is saved.
     """
 
     epochs: Count
@@ -191,7 +208,9 @@ class Train(Section):
     learn: tuple[Literal["vision", "text"], ...] = ("vision",)
     label_smoothing: Share = 0.1
     clip_norm: Positive | None = None
-    average: Share | None = None
+    average: Share | Literal["epochs"] | None = None
+    interpolate: Interpolate | None = None
+    distill: Distill | None = None
     augment: Augment | None = None
     mix: Mix | None = None
     official: bool = False

@@ -1,4 +1,4 @@
-"""Averaged weights: an exponential mean of the weights over the steps, often better than the last ones."""
+"""Averaged weights: a mean of the weights over the steps or the epochs, often better than the last ones."""
 
 from __future__ import annotations
 
@@ -13,28 +13,36 @@ from torch import Tensor, nn
 class AveragedWeights:
     """The running mean of a model's learning parameters.
 
-    The mean starts as a plain one and becomes exponential with `decay` once that forgets faster, so that the first,
-    random weights do not linger.
+    The mean over steps starts as a plain one and becomes exponential with `decay` once that forgets faster, so that
+    the first, random weights do not linger. Without a decay it is the plain mean of the weights after every `every`
+    steps, and the model's own before the first.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float | None, every: int = 1) -> None:
         self.decay = decay
-        self.updates = 0
+        self.every = every
+        self.steps = 0
         self.model = model
         self.mean = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the model's present weights in."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        """Take the model's weights after one more step in."""
+        updates, rest = divmod(self.steps, self.every)
+        self.steps += 1
+        if rest != self.every - 1:
+            return
+        share = 1 / (updates + 1) if self.decay is None else 1 - min(self.decay, (1 + updates) / (10 + updates))
         named = dict(self.model.named_parameters())
         for name, mean in self.mean.items():
-            mean.lerp_(named[name], 1 - decay)
-        self.updates += 1
+            mean.lerp_(named[name], share)
 
     @contextmanager
     def applied(self) -> Generator[None]:
         """Inside, the model has the averaged weights; after, its own again."""
+        if self.steps < self.every:
+            yield
+            return
         own = {name: p.detach().clone() for name, p in self.model.named_parameters() if name in self.mean}
         _copy(self.mean, self.model)
         try:
@@ -44,11 +52,11 @@ class AveragedWeights:
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` takes."""
-        return {"updates": self.updates, "mean": self.mean}
+        return {"steps": self.steps, "mean": self.mean}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
-        self.updates = state["updates"]
+        self.steps = state["steps"]
         for name, tensor in state["mean"].items():
             self.mean[name].copy_(tensor)
 

@@ -11,8 +11,10 @@ from crossframe.data.generated import vocabulary
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Model, Start, Towers
+from crossframe.recipes.schema import Model, Recipe, Start, Towers
 from crossframe.text.tokenizer import Tokenizer
+from crossframe.train.distillation import Distillation
+from crossframe.train.interpolation import Interpolation, learning_twins
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand, load, replace_vision
 
@@ -53,6 +55,26 @@ def _first(asked: int | None, given: int | None, paper: int) -> int:
 def untrained(model: nn.Module, given: nn.Module) -> set[str]:
     """The parameters of `model` that `given` did not have."""
     return {name for name, _ in model.named_parameters()} - {name for name, _ in given.named_parameters()}
+
+
+def keep_to_pretrained(recipe: Recipe, model: XCLIP) -> tuple[Interpolation | None, Distillation | None]:
+    """What ties a model to the weights that its training started from, where the recipe asks for it.
+
+    Draws from torch's random generator.
+    """
+    asked = recipe.train
+    if asked.interpolate is None and asked.distill is None:
+        return None, None
+    if recipe.init is None:
+        raise ValueError("train.interpolate and train.distill stay near pretrained weights; give them with --init")
+    pretrained = load(recipe.init, device=model.device)
+    interpolation = distillation = None
+    if asked.interpolate is not None:
+        twins = learning_twins(model, pretrained)
+        interpolation = Interpolation(twins, asked.interpolate.weight, asked.interpolate.up_to, asked.seed)
+    if asked.distill is not None:
+        distillation = Distillation(pretrained, model, asked.distill.weight)
+    return interpolation, distillation
 
 
 def from_scratch(asked: Model) -> XCLIP:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from crossframe.model.xclip import XCLIP
 
@@ -17,12 +18,20 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, video: Tensor, tokens: Tensor | None, text: Tensor | None) -> Tensor:
-        """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits (B, K)."""
+    def forward(
+        self, video: Tensor, tokens: Tensor | None, text: Tensor | None, weights: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits (B, K), embedding (B, E).
+
+        `weights`, by the model's names, stand in for its own.
+        """
+        if weights is not None:
+            own = {f"model.{name}": weight for name, weight in weights.items()}
+            return functional_call(self, own, (video, tokens, text))
         features = self.model.encode_video(video)
         if tokens is not None:
             text = self.model.encode_text(tokens)
-        return self.model.score(features, text)
+        return self.model.score(features, text), features.embedding
 
 
 class Sentences:

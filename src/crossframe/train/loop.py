@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 from crossframe.data.question import Lesson, Question
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
+from crossframe.train.distillation import Distillation
+from crossframe.train.interpolation import Interpolation
 from crossframe.train.learner import Sentences
 from crossframe.train.losses import lesson_loss
 from crossframe.train.pictures import Pictures
@@ -59,6 +61,8 @@ class Loop:
     clip_norm: float | None
     seed: int
     processes: Processes = field(default_factory=Processes)
+    interpolation: Interpolation | None = None
+    distillation: Distillation | None = None
     next_step: int = 0
 
     def run(self, lessons: Iterator[Lesson], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
@@ -66,7 +70,9 @@ class Loop:
 
         `stopping` tells whether this process was asked to stop; the report says whether any was.
         """
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        parameters = [
+            p for part in (self.model, self.distillation) if part for p in part.parameters() if p.requires_grad
+        ]
         taken = self.schedule.batches_of(self.next_step).start
         while self.next_step < self.schedule.steps:
             step, started, clock = self.next_step, time.perf_counter(), _Waiting()
@@ -85,9 +91,10 @@ class Loop:
                 video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
                 if not len(lesson):
                     continue
-                loss = self._loss(video, questions).sum()
-                self.fabric.backward(loss)
-                total, clips = total + loss.detach(), clips + len(lesson)
+                for loss in self._losses(video, questions, number):
+                    self.fabric.backward(loss.sum())
+                    total = total + loss.detach().sum()
+                clips += len(lesson)
             clips, unreadable, stops = self.processes.add_up(clips, unreadable, stopping())
             # Batches and processes add up, then the sum is divided once: several small batches do exactly what a large
             # one does.
@@ -104,10 +111,19 @@ class Loop:
                 step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0
             )
 
-    def _loss(self, video: Tensor, questions: Sequence[Question]) -> Tensor:
-        """(B, T, 3, S, S) -> the loss of each clip, (B,)."""
+    def _losses(self, video: Tensor, questions: Sequence[Question], number: int) -> Iterator[Tensor]:
+        """(B, T, 3, S, S) -> the loss of each clip, (B,), in terms that add up; one at a time spares memory."""
         tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
-        return lesson_loss(self.learner(video, tokens, text), questions, self.smoothing)  # of logits (B, K)
+        logits, embedding = self.learner(video, tokens, text)  # (B, K), (B, E)
+        loss = lesson_loss(logits, questions, self.smoothing)
+        if self.distillation is not None:
+            with self.fabric.autocast():
+                loss = loss + self.distillation(video, embedding)
+        yield loss
+        if self.interpolation is not None:
+            moved = self.interpolation.moved(self.model, number)
+            logits, _ = self.learner(video, tokens, text, moved)
+            yield self.interpolation.weight * lesson_loss(logits, questions, self.smoothing)
 
     def _add_up(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
         """Sums of losses and of gradients over processes; gradients become those of the mean loss of all `clips`."""
@@ -135,6 +151,7 @@ class Loop:
             "weights": {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
+            "residual": None if self.distillation is None else self.distillation.residual.state_dict(),
         }
 
     @torch.no_grad()
@@ -147,6 +164,8 @@ class Loop:
             optimizer.load_state_dict(values)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.distillation is not None:
+            self.distillation.residual.load_state_dict(state["residual"])
         self.next_step = state["next_step"]
 
 

@@ -98,6 +98,14 @@ def base_for(width: int) -> float:
     return 2e-6 * max(1.0, 768 / width) ** 2
 
 
+def beside(module: nn.Module, rates: Rates) -> Optimizer:
+    """AdamW for what learns beside the model and is not kept, at the rate of new modules."""
+    highest = rates.base * rates.new
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    group = {"params": learning, "lr": highest, "base": highest, "minimum": rates.base * rates.final}
+    return AdamW([group], betas=rates.betas, eps=rates.eps, weight_decay=rates.weight_decay, fused=True)
+
+
 def build_optimizers(model: XCLIP, rates: Rates, fresh: Collection[str] = ()) -> list[Optimizer]:
     """AdamW, and Muon where `rates.muon` is given. Each group carries `base`, its highest rate, and `minimum`."""
     named = dict(model.named_parameters())

@@ -16,14 +16,14 @@ from torch import distributed as dist
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.average import AveragedWeights
-from crossframe.train.build import build_model, set_drop_path
+from crossframe.train.build import build_model, keep_to_pretrained, set_drop_path
 from crossframe.train.checkpoint import save_state
 from crossframe.train.folder import RunFolder
 from crossframe.train.launch import check_processes, launch, this_rank
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.mixing import Mixing
-from crossframe.train.optimizer import Rates, base_for, build_optimizers, freeze
+from crossframe.train.optimizer import Rates, base_for, beside, build_optimizers, freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
@@ -115,21 +115,35 @@ def _loop(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric, processe
     rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
     optimizers = build_optimizers(model, Rates(**rates), fresh)
+    interpolation, distillation = keep_to_pretrained(recipe, model)
+    if distillation is not None:
+        optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
+    schedule = Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official)
     learner, *wrapped = fabric.setup(Learner(model), *optimizers)
     return Loop(
         fabric=fabric,
         learner=learner,
         model=model,
         optimizers=wrapped,
-        schedule=Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official),
+        schedule=schedule,
         pictures=_pictures(asked, model, processes),
         sentences=Sentences(model),
-        average=None if asked.average is None else AveragedWeights(model, asked.average),
+        average=_average(asked, model, schedule),
         smoothing=asked.label_smoothing,
         clip_norm=asked.clip_norm,
         seed=asked.seed,
         processes=processes,
+        interpolation=interpolation,
+        distillation=distillation,
     )
+
+
+def _average(asked: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights | None:
+    if asked.average is None:
+        return None
+    if asked.average == "epochs":
+        return AveragedWeights(model, None, every=schedule.steps_per_epoch)
+    return AveragedWeights(model, asked.average)
 
 
 def _pictures(asked: Train, model: XCLIP, processes: Processes) -> Pictures:

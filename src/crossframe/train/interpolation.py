@@ -1,0 +1,42 @@
+"""Interpolated training (Open-VCLIP): the weights between the pretrained model and the trained one must work too."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crossframe.model.xclip import XCLIP
+from crossframe.weights.blending import twins
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """A second loss for each batch, `weight` times that of weights moved towards the pretrained ones by a fraction.
+
+    The fraction is uniform between 0 and `up_to`, and depends on the seed and the batch's number in the run alone, so
+    that a resumed run and every process draw the same. `pretrained` are the values of what learns and has a twin.
+    """
+
+    pretrained: Mapping[str, Tensor]
+    weight: float = 0.5
+    up_to: float = 0.6
+    seed: int = 0
+
+    def fraction(self, number: int) -> float:
+        """How far batch `number` of the run is moved."""
+        return random.Random(f"interpolate/{self.seed}/{number}").uniform(0.0, self.up_to)
+
+    def moved(self, model: XCLIP, number: int) -> dict[str, Tensor]:
+        """The moved weights by name. Gradients go back through them to the weights that are trained."""
+        named, fraction = dict(model.named_parameters()), self.fraction(number)
+        return {name: torch.lerp(named[name], twin, fraction) for name, twin in self.pretrained.items()}
+
+
+def learning_twins(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
+    """The pretrained values of the parameters that learn. What does not learn is pretrained already."""
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: twin for name, twin in twins(model, pretrained).items() if name in learning}
