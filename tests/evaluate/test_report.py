@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from markupsafe import escape
@@ -160,6 +161,54 @@ def test_the_command_writes_where_it_is_told(run: Path, tmp_path: Path, capsys: 
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "page.html")
     assert read(tmp_path / "new" / "page.html") == read(write_report(run))
+
+
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({}, "83.8 / 96.7 (Kinetics-400; B/16, 8 frames)."),
+        (
+            {"crops": 1, "sampling": {"num_frames": 8, "rule": "sparse", "views": 1}},
+            "82.3 (Kinetics-400; B/16, 8 frames).",
+        ),
+        ({"variant": "L/14"}, "87.1 / 97.6 (Kinetics-400; L/14, 8 frames)."),
+        (
+            {"recipe": "zero-shot", "crops": 1, "sampling": {"num_frames": 32, "rule": "sparse", "views": 1}},
+            "44.6, 72.0, 65",
+        ),
+        ({"crops": 1}, None),
+        ({"variant": None}, None),
+        ({"recipe": "finetune"}, None),
+        ({"sampling": {"num_frames": 8, "rule": "dense", "views": 4}}, None),
+    ],
+)
+def test_the_papers_number_stands_beside_ours_where_model_and_protocol_are_the_papers(
+    changes: dict[str, object], number: str | None, run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    summary = json.loads((copy / "summary.json").read_text())
+    four = {"num_frames": 8, "rule": "sparse", "views": 4}
+    summary["made_with"] |= {"recipe": "k400", "variant": "B/16", "sampling": four, "crops": 3} | changes
+    (copy / "summary.json").write_text(json.dumps(summary))
+    text = read(write_report(copy))
+    assert ("The paper, with this model and protocol" in text) == (number is not None)
+    assert number is None or number in text
+
+
+def test_several_trials_have_a_page_that_leads_to_theirs(run: Path, tmp_path: Path) -> None:
+    folders = ["split <1>", "split 2"]
+    trials = [json.loads((run / "summary.json").read_text()) | {"folder": folder} for folder in folders]
+    for folder in folders:
+        shutil.copytree(run, tmp_path / folder)
+        (tmp_path / folder / "report.html").unlink(missing_ok=True)
+    numbers = {"top1": 0.5, "mean_class": 0.25}
+    (tmp_path / "summary.json").write_text(json.dumps({"mean": numbers, "deviation": numbers, "trials": trials}))
+    text = read(write_report(tmp_path, tmp_path / "pages" / "all.html"))
+    assert "50.0%" in text
+    assert "deviation 25.0 points" in text
+    links = [unquote(link) for link in re.findall('href="(\\.[^"]+)"', text)]
+    assert links == [f"../{folder}/report.html" for folder in folders]
+    assert all("Confusion matrix" in read(tmp_path / "pages" / link) for link in links)
 
 
 @pytest.mark.parametrize(

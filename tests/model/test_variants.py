@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.model.config import VARIANTS, ConfigError, ModelConfig, variant
+from crossframe.model.config import VARIANTS, ConfigError, ModelConfig, variant, variant_of
 from crossframe.model.cross_frame import Message
 from crossframe.model.multi_frame import MultiFrameTransformer
 from crossframe.model.video_prompt import VideoPrompt
@@ -24,6 +25,14 @@ STARTS = json.loads((Path(__file__).parents[1] / "golden" / "init_stats.json").r
 def on_meta(name: str, num_frames: int) -> XCLIP:
     with torch.device("meta"):
         return XCLIP(variant(name, num_frames))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_is_known_by_its_shape(name: str) -> None:
+    config = variant(name, num_frames=32)
+    assert variant_of(replace(config, vision=replace(config.vision, drop_path=0.1))) == name
+    assert variant_of(replace(config, prompts=None)) is None
+    assert variant_of(replace(config, vision=replace(config.vision, layers=3))) is None
 
 
 @pytest.mark.parametrize("case", COUNTS)

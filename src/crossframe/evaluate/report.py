@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,11 +21,14 @@ from crossframe.data.sampling import Sampling
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
+from crossframe.recipes.paper import published
 from crossframe.shapes.splits import draw
 
 REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice
 SHOWN = 12  # mistakes, files without an answer, and classes at either end
+MADE_BY = f"Made by crossframe {crossframe.__version__}."
+NAMES = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
 SHAPES_NOTES = {
     "opposite": "the action or its reversal in time",
     "colour": "one of eight, all else known",
@@ -37,45 +41,88 @@ Values: TypeAlias = dict[str, Any]
 def write_report(run: str | Path, out: str | Path | None = None, root: str | Path | None = None) -> Path:
     """Write the page about the evaluation in the folder `run` to `out`, by default `run/report.html`.
 
-    Videos are looked for where they were evaluated, or below `root`; where one is gone, the page says so.
+    Videos are looked for where they were evaluated, or below `root`; where one is gone, the page says so. Of several
+    trials, the page has the mean, and leads to the page of each in its own folder, which is written beside it.
 
     Raises ValueError, in one line, where `run` holds no evaluation.
     """
     run = Path(run)
-    summary, rows = _read(run)
     out = run / REPORT if out is None else Path(out)
-    page = pages.render(
-        "report",
-        title=f"Evaluation of {summary['made_with'].get('model', run.absolute().name)}",
-        lead=_lead(summary),
-        tiles=_tiles(summary),
-        calibration=_calibration(summary),
-        bins=_bins(summary),
-        **_classes(summary),
-        confusion=_confusion(summary),
-        mistakes=_mistakes(rows, _pictures(summary, root)),
-        failures=summary["failures"][:SHOWN],
-        failures_lead=_failures_lead(summary),
-        made_with=_flat(summary["made_with"]),
-        foot=f"crossframe {crossframe.__version__}. Every prediction is in {PREDICTIONS}, every number in {SUMMARY}.",
-    )
+    summary = _summary(run)
+    if "trials" in summary:
+        for trial in summary["trials"]:
+            write_report(run / trial["folder"], root=root)
+        page = pages.render("overview", **_overview(summary, os.path.relpath(run, out.parent)))
+    else:
+        page = pages.render("report", **_report(summary, run, root))
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as target:
         target.write_text(page, encoding="utf-8")
     return out
 
 
-def _read(run: Path) -> tuple[Values, list[Values]]:
-    for name in (SUMMARY, PREDICTIONS):
-        if not (run / name).is_file():
-            raise ValueError(f"{run} holds no {name}; give a folder that 'crossframe evaluate --out' wrote")
+def _summary(run: Path) -> Values:
+    if not (run / SUMMARY).is_file():
+        raise ValueError(f"{run} holds no {SUMMARY}; give a folder that 'crossframe evaluate --out' wrote")
     try:
         summary: Values = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{run / SUMMARY} is not JSON ({error}); evaluate again") from None
-    if "confusion" not in summary:
+    if "confusion" not in summary and "trials" not in summary:
         raise ValueError(f"{run / SUMMARY} is not that of an evaluation, or of an older version; evaluate again")
-    return summary, read_rows(run / PREDICTIONS)
+    return summary
+
+
+def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
+    """What the page of one evaluation shows."""
+    if not (run / PREDICTIONS).is_file():
+        raise ValueError(f"{run} holds no {PREDICTIONS}; evaluate again")
+    return {
+        "title": _title(summary["made_with"]),
+        "lead": f"{_lead(summary)} {_paper(summary['made_with'])}".strip(),
+        "tiles": _tiles(summary),
+        "calibration": _calibration(summary),
+        "bins": _bins(summary),
+        **_classes(summary),
+        "confusion": _confusion(summary),
+        "mistakes": _mistakes(read_rows(run / PREDICTIONS), _pictures(summary, root)),
+        "failures": summary["failures"][:SHOWN],
+        "failures_lead": _failures_lead(summary),
+        "made_with": _flat(summary["made_with"]),
+        "foot": f"{MADE_BY} Every prediction is in {PREDICTIONS}, every number in {SUMMARY}.",
+    }
+
+
+def _overview(summary: Values, run: str) -> Values:
+    """What the page of several trials shows; `run` is the folder as seen from the page."""
+    trials: list[Values] = summary["trials"]
+    columns = list(summary["mean"])
+    return {
+        "title": _title(trials[0]["made_with"]),
+        "lead": f"Mean and deviation of {len(trials)} trials. {_paper(trials[0]['made_with'])}".strip(),
+        "tiles": [
+            {
+                "name": NAMES.get(name, name),
+                "value": f"{value:.1%}",
+                "note": f"deviation {100 * summary['deviation'][name]:.1f} points",
+            }
+            for name, value in summary["mean"].items()
+        ],
+        "columns": ["videos", *(NAMES.get(name, name) for name in columns)],
+        "trials": [
+            {
+                "name": trial["folder"],
+                "page": f"{run}/{trial['folder']}/{REPORT}",
+                "values": [f"{trial['videos']:,}", *(f"{trial[name]:.1%}" for name in columns)],
+            }
+            for trial in trials
+        ],
+        "foot": f"{MADE_BY} Every number is in {SUMMARY}.",
+    }
+
+
+def _title(made_with: Values) -> str:
+    return f"Evaluation of {made_with['model']}" if "model" in made_with else "Evaluation"
 
 
 def _lead(summary: Values) -> str:
@@ -83,6 +130,15 @@ def _lead(summary: Values) -> str:
     split = summary["made_with"].get("split", "all")
     where = "" if split == "all" else f" of the split {split}"
     return f"{right:,} of {summary['videos']:,} videos{where} named right, each among {summary['classes']:,} labels."
+
+
+def _paper(made_with: Values) -> str:
+    """The paper's number, where model and protocol are the paper's; whether the clips are is for the reader to say."""
+    if not made_with.get("variant") or "recipe" not in made_with or made_with["sampling"]["rule"] != "sparse":
+        return ""
+    frames, views = made_with["sampling"]["num_frames"], made_with["sampling"]["views"]
+    number = published(made_with["recipe"], made_with["variant"], frames, views, made_with["crops"])
+    return f"The paper, with this model and protocol: {number}." if number else ""
 
 
 def _tiles(summary: Values) -> list[Values]:

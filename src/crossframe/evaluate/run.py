@@ -17,6 +17,7 @@ from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.processes import this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
+from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.fingerprint import fingerprint
 
@@ -74,6 +75,7 @@ def evaluate_manifest(
         "split": "+".join(sorted({clip.split for clip in manifest.clips} - {""})) or "all",
         "split_hash": manifest.digest(),
         "weights": fingerprint(model),
+        "variant": variant_of(model.config),
         "short_side": short_side,
     }
     return replace(evaluation, made_with={**facts, **evaluation.made_with, **(made_with or {})})

@@ -189,6 +189,15 @@ def variant(name: str, num_frames: int = 8) -> ModelConfig:
     return ModelConfig(vision, text, embed_dim, num_frames, mit, prompts)
 
 
+def variant_of(config: ModelConfig) -> str | None:
+    """The name of the paper's variant that has this shape, with any number of frames; None for other models."""
+    for name in VARIANTS:
+        plain = variant(name, config.num_frames)
+        if config == replace(plain, vision=replace(plain.vision, drop_path=config.vision.drop_path)):
+            return name
+    return None
+
+
 def _from_dict(cls: type[C], values: object, where: str) -> C:
     if not isinstance(values, dict):
         raise ConfigError(f"{where} is {values!r}; expected an object with the fields of {cls.__name__}")

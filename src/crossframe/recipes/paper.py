@@ -131,3 +131,16 @@ ABLATIONS: tuple[Ablation, ...] = (
 def experiments() -> list[Experiment]:
     """Every training run of the paper, the headline results first."""
     return [*HEADLINE, *(run for ablation in ABLATIONS for run in ablation.experiments())]
+
+
+def published(recipe: str, variant: str, frames: int, views: int, crops: int) -> str | None:
+    """The paper's headline result, and the table it stands in, for this protocol: `views` in time times `crops`."""
+    for run in HEADLINE:
+        if (run.recipe, run.name) != (recipe, f"{variant}, {frames} frames"):
+            continue
+        whole, _, single = run.result.partition("; ")
+        one = whole if "one view" in run.table else single.removesuffix(" with one view")
+        result = {(4, 3): whole if "4 x 3 views" in run.table else "", (1, 1): one}.get((views, crops))
+        where = run.table.removesuffix(", 4 x 3 views").removesuffix("; one view")
+        return f"{result} ({where}; {run.name})" if result else None
+    return None
