@@ -13,13 +13,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from crossframe.demo import run_demo
-from crossframe.evaluate.report import write_report
-from crossframe.evaluate.shapes import ask
-from crossframe.weights import load
+from crossframe.cli import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 CLIPS = 440  # of the report: 20 of each action
+PICTURES = (  # page, name, size of the window, and pixels of the picture to one of the window
+    ("demo/index.html", "demo", 900, 690, 1.0),
+    ("test/report.html", "report", 1000, 3160, 0.8),
+    ("test/report.html", "report-phone", 390, 1960, 1.0),
+)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars"
@@ -32,17 +34,20 @@ def main() -> None:
         sys.exit("there is no chromium; install it, for instance with apt-get install chromium")
     with TemporaryDirectory() as folder:
         here = Path(folder)
-        demo = run_demo(here / "demo", told=lambda clip: print(clip.path.name, clip.prediction.top(1)))
-        ask(load("shapes", device="cpu"), clips=CLIPS).save(here / "shapes-test")
-        report = write_report(here / "shapes-test")
-        for page, name, width, height in (
-            (demo, "demo", 900, 690),
-            (report, "report", 1000, 1640),
-            (report, "report-phone", 390, 1640),
-        ):
+        app(["demo", "--out", f"{here}/demo"], standalone_mode=False)
+        evaluate = ["evaluate", "shapes", "--model", "shapes", "--videos", str(CLIPS), "--out", f"{here}/test"]
+        app(evaluate, standalone_mode=False)
+        for page, name, width, height, scale in PICTURES:
             picture = DOCS / f"{name}.png"
-            flags = [*FLAGS.split(), f"--user-data-dir={here / name}", f"--window-size={width},{height}"]
-            command = [chromium, *flags, f"--screenshot={picture}", page.as_uri()]
+            size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
+            command = [
+                chromium,
+                *FLAGS.split(),
+                *size,
+                f"--user-data-dir={here / name}",
+                f"--screenshot={picture}",
+                (here / page).as_uri(),
+            ]
             subprocess.run(command, check=True, timeout=60, stderr=subprocess.DEVNULL)
             print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
 

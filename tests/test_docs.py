@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from crossframe.cli import main
+from crossframe.cli import app, main
+from crossframe.recipes.load import load_recipe
+from crossframe.recipes.paper import experiments
 from crossframe.shapes.splits import draw
 from crossframe.shapes.write import write_clip
 
@@ -79,3 +84,28 @@ def test_the_python_of_the_page_runs(page: str, at_home: Path) -> None:
     assert found
     for block in found:
         exec(block, names)
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted((ROOT / "docs").glob("*.md"))])
+def test_every_command_of_the_docs_parses_and_its_recipe_resolves(page: str) -> None:
+    for arguments in commands(f"docs/{page}"):
+        command: Any = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        values = command.make_context(command.name, arguments).params
+        if isinstance(values.get("recipe"), str):
+            load_recipe(values["recipe"], values["changes"] or ())
+
+
+def test_the_results_page_has_every_experiment_of_the_paper_and_its_number() -> None:
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    missing = [run.command for run in experiments() if f"# {run.name}: {run.result}\n{run.command}\n" not in text]
+    assert missing == []
+
+
+def test_the_benchmarks_that_the_docs_name_exist() -> None:
+    named = {
+        name for page in (ROOT / "docs").glob("*.md") for name in re.findall(r"-m (benchmarks\.\w+)", page.read_text())
+    }
+    assert "benchmarks.components" in named
+    assert [name for name in named if find_spec(name) is None] == []
