@@ -75,12 +75,12 @@ def evaluate(
             evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
             if writes:
                 evaluation.save(out / name)
-                write_report(out / name)
                 found[name] = (trial, evaluation.summary())
         if writes:
             with replacing(out / "recipe.yaml") as file:
                 file.write_text(dump_recipe(chosen), encoding="utf-8")
             _print_scores(found, out)
+            print(write_report(out))
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
@@ -148,7 +148,6 @@ def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[B
 def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) -> None:
     """Scores on standard output; videos that could not be read on standard error."""
     from crossframe.evaluate.protocol import save_overview, scores
-    from crossframe.evaluate.report import REPORT
 
     for _, summary in found.values():
         _warn_of_unreadable(summary)
@@ -161,7 +160,6 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
         together = save_overview(found, out)
         print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))
     print(out / "summary.json")
-    print("\n".join(str(out / name / REPORT) for name in found))
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

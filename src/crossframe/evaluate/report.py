@@ -78,7 +78,7 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
     if not (run / PREDICTIONS).is_file():
         raise ValueError(f"{run} holds no {PREDICTIONS}; evaluate again")
     return {
-        "title": _title(summary["made_with"]),
+        "title": _title([summary]),
         "lead": f"{_lead(summary)} {_paper(summary['made_with'])}".strip(),
         "tiles": _tiles(summary),
         "calibration": _calibration(summary),
@@ -98,7 +98,7 @@ def _overview(summary: Values, run: str) -> Values:
     trials: list[Values] = summary["trials"]
     columns = list(summary["mean"])
     return {
-        "title": _title(trials[0]["made_with"]),
+        "title": _title(trials),
         "lead": f"Mean and deviation of {len(trials)} trials. {_paper(trials[0]['made_with'])}".strip(),
         "tiles": [
             {
@@ -121,8 +121,9 @@ def _overview(summary: Values, run: str) -> Values:
     }
 
 
-def _title(made_with: Values) -> str:
-    return f"Evaluation of {made_with['model']}" if "model" in made_with else "Evaluation"
+def _title(evaluations: Sequence[Values]) -> str:
+    models = {values["made_with"].get("model") for values in evaluations} - {None}
+    return f"Evaluation of {models.pop() if len(models) == 1 else f'{len(models)} models'}" if models else "Evaluation"
 
 
 def _lead(summary: Values) -> str:
