@@ -23,7 +23,7 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
+def command(capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs `crossframe ...` in this process."""
 
     def run_once(*arguments: object) -> Outcome:

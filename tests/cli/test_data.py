@@ -13,9 +13,9 @@ from tests.data.dataset import write_numbered
 
 
 @pytest.fixture
-def run(run: Run) -> Run:
+def run(command: Run) -> Run:
     """Runs `crossframe data ...` in this process."""
-    return lambda *arguments: run("data", *arguments)
+    return lambda *arguments: command("data", *arguments)
 
 
 @pytest.fixture
@@ -151,6 +151,66 @@ def test_few_clips_are_drawn_from_training_and_the_rest_stays(run: Run, tmp_path
     outcome = run("few-shot", tmp_path / "list.csv", tmp_path / "few.csv", "--shots", 5)
     assert outcome.status == 1
     assert "2 of 2 classes have fewer than 5 clips, 'run' has 4" in outcome.err
+
+
+def test_training_refuses_clips_that_are_tested_too_and_lists_them(run: Run, command: Run, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").touch()
+    rows = [
+        "path,label,split",
+        "a.mp4,run,train",
+        "b.mp4,walk,train",
+        "b.mp4,walk,val",
+        "a.mp4,run,val",
+        "c.mp4,run,val",
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    few = run("few-shot", tmp_path / "list.csv", tmp_path / "few.csv", "--shots", 1)
+    trained = command("train", "finetune", "--data", tmp_path / "list.csv", "--out", tmp_path / "run")
+    for outcome in (few, trained):
+        assert outcome.status == 1
+        assert outcome.out.splitlines() == ["a.mp4 (train, val)", "b.mp4 (train, val)"]
+        assert "2 clips are in several splits" in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "few.csv").exists()
+    assert not (tmp_path / "run" / "last").exists()
+
+
+def test_new_classes_are_drawn_by_the_seed_with_a_record_of_the_matches(run: Run, tmp_path: Path) -> None:
+    old = ["making bed", "hugging", "yoga", "tying tie"]
+    new = ["making the bed", "hugging (not baby)", "yoga", "tying necktie", "arguing", "bowling", "curling", "diving"]
+    (tmp_path / "old.txt").write_text("\n".join(old))
+    rows = ["path,label,split"]
+    for number, label in enumerate(new):
+        (tmp_path / f"{number}.mp4").touch()
+        rows += [f"{number}.mp4,{label},val"]
+    (tmp_path / "new.csv").write_text("\n".join(rows))
+
+    def drawn(*words: object) -> list[str]:
+        outcome = run("new-classes", tmp_path / "new.csv", tmp_path / "out.csv", "--old", tmp_path / "old.txt", *words)
+        assert outcome.status == 0, outcome.err
+        lines = [line.split("\t") for line in outcome.out.splitlines()]
+        assert ["making the bed", "spelling", "making bed", ""] in lines
+        return [row["label"] for row in read_csv(tmp_path / "out.csv")]
+
+    assert drawn() == ["tying necktie", "arguing", "bowling", "curling", "diving"]
+    (tmp_path / "renamed.csv").write_text("new,old\ntying necktie,tying tie\n")
+    renamed = ("--renamed", tmp_path / "renamed.csv")
+    assert drawn(*renamed) == ["arguing", "bowling", "curling", "diving"]
+    draws = [tuple(drawn(*renamed, "--classes", 2, "--seed", seed)) for seed in range(4)]
+    assert {len(draw) for draw in draws} == {2}
+    assert len(set(draws)) > 1
+    assert drawn(*renamed, "--classes", 2, "--seed", 0) == list(draws[0])
+    too_many = (
+        "new-classes",
+        tmp_path / "new.csv",
+        tmp_path / "out.csv",
+        "--old",
+        tmp_path / "old.txt",
+        "--classes",
+        9,
+    )
+    assert "9 of 5 new classes cannot be drawn" in run(*too_many).err
 
 
 def test_held_out_clips_keep_groups_together(run: Run, tmp_path: Path) -> None:

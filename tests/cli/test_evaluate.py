@@ -37,9 +37,13 @@ def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text())
 
 
-def test_a_broken_video_counts_as_wrong_and_is_named(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_video_counts_as_wrong_and_is_named(
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
     asked = ("--views", 2, "--crops", 3, "--precision", "bfloat16", "--set", "train.workers=0")
-    outcome = run("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path / "run", *asked)
+    outcome = command(
+        "evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path / "run", *asked
+    )
     assert outcome.status == 0
     assert "counts as wrong: " in outcome.err
     assert "jumping/1.mp4: is not a video" in outcome.err
@@ -53,9 +57,11 @@ def test_a_broken_video_counts_as_wrong_and_is_named(run: Run, clips: Path, tiny
     assert (tmp_path / "run/report.html").is_file()
 
 
-def test_several_splits_have_a_mean_and_a_deviation(run: Run, divided: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_several_splits_have_a_mean_and_a_deviation(
+    command: Run, divided: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
     words = ("evaluate", "finetune", "--model", tiny_folder, "--data", divided, "--set", "train.workers=0")
-    outcome = run(*words, "--split", "test1", "--split", "test2", "--out", tmp_path / "run")
+    outcome = command(*words, "--split", "test1", "--split", "test2", "--out", tmp_path / "run")
     assert outcome.status == 0
     parts = [summary(tmp_path / "run" / name) for name in ("test1", "test2")]
     assert [(part["videos"], part["unreadable"], part["classes"]) for part in parts] == [(6, 0, 3), (3, 1, 3)]
@@ -71,11 +77,11 @@ def test_several_splits_have_a_mean_and_a_deviation(run: Run, divided: Path, tin
         assert (tmp_path / "run" / name / "predictions.parquet").is_file()
 
 
-def test_several_models_and_lists_are_told_apart(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_several_models_and_lists_are_told_apart(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "draw-2" / "last").parent.mkdir()
     (tmp_path / "draw-2" / "last").symlink_to(tiny_folder)
     models = ("--model", tiny_folder, "--model", tmp_path / "draw-2" / "last")
-    outcome = run("evaluate", "finetune", *models, "--data", clips, "--out", tmp_path / "run")
+    outcome = command("evaluate", "finetune", *models, "--data", clips, "--out", tmp_path / "run")
     assert outcome.status == 0
     trials = summary(tmp_path / "run")["trials"]
     assert [trial["folder"] for trial in trials] == ["model", "draw-2"]
@@ -84,11 +90,11 @@ def test_several_models_and_lists_are_told_apart(run: Run, clips: Path, tiny_fol
 
 
 def test_labels_of_another_data_set_join_the_candidates(
-    run: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other.txt").write_text("Waving\narm wrestling\nyoga\n")
     words = ("evaluate", "finetune", "--model", tiny_folder, "--data", clips)
-    assert run(*words, "--labels-too", tmp_path / "other.txt", "--out", tmp_path / "run").status == 0
+    assert command(*words, "--labels-too", tmp_path / "other.txt", "--out", tmp_path / "run").status == 0
     found = summary(tmp_path / "run")
     assert found["classes"] == 5  # `Waving` is `waving`
     assert found["made_with"]["labels_too"] == [str(tmp_path / "other.txt")]
@@ -96,9 +102,9 @@ def test_labels_of_another_data_set_join_the_candidates(
     assert {label for labels in said for label in labels} == {"clapping", "jumping", "waving", "arm wrestling", "yoga"}
 
 
-def test_splits_of_drawn_clips(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+def test_splits_of_drawn_clips(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
     words = ("evaluate", "shapes", "--model", tiny_folder, "--videos", 4, "--out", tmp_path / "run")
-    assert run(*words, "--split", "unseen", "--split", "test").status == 0
+    assert command(*words, "--split", "unseen", "--split", "test").status == 0
     found = summary(tmp_path / "run")
     assert [trial["made_with"]["split"] for trial in found["trials"]] == ["unseen", "test"]
     assert found["mean"].keys() >= {"top1", "action", "colour"}
@@ -121,19 +127,19 @@ def test_splits_of_drawn_clips(run: Run, tiny_folder: Path, tmp_path: Path) -> N
     ],
 )
 def test_mistakes_are_named_in_one_line(
-    run: Run, divided: Path, tiny_folder: Path, tmp_path: Path, words: tuple[str, ...], message: str
+    command: Run, divided: Path, tiny_folder: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     given = [{"LIST": str(divided), "FOLDER": str(divided.parent)}.get(word, word) for word in words]
-    outcome = run("evaluate", *given, "--model", tiny_folder, "--out", tmp_path / "run")
+    outcome = command("evaluate", *given, "--model", tiny_folder, "--out", tmp_path / "run")
     assert outcome.status == 1
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_training_run_is_not_written_over(run: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_training_run_is_not_written_over(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "last").mkdir()
-    outcome = run("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path)
+    outcome = command("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path)
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     assert "holds a training run; choose another folder" in outcome.err
 

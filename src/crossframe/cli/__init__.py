@@ -15,6 +15,7 @@ from crossframe import __version__
 from crossframe.cli.about import doctor, models
 from crossframe.cli.blend import blend
 from crossframe.cli.classify import classify
+from crossframe.cli.compare import compare
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
@@ -22,6 +23,7 @@ from crossframe.cli.recipes import recipes
 from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
+from crossframe.data.overlap import OverlapError
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
 
@@ -54,6 +56,7 @@ app.command()(demo)
 app.command()(train)
 app.command()(recipes)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(blend)
 app.command()(report)
 app.add_typer(data, name="data")
@@ -88,6 +91,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     except (ValueError, OSError, ImportError) as error:  # what a user can cause; anything else is a fault of ours
         if debug:
             raise
+        if isinstance(error, OverlapError):
+            print("\n".join(error.names))
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
         return 1
     if code == INTERRUPTED:

@@ -62,14 +62,9 @@ def import_(
     """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
     from dataclasses import replace
 
-    from crossframe.data.importers.assemble import OverlapError
     from crossframe.data.manifest import write_manifest
 
-    try:
-        imported = _import(name, root, annotations, split_number)
-    except OverlapError as error:
-        print("\n".join(error.names))
-        raise
+    imported = _import(name, root, annotations, split_number)
     manifest = imported.manifest
     if humanize:
         from crossframe.text.labels import humanize as words
@@ -135,15 +130,47 @@ def few_shot(
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.overlap import check_apart
     from crossframe.data.split import few_shot as draw
 
     everything = read_manifest(manifest)
     has_splits = any(clip.split for clip in everything.clips)
-    drawn = draw(read_manifest(manifest, split if has_splits else None, everything.labels), shots, seed)
+    source = read_manifest(manifest, split if has_splits else None, everything.labels)
+    shared = set(source.names)
+    check_apart((clip.name, clip.split) for clip in everything.clips if clip.name in shared)
+    drawn = draw(source, shots, seed)
     others = [clip for clip in everything.clips if has_splits and clip.split != split]
     chosen = everything.keep([*drawn.clips, *others])
     write_manifest(chosen, out)
     print("\n".join(_count_table(chosen)))
+    print(out)
+
+
+@data.command()
+def new_classes(
+    manifest: ManifestFile,
+    out: OutFile,
+    old: Annotated[Path, Option(help="The other data set: a list of clips, or a file of labels.")],
+    renamed: Annotated[Path | None, Option(help="A .csv of classes, columns new and old, that are one.")] = None,
+    classes: Annotated[int | None, Option(min=1, help="Draw this many of the new classes.")] = None,
+    seed: Annotated[int, Option(min=0, help="Another seed draws other classes.")] = 0,
+) -> None:
+    """Keep the clips of classes that another data set does not have. Prints how the names were matched."""
+    from crossframe.data.layouts import read_candidates
+    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.split import few_classes
+    from crossframe.data.zero_shot import match_classes, read_renamed
+    from crossframe.data.zero_shot import new_classes as unmatched
+
+    everything = read_manifest(manifest)
+    matches = match_classes(read_candidates(old), everything.labels, read_renamed(renamed) if renamed else None)
+    for match in matches:
+        if match.reason != "same" and (match.old or match.alike):
+            print("\t".join([match.label, match.reason, match.old or "", "; ".join(match.alike)]))
+    found = unmatched(matches)
+    drawn = found if classes is None else few_classes(found, classes, seed)
+    write_manifest(everything.keep(clip for clip in everything.clips if clip.label in drawn), out)
+    typer.echo(f"crossframe: {len(found)} of {len(matches)} classes are new, {len(drawn)} are kept", err=True)
     print(out)
 
 
@@ -200,7 +227,7 @@ def _import(name: Layout, root: Path, annotations: Path | None, split_number: in
 
 def _report(name: Layout, imported: Imported) -> None:
     """What a reader must know beside the list, on standard error."""
-    from crossframe.data.importers.assemble import some
+    from crossframe.data.overlap import some
 
     notes = list(imported.notes)
     found, expected = len(imported.manifest.labels), CLASSES.get(name)

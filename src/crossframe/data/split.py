@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest
@@ -32,6 +33,14 @@ def few_shot(manifest: Manifest, shots: int, seed: int) -> Manifest:
     for clips in _by_label(manifest).values():
         drawn.update(sorted(clips, key=lambda clip: _rank(seed, clip.name))[:shots])
     return manifest.keep(clip for clip in manifest.clips if clip in drawn)
+
+
+def few_classes(labels: Sequence[str], count: int, seed: int) -> list[str]:
+    """`count` of the labels, in their order. Raises ValueError where there are fewer."""
+    if not 1 <= count <= len(labels):
+        raise ValueError(f"{count} of {len(labels)} new classes cannot be drawn; ask for 1 to {len(labels)}")
+    drawn = set(sorted(labels, key=lambda label: _rank(seed, label))[:count])
+    return [label for label in labels if label in drawn]
 
 
 def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, Manifest]:

@@ -7,11 +7,13 @@ read, and the last word is the caller's.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Literal
 
 from crossframe.text.labels import check_labels
@@ -75,6 +77,16 @@ def match_classes(
         ClassMatch(label, *found[label]) if label in found else ClassMatch(label, None, "new", _alike(label, left))
         for label in new
     )
+
+
+def read_renamed(path: Path) -> dict[str, str]:
+    """A table of classes with columns `new` and `old`, which say that one is the other."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if not row.get("new") or not row.get("old"):
+            raise ValueError(f"{path}: a row has no new or no old name; its columns must be new and old")
+    return {row["new"]: row["old"] for row in rows}
 
 
 def new_classes(matches: Iterable[ClassMatch]) -> list[str]:

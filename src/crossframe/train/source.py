@@ -13,6 +13,7 @@ import torch
 from crossframe.data.generated import Clips, Drawn, Stills, read_lessons
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.data.overlap import check_apart
 from crossframe.data.question import Lesson, among_labels
 from crossframe.data.sampling import Sampling
 from crossframe.data.split import few_shot
@@ -72,11 +73,12 @@ def read_films(recipe: Recipe) -> Films | None:
             f"{data.source} has {len(train.labels)} classes, and recipe '{recipe.name}' is for {data.classes}; give "
             f"all of them with --set data.labels=FILE, or change that with --set data.classes={len(train.labels)}"
         )
-    if data.shots is not None:
-        train = few_shot(train, data.shots, data.draw)
     test = None
     if data.test_split in splits:
         test = read_manifest(data.source, data.test_split, train.labels, data.root)
+        check_apart((clip.name, clip.split) for part in (train, test) for clip in part.clips)
+    if data.shots is not None:
+        train = few_shot(train, data.shots, data.draw)
     descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
     return Films(train, test, tuple(wordings(train.labels, data.template, descriptions)))
 

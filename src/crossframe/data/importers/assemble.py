@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 from crossframe.data.clip import Clip
 from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.manifest import Manifest
+from crossframe.data.overlap import check_apart, some
 
 SPLITS = {
     **{"training": "train", "testing": "test"},
     **{"validate": "val", "validation": "val", "valid": "val"},
 }
-SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,6 @@ class Imported:
     manifest: Manifest
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-class OverlapError(ValueError):
-    """Clips that are in several splits at once; `names` are all of them."""
-
-    def __init__(self, overlap: dict[str, list[str]]) -> None:
-        self.names = [f"{name} ({', '.join(splits)})" for name, splits in overlap.items()]
-        super().__init__(
-            f"{len(overlap)} clips are in several splits: {some(self.names)}; a test must be of clips that training "
-            f"never saw: take them out of one"
-        )
 
 
 def assemble(
@@ -80,17 +68,6 @@ def assemble(
     return Imported(Manifest(tuple(clips), labels, videos.root), tuple(missing), tuple(notes))
 
 
-def check_apart(clips: Iterable[tuple[str, str]]) -> None:
-    """Refuse a clip that is in several splits; clips are pairs of a name and a split."""
-    splits: defaultdict[str, list[str]] = defaultdict(list)
-    for name, split in clips:
-        if split not in splits[name]:
-            splits[name].append(split)
-    overlap = {name: found for name, found in splits.items() if len(found) > 1}
-    if overlap:
-        raise OverlapError(overlap)
-
-
 def split_named(name: str) -> str:
     """The same word for the same split everywhere: train, val or test.
 
@@ -98,8 +75,3 @@ def split_named(name: str) -> str:
     ('val', 'train', 'unseen')
     """
     return SPLITS.get(name.strip().lower(), name.strip())
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from crossframe.data.clip import Clip
-from crossframe.data.importers.assemble import Imported, check_apart, some, split_named
+from crossframe.data.importers.assemble import Imported, split_named
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
+from crossframe.data.overlap import check_apart, some
 
 
 def import_folder(root: Path) -> Imported:
