@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,13 @@ def test_the_vocabulary_has_whole_words() -> None:
     tokenizer = Tokenizer.train(vocabulary(), 1024, 32)
     words = ["a", "large", "orange", "triangle", "turned", "anticlockwise", "on", "the", "left"]
     assert int((tokenizer(" ".join(words)) > 0).sum()) == len(words) + 2
+
+
+def test_chosen_actions_alone_are_shown_and_offered() -> None:
+    chosen = ("moving left", "growing", "shrinking")
+    drawn = Clips("train", 0, 8, 32, 4, clips_per_object=4, actions=chosen)
+    for number in range(4):
+        (question,) = drawn.lesson(number).questions
+        assert all(any(text.endswith(f" {action}") for action in chosen) for text in question.texts)
+    everything = Clips("train", 0, 8, 32, 4, clips_per_object=4)
+    assert same(replace(drawn, actions=tuple(actions.ACTIONS)).lesson(1), everything.lesson(1))

@@ -69,3 +69,20 @@ def test_the_question_of_the_action_is_an_evaluation_like_any_other(tiny_folder:
 def test_an_unknown_split_is_refused(tiny_folder: Path) -> None:
     with pytest.raises(ValueError, match="tset"):
         evaluate_shapes(crossframe.load(tiny_folder), "tset", 8)
+
+
+def test_some_actions_can_be_asked_among_themselves(tiny_folder: Path) -> None:
+    model, chosen = crossframe.load(tiny_folder), ("blinking", "moving left", "moving right")
+    evaluation = ask(model, "test", 9, among=chosen)
+    assert evaluation.labels == chosen
+    assert evaluation.made_with["actions"] == list(chosen)
+    names = dict(zip(evaluation.names, evaluation.results, strict=True))
+    everything = ask(model, "test", 22)
+    shared = [name for name in everything.names if name in names]
+    assert len(shared) == 3
+    for name, result in names.items():
+        scene = draw(Split.TEST, 0, int(name.split("/")[1].removesuffix(".mp4")))
+        assert chosen[result.target] == scene.action
+        assert len(result.scores) == 3
+    with pytest.raises(ValueError, match="no clip of test shows 'flying'; its actions are moving right, moving left"):
+        ask(model, "test", 9, among=["flying"])

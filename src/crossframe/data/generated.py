@@ -24,7 +24,7 @@ from crossframe.shapes import actions, caption, looks
 from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, Thing, reverse
-from crossframe.shapes.splits import Split, draw, is_held_out, parse
+from crossframe.shapes.splits import Split, draw, index_among, is_held_out, parse
 
 Topic = Literal["caption", "look", "place", "size", "tilt", "spot"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -79,7 +79,8 @@ class Clips:
 
     Each object comes from one of the writer's clips. Its further clips, up to `clips_per_object`, are the same scene
     backwards, where that has a name, and scenes of other actions: with both directions side by side, only the order of
-    frames tells the answer. Combinations that are held out for testing are neither shown nor offered.
+    frames tells the answer. Combinations that are held out for testing are neither shown nor offered, nor is any action
+    that is not among `actions`.
     """
 
     split: str
@@ -90,6 +91,7 @@ class Clips:
     clips_per_object: int = 2
     nuisance: float = 1.0
     process: tuple[int, int] = (0, 1)
+    actions: tuple[str, ...] = tuple(actions.ACTIONS)
 
     def lesson(self, number: int) -> Lesson:
         """Lesson `number`, of (B, T, 3, S, S) clips, each frame at a random moment of its part of the clip.
@@ -101,7 +103,7 @@ class Clips:
         groups = [self._object(number * objects + i, rng) for i in range(objects)]
         scenes = [scene for group in groups for scene in group][: self.batch_size]
         times = [sparse_times(self.num_frames, rng) for _ in scenes]
-        offered = [text for group in groups for text in _sentences(group[0]).values()]
+        offered = [text for group in groups for text in _sentences(group[0], self.actions).values()]
         truths = [caption.sentence(scene) for scene in scenes]
         question = choose("sentence", [[truth] for truth in truths], [*offered, *truths])
         first = number * self.batch_size
@@ -110,11 +112,12 @@ class Clips:
         return Lesson(_batch(clips, [first + i for i in mine]), _of_rows([question], self.process))
 
     def _object(self, index: int, rng: Generator) -> list[Scene]:
+        index = index_among(parse(self.split), self.actions, index)
         scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance)]
         look = scenes[0].target.look
-        names = list(_sentences(scenes[0]))
+        names = list(_sentences(scenes[0], self.actions))
         while len(scenes) < self.clips_per_object:
-            if len(scenes) % 2 and _reversible(scenes[-1].action):
+            if len(scenes) % 2 and _reversible(scenes[-1].action, self.actions):
                 scenes.append(reverse(scenes[-1]))
             else:
                 action = names[rng.integers(len(names))]
@@ -170,14 +173,14 @@ def _of_rows(questions: Sequence[Question], process: tuple[int, int]) -> tuple[Q
     return tuple(replace(question, targets=question.targets[_share(process)]) for question in questions)
 
 
-def _reversible(action: str) -> bool:
-    """Whether the frames in reverse order show another action of the same thing."""
-    return actions.opposite(action) != action
+def _reversible(action: str, among: Sequence[str]) -> bool:
+    """Whether the frames in reverse order show another action, one of those that may be shown."""
+    return actions.opposite(action) != action and actions.opposite(action) in among
 
 
-def _sentences(scene: Scene) -> dict[str, str]:
+def _sentences(scene: Scene, among: Sequence[str]) -> dict[str, str]:
     """What training may say of the scene's object, by action."""
-    shown = [action for action in actions.ACTIONS if not is_held_out(scene.target.look, action)]
+    shown = [action for action in among if not is_held_out(scene.target.look, action)]
     return caption.all_sentences(scene, shown)
 
 

@@ -24,7 +24,7 @@ from crossframe.shapes import actions, looks
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
-from crossframe.shapes.splits import Split, draw, parse, split_actions
+from crossframe.shapes.splits import Split, draw, index_among, parse, split_actions
 from crossframe.weights.fingerprint import fingerprint
 
 BATCH = 32  # clips computed together
@@ -51,14 +51,14 @@ class Answer:
     said: str
 
 
-def questions(scene: Scene, split: Split) -> Iterator[Question]:
-    """The questions of a scene.
+def questions(scene: Scene, split: Split, among: Sequence[str] | None = None) -> Iterator[Question]:
+    """The questions of a scene. `among`: the actions to choose from; all of the split where it is not said.
 
     `action`: everything its object could do; in `zero_shot` every pair, in the few-shot splits every new action.
     `opposite`: the action or its reversal in time, which shows the same frames in the other order.
     `colour`, `shape`: the same sentence about objects that differ in that alone.
     """
-    by_action = all_sentences(scene, split_actions(split))
+    by_action = all_sentences(scene, among or split_actions(split))
     yield Question("action", by_action, scene.action)
     opposite = actions.opposite(scene.action)
     if opposite != scene.action and opposite in by_action:
@@ -95,6 +95,7 @@ def evaluate_shapes(
     *,
     seed: int = 0,
     nuisance: float = 1.0,
+    among: Sequence[str] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """The summary of `ask`.
@@ -102,7 +103,7 @@ def evaluate_shapes(
     `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked; `per_action`
     and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions.
     """
-    return ask(model, split, clips, seed=seed, nuisance=nuisance, done=done).summary()
+    return ask(model, split, clips, seed=seed, nuisance=nuisance, among=among, done=done).summary()
 
 
 @torch.inference_mode()
@@ -113,24 +114,27 @@ def ask(
     *,
     seed: int = 0,
     nuisance: float = 1.0,
+    among: Sequence[str] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> ShapesEvaluation:
     """Ask the model about the first `clips` clips of a split, drawn in memory, on all processes of torch.distributed.
 
-    Raises `ValueError` for an unknown split, a model without a text encoder, and scores that are not numbers.
+    `among`: the actions that these clips show and that there are to choose from; all of the split where it is not said.
+    Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
     model.eval()
     text: dict[str, Tensor] = {}  # sentence to its embedding (E,)
     answers: list[tuple[int, Answer]] = []
     results: list[VideoResult] = []
-    labels = split_actions(part)
+    labels = split_actions(part) if among is None else tuple(among)
+    indices = [index_among(part, labels, number) for number in range(clips)]
     rank, world = this_process()
     for start in range(rank * BATCH, clips, world * BATCH):
-        scenes = [draw(part, seed, index, nuisance=nuisance) for index in range(start, min(start + BATCH, clips))]
+        scenes = [draw(part, seed, index, nuisance=nuisance) for index in indices[start : start + BATCH]]
         frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
         features = model.encode_video(model.prepare(frames))
-        asked = [(i, scene, question) for i, scene in enumerate(scenes) for question in questions(scene, part)]
+        asked = [(i, scene, question) for i, scene in enumerate(scenes) for question in questions(scene, part, labels)]
         _embed(model, text, {words for _, _, question in asked for words in question.sentences.values()})
         for i, scene, question in asked:
             sentences = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
@@ -150,10 +154,11 @@ def ask(
         "clips": clips,
         "seed": seed,
         "nuisance": nuisance,
+        "actions": None if among is None else list(labels),
         "sampling": asdict(Sampling(model.config.num_frames)),
         "weights": fingerprint(model),
     }
-    names = tuple(f"{part}/{index:06d}.mp4" for index in range(clips))
+    names = tuple(f"{part}/{index:06d}.mp4" for index in indices)
     return ShapesEvaluation(labels, names, tuple(results), made_with, tuple(answer for _, answer in answers))
 
 

@@ -89,11 +89,12 @@ class StillData(Section):
 
 
 class ClipData(Section):
-    """Clips of Shapes, drawn on the fly."""
+    """Clips of Shapes, drawn on the fly. `actions`: those that are shown and asked for; all where it is not said."""
 
     kind: Literal["clips"]
     batches_per_epoch: Count
     clips_per_object: Count = 2
+    actions: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     nuisance: Share = 1.0
     render_size: Count | None = None  # the side of a frame, where that is not the model's picture
     seed: Annotated[int, Field(ge=0)] = 0

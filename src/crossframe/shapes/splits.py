@@ -12,6 +12,7 @@ Clip `index` of a split is the same scene for everyone who uses the same seed, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -92,6 +93,19 @@ def draw(split: Split | str, seed: int, index: int, *, nuisance: float = 1.0) ->
     action = names[index % len(names)]
     able = _LOOKS_OF[part, action]
     return sample_scene(rng, action=action, look=able[rng.integers(len(able))], nuisance=nuisance)
+
+
+def index_among(split: Split, chosen: Sequence[str], number: int) -> int:
+    """The index of clip `number` among those clips of a split that show one of the `chosen` actions.
+
+    Raises ValueError for an action that the split does not show.
+    """
+    names = split_actions(split)
+    if unknown := [name for name in chosen if name not in names]:
+        raise ValueError(f"no clip of {split} shows {unknown[0]!r}; its actions are {', '.join(names)}")
+    places = [place for place, name in enumerate(names) if name in chosen]
+    turn, place = divmod(number, len(places))
+    return turn * len(names) + places[place]
 
 
 def parse(split: Split | str) -> Split:

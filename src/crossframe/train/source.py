@@ -22,6 +22,7 @@ from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
+from crossframe.shapes.splits import Split, index_among
 from crossframe.text.descriptions import read_descriptions
 from crossframe.text.templates import wordings
 from crossframe.train.learner import Sentences
@@ -121,7 +122,7 @@ class StillSource:
 class ClipSource:
     """Clips of Shapes; the scores are those of `crossframe.evaluate.shapes` on the split `val`."""
 
-    drawn: Drawn
+    drawn: Clips
     test_clips: int
     batches: int
     workers: int
@@ -130,8 +131,8 @@ class ClipSource:
         return read_lessons(self.drawn, range(start, stop), workers=self.workers)
 
     def test(self, model: XCLIP) -> Scores:
-        summary = evaluate_shapes(model, "val", self.test_clips)
-        return {name: float(summary[name]) for name in ("action", "opposite", "colour", "shape")}
+        summary = evaluate_shapes(model, "val", self.test_clips, among=self.drawn.actions)
+        return {name: summary[name] for name in ("action", "opposite", "colour", "shape") if name in summary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,9 @@ def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
     size = data.render_size or model.config.vision.image_size
     frames, each = model.config.num_frames, data.clips_per_object
     drawn = Clips("train", data.seed, train.batch_size, size, frames, each, data.nuisance, this_process())
+    if data.actions is not None:
+        index_among(Split.TRAIN, data.actions, 0)  # says which is unknown
+        drawn = replace(drawn, actions=data.actions)
     return ClipSource(drawn, data.test_clips, data.batches_per_epoch, train.workers)
 
 

@@ -1,0 +1,109 @@
+"""What methods beyond the paper give on Shapes: the accuracy on what fine-tuning showed, and on what it did not.
+
+    crossframe train study-pretrain --out runs/study-pretrain
+    crossframe train study-order --init runs/study-pretrain/last --out runs/study-order
+    python -m benchmarks.beyond runs/study-order/last
+
+CLIP knows many more actions by name than the data set that it is fine-tuned on, and forgets some of them there. The
+twin of that: `study-order` knows all actions; from its weights, every variant learns the paper's new parts and the
+image encoder on clips of `SHOWN` alone, as long and with the same rates. `LEFT_OUT` is then the zero-shot test, among
+its own names. The weight of a blend with the pretrained model is chosen on `HELD_OUT`: actions that these runs did not
+train on either, and that are not tested.
+
+Seeds change starting values and clips. Finished runs and scores are kept, so a study that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.study import Scores, report, trained
+from crossframe import XCLIP, load
+from crossframe.evaluate.shapes import ask
+from crossframe.shapes.actions import ACTIONS
+from crossframe.weights.blending import blend, choose_weight
+
+LEFT_OUT = ("moving up", "moving down", "appearing", "vanishing", "approaching", "moving away from")
+HELD_OUT = ("growing", "shrinking", "blinking", "shaking")
+SHOWN = tuple(action for action in ACTIONS if action not in (*LEFT_OUT, *HELD_OUT))
+
+STAY_NEAR = ("train.interpolate={}", "train.average=epochs")
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "text encoder learns too": ("train.learn=[vision, text]",),
+    "interpolated training": STAY_NEAR,
+    "distillation": ("train.distill={}",),
+    "messages know the time": ("model.message_time=true",),
+    "interpolation and distillation": (*STAY_NEAR, "train.distill={}"),
+}
+TESTS: dict[str, tuple[str, tuple[str, ...] | None]] = {  # split, and the actions that are shown and to choose from
+    "seen": ("test", SHOWN),
+    "zero-shot actions": ("test", LEFT_OUT),
+    "unseen combinations": ("unseen", SHOWN),
+    "two at once": ("zero_shot", None),
+}
+CLIPS = 264  # of each test: every action equally often
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, help="the folder 'last' of study-order")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=240, help="of each run, in three epochs")
+    parser.add_argument("--runs", type=Path, default=Path("runs/beyond"))
+    parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each kind")
+    arguments = parser.parse_args()
+    pretrained = load(arguments.weights, device="cpu")
+    runs: dict[str, list[Scores]] = {
+        "pretrained": [scores_of(pretrained, arguments.runs / "pretrained", arguments.clips)]
+    }
+    for seed in range(arguments.seeds):
+        for name, switches in VARIANTS.items():
+            changes = (*setting(arguments.steps), *switches)
+            out = arguments.runs / f"seed-{seed}" / name.replace(" ", "-")
+            tuned = load(trained("study", changes, arguments.weights, out, seed), device="cpu")
+            runs.setdefault(name, []).append(scores_of(tuned, out, arguments.clips))
+            blended = blended_scores(tuned, pretrained, out, arguments.clips)
+            runs.setdefault(f"{name}, blended", []).append(blended)
+            report(runs, tuple(TESTS), clips=arguments.clips, steps=arguments.steps)
+
+
+def setting(steps: int) -> tuple[str, ...]:
+    """What all variants have in common: the paper's frozen text, and part of the actions."""
+    return (
+        "train.learn=[vision]",
+        f"data.actions={json.dumps(SHOWN)}",
+        f"data.batches_per_epoch={steps // 3}",
+        "data.test_clips=24",
+    )
+
+
+def scores_of(model: XCLIP, out: Path, clips: int, name: str = "scores.json") -> Scores:
+    """Accuracies by test, from the file of an earlier time where there is one."""
+    path = out / name
+    if not path.is_file():
+        scores = {test: accuracy(model, split, among, clips) for test, (split, among) in TESTS.items()}
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(scores))
+    return json.loads(path.read_text())
+
+
+def blended_scores(tuned: XCLIP, pretrained: XCLIP, out: Path, clips: int) -> Scores:
+    """Those of the blend whose weight names the most held-out actions; the weight is written down beside them."""
+    path = out / "blend.json"
+    if not path.is_file():
+        weight, tried = choose_weight(tuned, pretrained, lambda model: accuracy(model, "val", HELD_OUT, clips // 3))
+        path.write_text(json.dumps({"weight": weight, "tried": tried}))
+    weight = json.loads(path.read_text())["weight"]
+    scores = scores_of(blend(tuned, pretrained, weight), out, clips, "blended-scores.json")
+    return {**scores, "weight": weight}
+
+
+def accuracy(model: XCLIP, split: str, among: tuple[str, ...] | None, clips: int) -> float:
+    return ask(model, split, clips, among=among).summary()["action"]
+
+
+if __name__ == "__main__":
+    main()
