@@ -15,7 +15,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test test-slow lint types format demo retrain clean
+.PHONY: help setup test test-slow lint types format bench demo retrain clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ retrain: setup  ## Train the bundled model again, from nothing: an hour and a ha
 	$(BIN)/crossframe train shapes-messages --out runs/shapes-messages
 	$(BIN)/crossframe train shapes --out runs/shapes
 	$(BIN)/python scripts/bundle_shapes.py runs/shapes/last
+
+bench: setup  ## Measure everything beside its peers, a quarter of an hour on an idle machine; writes benchmarks/results
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python -m benchmarks --save
 
 demo: setup  ## Name what happens in a few freshly drawn clips
 	$(BIN)/crossframe demo

@@ -52,6 +52,14 @@ def test_unneeded_packets_are_not_decoded(clip: Clip, monkeypatch: pytest.Monkey
     assert len(decoded) <= 8  # of 80: the last of eight closed groups, up to the frame, and the end
 
 
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
+def test_packets_too_many_to_keep_are_read_again(clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = exact.read_arrays(clip(name))
+    monkeypatch.setattr("crossframe.video.plan.KEPT_BYTES", 1000)
+    assert scan_file(clip(name)).packets is None
+    assert np.array_equal(exact.read_arrays(clip(name)).pixels, kept.pixels)
+
+
 def test_a_damaged_proven_stream_is_decoded_in_full(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "damaged.mp4", frames=moving(30, 128, 96), options={"bf": "0", "g": "100"})
     with av.open(str(path)) as container:

@@ -8,7 +8,9 @@ counted. Nothing here needs torch, so that a process which only decodes starts q
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import compress
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TypeAlias
 
 from crossframe.video.collect import Collector, Decoded
 from crossframe.video.error import VideoError
-from crossframe.video.media import open_media
+from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.wanted import Choice, Sampling, Wanted, source_name
 
@@ -39,40 +41,60 @@ def read_arrays(
         raise VideoError(f"{name}: a short side of {short_side} is not possible; use 1 or more")
     data = source if isinstance(source, bytes) else Path(source)
     with open_media(data, name) as media:
-        found = scan(media)
-    collector = partial(Collector, short_side=short_side, square_pixels=square_pixels)
-    decoded = _decode_needed(data, wanted, found, found.plan, collector) if found.plan else None
-    return decoded or _decode_all(data, wanted, found, collector)
+        stream = _Stream(name, data, media, scan(media))
+        collector = partial(Collector, short_side=short_side, square_pixels=square_pixels)
+        decoded = _decode_needed(stream, wanted, stream.found.plan, collector) if stream.found.plan else None
+        return decoded or _decode_all(stream, wanted, collector)
 
 
-def _decode_needed(
-    data: Path | bytes, wanted: Wanted, found: Scan, plan: Plan, new_collector: NewCollector
-) -> Decoded | None:
+@dataclass(slots=True)
+class _Stream:
+    """A stream that has been scanned, for one decoder after the other."""
+
+    name: str
+    data: Path | bytes
+    scanned: Media | None  # its decoder is still unused
+    found: Scan
+
+    @contextmanager
+    def start(self) -> Generator[tuple[Media, Iterable[VideoPacket]]]:
+        """A fresh decoder, and all packets: those that the scan has kept, or else of the file opened once more."""
+        media, self.scanned = self.scanned, None
+        if media is not None and self.found.packets is not None:
+            yield media, self.found.packets
+            return
+        with open_media(self.data, self.name) as again:
+            yield again, again.packets()
+
+
+def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
     """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
+    found = stream.found
     collector = new_collector(wanted.of(found.shown))
     needed = plan.needed(collector.indices)
     index_at: dict[int | None, int] = {plan.times[index]: index for index in collector.indices}
-    with open_media(data, wanted.name) as media:
+    with stream.start() as (media, packets):
         media.use_threads(True)
-        collector.run(media, compress(media.packets(), needed), lambda frame: index_at.get(frame.pts))
+        collector.run(media, compress(packets, needed), lambda frame: index_at.get(frame.pts))
         kept_to_plan = collector.complete and collector.timed and collector.count == sum(needed)
         if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
             return None
         return collector.result(media, found.shown, found.missing)
 
 
-def _decode_all(data: Path | bytes, wanted: Wanted, found: Scan, new_collector: NewCollector) -> Decoded:
+def _decode_all(stream: _Stream, wanted: Wanted, new_collector: NewCollector) -> Decoded:
     """Decode and count every frame: again if there are not as many as packets, and without threads if there
     is damage.
 
     Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them.
     """
+    found = stream.found
     total, may_thread = max(found.shown, 1), True
     for _ in range(3):
         collector = new_collector(wanted.supposing(total))
-        with open_media(data, wanted.name) as media:
+        with stream.start() as (media, packets):
             threaded = media.use_threads(may_thread)
-            collector.run(media, media.packets(), lambda _frame, seen=collector: seen.count)
+            collector.run(media, packets, lambda _frame, seen=collector: seen.count)
             if collector.count == 0:
                 raise VideoError(f"{wanted.name}: holds no frame that can be decoded; give a video file that plays")
             may_thread = not (collector.damaged or collector.broken)

@@ -28,7 +28,7 @@ from crossframe.video.geometry import resized
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
-# Frame threads hold frames of their own, and starting them takes time: they pay for big frames only.
+# Threads hold frames of their own, and starting them takes time: they pay for big frames only.
 THREADS_FROM_PIXELS = 1920 * 1080
 MAX_THREADS = 4
 
@@ -123,11 +123,15 @@ class Media:
 
     def picture(self, frame: VideoFrame, view: View) -> NDArray[np.uint8]:
         """A frame as people see it, uint8 (H, W, 3)."""
-        # One reformatter for all frames: setting one up takes longer than converting a small frame.
+        # One reformatter for all frames: setting one up takes longer than converting a small frame, and so does waking
+        # threads for it.
+        threads = 1 if frame.width * frame.height < THREADS_FROM_PIXELS else 0
         if (view.width, view.height) == (frame.width, frame.height):
-            shown = self._reformatter.reformat(frame, format="rgb24")
+            shown = self._reformatter.reformat(frame, format="rgb24", threads=threads)
         else:
-            shown = self._reformatter.reformat(frame, view.width, view.height, format="rgb24", interpolation="BICUBIC")
+            shown = self._reformatter.reformat(
+                frame, view.width, view.height, format="rgb24", interpolation="BICUBIC", threads=threads
+            )
         return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
 
 

@@ -26,6 +26,7 @@ from crossframe.video.media import Media, VideoPacket
 Headers: TypeAlias = H264 | HEVC
 HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC}
 TIMED_CONTAINERS = {"mp4", "matroska"}
+KEPT_BYTES = 32 << 20  # a longer video is read from its file again
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Scan:
     shown: int  # packets whose frames are to be shown; an edit of the file can hide some
     missing: int  # about how many frames the file promises beyond its last packet
     plan: Plan | None  # None where every packet must be decoded
+    packets: Sequence[VideoPacket] | None  # all of them, None where they are too many to be kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,22 @@ def scan(media: Media) -> Scan:
     proof = _Proof(media)
     shown = 0
     begin, end = math.inf, -math.inf
+    packets: list[VideoPacket] | None = []
+    room = KEPT_BYTES
     for packet in media.packets():
         proof.add(packet)
+        room -= packet.size
+        if packets is not None and room >= 0:
+            packets.append(packet)
+        else:
+            packets = None
         if not packet.is_discard:
             shown += 1
         if not packet.is_discard and packet.pts is not None:
             begin, end = min(begin, packet.pts), max(end, packet.pts + (packet.duration or 0))
     missing = _missing(shown, begin, end, media.promised_end(begin))
     intact = missing == 0 and media.read_errors == 0
-    return Scan(shown, missing, proof.conclude() if intact else None)
+    return Scan(shown, missing, proof.conclude() if intact else None, packets)
 
 
 def _missing(shown: int, begin: float, end: float, promised_end: float | None) -> int:
