@@ -85,6 +85,7 @@ def test_an_overlap_is_refused_with_the_list_and_nothing_is_written(run: Run, uc
         (("import", "ucf101", "nowhere", "out.csv"), 1, "nowhere is no folder"),
         (("import", "ucf101", ".", "out.csv", "--split-number", "4"), 2, "split-number"),
         (("verify", "nothing.csv"), 1, "nothing.csv does not exist"),
+        (("prepare", "nothing.csv", "out"), 1, "nothing.csv does not exist"),
         (("few-shot", "nothing.csv", "out.csv", "--shots", "2"), 1, "nothing.csv does not exist"),
     ],
 )
@@ -123,6 +124,13 @@ def test_verify_and_prepare_list_the_broken_and_end_with_one(run: Run, tmp_path:
         str(tmp_path / "clips/walk/c.mp4"),
     ]
     assert read_video(tmp_path / "small/videos/run/a.mp4", 1).pixels.shape[2:] == (16, 20)
+
+    packed = run("prepare", tmp_path / "list.csv", tmp_path / "small", "--short-side", 16, "--workers", 1, "--shards")
+    assert packed.status == 1
+    rows = read_csv(tmp_path / "small/manifest.csv")
+    assert [row["path"].rpartition("+")[0].rpartition("/")[0] for row in rows] == ["shards/00000.tar"] * 2 + [""]
+    assert rows[2]["path"] == str(tmp_path / "clips/walk/c.mp4")
+    assert read_video(tmp_path / "small" / rows[1]["path"], 1).pixels.shape[2:] == (16, 20)
 
     (tmp_path / "clips/walk/c.mp4").unlink()
     write_numbered(tmp_path / "clips/walk/c.mp4")

@@ -100,6 +100,10 @@ def prepare(
     out: Annotated[Path, Argument(help="A folder for the videos and their manifest.csv.")],
     short_side: Annotated[int, Option(min=2, help="Larger frames are scaled down to this many pixels.")] = 256,
     quality: Annotated[int, Option(min=1, max=51, help="x264's rate factor: less is better and larger.")] = 20,
+    shards: Annotated[
+        bool, Option("--shards", help="Also pack the files into tar archives, for the new list.")
+    ] = False,
+    as_is: Annotated[bool, Option("--as-is", help="With --shards: pack the files as they are.")] = False,
     workers: Workers = None,
     timeout: Timeout = 300,
 ) -> None:
@@ -107,14 +111,25 @@ def prepare(
     from crossframe.data.manifest import write_manifest
     from crossframe.data.prepare import Encoding, prepared_manifest
     from crossframe.data.prepare import prepare as run
+    from crossframe.data.shards import pack
 
     listed = _read_unchecked(manifest)
+    if as_is:
+        if not shards:
+            raise ValueError("--as-is leaves nothing to do; add --shards to pack the files")
+        write_manifest(pack(listed, out), out / "manifest.csv")
+        print(out / "manifest.csv")
+        return
     steps = run(listed, out, Encoding(short_side, quality), workers=workers or cpu_count() or 1, timeout=timeout)
     outcomes = _watch(steps, _files(listed))
     failed = {outcome.name for outcome in outcomes if outcome.problem is not None}
-    write_manifest(prepared_manifest(listed, out, failed), out / "manifest.csv")
+    prepared = prepared_manifest(listed, out, failed)
     if _print_broken(outcomes):
         print(f"{len(failed)} of {_files(listed)} files stay as they were, in the new list too")
+    if shards:
+        kept = {clip.path for clip, old in zip(prepared.clips, listed.clips, strict=True) if old.path in failed}
+        prepared = pack(prepared, out, skip=kept)
+    write_manifest(prepared, out / "manifest.csv")
     print(out / "manifest.csv")
     if failed:
         raise typer.Exit(1)

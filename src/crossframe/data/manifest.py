@@ -16,6 +16,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.layouts import read_clips
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.text.labels import humanize, read_labels
+from crossframe.video.shard import file_of
 
 __all__ = ["Clip", "Manifest", "read_manifest", "write_manifest"]
 
@@ -204,7 +205,7 @@ def _check_files(source: Path, manifest: Manifest) -> None:
     # One listing of each folder, because asking for file after file takes minutes on a network drive.
     folders: defaultdict[Path, set[str]] = defaultdict(set)
     for clip in manifest.clips:
-        file = manifest.locate(clip)
+        file = file_of(manifest.locate(clip))
         folders[file.parent].add(file.name)
     missing: list[str] = []
     for folder, wanted in folders.items():

@@ -16,6 +16,7 @@ from typing import TextIO, TypeAlias
 
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
+from crossframe.video.shard import file_of
 from crossframe.video.worker import Read
 
 File: TypeAlias = "os.PathLike[str]"
@@ -88,7 +89,7 @@ def _do_here(path: File, read: Read) -> Decoded | VideoError:
 def _stamp(path: File, settings: str) -> str:
     """Changes when the file, or the way it is treated, does."""
     with suppress(OSError, ValueError):
-        status = os.stat(path)
+        status = os.stat(file_of(Path(path)))
         return f"{status.st_size} {status.st_mtime_ns} {settings}"
     return ""
 

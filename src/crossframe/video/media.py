@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from crossframe.video.error import VideoError
 from crossframe.video.geometry import resized
+from crossframe.video.shard import file_of, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
@@ -142,8 +143,7 @@ def open_media(source: Path | bytes, name: str) -> Generator[Media]:
     Raises VideoError for what cannot be opened or holds no video.
     """
     _check_readable(source, name)
-    # The prefix keeps FFmpeg from taking a name with a colon for an address.
-    file = BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+    file = BytesIO(source) if isinstance(source, bytes) else _address(source)
     try:
         container = av.open(file, mode="r")
     except MemoryError:
@@ -159,6 +159,12 @@ def open_media(source: Path | bytes, name: str) -> Generator[Media]:
         yield Media(name, container, streams[0])
 
 
+def _address(path: Path) -> str:
+    """What FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
+    inside = member(path)
+    return f"file:{path}" if inside is None else inside.address
+
+
 def _check_readable(source: Path | bytes, name: str) -> None:
     """The mistakes for which we have better words than FFmpeg."""
     if isinstance(source, bytes):
@@ -166,11 +172,14 @@ def _check_readable(source: Path | bytes, name: str) -> None:
             raise VideoError(f"{name}: is empty; give the bytes of a video file")
         return
     try:
-        status = source.stat()
+        status = file_of(source).stat()
     except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
         raise VideoError(f"{name}: {_reason(error)}; check the path") from error
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{name}: is a folder; give the video files in it")
+    inside = member(source)
+    if inside is not None and inside.offset + inside.size > status.st_size:
+        raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
     if stat.S_ISREG(status.st_mode) and status.st_size == 0:
         raise VideoError(f"{name}: is empty; give a video file that plays")
 

@@ -10,6 +10,7 @@ from crossframe.data.importers.assemble import Imported, split_named
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
 from crossframe.data.overlap import check_apart, some
+from crossframe.video.shard import file_of
 
 
 def import_folder(root: Path) -> Imported:
@@ -39,7 +40,7 @@ def _import(source: Path, root: Path) -> Imported:
     present: list[Clip] = []
     missing: list[str] = []
     for clip in clips:
-        if (root / clip.path).is_file():
+        if file_of(root / clip.path).is_file():
             present.append(clip)
         else:
             missing.append(clip.path)
