@@ -50,6 +50,23 @@ def test_two_processes_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
     assert not (tmp_path / "two" / "logs" / "csv" / "version_1").exists()  # only the first process writes
 
 
+def test_processes_that_divide_the_model_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
+    """FSDP2, with blocks computed again; half of the run is resumed."""
+    changes = {"strategy": "fsdp", "checkpoint_blocks": True, "clip_norm": 1.0}
+    recipe = filmed.model_copy(update={"train": filmed.train.model_copy(update=changes)})
+    (alone,) = together(train_and_tell, recipe, tmp_path / "one")
+    kill = [None, Kill(step=2)]
+    together(train_and_tell, recipe, tmp_path / "two", world=2, kill=kill)
+    both = together(train_and_tell, recipe, tmp_path / "two", world=2)
+    assert [outcome.words for outcome in (alone, *both)] == ["", "", ""]
+    resumed = alone.value["losses"][-len(both[0].value["losses"]) :]
+    assert 1 <= len(resumed) < len(alone.value["losses"])
+    assert both[0].value["losses"] == pytest.approx(resumed, abs=1e-5)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=1e-4)
+
+
 def test_a_process_that_dies_is_named(filmed: Recipe, tmp_path: Path) -> None:
     first, second = together(train_and_tell, filmed, tmp_path, world=2, kill=[None, Kill(step=1)])
     assert (first.code, second.code) == (1, -9)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from crossframe.model.config import Activation
 
@@ -124,6 +125,20 @@ def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
     if num_frames == position.shape[0]:
         return position
     return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T
+
+
+def through(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, recompute: bool = False) -> Tensor:
+    """One block after the other, (..., L, D) -> (..., L, D).
+
+    With `recompute`, training keeps the input of each block alone and computes the rest again when the gradient needs
+    it (activation checkpointing): the same numbers, for less memory and a third more time.
+    """
+    for block in blocks:
+        if recompute and torch.is_grad_enabled():
+            x = checkpoint(block, x, causal=causal, use_reentrant=False)
+        else:
+            x = block(x, causal=causal)
+    return x
 
 
 def init_clip_block(block: Block, layers: int) -> None:

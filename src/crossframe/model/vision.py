@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
-from crossframe.model.layers import Block, init_clip_block
+from crossframe.model.layers import Block, init_clip_block, through
 
 
 class VisionTransformer(nn.Module):
@@ -16,6 +16,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: VisionConfig, embed_dim: int) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False
         width, patch = config.width, config.patch_size
         self.patch_embed = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
         self.class_token = nn.Parameter(torch.empty(width))
@@ -45,8 +46,7 @@ class VisionTransformer(nn.Module):
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
         if self.config.mixing == "joint":
             x = x.flatten(1, 2)  # (B, T L, D): every token sees every token of every frame
-        for block in self.blocks:
-            x = block(x)
+        x = through(self.blocks, x, recompute=self.recompute)
         if self.config.mixing == "joint":
             x = x.unflatten(1, (frames, -1))
         return self.post_norm(x[:, :, 0]) @ self.projection, x[:, :, 1:]

@@ -199,6 +199,9 @@ class Train(Section):
     or `epochs` for the mean of the weights after each epoch; they are then the ones that are tested and saved.
     `interpolate`, `distill`: ways to stay near the weights that training started from. `test_every` epochs, and at the
     end, the model is tested; `save_every` steps, and after each epoch, it is saved.
+
+    `checkpoint_blocks`: keep no activations inside blocks and compute them again for the gradient, for less memory and
+    a third more time. `strategy`: of many processes, each has the whole model (`ddp`), or they divide it (`fsdp`).
     """
 
     epochs: Count
@@ -219,6 +222,8 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
     threads: Count | None = None
+    checkpoint_blocks: bool = False
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     test_every: Count = 1
     save_every: Count | None = None
 
@@ -259,6 +264,11 @@ class Recipe(Section):
             )
         if self.data.kind == "stills" and self.model.frames != 1:
             raise ValueError(f"model.frames is {self.model.frames} and the data are single frames; set it to 1")
+        if self.train.interpolate is not None and (self.train.strategy == "fsdp" or self.train.checkpoint_blocks):
+            raise ValueError("train.interpolate needs whole weights and blocks that are computed once; leave out "
+                "train.strategy=fsdp and train.checkpoint_blocks")
+        if self.train.strategy == "fsdp" and self.train.rates.muon is not None:
+            raise ValueError("train.rates.muon needs whole matrices, which fsdp divides; set it to null")
         if self.model.linear_head and self.data.kind != "files":
             raise ValueError("model.linear_head needs labels that do not change; use it with clips in files")
         for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossframe.train.shard import like
+
 
 class AveragedWeights:
     """The running mean of a model's learning parameters.
@@ -58,7 +60,7 @@ class AveragedWeights:
         """Go on from where `state_dict` was taken."""
         self.steps = state["steps"]
         for name, tensor in state["mean"].items():
-            self.mean[name].copy_(tensor)
+            self.mean[name].copy_(like(tensor, self.mean[name]))
 
 
 @torch.no_grad()

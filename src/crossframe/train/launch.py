@@ -12,10 +12,13 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+from lightning_fabric.strategies.strategy import Strategy
 from torch import nn
 
 from crossframe.recipes.schema import Train
 from crossframe.train.processes import TIMEOUT
+from crossframe.train.shard import shard
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -55,7 +58,7 @@ def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
     fabric = Fabric(
         accelerator="auto",
-        strategy=Replicas(timeout=TIMEOUT) if world > 1 else "auto",
+        strategy=_strategy(asked, world),
         devices=local,
         num_nodes=world // local,
         precision=PRECISIONS[asked.precision],
@@ -65,3 +68,11 @@ def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def _strategy(asked: Train, world: int) -> Strategy | str:
+    if world == 1:
+        return "auto"
+    if asked.strategy == "fsdp":
+        return ModelParallelStrategy(shard, data_parallel_size=world, tensor_parallel_size=1, timeout=TIMEOUT)
+    return Replicas(timeout=TIMEOUT)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from crossframe.data.question import Lesson, Question
@@ -23,6 +25,7 @@ from crossframe.train.losses import lesson_loss
 from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
+from crossframe.train.shard import divide_state, gradient_norm, is_sharded, like, whole, whole_model
 
 
 class DivergedError(ValueError):
@@ -73,6 +76,7 @@ class Loop:
         parameters = [
             p for part in (self.model, self.distillation) if part for p in part.parameters() if p.requires_grad
         ]
+        sharded = is_sharded(self.model)
         taken = self.schedule.batches_of(self.next_step).start
         while self.next_step < self.schedule.steps:
             step, started, clock = self.next_step, time.perf_counter(), _Waiting()
@@ -90,16 +94,19 @@ class Loop:
                 unreadable += len(lesson.batch.failures)
                 video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
                 if not len(lesson):
-                    continue
+                    if not sharded:
+                        continue
+                    video, questions = _nothing(video, questions)  # the others need this process's part of the weights
                 for loss in self._losses(video, questions, number):
-                    self.fabric.backward(loss.sum())
-                    total = total + loss.detach().sum()
+                    loss = loss.sum() * bool(lesson)
+                    self.fabric.backward(loss)
+                    total = total + loss.detach()
                 clips += len(lesson)
             clips, unreadable, stops = self.processes.add_up(clips, unreadable, stopping())
             # Batches and processes add up, then the sum is divided once: several small batches do exactly what a large
             # one does.
             self._add_up(total, parameters, clips)
-            gradient = nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf"))
+            gradient = self._clip(parameters)
             for optimizer in self.optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -134,10 +141,24 @@ class Loop:
                 if parameter.grad is None:  # this process had no clip
                     parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        self.processes.add_up_tensors([total, *gradients])
+        divided = [gradient for gradient in gradients if isinstance(gradient, DTensor)]
+        self.processes.add_up_tensors([total, *(g for g in gradients if not isinstance(g, DTensor))])
+        for gradient in divided:  # added up already, and divided by the number of processes
+            gradient.mul_(self.processes.world)
         if clips > 1:
             for gradient in gradients:
                 gradient.div_(clips)
+
+    def _clip(self, parameters: list[nn.Parameter]) -> Tensor:
+        """The norm of the gradients, which are scaled down to `clip_norm` where it is larger."""
+        limit = self.clip_norm or float("inf")
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not is_sharded(self.model):
+            return nn.utils.clip_grad_norm_(parameters, limit)
+        norm = gradient_norm(gradients, self.processes)
+        for gradient in gradients:
+            gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
+        return norm
 
     def _set_rates(self, step: int) -> None:
         for optimizer in self.optimizers:
@@ -145,23 +166,34 @@ class Loop:
                 group["lr"] = self.schedule.rate(step, group["base"], group["minimum"])
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the model that is saved: weights as they are, optimisers, averages, place."""
-        return {
+        """What a checkpoint needs beside the model that is saved: weights as they are, optimisers, averages, place.
+
+        Whole, also where processes divide the model; then all of them must ask at once.
+        """
+        state = {
             "next_step": self.next_step,
             "weights": {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
             "residual": None if self.distillation is None else self.distillation.residual.state_dict(),
         }
+        return whole(state)
+
+    @contextmanager
+    def final_model(self) -> Generator[XCLIP]:
+        """The model that is tested and saved: whole, with the averaged weights where there are any."""
+        with nullcontext() if self.average is None else self.average.applied():
+            yield whole_model(self.model) if is_sharded(self.model) else self.model
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
         named = dict(self.model.named_parameters())
         for name, weight in state["weights"].items():
-            named[name].copy_(weight)
+            named[name].copy_(like(weight, named[name]))
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
+            divide_state(optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.distillation is not None:
@@ -183,3 +215,9 @@ class _Waiting:
             if item is None:
                 return
             yield item
+
+
+def _nothing(video: Tensor, questions: Sequence[Question]) -> tuple[Tensor, list[Question]]:
+    """A black clip that is asked nothing: its loss is zero, and so is its gradient."""
+    clip = video.new_zeros(1, *video.shape[1:])
+    return clip, [replace(question, targets=torch.zeros(1, len(question.texts))) for question in questions]

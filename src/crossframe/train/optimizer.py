@@ -75,6 +75,8 @@ def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = (
     for name, parameter in model.named_parameters():
         part = part_of(name, fresh)
         side = text if part == "text" or name == "logit_scale" else vision
+        if name == "logit_scale" and model.head is not None:  # which does not use it
+            side = False
         parameter.requires_grad_(side or part not in PRETRAINED)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,17 +112,21 @@ def _loop(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric, processe
     rates = asked.rates.model_dump()
     rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
+    for tower in (model.vision, model.text):
+        if tower is not None:
+            tower.recompute = asked.checkpoint_blocks
+    learner = fabric.setup_module(Learner(model))
+    # After it may have divided the parameters, or the optimisers would change what is no longer there.
     optimizers = build_optimizers(model, Rates(**rates), fresh)
     interpolation, distillation = keep_to_pretrained(recipe, model)
     if distillation is not None:
         optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
     schedule = Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official)
-    learner, *wrapped = fabric.setup(Learner(model), *optimizers)
     return Loop(
         fabric=fabric,
         learner=learner,
         model=model,
-        optimizers=wrapped,
+        optimizers=optimizers,
         schedule=schedule,
         pictures=_pictures(asked, model, processes),
         sentences=Sentences(model),
@@ -209,8 +211,8 @@ class _Run:
         self.loop.fabric.log_dict(values | {"rate": max(group["lr"] for group in groups)}, done)
 
     def _test(self, bar: Bar, done: int) -> None:
-        with self._final_weights():
-            self.scores = self.source.test(self.loop.model)
+        with self.loop.final_model() as model:
+            self.scores = self.source.test(model)
         if not self.scores:
             return
         self.loop.fabric.log_dict({f"test/{name}": value for name, value in self.scores.items()}, done)
@@ -221,23 +223,16 @@ class _Run:
             self._save(self.folder.best, resumable=False)
 
     def _save(self, target: Path, *, resumable: bool = True) -> None:
-        def write(empty: Path) -> None:
-            with self._final_weights():
-                save(self.loop.model, empty)
-            if resumable:
-                save_state({"loop": self.loop.state(), "run": self.state()}, empty)
+        state = {"loop": self.loop.state(), "run": self.state()} if resumable else None
+        with self.loop.final_model() as model:
 
-        self.folder.save(target, write)
+            def write(empty: Path) -> None:
+                save(model, empty)
+                if state is not None:
+                    save_state(state, empty)
+
+            self.folder.save(target, write)
         self.loop.processes.wait()
-
-    @contextmanager
-    def _final_weights(self) -> Generator[None]:
-        """Inside, the model has the weights that are tested and saved: the averaged ones, where there are any."""
-        if self.loop.average is None:
-            yield
-        else:
-            with self.loop.average.applied():
-                yield
 
     def _summary(self) -> Summary:
         return Summary(
