@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 import socket
 import sys
@@ -146,10 +145,3 @@ def train_and_tell(recipe: Recipe, out: Path) -> dict[str, Any]:
 def _interrupted(out: Path) -> bool:
     folder = RunFolder(out, writes=False)
     return any(path.is_dir() for path in (folder.last, out / ".last.old"))
-
-
-def moments(seed: int, count: int, events: int, seconds: float) -> list[Kill]:
-    """Random moments of a run that takes this many seconds and accesses to its folder."""
-    chance = random.Random(seed)
-    by_event = [Kill(event=chance.randint(1, events)) for _ in range(count // 2)]
-    return by_event + [Kill(seconds=chance.uniform(0.05, seconds)) for _ in range(count - count // 2)]

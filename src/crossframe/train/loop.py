@@ -172,7 +172,8 @@ class Loop:
         """
         state = {
             "next_step": self.next_step,
-            "weights": {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad},
+            # a copy, for `final_model` puts other weights into the model
+            "weights": {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
             "residual": None if self.distillation is None else self.distillation.residual.state_dict(),
