@@ -265,8 +265,10 @@ class Recipe(Section):
         if self.data.kind == "stills" and self.model.frames != 1:
             raise ValueError(f"model.frames is {self.model.frames} and the data are single frames; set it to 1")
         if self.train.interpolate is not None and (self.train.strategy == "fsdp" or self.train.checkpoint_blocks):
-            raise ValueError("train.interpolate needs whole weights and blocks that are computed once; leave out "
-                "train.strategy=fsdp and train.checkpoint_blocks")
+            raise ValueError(
+                "train.interpolate needs whole weights and blocks that are computed once; leave out "
+                "train.strategy=fsdp and train.checkpoint_blocks"
+            )
         if self.train.strategy == "fsdp" and self.train.rates.muon is not None:
             raise ValueError("train.rates.muon needs whole matrices, which fsdp divides; set it to null")
         if self.model.linear_head and self.data.kind != "files":
