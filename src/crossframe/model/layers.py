@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -134,10 +135,8 @@ def through(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, recompute
     it (activation checkpointing): the same numbers, for less memory and a third more time.
     """
     for block in blocks:
-        if recompute and torch.is_grad_enabled():
-            x = checkpoint(block, x, causal=causal, use_reentrant=False)
-        else:
-            x = block(x, causal=causal)
+        step = partial(block, causal=True) if causal else block
+        x = checkpoint(step, x, use_reentrant=False) if recompute and torch.is_grad_enabled() else step(x)
     return x
 
 
