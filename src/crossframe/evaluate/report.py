@@ -39,7 +39,7 @@ Values: TypeAlias = dict[str, Any]
 
 
 def write_report(run: str | Path, out: str | Path | None = None, root: str | Path | None = None) -> Path:
-    """Write the page about the evaluation in the folder `run` to `out`, by default `run/report.html`.
+    """Write the page about the evaluation in the folder `run` to `out`, a file or a folder, by default `run`.
 
     Videos are looked for where they were evaluated, or below `root`; where one is gone, the page says so. Of several
     trials, the page has the mean, and leads to the page of each in its own folder, which is written beside it.
@@ -47,7 +47,8 @@ def write_report(run: str | Path, out: str | Path | None = None, root: str | Pat
     Raises ValueError, in one line, where `run` holds no evaluation.
     """
     run = Path(run)
-    out = run / REPORT if out is None else Path(out)
+    out = run if out is None else Path(out)
+    out = out / REPORT if out.is_dir() else out
     summary = _summary(run)
     if "trials" in summary:
         for trial in summary["trials"]:
@@ -275,9 +276,12 @@ def _failures_lead(summary: Values) -> str:
 
 
 def _flat(values: Values, before: str = "") -> list[tuple[str, str]]:
-    """Entries of nested sections as a list: `sampling views`, `4`."""
+    """Entries of nested sections as a list, without those that hold nothing: `sampling views`, `4`."""
     found: list[tuple[str, str]] = []
     for name, value in values.items():
         name = f"{before} {name.replace('_', ' ')}".strip()
-        found += _flat(value, name) if isinstance(value, dict) else [(name, str(value))]
+        if isinstance(value, dict):
+            found += _flat(value, name)
+        elif value not in (None, []):
+            found.append((name, str(value)))
     return found
