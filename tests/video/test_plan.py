@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from crossframe.video import bits, exact
+from crossframe.video import bits, exact, media
 from crossframe.video.bits import Bits, Picture, Unproven, units
 from crossframe.video.media import Media, open_media
 from crossframe.video.plan import Plan, Scan, scan
@@ -112,3 +112,16 @@ def test_reading_past_the_end_of_a_header_is_unproven() -> None:
         Bits(bytes([1])).u(9)
     with pytest.raises(Unproven):
         Bits(bytes(8)).ue()
+
+
+def test_threads_change_no_frame_and_are_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    path = write_clip(tmp_path / "clip.mp4", frames=moving(20, 320, 240))
+    used: list[bool] = []
+    use_threads = Media.use_threads
+    monkeypatch.setattr(Media, "use_threads", lambda media, wanted: used.append(use_threads(media, wanted)))
+    alone = exact.read_arrays(path)
+    monkeypatch.setattr(media, "_threads_from_pixels", media._threads_from_pixels)  # put back afterwards
+    media.read_beside_others()
+    assert np.array_equal(exact.read_arrays(path).pixels, alone.pixels)
+    assert used == [True, False]

@@ -20,6 +20,7 @@ from crossframe.data.manifest import Manifest
 from crossframe.data.order import evaluation_batches, shuffled, training_batches
 from crossframe.data.reader import ClipReader, Decoded, Job
 from crossframe.data.sampling import Sampling
+from crossframe.video.media import read_beside_others
 
 
 class TrainLoader:
@@ -170,6 +171,7 @@ def _pack(results: list[Decoded | Failure]) -> _Packed:
 
 def _prepare_worker(_number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    read_beside_others()
     sys.excepthook = _report_unless_parent_left
     logging.getLogger("crossframe.video").setLevel(logging.ERROR)  # or every epoch would repeat every warning
     gc.freeze()  # what was inherited from the parent stays shared with it: the collector would write to every page

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
+from crossframe.video.media import read_beside_others
 
 Read: TypeAlias = Callable[..., Decoded]
 Job: TypeAlias = tuple[Read, Any, int, dict[str, Any]]  # a function and what it is called with
@@ -30,6 +31,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
     _limit_memory(int(sys.argv[1]))
+    read_beside_others()
     send(answers, None)
     while True:
         try:
