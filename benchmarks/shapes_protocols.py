@@ -16,10 +16,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 from crossframe import load
 from crossframe.evaluate.protocol import read_trials, run_trial
+from crossframe.evaluate.result import Evaluation
 from crossframe.evaluate.shapes import ask
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import FileData, Recipe
@@ -80,8 +80,9 @@ def _few(model: str, shots: int, draw: int, clips: int, runs: Path) -> float:
     return _top1(folder / "test")
 
 
-def _test(recipe: Recipe, weights: str, clips: Path) -> Any:
-    assert isinstance(recipe.data, FileData)
+def _test(recipe: Recipe, weights: str, clips: Path) -> Evaluation:
+    if not isinstance(recipe.data, FileData):
+        raise TypeError("the recipe 'finetune' is of clips in files")
     (trial,) = read_trials([weights], [str(clips)], recipe.data, recipe.test)
     return run_trial(load(weights, device="cpu"), trial, recipe)
 

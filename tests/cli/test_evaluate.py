@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -13,7 +14,11 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+import crossframe
+from crossframe.model.config import ModelConfig
+from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import load_recipe
+from crossframe.video.transform import Preprocess
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset
 
@@ -135,6 +140,17 @@ def test_mistakes_are_named_in_one_line(
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_linear_head_of_other_classes_is_refused(
+    command: Run, clips: Path, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, text=None, prompts=None, num_classes=5)
+    crossframe.save(XCLIP(config, preprocess=Preprocess.xclip(size=32)), tmp_path / "model")
+    words = ("evaluate", "finetune", "--model", tmp_path / "model", "--data", clips, "--out", tmp_path / "run")
+    outcome = command(*words)
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "3 labels were given, and the model's linear head has 5 classes" in outcome.err
 
 
 def test_a_training_run_is_not_written_over(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:

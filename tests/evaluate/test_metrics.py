@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from math import isnan
 
+import numpy as np
 import pytest
 import torch
-from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
-from torchmetrics.functional.classification import multiclass_accuracy
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, top_k_accuracy_score
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
 from crossframe.evaluate.metrics import Counts
+from crossframe.evaluate.result import Evaluation, VideoResult
 
 
 @pytest.mark.parametrize("num_classes", [3, 5, 6, 40])
@@ -34,6 +36,28 @@ def test_accuracies_agree_with_scikit_learn_and_torchmetrics(num_classes: int, s
         assert counts.top5 == pytest.approx(top_k_accuracy_score(targets, scores, k=5, labels=classes))
     else:
         assert counts.top5 == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_summary_agrees_with_scikit_learn(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = tuple("abcdefg")
+    targets = torch.randint(7, (90,), generator=generator)
+    scores = torch.rand(90, 7, generator=generator, dtype=torch.float64).softmax(dim=1)
+    order = scores.argsort(dim=1, descending=True)[:, :5]
+    results = tuple(
+        VideoResult(i, int(targets[i]), tuple(order[i].tolist()), tuple(scores[i][order[i]].tolist()))
+        for i in range(90)
+    )
+    summary = Evaluation(labels, tuple(map(str, range(90))), results, {}).summary()
+    table = confusion_matrix(targets, order[:, 0])
+    assert {(row["label"], row["predicted"]): row["videos"] for row in summary["confusion"]} == {
+        (labels[shown], labels[said]): count for (shown, said), count in np.ndenumerate(table) if count
+    }
+    assert summary["top1"] == pytest.approx(accuracy_score(targets, order[:, 0]))
+    assert summary["top5"] == pytest.approx(top_k_accuracy_score(targets, scores, k=5, labels=range(7)))
+    error = multiclass_calibration_error(scores, targets, num_classes=7, n_bins=15)
+    assert summary["calibration"]["error"] == pytest.approx(float(error), abs=1e-6)
 
 
 def test_counts_add_up_over_parts() -> None:

@@ -127,7 +127,9 @@ def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int]
     from crossframe.recipes.schema import ClipData
 
     videos, seed = drawn
-    with Progress(console=Console(stderr=True), transient=True, disable=name is None) as bar:
+    console = Console(stderr=True)
+    console.quiet = name is None or not console.is_terminal  # a bar leaves an empty line where there is no terminal
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task(name or "clips", total=None)
 
         def show(done: int, total: int) -> None:
