@@ -21,7 +21,9 @@ from crossframe.data.manifest import read_manifest
 from crossframe.evaluate.report import MANY, SHOWN, write_report
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.run import Setting, evaluate_manifest
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import ask, frames_of
+from crossframe.pages import strip
+from crossframe.shapes.splits import draw
 from tests.browser import CHROMIUM, opened
 from tests.data.dataset import write_dataset
 from tests.evaluate.world import small_model
@@ -147,12 +149,14 @@ def test_a_stretch_of_a_file_is_shown_where_it_is(clips: Path, tmp_path: Path) -
 
 def test_clips_of_shapes_are_drawn_again(tiny_folder: Path, tmp_path: Path) -> None:
     model = crossframe.load(tiny_folder)
-    evaluation = ask(model, "test", 4)
+    evaluation = ask(model, "test", 4, among=("growing", "shrinking", "turning"))
     evaluation.save(tmp_path)
     text = read(write_report(tmp_path))
-    wrong = sum(not result.correct for result in evaluation.results)
-    assert pictures(text) == wrong * model.config.num_frames > 0
-    assert "opposite" in text
+    wrong = [evaluation.names[result.index] for result in evaluation.results if not result.correct]
+    assert pictures(text) == len(wrong) * model.config.num_frames > 0
+    for name in wrong:
+        scene = draw("test", 0, int(name.removeprefix("test/").removesuffix(".mp4")))
+        assert strip(frames_of(scene, model.config.num_frames))[-1] in text
 
 
 def test_the_command_writes_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,11 +225,11 @@ def _most_confused(pairs: Sequence[Values], order: Sequence[str]) -> list[str]:
     return [label for label in order if label in chosen]
 
 
-def _mistakes(rows: Sequence[Values], pictures: Callable[[int, str], Tensor | str]) -> list[pages.Clip]:
+def _mistakes(rows: Sequence[Values], pictures: Callable[[str], Tensor | str]) -> list[pages.Clip]:
     """The wrong answers with the highest scores."""
-    wrong = [(index, row) for index, row in enumerate(rows) if row["error"] is None and not row["correct"]]
-    wrong.sort(key=lambda pair: -pair[1]["top_scores"][0])
-    return [_clip(row, pictures(index, row["path"])) for index, row in wrong[:SHOWN]]
+    wrong = [row for row in rows if row["error"] is None and not row["correct"]]
+    wrong.sort(key=lambda row: -row["top_scores"][0])
+    return [_clip(row, pictures(row["path"])) for row in wrong[:SHOWN]]
 
 
 def _clip(row: Values, frames: Tensor | str) -> pages.Clip:
@@ -241,32 +241,36 @@ def _clip(row: Values, frames: Tensor | str) -> pages.Clip:
     return pages.Clip(row["path"], top, row["label"], pages.strip(frames))
 
 
-def _pictures(summary: Values, root: str | Path | None) -> Callable[[int, str], Tensor | str]:
-    """A function from a video's place and name to the frames of its first view, (T, 3, H, W), or to what is wrong."""
+def _pictures(summary: Values, root: str | Path | None) -> Callable[[str], Tensor | str]:
+    """A function from a video's name to the frames of its first view, (T, 3, H, W), or to what is wrong with it."""
     made_with = summary["made_with"]
     sampling = Sampling(**made_with["sampling"])
     if made_with.get("data") == SHAPES:
         split, seed, nuisance = made_with["split"], made_with["seed"], made_with["nuisance"]
-        return lambda index, _name: frames_of(draw(split, seed, index, nuisance=nuisance), sampling.num_frames)
+
+        def drawn(name: str) -> Tensor:  # test/000017.mp4 is clip 17
+            return frames_of(draw(split, seed, int(Path(name).stem), nuisance=nuisance), sampling.num_frames)
+
+        return drawn
     place = made_with.get("data") if root is None else root
     if place is None:
-        return lambda _index, _name: "where the videos are is not known; give --root"
+        return lambda _name: "where the videos are is not known; give --root"
     folder, reader = Path(place), ClipReader(sampling, short_side=pages.PICTURE_SIDE)
 
-    def read(index: int, name: str) -> Tensor | str:
-        decoded = reader[_job(folder, index, name)]
+    def read(name: str) -> Tensor | str:
+        decoded = reader[_job(folder, name)]
         return decoded.reason if isinstance(decoded, Failure) else decoded.pixels[: sampling.num_frames]
 
     return read
 
 
-def _job(folder: Path, index: int, name: str) -> Job:
+def _job(folder: Path, name: str) -> Job:
     """Where the clip of this name is; `a.mp4#t=2.0,4.5` is a stretch of a file (see `data.clip.Clip.name`)."""
     stretch = re.fullmatch(r"(.*)#t=([\d.]*)(?:,([\d.]+))?", name, flags=re.S)
     if stretch is None or (folder / name).exists():
-        return Job(folder / name, index, 0)
+        return Job(folder / name, 0, 0)
     path, start, end = stretch.groups()
-    return Job(folder / path, index, 0, float(start) if start else None, float(end) if end else None)
+    return Job(folder / path, 0, 0, float(start) if start else None, float(end) if end else None)
 
 
 def _failures_lead(summary: Values) -> str:
