@@ -10,7 +10,8 @@ import torch
 
 import crossframe
 from crossframe.cli import main
-from crossframe.weights.blending import WEIGHTS, blend
+from crossframe.weights import blending
+from crossframe.weights.blending import blend
 from crossframe.weights.fingerprint import fingerprint
 from tests.data.dataset import write_dataset
 
@@ -43,14 +44,15 @@ def test_a_blended_folder_is_what_evaluate_blends(pair: tuple[Path, Path], tmp_p
 
 
 def test_the_weight_is_chosen_on_clips(
-    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(blending, "WEIGHTS", (0.0, 0.5, 1.0))
     clips = write_dataset(tmp_path / "clips", 1, broken=None)
-    assert run("blend", *pair, "--choose-on", clips, "--out", tmp_path / "new") == 0
+    assert run("blend", *pair, "--choose-on", clips, "--choose-on", clips, "--out", tmp_path / "new") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(tmp_path / "new")
     chosen = [line for line in lines if line.endswith("<")]
-    assert len(lines) == len(WEIGHTS) + 1
+    assert [line[:3] for line in lines[:-1]] == ["0.0", "0.5", "1.0"]
     assert len(chosen) == 1
     expected = blend(*map(crossframe.load, pair), float(chosen[0].split()[0]))
     assert fingerprint(crossframe.load(tmp_path / "new")) == fingerprint(expected)
@@ -67,9 +69,8 @@ def test_a_weight_or_clips_to_choose_it_on(
 def test_evaluate_asks_for_the_weights_to_blend_with(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("shapes-pretrain", "--model", tiny_folder, "--blend", 0.5, "--out", tmp_path)
-    assert run("evaluate", *arguments) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    arguments = ("finetune", "--model", tiny_folder, "--blend", 0.5, "--out", tmp_path, "--set", "init=null")
-    assert run("evaluate", *arguments) == 1
-    assert "give those that training started from: --set init=" in capsys.readouterr().err
+    arguments = ("shapes", "--videos", 4, "--model", tiny_folder, "--blend", 0.5, "--out", tmp_path / "scores")
+    assert run("evaluate", *arguments, "--set", "init=null") == 1
+    error = capsys.readouterr().err
+    assert "give those that training started from: --set init=" in error
+    assert error.count("\n") == 1

@@ -18,11 +18,12 @@ def blend(
     out: Annotated[Path, Option(help="The folder for the new model.")],
     weight: Annotated[float | None, Option(help="0 is the pretrained model, 1 the tuned one.")] = None,
     choose_on: Annotated[
-        str | None, Option(help="Clips of classes left out of training, a manifest or a folder: take the best weight.")
+        list[str] | None,
+        Option(help="Choose the weight on clips, a list or a folder, of classes left out of training; repeat it."),
     ] = None,
 ) -> None:
     """Average the weights of a tuned and a pretrained model (WiSE-FT); parts that only one has stay as they are."""
-    if (weight is None) == (choose_on is None):
+    if (weight is None) == (not choose_on):
         raise typer.BadParameter(
             "give one of them, a number or clips of classes left out of training", param_hint="--weight or --choose-on"
         )
@@ -30,18 +31,25 @@ def blend(
     from crossframe.weights.blending import blend as average
 
     models = load(tuned), load(pretrained)
-    if choose_on is not None:
+    if choose_on:
         weight = _best(models, choose_on)
     print(save(average(*models, weight=1.0 if weight is None else weight), out))
 
 
-def _best(models: tuple[XCLIP, XCLIP], clips: str) -> float:
+def _best(models: tuple[XCLIP, XCLIP], clips: list[str]) -> float:
+    """The weight with the best mean accuracy, of each list of clips among its own labels."""
+    from statistics import mean
+
     from crossframe.data.manifest import read_manifest
     from crossframe.evaluate.run import evaluate_manifest
     from crossframe.weights.blending import choose_weight
 
-    manifest = read_manifest(clips)
-    weight, scores = choose_weight(*models, score=lambda model: evaluate_manifest(model, manifest).counts.top1)
-    for tried, score in scores.items():
-        print(f"{tried:.1f}  {score:.1%}{'  <' if tried == weight else ''}")
+    manifests = [read_manifest(one) for one in clips]
+
+    def score(model: XCLIP) -> float:
+        return mean(evaluate_manifest(model, manifest).counts.top1 for manifest in manifests)
+
+    weight, scores = choose_weight(*models, score=score)
+    for tried, share in scores.items():
+        print(f"{tried:.1f}  {share:.1%}{'  <' if tried == weight else ''}")
     return weight

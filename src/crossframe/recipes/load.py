@@ -186,7 +186,7 @@ def _walk(place: list[str]) -> tuple[type[BaseModel], list[str]]:
             for option in options
             if "kind" in option.model_fields
         }
-        if part in named or part in tags or part.startswith("literal["):
+        if part in named or part in tags or part.startswith(("literal[", "constrained-")):
             kind = part
             model = {**named, **tags}.get(part, model)
             continue

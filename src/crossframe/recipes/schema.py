@@ -212,7 +212,7 @@ class Train(Section):
     learn: tuple[Literal["vision", "text"], ...] = ("vision",)
     label_smoothing: Share = 0.1
     clip_norm: Positive | None = None
-    average: Share | Literal["epochs"] | None = None
+    average: Literal["epochs"] | Share | None = None
     interpolate: Interpolate | None = None
     distill: Distill | None = None
     augment: Augment | None = None
