@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.model.config import variant
 from crossframe.model.xclip import XCLIP
+from crossframe.train.cost import multiply_accumulates
 
 LABELS = 400
 AUTHORS = Path(__file__).parents[1] / "tests" / "golden" / "flops.json"
@@ -28,16 +28,9 @@ def gmacs(name: str, num_frames: int) -> float:
 
 def encoding_gmacs(name: str, num_frames: int, labels: int = 0) -> float:
     """The same for encoding the clip, and for scoring `labels` if there are any."""
-    config = variant(name, num_frames)
     with torch.device("meta"):
-        model = XCLIP(config)
-        size = config.vision.image_size
-        video, text = torch.empty(1, num_frames, 3, size, size), torch.empty(labels, config.embed_dim)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        features = model.encode_video(video)
-        if labels:
-            model.score(features, text)
-    return counter.get_total_flops() / 2e9  # the counter takes a multiplication and an addition for two
+        model = XCLIP(variant(name, num_frames))
+    return multiply_accumulates(model, labels) / 1e9
 
 
 def main() -> None:

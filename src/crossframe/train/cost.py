@@ -1,0 +1,154 @@
+"""What a training step costs: multiply-accumulates, parameters, and memory at its peak. Nothing is computed for it.
+
+The step runs on tensors without values, which know their size and device only. So the memory is that of torch's own
+tensors, alive at the same moments as in a real step; kernels' working space and CUDA's own memory come on top.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from crossframe.data.question import Question
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Train
+from crossframe.train.learner import Learner
+from crossframe.train.losses import lesson_loss
+from crossframe.train.optimizer import groups
+
+READ_NUMBER = torch.ops.aten._local_scalar_dense.default
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes at the peak of a step of `clips` clips: weights, the optimiser's and averaged copies, and the gradients and
+    activations that live at the same time."""
+
+    clips: int
+    weights: int
+    optimizer: int
+    passes: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.optimizer + self.passes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The size of a batch: clips, sentences to choose from, and tokens of the longest sentence."""
+
+    clips: int
+    sentences: int
+    tokens: int
+
+
+def multiply_accumulates(model: XCLIP, labels: int, num_frames: int | None = None) -> int:
+    """Those of one clip among so many labels, as the paper counts them: linear layers, convolutions and attention
+    products, with the features of the labels known beforehand. `model` is on the meta device."""
+    size, frames = model.config.vision.image_size, num_frames or model.config.num_frames
+    video = torch.empty(1, frames, 3, size, size, device="meta")
+    text = torch.empty(labels, model.config.embed_dim, device="meta") if model.text else None
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        features = model.encode_video(video)
+        if labels:
+            model.score(features, text)
+    return counter.get_total_flops() // 2  # the counter takes a multiplication and an addition for two
+
+
+def parameters(model: XCLIP) -> tuple[int, int]:
+    """How many learn, and how many are frozen."""
+    learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return learning, sum(p.numel() for p in model.parameters()) - learning
+
+
+def step_memory(model: XCLIP, asked: Train, batch: Batch, device: torch.device) -> Memory:
+    """The memory of one process that takes steps as `asked` on `device`, each with `batch` at a time.
+
+    `model` may be anywhere; its frozen parameters are those that are frozen now (`train.optimizer.freeze`).
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
+        learner = Learner(model)
+        weights = {
+            name: torch.empty(p.shape, dtype=p.dtype, device=device, requires_grad=p.requires_grad)
+            for name, p in learner.named_parameters()
+        }
+        before = living.now
+        for _ in range(min(asked.accumulate, 2)):  # the second batch finds the gradients of the first
+            _pass(learner, weights, asked, batch)
+    return Memory(batch.clips, before, _optimizer_bytes(model, asked), living.peak - before)
+
+
+def _pass(learner: Learner, weights: dict[str, Tensor], asked: Train, batch: Batch) -> None:
+    """Forward and backward of a batch, under the precision that Fabric would give it."""
+    model, device = learner.model, next(iter(weights.values())).device
+    size, frames = model.config.vision.image_size, model.config.num_frames
+    video = torch.empty(batch.clips, frames, 3, size, size, device=device)
+    tokens = text = None
+    if model.text is not None and any(p.requires_grad for p in model.text.parameters()):
+        tokens = torch.empty(batch.sentences, batch.tokens, dtype=torch.int64, device=device)
+    elif model.text is not None:
+        text = torch.empty(batch.sentences, model.config.embed_dim, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
+        logits: Tensor = functional_call(learner, weights, (video, tokens, text))
+    texts = tuple(map(str, range(logits.shape[1])))
+    question = Question("label", texts, torch.empty(logits.shape, device=device))
+    lesson_loss(logits.float(), (question,), asked.label_smoothing).sum().backward()
+
+
+def _optimizer_bytes(model: XCLIP, asked: Train) -> int:
+    """AdamW keeps two numbers for each that learns, Muon one, and averaging another."""
+    named = dict(model.named_parameters())
+    total = 0
+    for group in groups(model):
+        copies = 1 if asked.rates.muon is not None and group.matrix else 2
+        copies += asked.average is not None
+        total += copies * sum(named[name].numel() * named[name].element_size() for name in group.names)
+    return total
+
+
+class _Living(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive, and their peak, in what runs inside."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.now = 0
+        self.peak = 0
+        self._longest = longest
+        self._sizes: dict[int, int] = {}  # of storages, which views share
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is READ_NUMBER:  # the one number that the model reads from a tensor: where the longest sentence ends
+            return self._longest - 1
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._see(leaf)
+        return result
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # pyright: ignore[reportPrivateUsage] - the identity of what views share
+        if key not in self._sizes:
+            self._sizes[key] = storage.nbytes()
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget(key))
+
+    def _forget(self, key: int) -> Callable[[], None]:
+        def forget() -> None:
+            self.now -= self._sizes.pop(key, 0)
+
+        return forget

@@ -1,0 +1,128 @@
+"""What a step is said to cost, against what it does cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from crossframe.data.question import Question
+from crossframe.model.config import ModelConfig, variant
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Rates as AskedRates
+from crossframe.recipes.schema import Train
+from crossframe.train.average import AveragedWeights
+from crossframe.train.cost import Batch, multiply_accumulates, parameters, step_memory
+from crossframe.train.learner import Learner
+from crossframe.train.losses import lesson_loss
+from crossframe.train.optimizer import Rates, build_optimizers, freeze
+
+TOLERANCE = 0.02
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model(tiny_config: ModelConfig) -> XCLIP:
+    vision = replace(tiny_config.vision, image_size=64, width=64, mlp_width=256, layers=3)
+    return XCLIP(replace(tiny_config, vision=vision)).train()
+
+
+def step(model: XCLIP, asked: Train, batch: Batch) -> None:
+    """Forward and backward as the loop does them."""
+    size, frames = model.config.vision.image_size, model.config.num_frames
+    for _ in range(asked.accumulate):
+        video = torch.randn(batch.clips, frames, 3, size, size)
+        learns = model.text is not None and model.text.projection.requires_grad
+        tokens = torch.arange(batch.tokens).repeat(batch.sentences, 1) if learns else None
+        text = None if learns else torch.randn(batch.sentences, model.config.embed_dim)
+        with torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16"):
+            logits = Learner(model)(video, tokens, text)
+        targets = torch.rand(batch.clips, batch.sentences)
+        question = Question("label", tuple(map(str, range(batch.sentences))), targets)
+        loss = lesson_loss(logits.float(), (question,), asked.label_smoothing).sum()
+        del logits
+        loss.backward()
+
+
+def measured_peak(model: XCLIP, asked: Train, batch: Batch) -> int:
+    """What torch's own allocator hands out during a step, at its peak."""
+    step(model, asked, batch)
+    model.zero_grad()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step(model, asked, batch)
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("changes", "learn"),
+    [
+        ({"precision": "float32"}, ("vision",)),
+        ({"precision": "bfloat16"}, ("vision",)),
+        ({"precision": "bfloat16", "accumulate": 2}, ("vision",)),
+        ({"precision": "float32"}, ("vision", "text")),
+        ({"precision": "bfloat16"}, ()),
+    ],
+)
+def test_the_memory_of_a_step_is_what_torch_hands_out(
+    model: XCLIP, changes: dict[str, object], learn: tuple[str, ...]
+) -> None:
+    asked = Train.model_validate({"epochs": 9, "batch_size": 3, **changes})
+    batch = Batch(clips=3, sentences=20, tokens=6)
+    freeze(model, vision="vision" in learn, text="text" in learn)
+    estimate = step_memory(model, asked, batch, CPU)
+    assert estimate.passes == pytest.approx(measured_peak(model, asked, batch), rel=TOLERANCE)
+    assert estimate.weights == sum(p.nbytes for p in model.parameters())
+    assert estimate.total == estimate.weights + estimate.optimizer + estimate.passes
+
+
+@pytest.mark.parametrize("muon", [None, 1e-3])
+def test_the_memory_of_optimizers_and_averages_is_what_they_keep(model: XCLIP, muon: float | None) -> None:
+    rates = AskedRates(muon=muon)
+    asked = Train(epochs=9, batch_size=1, average=0.9, rates=rates, precision="float32")
+    freeze(model, vision=True, text=False)
+    estimate = step_memory(model, asked, Batch(1, 3, 6), CPU)
+    optimizers = build_optimizers(model, Rates(muon=muon))
+    average = AveragedWeights(model, 0.9)
+    step(model, asked, Batch(1, 3, 6))
+    kept = 0
+    for optimizer in optimizers:
+        optimizer.step()
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        kept += sum(value.nbytes for value in states if isinstance(value, Tensor) and value.dim() > 0)
+    assert estimate.optimizer == kept + sum(tensor.nbytes for tensor in average.mean.values())
+
+
+def test_memory_grows_with_clips_and_is_less_where_less_learns(model: XCLIP) -> None:
+    asked = Train(epochs=9, batch_size=1, precision="float32")
+    freeze(model, vision=True, text=True)
+    both = step_memory(model, asked, Batch(2, 20, 6), CPU)
+    freeze(model, vision=True, text=False)
+    one, two, three = (step_memory(model, asked, Batch(clips, 20, 6), CPU) for clips in (1, 2, 3))
+    assert three.passes - two.passes == pytest.approx(two.passes - one.passes, rel=TOLERANCE)
+    freeze(model, vision=False, text=False)
+    neither = step_memory(model, asked, Batch(2, 20, 6), CPU)
+    assert both.total > two.total > neither.total
+
+
+def test_multiply_accumulates_are_within_a_hundredth_of_the_authors(golden: Path) -> None:
+    cases = json.loads((golden / "flops.json").read_text())["cases"]
+    for case in ("B/32_8f", "B/16_8f"):
+        name, frames = case.rsplit("_", 1)
+        with torch.device("meta"):
+            model = XCLIP(variant(name, int(frames[:-1])))
+        expected = cases[case]["total_gmacs_with_cached_text"] * 1e9
+        assert 0.99 * expected < multiply_accumulates(model, 400) < expected
+        freeze(model, vision=True, text=False)
+        learning, frozen = parameters(model)
+        assert learning + frozen == sum(p.numel() for p in model.parameters())
+        assert frozen == 1 + sum(p.numel() for p in model.text.parameters())  # pyright: ignore
