@@ -8,23 +8,34 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from crossframe.cli.plan import print_plan
+
 
 def train(
     recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
-    out: Annotated[Path, Option(help="The run folder: checkpoints, logs and scores.")],
+    out: Annotated[Path | None, Option(help="The run folder: checkpoints, logs and scores.")] = None,
     init: Annotated[str | None, Option(help="Weights to start from: a hub id, a folder, a file, or 'shapes'.")] = None,
     data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry: train.epochs=10; repeat it.")] = None,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what the run would be, its cost, memory and hours, and stop.")
+    ] = False,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
     from crossframe.recipes.load import load_recipe
     from crossframe.train.run import TrainingStopped
     from crossframe.train.run import train as run
 
+    chosen = load_recipe(recipe, changes or (), tiny=tiny)
+    if dry_run:
+        print_plan(chosen, init, data)
+        return
+    if out is None:
+        raise typer.BadParameter("give a folder for the run", param_hint="--out")
     try:
-        summary = run(load_recipe(recipe, changes or (), tiny=tiny), out, init=init, data=data, resume=resume)
+        summary = run(chosen, out, init=init, data=data, resume=resume)
     except TrainingStopped as stop:
         typer.echo(f"crossframe: {stop}", err=True)
         raise typer.Exit(130) from None

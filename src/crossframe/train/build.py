@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +13,12 @@ from crossframe.data.generated import vocabulary
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Model, Recipe, Start, Towers
+from crossframe.recipes.schema import Model, Recipe, Start, Towers, Variant
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.distillation import Distillation
 from crossframe.train.interpolation import Interpolation, learning_twins
 from crossframe.video.transform import Preprocess
-from crossframe.weights import expand, load, replace_vision
+from crossframe.weights import expand, list_models, load, replace_vision
 
 GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi
@@ -30,6 +32,36 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
     given = from_scratch(asked) if init is None else load(init, device="cpu")
     if asked.image_encoder is not None:
         given = replace_vision(given, asked.image_encoder)
+    return _expanded(asked, given, num_classes, fresh=init is None)
+
+
+def sketch_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
+    """The same model without values, on the meta device, and without fetching anything from the hub.
+
+    Weights that are published under the name `init` are known by their variant, and an image encoder that is not on
+    this disk is taken to be like the one in whose place it would stand.
+    """
+    given = None if init is None else published(init) or load(init, device="cpu").to("meta")
+    with torch.device("meta"):
+        given = given or from_scratch(asked)
+        if asked.image_encoder is not None and Path(asked.image_encoder).expanduser().exists():
+            given = replace_vision(given, asked.image_encoder)
+        return _expanded(asked, given, num_classes, fresh=init is None)
+
+
+def published(name: str) -> XCLIP | None:
+    """The published model of the hub of this name, without values, on the meta device; None if none is known."""
+    source = next((source for source in list_models() if source.name == name and source.kind == "hub"), None)
+    if source is None:
+        return None
+    with torch.device("meta"):
+        if source.frames == 1:
+            return from_scratch(Model(towers=cast("Variant", source.variant)))
+        config = variant(source.variant, source.frames)
+        return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(config.vision.image_size))
+
+
+def _expanded(asked: Model, given: XCLIP, num_classes: int | None, *, fresh: bool) -> XCLIP:
     video = given.config if given.config.mit or given.config.prompts else None
     known_time = asked.mixing == "cross_frame" and given.config.vision.message_frames > 0
     model = expand(
@@ -42,7 +74,7 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
         learned_vectors=asked.learned_vectors,
         num_classes=num_classes if asked.linear_head else None,
     )
-    _start(model, asked.start, fresh=init is None, untrained=untrained(model, given))
+    _start(model, asked.start, fresh=fresh, untrained=untrained(model, given))
     set_drop_path(model, asked.drop_path)
     return model
 

@@ -11,24 +11,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import distributed as dist
 
-from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import FileData, Recipe, Train
-from crossframe.train.average import AveragedWeights
-from crossframe.train.build import build_model, keep_to_pretrained, set_drop_path
+from crossframe.recipes.schema import Recipe
+from crossframe.train.assemble import build_loop, with_sources
+from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import save_state
 from crossframe.train.folder import RunFolder
 from crossframe.train.launch import check_processes, launch, this_rank
-from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop
-from crossframe.train.mixing import Mixing
-from crossframe.train.optimizer import Rates, base_for, beside, build_optimizers, freeze
-from crossframe.train.pictures import Pictures
+from crossframe.train.memory import Estimate, drawn_sentences, estimate_memory
 from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.schedule import Schedule
 from crossframe.train.source import Scores, Source, open_source, read_films
 from crossframe.train.stop import TrainingStopped, stop_signal
-from crossframe.video.augment import Augment
 from crossframe.weights import load, save
 
 LOG_EVERY = 20  # steps
@@ -68,7 +62,7 @@ def train(
     """
     rank, _ = this_rank()
     folder = RunFolder(Path(out), writes=rank == 0)
-    recipe = folder.recipe_to_resume() if resume else _with(recipe, init, data)
+    recipe = folder.recipe_to_resume() if resume else with_sources(recipe, init, data)
     check_processes(recipe.train)
     fabric = launch(recipe.train, folder.loggers())
     processes = Processes()
@@ -94,7 +88,10 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
     source = open_source(recipe, model, films)
-    run = _Run(folder, _loop(recipe, model, source, fabric, processes), source)
+    run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes), source)
+    if processes.first:
+        labels = drawn_sentences(recipe, model) if films is None else films.train.labels
+        run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world)
     if resume:
         state = folder.state()
         run.loop.restore(state["loop"])
@@ -102,56 +99,6 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     else:
         folder.begin(recipe, fabric)
     return run
-
-
-def _loop(recipe: Recipe, model: XCLIP, source: Source, fabric: Fabric, processes: Processes) -> Loop:
-    """Everything that a step needs, on its device."""
-    asked = recipe.train
-    fresh = () if recipe.model.image_encoder is None else ("vision.projection",)
-    freeze(model, vision="vision" in asked.learn, text="text" in asked.learn, fresh=fresh)
-    rates = asked.rates.model_dump()
-    rates["base"] = rates["base"] or base_for(model.config.vision.width)
-    model.to(fabric.device)
-    for tower in (model.vision, model.text):
-        if tower is not None:
-            tower.recompute = asked.checkpoint_blocks
-    learner = fabric.setup_module(Learner(model))
-    # After it may have divided the parameters, or the optimisers would change what is no longer there.
-    optimizers = build_optimizers(model, Rates(**rates), fresh)
-    interpolation, distillation = keep_to_pretrained(recipe, model)
-    if distillation is not None:
-        optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
-    schedule = Schedule(asked.epochs, source.batches, asked.warmup_epochs, asked.accumulate, asked.official)
-    return Loop(
-        fabric=fabric,
-        learner=learner,
-        model=model,
-        optimizers=optimizers,
-        schedule=schedule,
-        pictures=_pictures(asked, model, processes),
-        sentences=Sentences(model),
-        average=_average(asked, model, schedule),
-        smoothing=asked.label_smoothing,
-        clip_norm=asked.clip_norm,
-        seed=asked.seed,
-        processes=processes,
-        interpolation=interpolation,
-        distillation=distillation,
-    )
-
-
-def _average(asked: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights | None:
-    if asked.average is None:
-        return None
-    if asked.average == "epochs":
-        return AveragedWeights(model, None, every=schedule.steps_per_epoch)
-    return AveragedWeights(model, asked.average)
-
-
-def _pictures(asked: Train, model: XCLIP, processes: Processes) -> Pictures:
-    augment = None if asked.augment is None else Augment(**asked.augment.model_dump(), official=asked.official)
-    mixing = None if asked.mix is None else Mixing(**asked.mix.model_dump())
-    return Pictures(model, augment, mixing, asked.seed, processes)
 
 
 class _Run:
@@ -167,6 +114,7 @@ class _Run:
         self.clips = 0
         self.unreadable = 0
         self.seconds = 0.0
+        self.memory: Estimate | None = None  # is told before the first step
 
     def to_the_end(self, test_every: int, save_every: int | None) -> Summary:
         """Train until the schedule ends. Each epoch ends with a checkpoint, every `test_every` with a test before."""
@@ -176,6 +124,8 @@ class _Run:
         lessons = self.source.lessons(first, schedule.epochs * schedule.batches)
         shown = self.loop.processes.first
         with stop_signal() as stopping, progress_bar(self.loop.next_step, schedule.steps, shown=shown) as bar:
+            if self.memory is not None:
+                bar.say(f"memory: {self.memory.needs}; {self.memory.room}")
             for report in self.loop.run(lessons, stopping):
                 meter.add(report)
                 done = report.step + 1
@@ -255,14 +205,3 @@ class _Run:
         """Go on from where `state` was taken."""
         for name, value in state.items():
             setattr(self, name, value)
-
-
-def _with(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:
-    changes: dict[str, Any] = {}
-    if init is not None:
-        changes["init"] = str(init)
-    if data is not None:
-        if not isinstance(recipe.data, FileData):
-            raise ValueError(f"recipe '{recipe.name}' draws its own data; leave out {data}")
-        changes["data"] = recipe.data.model_copy(update={"source": str(data)})
-    return recipe.model_copy(update=changes)

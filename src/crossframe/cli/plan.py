@@ -1,0 +1,67 @@
+"""What `crossframe train --dry-run` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossframe.recipes.schema import Recipe
+    from crossframe.train.plan import Plan
+
+
+def print_plan(recipe: Recipe, init: str | None, data: str | None) -> None:
+    """Say what a run would be, what it costs, and how long it may take here."""
+    from crossframe.train.plan import plan
+
+    for name, value in _lines(plan(recipe, init, data)):
+        print(f"{name:<11} {value}")
+
+
+def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    recipe, asked, config, schedule = plan.recipe, plan.recipe.train, plan.model.config, plan.schedule
+    yield "recipe", recipe.name
+    yield "weights", recipe.init or "none: from random values"
+    vision = config.vision
+    parts = [
+        f"{vision.image_size} px, patches of {vision.patch_size}, width {vision.width}, {vision.layers} layers",
+        f"{config.num_frames} frames ({vision.mixing})",
+        f"multi-frame layers: {config.mit.layers if config.mit else 0}",
+        f"prompt layers: {config.prompts.layers if config.prompts else 0}",
+    ]
+    if config.num_classes:
+        parts.append(f"a linear head of {config.num_classes} classes")
+    if config.text and config.text.learned_vectors:
+        parts.append(f"{config.text.learned_vectors} learned vectors")
+    yield "model", "; ".join(parts)
+    yield "data", _data(plan)
+    learn = " and ".join([*asked.learn, "new parts"])
+    yield "learning", f"{learn}; {asked.precision}; {plan.learning:,} parameters learn, {plan.frozen:,} are frozen"
+    batches = f"{asked.batch_size} clips" + (f" x {asked.accumulate}" if asked.accumulate > 1 else "")
+    yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
+    yield "compute", f"{plan.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
+    yield "memory", f"{plan.memory.needs}; {plan.memory.room}"
+    yield "time", _time(plan)
+    if asked.interpolate or asked.distill:
+        yield "on top", "train.interpolate and train.distill, whose memory and time are not in these figures"
+
+
+def _data(plan: Plan) -> str:
+    data = plan.recipe.data
+    if data.kind != "files":
+        return f"{data.kind} of Shapes, drawn: {plan.clips:,} an epoch, {plan.labels} sentences at a time"
+    source = f"{data.source}:" if plan.films else "none given, about"
+    shots = f", {data.shots} of each" if data.shots else ""
+    words = f"{data.sampling} frames, template '{data.template}'"
+    return f"{source} {plan.clips:,} clips of {plan.labels} classes{shots}; {words}"
+
+
+def _time(plan: Plan) -> str:
+    if plan.speed is None or plan.hours is None:
+        return f"not measured: not one clip fits into the memory of this device ({plan.device})"
+    days = f" ({plan.hours / 24:,.0f} days)" if plan.hours >= 48 else ""
+    hours = f"{plan.hours:,.0f}" if plan.hours >= 10 else f"{plan.hours:.2g}"
+    return (
+        f"about {hours} hours{days} on this device ({plan.device}), an estimate from {plan.speed.steps} steps of "
+        f"{plan.speed.clips} clips: {plan.speed.clips_per_second:,.3g} clips a second; reading and testing not included"
+    )

@@ -1,0 +1,89 @@
+"""The parts of a run put together as its recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import FileData, Recipe, Train
+from crossframe.train.average import AveragedWeights
+from crossframe.train.build import keep_to_pretrained
+from crossframe.train.learner import Learner, Sentences
+from crossframe.train.loop import Loop
+from crossframe.train.mixing import Mixing
+from crossframe.train.optimizer import Rates, base_for, beside, build_optimizers, freeze
+from crossframe.train.pictures import Pictures
+from crossframe.train.processes import Processes
+from crossframe.train.schedule import Schedule
+from crossframe.video.augment import Augment
+
+
+def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:
+    """The recipe with other weights to start from, and other clips, where they are given."""
+    changes: dict[str, Any] = {}
+    if init is not None:
+        changes["init"] = str(init)
+    if data is not None:
+        if not isinstance(recipe.data, FileData):
+            raise ValueError(f"recipe '{recipe.name}' draws its own data; leave out {data}")
+        changes["data"] = recipe.data.model_copy(update={"source": str(data)})
+    return recipe.model_copy(update=changes)
+
+
+def freeze_as(recipe: Recipe, model: XCLIP) -> None:
+    """Stop the parameters that do not learn under this recipe."""
+    learn = recipe.train.learn
+    freeze(model, vision="vision" in learn, text="text" in learn, fresh=_fresh(recipe))
+
+
+def _fresh(recipe: Recipe) -> tuple[str, ...]:
+    """Parameters that are new although their names are those of pretrained ones."""
+    return () if recipe.model.image_encoder is None else ("vision.projection",)
+
+
+def build_loop(recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, processes: Processes) -> Loop:
+    """Everything that a step needs, on its device, for epochs of so many batches."""
+    asked = recipe.train
+    freeze_as(recipe, model)
+    rates = asked.rates.model_dump()
+    rates["base"] = rates["base"] or base_for(model.config.vision.width)
+    model.to(fabric.device)
+    optimizers = build_optimizers(model, Rates(**rates), _fresh(recipe))
+    interpolation, distillation = keep_to_pretrained(recipe, model)
+    if distillation is not None:
+        optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
+    schedule = Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official)
+    learner, *wrapped = fabric.setup(Learner(model), *optimizers)
+    return Loop(
+        fabric=fabric,
+        learner=learner,
+        model=model,
+        optimizers=wrapped,
+        schedule=schedule,
+        pictures=_pictures(asked, model, processes),
+        sentences=Sentences(model),
+        average=_average(asked, model, schedule),
+        smoothing=asked.label_smoothing,
+        clip_norm=asked.clip_norm,
+        seed=asked.seed,
+        processes=processes,
+        interpolation=interpolation,
+        distillation=distillation,
+    )
+
+
+def _average(asked: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights | None:
+    if asked.average is None:
+        return None
+    if asked.average == "epochs":
+        return AveragedWeights(model, None, every=schedule.steps_per_epoch)
+    return AveragedWeights(model, asked.average)
+
+
+def _pictures(asked: Train, model: XCLIP, processes: Processes) -> Pictures:
+    augment = None if asked.augment is None else Augment(**asked.augment.model_dump(), official=asked.official)
+    mixing = None if asked.mix is None else Mixing(**asked.mix.model_dump())
+    return Pictures(model, augment, mixing, asked.seed, processes)

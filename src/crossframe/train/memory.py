@@ -1,0 +1,107 @@
+"""Whether a run fits into the memory of its device, known before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Recipe
+from crossframe.train.cost import Batch, Memory, step_memory
+from crossframe.train.source import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The memory of a step of the recipe's batch, and of a single clip; `free` is what the device has left, None where
+    it does not say."""
+
+    batch: Memory
+    one: Memory
+    accumulate: int
+    processes: int
+    free: int | None
+
+    @property
+    def each(self) -> float:
+        """Bytes of a further clip: memory grows evenly with them."""
+        return (self.batch.total - self.one.total) / max(1, self.batch.clips - 1)
+
+    @property
+    def fitting(self) -> int:
+        """Clips of the batch that fit at a time, 0 if not even one does."""
+        if self.free is None or self.batch.total <= self.free:
+            return self.batch.clips
+        return max(0, 1 + math.floor((self.free - self.one.total) / max(1.0, self.each)))
+
+    @property
+    def needs(self) -> str:
+        """How much a step takes, and for what."""
+        batch = self.batch
+        return (
+            f"{_size(batch.total)} for {batch.clips} clips at a time: weights {_size(batch.weights)}, optimiser "
+            f"{_size(batch.optimizer)}, gradients and activations {_size(batch.passes)}"
+        )
+
+    @property
+    def room(self) -> str:
+        """Whether that is there, and what to do where it is not."""
+        if self.free is None:
+            return "the device does not say how much is free"
+        clips, free = self.batch.clips, f"{_size(self.free)} are free"
+        if self.fitting == clips:
+            return free
+        fits = max((size for size in range(1, self.fitting + 1) if clips % size == 0), default=0)
+        if not fits:
+            return f"{free}, too little for a single clip, which takes {_size(self.one.total)}"
+        size, more = fits * self.processes, self.accumulate * clips // fits
+        return f"{free}, enough for {fits}: set train.batch_size={size} and train.accumulate={more}"
+
+
+def estimate_memory(
+    recipe: Recipe, model: XCLIP, labels: Sequence[str], device: torch.device, processes: int = 1
+) -> Estimate:
+    """The memory of the steps of one of `processes`, with these labels, on `device`; `model` may be elsewhere."""
+    tokens = 0
+    if model.tokenizer is not None:
+        tokens = int(model.tokenizer(labels).argmax(dim=1).max()) + 1
+    batch, one = (
+        step_memory(model, recipe.train, Batch(clips, len(labels), tokens), device)
+        for clips in (math.ceil(recipe.train.batch_size / processes), 1)
+    )
+    free = free_memory(device)
+    if free is not None and model.device.type == device.type:
+        free += batch.weights  # they are there already
+    return Estimate(batch, one, recipe.train.accumulate, processes, free)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had; None where nobody says."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    known = Path("/proc/meminfo")
+    if device.type != "cpu" or not known.is_file():
+        return None
+    lines = (line.split() for line in known.read_text(encoding="ascii").splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+
+
+def drawn_sentences(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:
+    """What the first lesson of clips that are drawn asks."""
+    data = recipe.data.model_copy(update={"test_clips": 1})
+    lesson = next(open_source(recipe.model_copy(update={"data": data}), model, None).lessons(0, 1))
+    return tuple(text for question in lesson.questions for text in question.texts)
+
+
+def _size(count: float) -> str:
+    """Bytes as people say them.
+
+    >>> _size(245_577_455_624), _size(1_052_008), _size(779_716_612)
+    ('246 GB', '1.05 MB', '780 MB')
+    """
+    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
+    return f"{count / unit:.3g} {name}" if count < 1000 * unit else f"{count / unit:,.0f} {name}"

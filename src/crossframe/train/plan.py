@@ -1,0 +1,100 @@
+"""A run before it begins: what it trains, what it costs, and how long it may take here. No video is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import FileData, Recipe
+from crossframe.train.assemble import freeze_as, with_sources
+from crossframe.train.build import sketch_model
+from crossframe.train.cost import multiply_accumulates, parameters
+from crossframe.train.launch import launch
+from crossframe.train.memory import Estimate, drawn_sentences, estimate_memory
+from crossframe.train.probe import Speed, measure
+from crossframe.train.schedule import Schedule
+from crossframe.train.source import Films, read_films
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a dry run finds out.
+
+    `clips` of an epoch and `labels` to tell apart are those of `films`, or else those that the recipe expects; drawn
+    clips have sentences in the place of labels. `speed` is None where not even one clip fits into `memory.free`.
+    """
+
+    recipe: Recipe
+    model: XCLIP  # without values
+    films: Films | None
+    clips: int
+    labels: int
+    learning: int  # parameters
+    frozen: int
+    schedule: Schedule
+    macs: int  # of a clip
+    memory: Estimate
+    device: torch.device
+    speed: Speed | None
+
+    @property
+    def hours(self) -> float | None:
+        """Of training alone, if every step is as fast as those that were measured."""
+        seconds = None if self.speed is None else self.clips * self.schedule.epochs / self.speed.clips_per_second
+        return None if seconds is None else seconds / 3600
+
+
+def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None = None) -> Plan:
+    """What training as `recipe` says would be; `init` and `data` take the place of the recipe's own.
+
+    Takes a few steps on noise to measure the speed of this device, in one process. Raises ValueError, in one line, for
+    what would keep the run from beginning.
+    """
+    recipe = with_sources(recipe, init, data)
+    asked = recipe.train
+    films = read_films(recipe) if isinstance(recipe.data, FileData) and recipe.data.source is not None else None
+    clips, batches, labels = _epoch(recipe, films)
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    fabric = launch(asked, [])
+    model = sketch_model(recipe.model, recipe.init, len(labels))
+    freeze_as(recipe, model)
+    learning, frozen = parameters(model)
+    labels = labels or drawn_sentences(recipe, model)
+    memory = estimate_memory(recipe, model, labels, fabric.device)
+    return Plan(
+        recipe=recipe,
+        films=films,
+        clips=clips,
+        labels=len(labels),
+        learning=learning,
+        frozen=frozen,
+        schedule=Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official),
+        macs=multiply_accumulates(model, len(labels)),
+        memory=memory,
+        device=fabric.device,
+        speed=measure(recipe, model, labels, memory.fitting, fabric) if memory.fitting else None,
+        model=model,
+    )
+
+
+def _epoch(recipe: Recipe, films: Films | None) -> tuple[int, int, tuple[str, ...]]:
+    """Clips and batches of an epoch, and labels; without clips, those that the recipe expects."""
+    data, size = recipe.data, recipe.train.batch_size
+    if not isinstance(data, FileData):
+        return data.batches_per_epoch * size, data.batches_per_epoch, ()
+    if films is not None:
+        return len(films.train), math.ceil(len(films.train) / size), films.train.labels
+    classes = data.classes or 0
+    clips = (data.shots or 0) * classes or data.clips or 0
+    if not classes or not clips:
+        raise ValueError(
+            f"recipe '{recipe.name}' does not say how many clips and classes it is for: give a manifest or a folder "
+            "with --data"
+        )
+    # about as long as labels are
+    return clips, math.ceil(clips / size), tuple(f"doing activity {number}" for number in range(classes))

@@ -1,0 +1,81 @@
+"""How fast this device trains: a few steps of the real loop, on clips of noise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+
+from crossframe.data.batch import Batch
+from crossframe.data.question import Lesson, choose
+from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Recipe
+from crossframe.train.assemble import build_loop
+from crossframe.train.processes import Processes
+from crossframe.video.transform import Preprocess
+
+SECONDS, STEPS = 8.0, 6  # whichever comes first is enough
+MANY = 1000  # steps, more than are ever taken
+GROWTH = 4  # clips of a step against those of the one before, while steps are short
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured: clips a second, over `steps` steps of `clips` clips."""
+
+    clips_per_second: float
+    steps: int
+    clips: int
+
+
+def measure(recipe: Recipe, sketch: XCLIP, texts: Sequence[str], most: int, fabric: Fabric) -> Speed:
+    """The speed of training on `fabric`'s device, with at most `most` clips at a time.
+
+    `sketch`, a model without values, is given random ones there. The first step, of one clip, is for warming up; then
+    steps grow until they are long enough to be timed. Reading clips from files is not part of it.
+    """
+    model = sketch.to_empty(device=fabric.device)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.02)
+    once = {"epochs": 1, "warmup_epochs": 0.0, "accumulate": 1, "average": None, "interpolate": None, "distill": None}
+    alone = recipe.model_copy(update={"train": recipe.train.model_copy(update=once)})
+    noise = _Noise(model, tuple(texts))
+    spent, done, steps = 0.0, 0, 0
+    started = time.perf_counter()
+    for report in build_loop(alone, model, MANY, fabric, Processes()).run(noise.lessons()):
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
+        now = time.perf_counter()
+        grows = noise.clips < most and now - started < SECONDS / 2 / GROWTH
+        if report.step == 0 or grows:
+            spent, done, steps = 0.0, 0, 0
+        else:
+            spent, done, steps = spent + now - started, done + report.clips, steps + 1
+        if spent >= SECONDS or steps >= STEPS:
+            break
+        if grows:
+            noise.clips = min(most, noise.clips * GROWTH)
+        started = now
+    return Speed(done / spent, steps, noise.clips)
+
+
+class _Noise:
+    """Clips of random pixels, `clips` of them in the next lesson, of the size that a reader would hand over."""
+
+    def __init__(self, model: XCLIP, texts: tuple[str, ...]) -> None:
+        self.clips = 1
+        self._texts = texts
+        size = model.config.vision.image_size
+        shown = model.preprocess.short_side if isinstance(model.preprocess, Preprocess) else None
+        self._shape = (model.config.num_frames, 3, shown or size, (shown or size) * 4 // 3)
+
+    def lessons(self) -> Iterator[Lesson]:
+        while True:
+            pixels = torch.randint(0, 256, (self.clips, *self._shape), dtype=torch.uint8)
+            places = torch.arange(self.clips)
+            answers = [[self._texts[int(place) % len(self._texts)]] for place in places]
+            yield Lesson(Batch(pixels, torch.zeros_like(places), places), (choose("noise", answers, self._texts),))

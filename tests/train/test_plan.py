@@ -1,0 +1,152 @@
+"""A dry run: what it says of a run, in numbers that can be checked, and that it touches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossframe.cli import main
+from crossframe.model.config import variant
+from crossframe.recipes.load import load_recipe
+from crossframe.recipes.paper import HEADLINE
+from crossframe.train import memory, plan, probe
+from crossframe.train.build import build_model, sketch_model
+from crossframe.train.cost import Memory, multiply_accumulates
+from crossframe.train.memory import Estimate
+from crossframe.train.probe import Speed
+from tests.data.dataset import write_dataset
+
+GB = 10**9
+
+
+@pytest.fixture
+def _two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "STEPS", 2)
+
+
+@pytest.mark.usefixtures("_two_steps")
+def test_a_plan_counts_clips_steps_and_hours(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "clips", 3, broken="jumping/1.mp4")  # which a dry run does not notice
+    recipe = load_recipe("k400", ["train.batch_size=4", "train.accumulate=2"], tiny=True)
+    found = plan.plan(recipe, data=folder)
+    assert (found.clips, found.labels) == (9, 3)
+    assert (found.schedule.steps_per_epoch, found.schedule.steps) == (2, 2 * recipe.train.epochs)
+    model = build_model(recipe.model, None)
+    assert found.frozen == 1 + sum(p.numel() for p in model.text.parameters())  # pyright: ignore
+    assert found.learning + found.frozen == sum(p.numel() for p in model.parameters())
+    assert found.speed is not None
+    assert found.speed.clips in (1, 4)
+    assert found.hours == pytest.approx(9 * recipe.train.epochs / found.speed.clips_per_second / 3600)
+
+
+@pytest.mark.usefixtures("_two_steps")
+def test_drawn_clips_are_planned_too() -> None:
+    recipe = load_recipe("shapes", tiny=True)
+    found = plan.plan(recipe)
+    assert found.films is None
+    assert found.clips == recipe.data.batches_per_epoch * recipe.train.batch_size  # pyright: ignore
+    assert found.labels > 20
+    assert found.memory.batch.clips == recipe.train.batch_size
+
+
+@pytest.mark.parametrize("experiment", HEADLINE[:1] + HEADLINE[5:6] + HEADLINE[-1:], ids=lambda run: run.name)
+def test_the_papers_models_are_known_without_fetching_them(experiment: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    recipe = load_recipe(experiment.recipe, experiment.changes)  # pyright: ignore
+    model = sketch_model(recipe.model, experiment.init or recipe.init, recipe.data.classes)  # pyright: ignore
+    name = {"B/32, 8 frames": "B/32", "L/14@336, 16 frames": "L/14@336"}.get(experiment.name, "B/16")  # pyright: ignore
+    assert model.config == variant(name, recipe.model.frames or 0)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert model.tokenizer is not None
+    assert model.preprocess is not None
+
+
+def test_a_sketch_has_the_shapes_of_the_model(tiny_folder: Path) -> None:
+    asked = load_recipe("k400", ["model.frames=2"]).model
+    sketch, model = sketch_model(asked, str(tiny_folder)), build_model(asked, str(tiny_folder))
+    assert sketch.config == model.config
+    assert {n: p.shape for n, p in sketch.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "paper"),
+    [(("model.mixing=joint", "model.mit_layers=0"), 184), ((), 145), (("model.frames=16",), 287)],
+)
+def test_ablations_cost_what_the_paper_says(changes: tuple[str, ...], paper: int) -> None:
+    recipe = load_recipe("k400", changes)
+    macs = multiply_accumulates(sketch_model(recipe.model, recipe.init), 400) / 1e9
+    assert 0.98 * paper < macs < paper
+
+
+def test_too_little_memory_is_said_with_the_remedy() -> None:
+    one, batch = Memory(1, GB, 2 * GB, GB), Memory(64, GB, 2 * GB, 64 * GB)
+    fits = Estimate(batch, one, 1, 1, 100 * GB)
+    assert (fits.fitting, fits.room) == (64, "100 GB are free")
+    small = replace(fits, free=15 * GB)
+    assert small.fitting == 12
+    assert small.room == "15 GB are free, enough for 8: set train.batch_size=8 and train.accumulate=8"
+    shared = replace(small, processes=4, accumulate=2)
+    assert shared.room == "15 GB are free, enough for 8: set train.batch_size=32 and train.accumulate=16"
+    none = replace(fits, free=3 * GB)
+    assert none.fitting == 0
+    assert none.room == "3 GB are free, too little for a single clip, which takes 4 GB"
+    assert replace(fits, free=None).fitting == 64
+
+
+def dry_run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, str], str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *arguments, "--dry-run"])
+    output = capsys.readouterr()
+    rows = [line.split(maxsplit=1) for line in output.out.splitlines()]
+    return int(ended.value.code or 0), {row[0]: row[1] for row in rows}, output.err
+
+
+def test_the_command_prints_the_plan_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "measure", lambda *_: Speed(2.0, 5, 16))
+    monkeypatch.setattr(memory, "free_memory", lambda _: 40 * GB)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    code, rows, _ = dry_run(capsys, "k400", "--set", "train.batch_size=64")
+    assert code == 0
+    assert rows["weights"] == "openai/clip-vit-base-patch16"
+    assert rows["data"].startswith("none given, about 240,000 clips of 400 classes; sparse frames")
+    assert rows["schedule"] == "30 epochs of 3,750 steps of 64 clips"
+    assert rows["compute"].startswith("143.5 billion multiply-accumulates a clip")
+    assert "enough for 32: set train.batch_size=32 and train.accumulate=2" in rows["memory"]
+    assert rows["time"].startswith("about 1,000 hours (42 days) on this device")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("finetune",), "does not say how many clips and classes it is for: give a manifest or a folder with --data"),
+        (("k400", "--data", "missing.csv"), "missing.csv"),
+        (("k400", "--init", "openai/clip-vit-base-patch61"), "openai/clip-vit-base-patch61"),
+        (("k400", "--set", "data.shots=0"), "data.shots is 0"),
+        (("shapes", "--data", "clips"), "draws its own data"),
+    ],
+)
+def test_what_would_keep_a_run_from_beginning_is_said_in_one_line(
+    arguments: tuple[str, ...],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    code, rows, error = dry_run(capsys, *arguments)
+    assert (code, rows) == (1, {})
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_a_real_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "k400"])
+    assert ended.value.code == 2
+    assert "--out" in capsys.readouterr().err
