@@ -41,7 +41,7 @@ def step(model: XCLIP, asked: Train, batch: Batch) -> None:
         tokens = torch.arange(batch.tokens).repeat(batch.sentences, 1) if learns else None
         text = None if learns else torch.randn(batch.sentences, model.config.embed_dim)
         with torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16"):
-            logits = Learner(model)(video, tokens, text)
+            logits, _ = Learner(model)(video, tokens, text)
         targets = torch.rand(batch.clips, batch.sentences)
         question = Question("label", tuple(map(str, range(batch.sentences))), targets)
         loss = lesson_loss(logits.float(), (question,), asked.label_smoothing).sum()

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -78,20 +77,19 @@ def step_memory(model: XCLIP, asked: Train, batch: Batch, device: torch.device) 
     `model` may be anywhere; its frozen parameters are those that are frozen now (`train.optimizer.freeze`).
     """
     with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
-        learner = Learner(model)
         weights = {
             name: torch.empty(p.shape, dtype=p.dtype, device=device, requires_grad=p.requires_grad)
-            for name, p in learner.named_parameters()
+            for name, p in model.named_parameters()
         }
         before = living.now
         for _ in range(min(asked.accumulate, 2)):  # the second batch finds the gradients of the first
-            _pass(learner, weights, asked, batch)
+            _pass(model, weights, asked, batch)
     return Memory(batch.clips, before, _optimizer_bytes(model, asked), living.peak - before)
 
 
-def _pass(learner: Learner, weights: dict[str, Tensor], asked: Train, batch: Batch) -> None:
+def _pass(model: XCLIP, weights: dict[str, Tensor], asked: Train, batch: Batch) -> None:
     """Forward and backward of a batch, under the precision that Fabric would give it."""
-    model, device = learner.model, next(iter(weights.values())).device
+    device = weights["logit_scale"].device
     size, frames = model.config.vision.image_size, model.config.num_frames
     video = torch.empty(batch.clips, frames, 3, size, size, device=device)
     tokens = text = None
@@ -100,7 +98,7 @@ def _pass(learner: Learner, weights: dict[str, Tensor], asked: Train, batch: Bat
     elif model.text is not None:
         text = torch.empty(batch.sentences, model.config.embed_dim, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
-        logits: Tensor = functional_call(learner, weights, (video, tokens, text))
+        logits, _ = Learner(model)(video, tokens, text, weights)
     texts = tuple(map(str, range(logits.shape[1])))
     question = Question("label", texts, torch.empty(logits.shape, device=device))
     lesson_loss(logits.float(), (question,), asked.label_smoothing).sum().backward()
