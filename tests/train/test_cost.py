@@ -71,6 +71,7 @@ def measured_peak(model: XCLIP, asked: Train, batch: Batch) -> int:
         ({"precision": "bfloat16", "accumulate": 2}, ("vision",)),
         ({"precision": "float32"}, ("vision", "text")),
         ({"precision": "bfloat16"}, ()),
+        ({"precision": "bfloat16", "checkpoint_blocks": True}, ("vision", "text")),
     ],
 )
 def test_the_memory_of_a_step_is_what_torch_hands_out(
@@ -79,6 +80,7 @@ def test_the_memory_of_a_step_is_what_torch_hands_out(
     asked = Train.model_validate({"epochs": 9, "batch_size": 3, **changes})
     batch = Batch(clips=3, sentences=20, tokens=6)
     freeze(model, vision="vision" in learn, text="text" in learn)
+    model.vision.recompute = model.text.recompute = asked.checkpoint_blocks  # pyright: ignore
     estimate = step_memory(model, asked, batch, CPU)
     assert estimate.passes == pytest.approx(measured_peak(model, asked, batch), rel=TOLERANCE)
     assert estimate.weights == sum(p.nbytes for p in model.parameters())

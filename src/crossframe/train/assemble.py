@@ -33,10 +33,13 @@ def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | Non
     return recipe.model_copy(update=changes)
 
 
-def freeze_as(recipe: Recipe, model: XCLIP) -> None:
-    """Stop the parameters that do not learn under this recipe."""
+def set_up(recipe: Recipe, model: XCLIP) -> None:
+    """Stop the parameters that do not learn under this recipe, and have blocks computed again if it says so."""
     learn = recipe.train.learn
     freeze(model, vision="vision" in learn, text="text" in learn, fresh=_fresh(recipe))
+    for tower in (model.vision, model.text):
+        if tower is not None:
+            tower.recompute = recipe.train.checkpoint_blocks
 
 
 def _fresh(recipe: Recipe) -> tuple[str, ...]:
@@ -47,21 +50,22 @@ def _fresh(recipe: Recipe) -> tuple[str, ...]:
 def build_loop(recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, processes: Processes) -> Loop:
     """Everything that a step needs, on its device, for epochs of so many batches."""
     asked = recipe.train
-    freeze_as(recipe, model)
+    set_up(recipe, model)
     rates = asked.rates.model_dump()
     rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
+    learner = fabric.setup_module(Learner(model))
+    # After it may have divided the parameters, or the optimisers would change what is no longer there.
     optimizers = build_optimizers(model, Rates(**rates), _fresh(recipe))
     interpolation, distillation = keep_to_pretrained(recipe, model)
     if distillation is not None:
         optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
     schedule = Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official)
-    learner, *wrapped = fabric.setup(Learner(model), *optimizers)
     return Loop(
         fabric=fabric,
         learner=learner,
         model=model,
-        optimizers=wrapped,
+        optimizers=optimizers,
         schedule=schedule,
         pictures=_pictures(asked, model, processes),
         sentences=Sentences(model),

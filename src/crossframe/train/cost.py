@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -77,19 +77,30 @@ def step_memory(model: XCLIP, asked: Train, batch: Batch, device: torch.device) 
     `model` may be anywhere; its frozen parameters are those that are frozen now (`train.optimizer.freeze`).
     """
     with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
-        weights = {
-            name: torch.empty(p.shape, dtype=p.dtype, device=device, requires_grad=p.requires_grad)
-            for name, p in model.named_parameters()
-        }
+        twin = _without_values(model, device)
         before = living.now
         for _ in range(min(asked.accumulate, 2)):  # the second batch finds the gradients of the first
-            _pass(model, weights, asked, batch)
+            _pass(twin, asked, batch)
     return Memory(batch.clips, before, _optimizer_bytes(model, asked), living.peak - before)
 
 
-def _pass(model: XCLIP, weights: dict[str, Tensor], asked: Train, batch: Batch) -> None:
+def _without_values(model: XCLIP, device: torch.device) -> XCLIP:
+    """A model of the same sizes on `device` whose parameters are made here, in the present mode."""
+    with torch.device("meta"):
+        twin = XCLIP(model.config).train()
+    for name, p in model.named_parameters():
+        owner, _, own = name.rpartition(".")
+        values = torch.empty(p.shape, dtype=p.dtype, device=device)
+        setattr(twin.get_submodule(owner), own, nn.Parameter(values, requires_grad=p.requires_grad))
+    twin.vision.recompute = model.vision.recompute
+    if twin.text is not None and model.text is not None:
+        twin.text.recompute = model.text.recompute
+    return twin
+
+
+def _pass(model: XCLIP, asked: Train, batch: Batch) -> None:
     """Forward and backward of a batch, under the precision that Fabric would give it."""
-    device = weights["logit_scale"].device
+    device = model.device
     size, frames = model.config.vision.image_size, model.config.num_frames
     video = torch.empty(batch.clips, frames, 3, size, size, device=device)
     tokens = text = None
@@ -98,7 +109,7 @@ def _pass(model: XCLIP, weights: dict[str, Tensor], asked: Train, batch: Batch) 
     elif model.text is not None:
         text = torch.empty(batch.sentences, model.config.embed_dim, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
-        logits, _ = Learner(model)(video, tokens, text, weights)
+        logits, _ = Learner(model)(video, tokens, text)
     texts = tuple(map(str, range(logits.shape[1])))
     question = Question("label", texts, torch.empty(logits.shape, device=device))
     lesson_loss(logits.float(), (question,), asked.label_smoothing).sum().backward()

@@ -10,7 +10,7 @@ import torch
 
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData, Recipe
-from crossframe.train.assemble import freeze_as, with_sources
+from crossframe.train.assemble import set_up, with_sources
 from crossframe.train.build import sketch_model
 from crossframe.train.cost import multiply_accumulates, parameters
 from crossframe.train.launch import launch
@@ -62,7 +62,7 @@ def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None
         torch.set_num_threads(asked.threads)
     fabric = launch(asked, [])
     model = sketch_model(recipe.model, recipe.init, len(labels))
-    freeze_as(recipe, model)
+    set_up(recipe, model)
     learning, frozen = parameters(model)
     labels = labels or drawn_sentences(recipe, model)
     memory = estimate_memory(recipe, model, labels, fabric.device)

@@ -89,7 +89,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     set_drop_path(model, recipe.model.drop_path)
     source = open_source(recipe, model, films)
     run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes), source)
-    if processes.first:
+    if processes.first and asked.strategy != "fsdp":  # whose processes hold parts of the weights
         labels = drawn_sentences(recipe, model) if films is None else films.train.labels
         run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world)
     if resume:
