@@ -91,7 +91,7 @@ def test_plain_drawings_are_read(shapes: XCLIP, tmp_path: Path) -> None:
 def test_actions_and_their_opposites_on_unseen_seeds(shapes: XCLIP) -> None:
     """Far enough below the figures of the model card that no other machine's rounding can fail it."""
     scores = evaluate_shapes(shapes, "test", 220, seed=1)
-    assert scores["action"] > 0.6
+    assert scores["action"] > 0.85
     assert scores["colour"] > 0.9
     for action in ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking"):
         assert scores["per_opposite"][action] >= 0.9, action
