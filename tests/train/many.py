@@ -40,10 +40,11 @@ class Kill:
     event: int | None = None
     step: int | None = None
     seconds: float | None = None
+    number: int = signal.SIGKILL
 
     def arm(self, folder: Path) -> None:
         def die(*_: object) -> None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 
         count = 0
 

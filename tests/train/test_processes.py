@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from crossframe.data.generated import Clips, Stills
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
+from crossframe.train.checkpoint import load_state
 from crossframe.train.exchange import plan
 from crossframe.train.launch import check_processes
 from crossframe.train.processes import Processes
@@ -72,6 +74,13 @@ def test_a_process_that_dies_is_named(filmed: Recipe, tmp_path: Path) -> None:
     assert (first.code, second.code) == (1, -9)
     assert "LostProcessError: process 1 of 2 has ended" in first.words
     assert "go on with --resume" in first.words
+
+
+def test_processes_stop_together_when_one_is_asked(filmed: Recipe, tmp_path: Path) -> None:
+    stopped = together(train_and_tell, filmed, tmp_path, world=2, kill=[None, Kill(step=1, number=signal.SIGTERM)])
+    for outcome in stopped:
+        assert "TrainingStopped: stopped after step 3 of 4; go on with --resume" in outcome.words
+    assert load_state(tmp_path / "last")["loop"]["next_step"] == 3
 
 
 @pytest.mark.parametrize(

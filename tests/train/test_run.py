@@ -181,6 +181,11 @@ def test_what_does_not_fit_is_said_before_anything_is_read(tmp_path: Path) -> No
         train(
             tiny("finetune"), tmp_path / "b", init="missing.pt", data=write_dataset(tmp_path / "clips", 1, broken=None)
         )
+    with pytest.raises(
+        ValueError, match=r"shapes has pictures of .*, and model\.towers asks for pictures of 32, patches of 8"
+    ):
+        train(tiny("shapes"), tmp_path / "d", init="shapes")
+    assert not (tmp_path / "d").exists()
     (tmp_path / "c" / "last").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds a run already"):
         train(tiny("shapes"), tmp_path / "c")

@@ -54,7 +54,8 @@ class Start(Section):
 
 
 class Model(Section):
-    """What is trained. `towers` are used where training does not start from weights.
+    """What is trained. `towers` are those of the weights that training starts from, which must have the size asked for
+    here; without weights they start from scratch, by default as B/16.
 
     `image_encoder`: a ViT that takes the place of the weights' own, with a new projection to the words' space.
     `learned_vectors` stand before every label; `linear_head` puts classes in the place of words.
@@ -63,7 +64,7 @@ class Model(Section):
     as in the weights where it is not said.
     """
 
-    towers: Variant | Towers = "B/16"
+    towers: Variant | Towers | None = None
     image_encoder: str | None = None
     frames: Count | None = None
     mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"

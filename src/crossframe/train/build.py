@@ -30,6 +30,11 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
     `num_classes` is that of a linear head. Draws from torch's random generator.
     """
     given = from_scratch(asked) if init is None else load(init, device="cpu")
+    if init is not None and asked.towers is not None and (size := _size(given.config)) != _size(asked.towers):
+        raise ValueError(
+            f"{init} has {_said(size)}, and model.towers asks for {_said(_size(asked.towers))}; "
+            "give weights of that size, or leave out model.towers"
+        )
     if asked.image_encoder is not None:
         given = replace_vision(given, asked.image_encoder)
     return _expanded(asked, given, num_classes, fresh=init is None)
@@ -79,6 +84,19 @@ def _expanded(asked: Model, given: XCLIP, num_classes: int | None, *, fresh: boo
     return model
 
 
+def _size(of: ModelConfig | Towers | str) -> tuple[int, ...]:
+    """Picture, patch, width and layers of the image encoder, and the width of the embedding."""
+    if isinstance(of, Towers):
+        return of.image_size, of.patch_size, of.width, of.layers, of.embed_dim
+    config = variant(of) if isinstance(of, str) else of
+    vision = config.vision
+    return vision.image_size, vision.patch_size, vision.width, vision.layers, config.embed_dim
+
+
+def _said(size: tuple[int, ...]) -> str:
+    return "pictures of {}, patches of {}, width {}, {} layers, embeddings of {}".format(*size)
+
+
 def _first(asked: int | None, given: int | None, paper: int) -> int:
     """What the recipe asks for, else what the weights have, else the paper's number."""
     return next(value for value in (asked, given, paper) if value is not None)
@@ -111,8 +129,8 @@ def keep_to_pretrained(recipe: Recipe, model: XCLIP) -> tuple[Interpolation | No
 
 def from_scratch(asked: Model) -> XCLIP:
     """A language-image model with random weights; one's own towers get a vocabulary of their own."""
-    if isinstance(asked.towers, str):
-        paper = variant(asked.towers)
+    if asked.towers is None or isinstance(asked.towers, str):
+        paper = variant(asked.towers or "B/16")
         config = replace(paper, vision=replace(paper.vision, mixing="none"), num_frames=1, mit=None, prompts=None)
         size = config.vision.image_size
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.clip(size))

@@ -54,7 +54,9 @@ def check_processes(asked: Train) -> None:
 def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     """Fabric on this process's device, connected to the other processes."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every process
-    _, world = this_rank()
+    rank, world = this_rank()
+    if rank > 0:  # what there is to say is said once
+        logging.getLogger("crossframe").setLevel(logging.ERROR)
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
     fabric = Fabric(
         accelerator="auto",
