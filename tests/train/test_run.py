@@ -198,7 +198,7 @@ def test_what_keeps_to_the_pretrained_weights_resumes_exactly_and_is_not_saved(
     start = tmp_path / "first" / "last"
     switches = ("train.interpolate={}", "train.distill={}", "train.average=epochs", "model.message_time=true")
     sizes = ("data.batches_per_epoch=4", "train.epochs=2", "train.save_every=3", "data.test_clips=4")
-    recipe = tiny("shapes-messages", *switches, *sizes)
+    recipe = tiny("shapes-messages", *switches, *sizes, "train.precision=bfloat16")
     train(recipe, tmp_path / "whole", init=start)
     lessons = ClipSource.lessons
 

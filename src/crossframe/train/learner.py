@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,19 @@ class Learner(nn.Module):
         self.model = model
 
     def forward(
-        self, video: Tensor, tokens: Tensor | None, text: Tensor | None, weights: Mapping[str, Tensor] | None = None
+        self,
+        video: Tensor,
+        tokens: Tensor | None,
+        text: Tensor | None,
+        weights: Callable[[], Mapping[str, Tensor]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits (B, K), embedding (B, E).
 
-        `weights`, by the model's names, stand in for its own.
+        `weights` gives values, by the model's names, that stand in for its own; they are asked for in here because
+        Fabric lowers the precision of tensors that it hands on.
         """
         if weights is not None:
-            own = {f"model.{name}": weight for name, weight in weights.items()}
+            own = {f"model.{name}": weight for name, weight in weights().items()}
             return functional_call(self, own, (video, tokens, text))
         features = self.model.encode_video(video)
         if tokens is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -128,7 +129,7 @@ class Loop:
                 loss = loss + self.distillation(video, embedding)
         yield loss
         if self.interpolation is not None:
-            moved = self.interpolation.moved(self.model, number)
+            moved = partial(self.interpolation.moved, self.model, number)
             logits, _ = self.learner(video, tokens, text, moved)
             yield self.interpolation.weight * lesson_loss(logits, questions, self.smoothing)
 
