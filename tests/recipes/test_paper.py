@@ -52,6 +52,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words_and_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a tiny recipe has in the place of CLIP, made once."""
     folder = tmp_path_factory.mktemp("clip") / "model"
+    torch.manual_seed(0)
     crossframe.save(from_scratch(load_recipe("k400", tiny=True).model), folder)
     return folder
 
@@ -60,6 +61,7 @@ def words_and_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image encoder that knows no words, of the tiny recipes' size."""
     folder = tmp_path_factory.mktemp("vit")
+    torch.manual_seed(0)
     ViTModel(
         ViTConfig(
             hidden_size=32,
