@@ -52,8 +52,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words_and_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a tiny recipe has in the place of CLIP, made once."""
     folder = tmp_path_factory.mktemp("clip") / "model"
-    torch.manual_seed(0)
-    crossframe.save(from_scratch(load_recipe("k400", tiny=True).model), folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        crossframe.save(from_scratch(load_recipe("k400", tiny=True).model), folder)
     return folder
 
 
@@ -61,17 +62,10 @@ def words_and_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image encoder that knows no words, of the tiny recipes' size."""
     folder = tmp_path_factory.mktemp("vit")
-    torch.manual_seed(0)
-    ViTModel(
-        ViTConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=1,
-            image_size=32,
-            patch_size=16,
-        )
-    ).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ViTModel(ViTConfig(**sizes, image_size=32, patch_size=16)).save_pretrained(folder)
     return folder
 
 
