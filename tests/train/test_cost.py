@@ -109,8 +109,9 @@ def test_memory_grows_with_clips_and_is_less_where_less_learns(model: XCLIP) -> 
     freeze(model, vision=True, text=True)
     both = step_memory(model, asked, Batch(2, 20, 6), CPU)
     freeze(model, vision=True, text=False)
-    one, two, three = (step_memory(model, asked, Batch(clips, 20, 6), CPU) for clips in (1, 2, 3))
-    assert three.passes - two.passes == pytest.approx(two.passes - one.passes, rel=TOLERANCE)
+    # with fewer clips the peak comes later, when gradients outweigh activations
+    two, four, six, eight = (step_memory(model, asked, Batch(clips, 20, 6), CPU) for clips in (2, 4, 6, 8))
+    assert eight.passes - six.passes == pytest.approx(six.passes - four.passes, rel=TOLERANCE)
     freeze(model, vision=False, text=False)
     neither = step_memory(model, asked, Batch(2, 20, 6), CPU)
     assert both.total > two.total > neither.total
