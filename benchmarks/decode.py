@@ -185,7 +185,7 @@ def _ffmpeg_seconds(path: Path) -> float:
         patch.object(Media, "decode", timed(Media.decode)),
         patch.object(Media, "picture", timed(Media.picture)),
         patch.object(av, "open", timed(av.open)),
-        patch.object(media, "_threads_from_pixels", media.BESIDE_OTHERS_FROM_PIXELS),  # as in the loader's processes
+        patch.object(media, "_beside_others", True),  # as in the loader's processes
     ):
         read_arrays(path, FRAMES, short_side=SHORT_SIDE)
     return total

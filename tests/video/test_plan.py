@@ -121,7 +121,7 @@ def test_threads_change_no_frame_and_are_left_to_others(tmp_path: Path, monkeypa
     use_threads = Media.use_threads
     monkeypatch.setattr(Media, "use_threads", lambda media, wanted: used.append(use_threads(media, wanted)))
     alone = exact.read_arrays(path)
-    monkeypatch.setattr(media, "_threads_from_pixels", media._threads_from_pixels)  # put back afterwards
+    monkeypatch.setattr(media, "_beside_others", False)  # put back afterwards
     media.read_beside_others()
     assert np.array_equal(exact.read_arrays(path).pixels, alone.pixels)
     assert used == [True, False]

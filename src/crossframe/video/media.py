@@ -29,18 +29,19 @@ from crossframe.video.shard import file_of, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
-# Threads hold frames of their own, and starting them takes time. One clip comes sooner with them; a process that reads
-# beside others should leave them the processors, unless frames are big.
-THREADS_FROM_PIXELS = 320 * 240
-BESIDE_OTHERS_FROM_PIXELS = 1920 * 1080
+# Threads hold frames of their own, and starting them takes time: they pay for big frames, and for smaller ones where a
+# codec is slow to decode, unless the process reads beside others, to which it then leaves the processors.
+BIG = 1920 * 1080
+NOT_SMALL = 320 * 240
+SLOW_CODECS = {"h264", "hevc"}
 MAX_THREADS = 4
-_threads_from_pixels = THREADS_FROM_PIXELS
+_beside_others = False
 
 
 def read_beside_others() -> None:
     """To be called once in a process that reads clips while other processes do."""
-    global _threads_from_pixels
-    _threads_from_pixels = BESIDE_OTHERS_FROM_PIXELS
+    global _beside_others
+    _beside_others = True
 
 
 # FFmpeg draws text files as the video of a terminal.
@@ -97,7 +98,8 @@ class Media:
         """Decode in threads if `wanted` and if it pays, which is the answer. To be called before the first packet."""
         decoder = self.stream.codec_context
         threads = min(os.cpu_count() or 1, MAX_THREADS)
-        if not wanted or threads == 1 or decoder.width * decoder.height < _threads_from_pixels:
+        enough = NOT_SMALL if decoder.name in SLOW_CODECS and not _beside_others else BIG
+        if not wanted or threads == 1 or decoder.width * decoder.height < enough:
             decoder.thread_count = 1
             return False
         decoder.thread_type = "FRAME"
@@ -136,7 +138,7 @@ class Media:
         """A frame as people see it, uint8 (H, W, 3)."""
         # One reformatter for all frames: setting one up takes longer than converting a small frame, and so does waking
         # threads for it.
-        threads = 1 if frame.width * frame.height < BESIDE_OTHERS_FROM_PIXELS else 0
+        threads = 1 if frame.width * frame.height < BIG else 0
         if (view.width, view.height) == (frame.width, frame.height):
             shown = self._reformatter.reformat(frame, format="rgb24", threads=threads)
         else:
