@@ -7,6 +7,7 @@ B/32 in float32 on a processor, as `Recognizer` runs it. Memory is what the proc
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections.abc import Callable
@@ -111,7 +112,8 @@ def _fast(model: XCLIP) -> XCLIP:
 
 def _grows_by(function: Callable[[], object]) -> float | None:
     """Megabytes by which the process grows at most; None where the system does not tell."""
-    with suppress(OSError, KeyError):
+    with suppress(OSError, KeyError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier calls left free counts as grown otherwise
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
         before = _status("VmRSS")
         function()
