@@ -141,7 +141,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         memory = axes.twinx()
         memory.plot(at, [row["MB"] for row in series], "s--", color="tab:orange", label="memory")
         memory.set(ylabel="MB", ylim=(0, None))
-    axes.legend(loc="upper left", frameon=False)
+    lines = [*axes.get_lines(), *memory.get_lines()]
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), frameon=False)
     figure.savefig(path, dpi=110)
 
 
