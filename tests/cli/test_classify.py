@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,34 +24,10 @@ from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
 from crossframe.weights import load
+from tests.cli.conftest import Outcome, Run
 from tests.video.clips import moving, write_clip
 
 LABELS = ["-l", "arm wrestling", "-l", "cleaning a pool"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line in this process."""
-
-    def run_once(*arguments: str | Path) -> Outcome:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return Outcome(int(ended.value.code or 0), out, err)
-
-    return run_once
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +43,7 @@ def one_line(outcome: Outcome, *words: str) -> bool:
 
 
 def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
-    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = write_clip(tmp_path / "b.avi", frames=moving(5, 40, 48), codec="mpeg4")
     notes = tmp_path / "notes.txt"
@@ -76,7 +51,7 @@ def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
     loads: list[object] = []
     monkeypatch.setattr("crossframe.weights.load", lambda *a, **k: loads.append(a) or load(*a, **k))
     videos = [clip, other, tmp_path / "missing.mp4", notes]
-    outcome = run("classify", *videos, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
+    outcome = command("classify", *videos, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
     results = [json.loads(line) for line in outcome.out.splitlines()]
     assert outcome.status == 1
     assert [result["video"] for result in results] == [str(clip), str(other)]
@@ -94,8 +69,8 @@ def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
     assert len(results[0]["frames"]["times"]) == 4
 
 
-def test_scores_are_those_of_the_library(run: Run, clip: Path, tiny_folder: Path) -> None:
-    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
+def test_scores_are_those_of_the_library(command: Run, clip: Path, tiny_folder: Path) -> None:
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
     prediction = crossframe.Recognizer(load(tiny_folder)).classify(clip, ["arm wrestling", "cleaning a pool"])
     shown = json.loads(outcome.out)["predictions"]
     assert [entry["label"] for entry in shown] == [name for name, _ in prediction.top()]
@@ -105,7 +80,7 @@ def test_scores_are_those_of_the_library(run: Run, clip: Path, tiny_folder: Path
 
 
 def test_scores_are_those_of_transformers_on_the_same_pixels(
-    run: Run, clip: Path, tiny_config: ModelConfig, tmp_path: Path
+    command: Run, clip: Path, tiny_config: ModelConfig, tmp_path: Path
 ) -> None:
     config = replace(tiny_config, prompts=PromptConfig(layers=2, heads=2, mlp_width=128))  # as wide as theirs must be
     model = XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(size=32))
@@ -113,7 +88,7 @@ def test_scores_are_those_of_transformers_on_the_same_pixels(
         torch.nn.init.normal_(parameter, std=0.3)
     torch.nn.init.constant_(model.logit_scale, 3.0)
     folder = crossframe.save(model, tmp_path / "published", "transformers")
-    outcome = run("classify", clip, *LABELS, "--model", folder, "--json", "--precision", "float32")
+    outcome = command("classify", clip, *LABELS, "--model", folder, "--json", "--precision", "float32")
     shown = {entry["label"]: entry["score"] for entry in json.loads(outcome.out)["predictions"]}
     pixels = model.prepare(crossframe.read_video(clip, num_frames=4, short_side=36).pixels)  # 36 = 256/224 of 32
     with torch.inference_mode():
@@ -123,8 +98,8 @@ def test_scores_are_those_of_transformers_on_the_same_pixels(
     torch.testing.assert_close(torch.tensor(list(shown.values())), logits.softmax(0), rtol=0, atol=1e-5)
 
 
-def test_table_shows_every_label_with_its_share(run: Run, clip: Path, tiny_folder: Path) -> None:
-    outcome = run("classify", clip, *LABELS, "--model", tiny_folder)
+def test_table_shows_every_label_with_its_share(command: Run, clip: Path, tiny_folder: Path) -> None:
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder)
     assert outcome.status == 0
     assert clip.name in outcome.out.replace("\n", "")
     assert "arm wrestling" in outcome.out
@@ -139,12 +114,12 @@ class Terminal(io.StringIO):
 
 
 def test_a_progress_bar_on_the_terminal_leaves_json_in_its_file(
-    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    outcome = run("classify", clip, "gone.mp4", clip, *LABELS, "--model", tiny_folder, "--json")
+    outcome = command("classify", clip, "gone.mp4", clip, *LABELS, "--model", tiny_folder, "--json")
     assert [json.loads(line)["video"] for line in outcome.out.splitlines()] == [str(clip)] * 2
     seen = terminal.getvalue()
     assert "videos" in seen
@@ -170,20 +145,20 @@ def test_a_progress_bar_stays_below_tables_and_errors(
 
 
 def test_one_video_has_no_progress_bar(
-    run: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    assert run("classify", clip, *LABELS, "--model", tiny_folder, "--json").status == 0
+    assert command("classify", clip, *LABELS, "--model", tiny_folder, "--json").status == 0
     assert terminal.getvalue() == ""
 
 
 def test_brackets_and_colons_in_names_are_shown_as_they_are(
-    run: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "[red] :smile:.mp4"
     path.write_bytes(clip.read_bytes())
-    outcome = run("classify", path, "-l", "[bold]yoga[/bold]", "-l", "[/no tag]", "--model", tiny_folder)
+    outcome = command("classify", path, "-l", "[bold]yoga[/bold]", "-l", "[/no tag]", "--model", tiny_folder)
     assert outcome.status == 0, outcome.err
     assert path.name in outcome.out
     assert "[bold]yoga[/bold]" in outcome.out
@@ -220,7 +195,7 @@ def test_a_reader_that_stops_reading_ends_the_work_quietly(
 
 
 def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
-    run: Run, tiny_folder: Path, tmp_path: Path
+    command: Run, tiny_folder: Path, tmp_path: Path
 ) -> None:
     for name in ("b.mp4", "a.mp4"):
         (tmp_path / "clips").mkdir(exist_ok=True)
@@ -228,8 +203,8 @@ def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
     (tmp_path / "clips" / "readme.txt").write_text("not a clip")
     (tmp_path / "labels.txt").write_text("ApplyEyeMakeup\nbrush_hair\n")
     out = tmp_path / "out.jsonl"
-    command = ["classify", tmp_path / "clips", "--labels", tmp_path / "labels.txt", "--humanize"]
-    outcome = run(*command, "--model", tiny_folder, "--out", out, "--top", "1")
+    words = ["classify", tmp_path / "clips", "--labels", tmp_path / "labels.txt", "--humanize"]
+    outcome = command(*words, "--model", tiny_folder, "--out", out, "--top", "1")
     results = [json.loads(line) for line in out.read_text().splitlines()]
     assert outcome.status == 0
     assert [Path(result["video"]).name for result in results] == ["a.mp4", "b.mp4"]
@@ -237,7 +212,7 @@ def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
     assert all(len(result["predictions"]) == 1 for result in results)
 
 
-def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_bad_files_take_one_line_each(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
     empty, truncated, text, sound = (tmp_path / name for name in ("empty.mp4", "cut.mp4", "text.mp4", "sound.wav"))
     empty.touch()
     truncated.write_bytes(clip.read_bytes()[:200])
@@ -246,7 +221,7 @@ def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, t
         audio.setparams((1, 2, 8000, 0, "NONE", ""))
         audio.writeframes(bytes(1600))
     for path in (empty, truncated, text, sound, tmp_path / "gone.mp4"):
-        outcome = run("classify", path, *LABELS, "--model", tiny_folder)
+        outcome = command("classify", path, *LABELS, "--model", tiny_folder)
         assert outcome.status == 1, path
         assert outcome.out == "", path
         assert one_line(outcome, path.name), outcome.err
@@ -263,26 +238,28 @@ def test_bad_files_take_one_line_each(run: Run, clip: Path, tiny_folder: Path, t
     ],
 )
 def test_wrong_usage_ends_with_2_before_anything_is_loaded(
-    run: Run, clip: Path, arguments: list[str], words: list[str]
+    command: Run, clip: Path, arguments: list[str], words: list[str]
 ) -> None:
-    outcome = run("classify", clip, "--model", "does/not-matter", *arguments)
+    outcome = command("classify", clip, "--model", "does/not-matter", *arguments)
     assert outcome.status == 2
     assert one_line(outcome, *words), outcome.err
 
 
-def test_what_cannot_be_used_ends_with_1_and_one_line(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_used_ends_with_1_and_one_line(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "nothing").mkdir()
-    outcome = run("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
+    outcome = command("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
     assert outcome.status == 1
     assert one_line(outcome, "nothing", "no video")
     for out in (tmp_path / "no" / "such" / "out.jsonl", tmp_path):
-        outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--out", out)
+        outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--out", out)
         assert outcome.status == 1
         assert one_line(outcome, str(out), "cannot be written", "another path")
-    outcome = run("classify", clip, *LABELS, "--model", tiny_folder, "--device", "abacus")
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--device", "abacus")
     assert outcome.status == 1
     assert one_line(outcome, "'abacus'", "choose cpu")
-    outcome = run("classify", clip, *LABELS, "--model", tmp_path / "no-model")
+    outcome = command("classify", clip, *LABELS, "--model", tmp_path / "no-model")
     assert outcome.status == 1
     assert one_line(outcome, "no-model")
 
@@ -312,20 +289,22 @@ def test_ctrl_c_is_one_line_and_leaves_no_traceback(clip: Path, tiny_folder: Pat
     assert err.strip() == "crossframe: interrupted"
 
 
-def test_descriptions_stand_for_labels_and_name_them(run: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_descriptions_stand_for_labels_and_name_them(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "said.json"
     path.write_text(json.dumps({"arm wrestling": ["two people pull", "hands on a table"], "pool": "a net in water"}))
     settings = ["--model", tiny_folder, "--json", "--precision", "float32"]
-    outcome = run("classify", clip, "--descriptions", path, *settings)
+    outcome = command("classify", clip, "--descriptions", path, *settings)
     result = json.loads(outcome.out)
     assert {row["label"] for row in result["predictions"]} == {"arm wrestling", "pool"}
     assert result["descriptions"] == str(path)
-    plain = json.loads(run("classify", clip, "-l", "arm wrestling", "-l", "pool", *settings).out)
+    plain = json.loads(command("classify", clip, "-l", "arm wrestling", "-l", "pool", *settings).out)
     assert plain["descriptions"] is None
     scores = [{row["label"]: row["similarity"] for row in found["predictions"]} for found in (result, plain)]
     assert scores[0] != scores[1]
-    outcome = run("classify", clip, "--descriptions", path, "-l", "golf", *settings)
+    outcome = command("classify", clip, "--descriptions", path, "-l", "golf", *settings)
     assert outcome.status == 1
     assert one_line(outcome, "the label 'golf' has no description; add one for it")
-    outcome = run("classify", clip, "--descriptions", path, "--template", "a {}", *settings)
+    outcome = command("classify", clip, "--descriptions", path, "--template", "a {}", *settings)
     assert one_line(outcome, "descriptions are sentences and take no template")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import crossframe
-from crossframe.evaluate.shapes import ask, evaluate_shapes, questions
+from crossframe.evaluate.shapes import ask, questions
 from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import sentence
 from crossframe.shapes.splits import Split, draw
@@ -36,14 +36,14 @@ def test_the_action_is_asked_among_all_that_the_object_could_do() -> None:
 def test_a_model_that_cannot_decide_is_never_right(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = crossframe.load(tiny_folder)
     monkeypatch.setattr(model, "score", lambda video, text: torch.zeros(1, len(text)))
-    summary = evaluate_shapes(model, "test", 44)
+    summary = ask(model, "test", 44).summary()
     assert (summary["action"], summary["opposite"], summary["colour"], summary["shape"]) == (0, 0, 0, 0)
     assert sum(row["clips"] for row in summary["mistaken"]) <= 44
 
 
 def test_a_summary_is_the_same_each_time_and_says_what_it_was_made_with(tiny_folder: Path, tmp_path: Path) -> None:
     model = crossframe.load(tiny_folder)
-    first, second = (evaluate_shapes(model, "unseen", 22, seed=3) for _ in range(2))
+    first, second = (ask(model, "unseen", 22, seed=3).summary() for _ in range(2))
     assert first == second
     assert first["made_with"]["split"] == "unseen"
     assert first["made_with"]["seed"] == 3
@@ -68,7 +68,7 @@ def test_the_question_of_the_action_is_an_evaluation_like_any_other(tiny_folder:
 
 def test_an_unknown_split_is_refused(tiny_folder: Path) -> None:
     with pytest.raises(ValueError, match="tset"):
-        evaluate_shapes(crossframe.load(tiny_folder), "tset", 8)
+        ask(crossframe.load(tiny_folder), "tset", 8)
 
 
 def test_some_actions_can_be_asked_among_themselves(tiny_folder: Path) -> None:

@@ -84,26 +84,12 @@ class ShapesEvaluation(Evaluation):
     answers: tuple[Answer, ...]
 
     def summary(self) -> dict[str, Any]:
-        """The accuracies by kind of question, then what every evaluation says, of the question `action`."""
+        """The accuracies by kind of question, then what every evaluation says, of the question `action`.
+
+        `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked;
+        `per_action` and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions.
+        """
         return _summary(self.answers) | Evaluation.summary(self)
-
-
-def evaluate_shapes(
-    model: XCLIP,
-    split: Split | str = Split.TEST,
-    clips: int = 1100,
-    *,
-    seed: int = 0,
-    nuisance: float = 1.0,
-    among: Sequence[str] | None = None,
-    done: Callable[[int], None] = lambda count: None,
-) -> dict[str, Any]:
-    """The summary of `ask`.
-
-    `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked; `per_action`
-    and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions.
-    """
-    return ask(model, split, clips, seed=seed, nuisance=nuisance, among=among, done=done).summary()
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from crossframe.data.sampling import Sampling
 from crossframe.data.split import few_shot
 from crossframe.evaluate.run import Setting, evaluate_manifest, from_all_processes, this_process
 from crossframe.evaluate.scoring import evaluating, label_features
-from crossframe.evaluate.shapes import evaluate_shapes
+from crossframe.evaluate.shapes import ask
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among
@@ -131,7 +131,7 @@ class ClipSource:
         return read_lessons(self.drawn, range(start, stop), workers=self.workers)
 
     def test(self, model: XCLIP) -> Scores:
-        summary = evaluate_shapes(model, "val", self.test_clips, among=self.drawn.actions)
+        summary = ask(model, "val", self.test_clips, among=self.drawn.actions).summary()
         return {name: summary[name] for name in ("action", "opposite", "colour", "shape") if name in summary}
 
 
