@@ -25,11 +25,12 @@ from benchmarks.study import Scores, report, trained
 from crossframe import XCLIP, load
 from crossframe.evaluate.shapes import ask
 from crossframe.shapes.actions import ACTIONS
-from crossframe.weights.blending import blend, choose_weight
+from crossframe.weights.blending import WEIGHTS, blend, choose_weight
 
 LEFT_OUT = ("moving up", "moving down", "appearing", "vanishing", "approaching", "moving away from")
 HELD_OUT = ("growing", "shrinking", "blinking", "shaking")
 SHOWN = tuple(action for action in ACTIONS if action not in (*LEFT_OUT, *HELD_OUT))
+CHOOSING = {"shown": SHOWN, "held out": HELD_OUT}  # what chooses the weight of a blend, on other clips
 
 STAY_NEAR = ("train.interpolate={}", "train.average=epochs")
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -53,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="the folder 'last' of study-order")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=240, help="of each run, in three epochs")
+    parser.add_argument("--steps", type=int, default=600, help="of each run, in three epochs")
     parser.add_argument("--runs", type=Path, default=Path("runs/beyond"))
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each kind")
     arguments = parser.parse_args()
@@ -61,15 +62,20 @@ def main() -> None:
     runs: dict[str, list[Scores]] = {
         "pretrained": [scores_of(pretrained, arguments.runs / "pretrained", arguments.clips)]
     }
+    paths: dict[str, list[Scores]] = {}  # accuracies by the weight of the blend
     for seed in range(arguments.seeds):
         for name, switches in VARIANTS.items():
             changes = (*setting(arguments.steps), *switches)
             out = arguments.runs / f"seed-{seed}" / name.replace(" ", "-")
             tuned = load(trained("study", changes, arguments.weights, out, seed), device="cpu")
             runs.setdefault(name, []).append(scores_of(tuned, out, arguments.clips))
-            blended = blended_scores(tuned, pretrained, out, arguments.clips)
-            runs.setdefault(f"{name}, blended", []).append(blended)
-            report(runs, tuple(TESTS), clips=arguments.clips, steps=arguments.steps)
+            weight, path = path_between(tuned, pretrained, out, arguments.clips // 3)
+            blended = scores_of(blend(tuned, pretrained, weight), out, arguments.clips, "blended-scores.json")
+            runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})
+            for kind in CHOOSING:
+                paths.setdefault(f"{name}, {kind}", []).append({at: scores[kind] for at, scores in path.items()})
+        report(paths, [str(weight) for weight in WEIGHTS])
+        report(runs, (*TESTS, "weight"), clips=arguments.clips, steps=arguments.steps)
 
 
 def setting(steps: int) -> tuple[str, ...]:
@@ -92,19 +98,21 @@ def scores_of(model: XCLIP, out: Path, clips: int, name: str = "scores.json") ->
     return json.loads(path.read_text())
 
 
-def blended_scores(tuned: XCLIP, pretrained: XCLIP, out: Path, clips: int) -> Scores:
-    """Those of the blend that is best for shown and held-out actions alike; its weight is written down beside them."""
-    path = out / "blend.json"
-    if not path.is_file():
-        weight, tried = choose_weight(tuned, pretrained, lambda model: compromise(model, clips // 3))
-        path.write_text(json.dumps({"weight": weight, "tried": tried}))
-    weight = json.loads(path.read_text())["weight"]
-    scores = scores_of(blend(tuned, pretrained, weight), out, clips, "blended-scores.json")
-    return {**scores, "weight": weight}
+def path_between(tuned: XCLIP, pretrained: XCLIP, out: Path, clips: int) -> tuple[float, dict[str, Scores]]:
+    """The weight that is best for shown and held-out actions alike, and both accuracies of every weight."""
+    file = out / "blend.json"
+    if not file.is_file():
+        sides: list[Scores] = []
 
+        def score(model: XCLIP) -> float:
+            sides.append({kind: accuracy(model, "val", actions, clips) for kind, actions in CHOOSING.items()})
+            return mean(sides[-1].values())
 
-def compromise(model: XCLIP, clips: int) -> float:
-    return mean(accuracy(model, "val", actions, clips) for actions in (SHOWN, HELD_OUT))
+        weight, tried = choose_weight(tuned, pretrained, score)
+        path = dict(zip(map(str, tried), sides, strict=True))
+        file.write_text(json.dumps({"weight": weight, "path": path}))
+    found = json.loads(file.read_text())
+    return found["weight"], found["path"]
 
 
 def accuracy(model: XCLIP, split: str, among: tuple[str, ...] | None, clips: int) -> float:

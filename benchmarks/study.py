@@ -49,11 +49,13 @@ def report(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str], **more:
     print("| variant | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     for name, seeds in runs.items():
-        cells = (_cell([scores[column] for scores in seeds]) for column in columns)
+        cells = (_cell([scores[column] for scores in seeds if column in scores]) for column in columns)
         print(f"| {name} | " + " | ".join(cells) + " |")
     print(json.dumps({"runs": runs, **more}))
 
 
 def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
     spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
     return f"{mean(values):.3f}{spread}".replace("0.", ".")
