@@ -19,10 +19,9 @@ from statistics import mean, stdev
 
 from crossframe import load
 from crossframe.evaluate.protocol import read_trials, run_trial
-from crossframe.evaluate.result import Evaluation
 from crossframe.evaluate.shapes import ask
 from crossframe.recipes.load import load_recipe
-from crossframe.recipes.schema import FileData, Recipe
+from crossframe.recipes.schema import FileData
 from crossframe.shapes.splits import Split, split_actions
 from crossframe.shapes.write import render_dataset
 from crossframe.train.run import train
@@ -68,23 +67,33 @@ def _drawn(model: str, split: str, clips: int, runs: Path) -> float:
 
 def _few(model: str, shots: int, draw: int, clips: int, runs: Path) -> float:
     """Top-1 among new actions after training on `shots` clips of each; none for the model as it is."""
-    test = _listed(runs.parent / "clips", Split.FEW_SHOT_TEST, 0, clips)
-    recipe = load_recipe("finetune", CHANGES)
     folder = runs / f"K-{shots}-draw-{draw}"
-    if shots and not (folder / "trained/summary.json").is_file():
-        clips_of_draw = _listed(runs.parent / f"clips-{draw}", Split.FEW_SHOT_TRAIN, draw, shots * ACTIONS)
-        train(recipe, folder / "trained", init=model, data=clips_of_draw, resume=(folder / "trained/last").is_dir())
-    if not (folder / "test/summary.json").is_file():
-        weights = str(folder / "trained/last") if shots else model
-        _test(recipe, weights, test).save(folder / "test")
-    return _top1(folder / "test")
+    weights = taught(model, shots, draw, runs.parent, folder / "trained") if shots else model
+    return top1_of_new(weights, clips, runs.parent, folder / "test")
 
 
-def _test(recipe: Recipe, weights: str, clips: Path) -> Evaluation:
-    if not isinstance(recipe.data, FileData):
-        raise TypeError("the recipe 'finetune' is of clips in files")
-    (trial,) = read_trials([weights], [str(clips)], recipe.data, recipe.test)
-    return run_trial(load(weights, device="cpu"), trial, recipe)
+def taught(model: str, shots: int, draw: int, drawn: Path, out: Path, changes: Sequence[str] = ()) -> str:
+    """The weights after training on `shots` clips of each new action, of which `draw` is the seed.
+
+    Clips are rendered into the folder `drawn`; `changes` are switches of the recipe `finetune`.
+    """
+    if not (out / "summary.json").is_file():
+        clips = _listed(drawn / f"clips-{draw}", Split.FEW_SHOT_TRAIN, draw, shots * ACTIONS)
+        recipe = load_recipe("finetune", (*CHANGES, *changes))
+        train(recipe, out, init=model, data=clips, resume=(out / "last").is_dir())
+    return str(out / "last")
+
+
+def top1_of_new(weights: str, clips: int, drawn: Path, out: Path, changes: Sequence[str] = ()) -> float:
+    """Top-1 among new actions on `clips` clips of their own, in the recipe's protocol under the same `changes`."""
+    if not (out / "summary.json").is_file():
+        recipe = load_recipe("finetune", (*CHANGES, *changes))
+        if not isinstance(recipe.data, FileData):
+            raise TypeError("the recipe 'finetune' is of clips in files")
+        listed = _listed(drawn / "clips", Split.FEW_SHOT_TEST, 0, clips)
+        (trial,) = read_trials([weights], [str(listed)], recipe.data, recipe.test)
+        run_trial(load(weights, device="cpu"), trial, recipe).save(out)
+    return _top1(out)
 
 
 def _listed(folder: Path, split: Split, seed: int, clips: int) -> Path:

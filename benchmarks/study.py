@@ -46,12 +46,17 @@ def measured(weights: Path, out: Path, clips: int = CLIPS) -> Scores:
 
 def report(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str], **more: Any) -> None:
     """Print means and deviations over seeds as a Markdown table, and all of it as one line of JSON."""
+    show(runs, columns)
+    print(json.dumps({"runs": runs, **more}))
+
+
+def show(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str]) -> None:
+    """Print means and deviations over the runs that have a score for a column, as a Markdown table."""
     print("| variant | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     for name, seeds in runs.items():
         cells = (_cell([scores[column] for scores in seeds if column in scores]) for column in columns)
         print(f"| {name} | " + " | ".join(cells) + " |")
-    print(json.dumps({"runs": runs, **more}))
 
 
 def _cell(values: Sequence[float]) -> str:
