@@ -55,6 +55,9 @@ def test_a_broken_video_counts_as_wrong_and_is_named(
     found = summary(tmp_path / "run")
     assert (found["videos"], found["unreadable"]) == (9, 1)
     assert f"top1       {found['top1']:.1%}  (95% interval: " in outcome.out
+    assert {"crossframe", "torch", "device", "processes"} <= json.loads(
+        (tmp_path / "run/environment.json").read_text()
+    ).keys()
     made_with = found["made_with"]
     assert (made_with["sampling"]["views"], made_with["crops"], made_with["precision"]) == (2, 3, "bfloat16")
     assert (made_with["recipe"], made_with["model"], made_with["template"]) == ("finetune", str(tiny_folder), "{}")

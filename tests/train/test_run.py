@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 import crossframe
 from crossframe.data.question import Lesson
+from crossframe.evaluate.protocol import training_of
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train import run as run_module
@@ -96,6 +97,7 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
         assert model.config.num_frames == 4
         assert model.preprocess is not None
         assert model.tokenize(["a red circle moving left"]).shape[0] == 1
+        assert training_of(str(tmp_path / name)) == {"recipe": "shapes", "init": None, "epochs": 1, "seed": 0}
 
 
 @pytest.fixture(scope="module")

@@ -54,11 +54,12 @@ def evaluate(
     With several models, lists or splits, each is measured on each, and the summary has mean and deviation. Options
     are short for --set test.views=4 and so on. Under torchrun, the processes share the clips and find the same.
     """
-    from crossframe.data.atomic import replacing
-    from crossframe.evaluate.processes import joined
-    from crossframe.evaluate.protocol import name_trials
+    from crossframe.data.atomic import write_json, write_text
+    from crossframe.evaluate.environment import ENVIRONMENT, environment
+    from crossframe.evaluate.processes import joined, this_process
+    from crossframe.evaluate.protocol import name_trials, training_of
     from crossframe.evaluate.report import write_report
-    from crossframe.recipes.load import dump_recipe, load_recipe
+    from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
@@ -71,14 +72,15 @@ def evaluate(
         for name, trial in zip(name_trials(trials), trials, strict=True):
             network = _load(trial.model, blend, chosen.init)
             evaluation = _evaluate(chosen, trial, network, (videos or 1100, seed or 0), name if writes else None)
-            what = {"recipe": chosen.name, "model": trial.model} | ({} if blend is None else {"blend": blend})
+            what = {"recipe": chosen.name, "model": trial.model, "training": training_of(trial.model)}
+            what |= {} if blend is None else {"blend": blend}
             evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
             if writes:
                 evaluation.save(out / name)
+                write_json(out / ENVIRONMENT, environment(network.device, this_process()[1]))
                 found[name] = (trial, evaluation.summary())
         if writes:
-            with replacing(out / "recipe.yaml") as file:
-                file.write_text(dump_recipe(chosen), encoding="utf-8")
+            write_text(out / RECIPE, dump_recipe(chosen))
             _print_scores(found, out)
             print(write_report(out))
 

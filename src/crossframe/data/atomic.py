@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -20,3 +22,15 @@ def replacing(path: Path) -> Generator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, in a folder that is made where it does not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as target:
+        target.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write values as JSON that people can read."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")

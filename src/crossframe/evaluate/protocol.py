@@ -7,14 +7,13 @@ draws - an evaluation has several trials: every model on every split of every li
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from crossframe.data.atomic import replacing
+from crossframe.data.atomic import write_json
 from crossframe.data.batch import Batch
 from crossframe.data.layouts import read_candidates
 from crossframe.data.loader import EvalLoader
@@ -24,6 +23,7 @@ from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.descriptions import read_descriptions
@@ -94,6 +94,26 @@ def run_trial(
     )
 
 
+def training_of(model: str) -> dict[str, Any] | None:
+    """Which training the weights `model` come from, as their checkpoint says; None where it says nothing.
+
+    `shots` clips of each class were drawn by the seed `draw`, `seed` is that of everything else.
+    """
+    try:
+        recipe = load_recipe(Path(model) / RECIPE)
+    except RecipeError:  # there is none, or one of another version
+        return None
+    data = recipe.data
+    clips = {"data": data.source, "shots": data.shots, "draw": data.draw} if isinstance(data, FileData) else {}
+    return {
+        "recipe": recipe.name,
+        "init": recipe.init,
+        **clips,
+        "epochs": recipe.train.epochs,
+        "seed": recipe.train.seed,
+    }
+
+
 def name_trials(trials: Sequence[Trial]) -> list[str]:
     """A name for each trial, which is also its folder's: what tells it from the others; "" for a single one."""
     ways = [
@@ -141,6 +161,5 @@ def save_overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]], folder:
     """Write the overview in place of a single summary, and return it."""
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier, single trial, which the new summary does not mean
     found = overview(trials)
-    with replacing(folder / SUMMARY) as target:
-        target.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / SUMMARY, found)
     return found

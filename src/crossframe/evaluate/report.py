@@ -13,7 +13,7 @@ from torch import Tensor
 
 import crossframe
 from crossframe import pages
-from crossframe.data.atomic import replacing
+from crossframe.data.atomic import write_text
 from crossframe.data.batch import Failure
 from crossframe.data.parquet import read_rows
 from crossframe.data.reader import ClipReader, Job
@@ -56,9 +56,7 @@ def write_report(run: str | Path, out: str | Path | None = None, root: str | Pat
         page = pages.render("overview", **_overview(summary, os.path.relpath(run, out.parent)))
     else:
         page = pages.render("report", **_report(summary, run, root))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as target:
-        target.write_text(page, encoding="utf-8")
+    write_text(out, page)
     return out
 
 

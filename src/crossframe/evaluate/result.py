@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from crossframe.data.atomic import replacing
+from crossframe.data.atomic import replacing, write_json
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.metrics import TOP, Counts
 from crossframe.evaluate.statistics import SEED, calibration, calibration_error, interval
@@ -123,8 +122,7 @@ class Evaluation:
         """Write `summary.json` and `predictions.parquet`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / SUMMARY) as target:
-            target.write_text(json.dumps(self.summary(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / SUMMARY, self.summary())
         arrow = pyarrow()
         text, number, yes_no = arrow.string(), arrow.float64(), arrow.bool_()
         types = {

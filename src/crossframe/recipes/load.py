@@ -21,6 +21,8 @@ from pydantic_core import ErrorDetails
 
 from crossframe.recipes.schema import Recipe
 
+RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
+
 Values = dict[str, Any]
 
 

@@ -5,22 +5,19 @@ Every process knows the folder, and the first alone writes to it.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-import crossframe
-from crossframe.data.atomic import replacing
-from crossframe.recipes.load import dump_recipe, load_recipe
+from crossframe.data.atomic import write_json, write_text
+from crossframe.evaluate.environment import ENVIRONMENT, environment
+from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state, recover, replace_folder
 
@@ -36,7 +33,7 @@ class RunFolder:
 
     def recipe_to_resume(self) -> Recipe:
         """The recipe that the run was started with."""
-        path = self.path / "recipe.yaml"
+        path = self.path / RECIPE
         if not path.is_file():
             raise ValueError(f"{self.path} has no checkpoint 'last' to go on from; start without --resume")
         return load_recipe(path)
@@ -62,45 +59,25 @@ class RunFolder:
 
     def begin(self, recipe: Recipe, fabric: Fabric) -> None:
         """Write down what is run, and where."""
-        self._write("recipe.yaml", dump_recipe(recipe))
-        self._write("environment.json", _json(environment(fabric)))
+        if self.writes:
+            write_text(self.path / RECIPE, dump_recipe(recipe))
+            write_json(self.path / ENVIRONMENT, environment(fabric.device, fabric.world_size))
 
     def end(self, summary: dict[str, Any]) -> None:
         """Write down how it went."""
-        self._write("summary.json", _json(summary))
+        if self.writes:
+            write_json(self.path / "summary.json", summary)
 
     def save(self, folder: Path, write: Callable[[Path], None]) -> None:
-        """Make `folder` what `write` puts into an empty one, whole or not at all."""
+        """Make `folder` what `write` puts into an empty one, and the run's recipe, whole or not at all."""
+
+        def write_all(empty: Path) -> None:
+            write(empty)
+            shutil.copyfile(self.path / RECIPE, empty / RECIPE)
+
         if self.writes:
-            replace_folder(folder, write)
+            replace_folder(folder, write_all)
 
     def state(self) -> dict[str, Any]:
         """What the last checkpoint keeps for resuming."""
         return load_state(self.last)
-
-    def _write(self, name: str, text: str) -> None:
-        if not self.writes:
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / name) as target:
-            target.write_text(text, encoding="utf-8")
-
-
-def environment(fabric: Fabric) -> dict[str, Any]:
-    """What a result depends on beside the recipe."""
-    device = fabric.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "crossframe": crossframe.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.platform(),
-        "device": f"{device.type}: {name}",
-        "processes": fabric.world_size,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _json(values: Any) -> str:
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
