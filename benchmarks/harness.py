@@ -19,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+SAVED = (":!benchmarks/results", ":!docs/scaling.png", ":!docs/performance.md")  # what saving changes, for git
 PACKAGES = ("torch", "av", "numpy", "transformers", "opencv-python-headless", "decord", "crossframe")
 
 
@@ -85,12 +86,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 def run(name: str, measure: Callable[[Options], Result], arguments: list[str] | None = None) -> Result:
     """The command line of a benchmark. `--save` writes the JSON object to benchmarks/results/NAME.json as well."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
-    parser.add_argument("--tiny", action="store_true", help="seconds instead of minutes; the figures mean nothing")
-    parser.add_argument("--repeats", type=int, default=5, help="medians are over this many rounds")
-    parser.add_argument("--videos", type=Path, default=ROOT.parent / "shared" / "videos", help="a folder of real clips")
-    parser.add_argument("--save", action="store_true", help="write the result beside the code")
-    given = parser.parse_args(arguments)
+    given = parse(f"python -m benchmarks.{name}", arguments)
     started = time.perf_counter()
     result = measure(Options(given.tiny, 1 if given.tiny else given.repeats, given.videos))
     _print_table(result)
@@ -107,6 +103,23 @@ def run(name: str, measure: Callable[[Options], Result], arguments: list[str] | 
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
     return result
+
+
+def parse(program: str, arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options that all benchmarks share. What would be saved must be of a commit, so that others can repeat it."""
+    parser = argparse.ArgumentParser(prog=program)
+    parser.add_argument("--tiny", action="store_true", help="seconds instead of minutes; the figures mean nothing")
+    parser.add_argument("--repeats", type=int, default=5, help="medians are over this many rounds")
+    parser.add_argument("--videos", type=Path, default=ROOT.parent / "shared" / "videos", help="a folder of real clips")
+    parser.add_argument("--save", action="store_true", help="write the result beside the code")
+    given = parser.parse_args(arguments)
+    if given.repeats < 1:
+        parser.error(f"--repeats is {given.repeats}: use 1 or more")
+    if given.save and given.tiny:
+        parser.error("figures of --tiny mean nothing and are not saved: leave out one of --tiny and --save")
+    if given.save and (changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", *SAVED)):
+        parser.error(f"--save, but there are changes that no commit has ({changed.split()[-1]}): commit them first")
+    return given
 
 
 def environment() -> dict[str, Any]:
@@ -147,11 +160,19 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    """The commit, marked where the code has changed since."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = commit and _git("status", "--porcelain", "--untracked-files=no", "--", ".", *SAVED)
+    return f"{commit or 'unknown'}{'-dirty' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    """What git answers; nothing where there is no git, or no repository."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return ""
 
 
 def _print_table(result: Result) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as everything
+from benchmarks import harness
 from benchmarks.__main__ import NAMES
 from benchmarks.cost import encoding_gmacs
 from benchmarks.harness import RESULTS, Bar, run
 from benchmarks.peers import config_of
 from benchmarks.scaling import gmacs
+from benchmarks.tables import PAGE, filled
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,3 +55,35 @@ def test_published_results_are_complete_runs() -> None:
         assert found["benchmark"] == path.stem
         assert not found["tiny"]
         assert found["environment"]["commit"]
+
+
+def test_the_tables_of_the_docs_are_those_of_the_results() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert filled(page) == page, "python -m benchmarks.tables writes them"
+    assert filled("<!-- table: start command, seconds -->\n| old |\nText").splitlines()[1] == "| command | seconds |"
+
+
+def test_what_is_saved_belongs_to_a_commit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(
+        harness, "_git", lambda *arguments: " M src/crossframe/engine.py" if "status" in arguments else "abc"
+    )
+    for arguments in (["--save"], ["--save", "--tiny"], ["--repeats", "0"], ["--tinny"]):
+        with pytest.raises(SystemExit) as stopped:
+            harness.parse("python -m benchmarks", arguments)
+        assert stopped.value.code == 2
+    assert "src/crossframe/engine.py): commit them first" in capsys.readouterr().err
+    assert harness.environment()["commit"] == "abc-dirty"
+
+
+def test_one_failure_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        ran.append(command[2])
+        return subprocess.CompletedProcess(command, int(command[2] == "benchmarks.decode"))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--tiny"])
+    with pytest.raises(SystemExit, match="failed: decode"):
+        everything.main()
+    assert ran == [f"benchmarks.{name}" for name in NAMES]
