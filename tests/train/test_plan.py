@@ -20,6 +20,7 @@ from crossframe.train.probe import Speed
 from tests.data.dataset import write_dataset
 
 GB = 10**9
+MEMORY = Memory(1, GB, GB, GB)
 
 
 @pytest.fixture
@@ -32,24 +33,24 @@ def test_a_plan_counts_clips_steps_and_hours(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "clips", 3, broken="jumping/1.mp4")  # which a dry run does not notice
     recipe = load_recipe("k400", ["train.batch_size=4", "train.accumulate=2"], tiny=True)
     found = plan.plan(recipe, data=folder)
-    assert (found.clips, found.labels) == (9, 3)
+    assert (found.clips, found.labels) == (9, ("clapping", "jumping", "waving"))
     assert (found.schedule.steps_per_epoch, found.schedule.steps) == (2, 2 * recipe.train.epochs)
     model = build_model(recipe.model, None)
     assert found.frozen == 1 + sum(p.numel() for p in model.text.parameters())  # pyright: ignore
     assert found.learning + found.frozen == sum(p.numel() for p in model.parameters())
-    assert found.speed is not None
-    assert found.speed.clips in (1, 4)
-    assert found.hours == pytest.approx(9 * recipe.train.epochs / found.speed.clips_per_second / 3600)
+    speed = found.speed(found.memory())
+    assert speed is not None
+    assert speed.clips in (1, 4)
+    assert found.hours(speed) == pytest.approx(9 * recipe.train.epochs / speed.clips_per_second / 3600)
 
 
-@pytest.mark.usefixtures("_two_steps")
 def test_drawn_clips_are_planned_too() -> None:
     recipe = load_recipe("shapes", tiny=True)
     found = plan.plan(recipe)
     assert found.films is None
     assert found.clips == recipe.data.batches_per_epoch * recipe.train.batch_size  # pyright: ignore
-    assert found.labels > 20
-    assert found.memory.batch.clips == recipe.train.batch_size
+    assert len(found.labels) > 20
+    assert found.memory().batch.clips == recipe.train.batch_size
 
 
 @pytest.mark.parametrize("experiment", HEADLINE[:1] + HEADLINE[5:6] + HEADLINE[-1:], ids=lambda run: run.name)
@@ -120,6 +121,22 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     assert "enough for 32: set train.batch_size=32 and train.accumulate=2" in rows["memory"]
     assert rows["time"].startswith("about 1,000 hours (42 days) on this device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_line_is_printed_before_the_next_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed: list[list[str]] = []
+
+    def note(*_: object) -> None:
+        printed.append([line.split()[0] for line in capsys.readouterr().out.splitlines()])
+
+    monkeypatch.setattr(plan, "estimate_memory", lambda *_: note() or Estimate(MEMORY, MEMORY, 1, 1, None))
+    monkeypatch.setattr(plan, "measure", lambda *_: note() or Speed(2.0, 5, 16))
+    dry_run(capsys, "shapes", "--tiny")
+    first, second = printed
+    assert first == ["recipe", "weights", "model", "data", "learning", "schedule", "compute"]
+    assert second == ["memory"]
 
 
 @pytest.mark.parametrize(

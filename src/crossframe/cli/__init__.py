@@ -19,6 +19,7 @@ from crossframe.cli.compare import compare
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
+from crossframe.cli.processes import is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
@@ -81,6 +82,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     except TyperException as error:  # wrong usage
         context = getattr(error, "ctx", None)
         command = context.command_path if context else f"crossframe {arguments[0]}"
+        leave_it_to_the_first(error.exit_code)
         print(f"crossframe: {_one_line(error)} (see {command} --help)", file=sys.stderr)
         return error.exit_code
     except (Abort, KeyboardInterrupt):
@@ -91,11 +93,13 @@ def _run(arguments: list[str], debug: bool) -> int:
     except (ValueError, OSError, ImportError) as error:  # what a user can cause; anything else is a fault of ours
         if debug:
             raise
+        if not isinstance(error, ConnectionError):  # it says which process was lost, perhaps the first
+            leave_it_to_the_first(1)
         if isinstance(error, OverlapError):
             print("\n".join(error.names))
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
         return 1
-    if code == INTERRUPTED:
+    if code == INTERRUPTED and is_first():
         print("crossframe: interrupted", file=sys.stderr)
     return code
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
     from crossframe.train.plan import Plan
+    from crossframe.train.probe import Speed
 
 
 def print_plan(recipe: Recipe, init: str | None, data: str | None) -> None:
-    """Say what a run would be, what it costs, and how long it may take here."""
+    """Say what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
     from crossframe.train.plan import plan
 
     for name, value in _lines(plan(recipe, init, data)):
-        print(f"{name:<11} {value}")
+        print(f"{name:<11} {value}", flush=True)
 
 
 def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -40,8 +41,9 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     batches = f"{asked.batch_size} clips" + (f" x {asked.accumulate}" if asked.accumulate > 1 else "")
     yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
     yield "compute", f"{plan.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
-    yield "memory", f"{plan.memory.needs}; {plan.memory.room}"
-    yield "time", _time(plan)
+    memory = plan.memory()
+    yield "memory", f"{memory.needs}; {memory.room}"
+    yield "time", _time(plan, plan.speed(memory))
     if asked.interpolate or asked.distill:
         yield "on top", "train.interpolate and train.distill, whose memory and time are not in these figures"
 
@@ -49,19 +51,21 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
 def _data(plan: Plan) -> str:
     data = plan.recipe.data
     if data.kind != "files":
-        return f"{data.kind} of Shapes, drawn: {plan.clips:,} an epoch, {plan.labels} sentences at a time"
+        return f"{data.kind} of Shapes, drawn: {plan.clips:,} an epoch, {len(plan.labels)} sentences at a time"
     source = f"{data.source}:" if plan.films else "none given, about"
     shots = f", {data.shots} of each" if data.shots else ""
     words = f"{data.sampling} frames, template '{data.template}'"
-    return f"{source} {plan.clips:,} clips of {plan.labels} classes{shots}; {words}"
+    return f"{source} {plan.clips:,} clips of {len(plan.labels)} classes{shots}; {words}"
 
 
-def _time(plan: Plan) -> str:
-    if plan.speed is None or plan.hours is None:
-        return f"not measured: not one clip fits into the memory of this device ({plan.device})"
-    days = f" ({plan.hours / 24:,.0f} days)" if plan.hours >= 48 else ""
-    hours = f"{plan.hours:,.0f}" if plan.hours >= 10 else f"{plan.hours:.2g}"
+def _time(plan: Plan, speed: Speed | None) -> str:
+    device = plan.fabric.device
+    if speed is None:
+        return f"not measured: not one clip fits into the memory of this device ({device})"
+    hours = plan.hours(speed)
+    days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
+    about = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
     return (
-        f"about {hours} hours{days} on this device ({plan.device}), an estimate from {plan.speed.steps} steps of "
-        f"{plan.speed.clips} clips: {plan.speed.clips_per_second:,.3g} clips a second; reading and testing not included"
+        f"about {about} hours{days} on this device ({device}), an estimate from {speed.steps} steps of "
+        f"{speed.clips} clips: {speed.clips_per_second:,.3g} clips a second; reading and testing not included"
     )

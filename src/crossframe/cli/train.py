@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.plan import print_plan
+from crossframe.cli.processes import is_first
 
 
 def train(
@@ -25,8 +26,6 @@ def train(
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
     from crossframe.recipes.load import load_recipe
-    from crossframe.train.run import TrainingStopped
-    from crossframe.train.run import train as run
 
     chosen = load_recipe(recipe, changes or (), tiny=tiny)
     if dry_run:
@@ -34,11 +33,19 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
+
+    # after the recipe was read: what is wrong with it need not wait for torch
+    from crossframe.train.run import TrainingStopped
+    from crossframe.train.run import train as run
+
     try:
         summary = run(chosen, out, init=init, data=data, resume=resume)
     except TrainingStopped as stop:
-        typer.echo(f"crossframe: {stop}", err=True)
-        raise typer.Exit(130) from None
+        if is_first():
+            typer.echo(f"crossframe: {stop}", err=True)
+        raise SystemExit(130) from None  # where typer.Exit would have "interrupted" said too
+    if not is_first():
+        return
     scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
     best = f"best after step {summary.best_step}: {scores}" if scores else "no test was asked for"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")

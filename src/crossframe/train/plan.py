@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData, Recipe
@@ -22,37 +23,41 @@ from crossframe.train.source import Films, read_films
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a dry run finds out.
+    """What a dry run finds out: at once what is in here, and after a while what its methods measure.
 
     `clips` of an epoch and `labels` to tell apart are those of `films`, or else those that the recipe expects; drawn
-    clips have sentences in the place of labels. `speed` is None where not even one clip fits into `memory.free`.
+    clips have sentences in the place of labels.
     """
 
     recipe: Recipe
     model: XCLIP  # without values
     films: Films | None
     clips: int
-    labels: int
+    labels: tuple[str, ...]
     learning: int  # parameters
     frozen: int
     schedule: Schedule
     macs: int  # of a clip
-    memory: Estimate
-    device: torch.device
-    speed: Speed | None
+    fabric: Fabric
 
-    @property
-    def hours(self) -> float | None:
+    def memory(self) -> Estimate:
+        """What a step takes on this device."""
+        return estimate_memory(self.recipe, self.model, self.labels, self.fabric.device)
+
+    def speed(self, memory: Estimate) -> Speed | None:
+        """From a few steps on noise, with no more clips than fit; None where not even one does."""
+        fitting = memory.fitting
+        return measure(self.recipe, self.model, self.labels, fitting, self.fabric) if fitting else None
+
+    def hours(self, speed: Speed) -> float:
         """Of training alone, if every step is as fast as those that were measured."""
-        seconds = None if self.speed is None else self.clips * self.schedule.epochs / self.speed.clips_per_second
-        return None if seconds is None else seconds / 3600
+        return self.clips * self.schedule.epochs / speed.clips_per_second / 3600
 
 
 def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None = None) -> Plan:
     """What training as `recipe` says would be; `init` and `data` take the place of the recipe's own.
 
-    Takes a few steps on noise to measure the speed of this device, in one process. Raises ValueError, in one line, for
-    what would keep the run from beginning.
+    Raises ValueError, in one line, for what would keep the run from beginning.
     """
     recipe = with_sources(recipe, init, data)
     asked = recipe.train
@@ -60,25 +65,21 @@ def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None
     clips, batches, labels = _epoch(recipe, films)
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
-    fabric = launch(asked, [])
     model = sketch_model(recipe.model, recipe.init, len(labels))
     set_up(recipe, model)
     learning, frozen = parameters(model)
     labels = labels or drawn_sentences(recipe, model)
-    memory = estimate_memory(recipe, model, labels, fabric.device)
     return Plan(
         recipe=recipe,
+        model=model,
         films=films,
         clips=clips,
-        labels=len(labels),
+        labels=labels,
         learning=learning,
         frozen=frozen,
         schedule=Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official),
         macs=multiply_accumulates(model, len(labels)),
-        memory=memory,
-        device=fabric.device,
-        speed=measure(recipe, model, labels, memory.fitting, fabric) if memory.fitting else None,
-        model=model,
+        fabric=launch(asked, []),
     )
 
 
