@@ -17,7 +17,12 @@ LABELS = ("clap", "jump", "wave")
 TARGETS = (0, 0, 0, 1, 1, 2, 2)
 
 
-def save(folder: Path, said: Sequence[int | None], names: Sequence[str] | None = None) -> Path:
+def save(
+    folder: Path,
+    said: Sequence[int | None],
+    names: Sequence[str] | None = None,
+    recordings: Sequence[str] | None = None,
+) -> Path:
     """A run that answered with these classes; None for a video that could not be read."""
     results = [
         VideoResult(index, target, error="broken")
@@ -26,7 +31,7 @@ def save(folder: Path, said: Sequence[int | None], names: Sequence[str] | None =
         for index, (target, answer) in enumerate(zip(TARGETS, said, strict=True))
     ]
     names = names or [f"{index}.mp4" for index in range(len(TARGETS))]
-    Evaluation(LABELS, tuple(names), tuple(results), {}).save(folder)
+    Evaluation(LABELS, tuple(names), tuple(results), {}, recordings=recordings).save(folder)
     return folder
 
 
@@ -41,8 +46,8 @@ def test_the_difference_and_the_classes_that_moved(runs: tuple[Path, Path]) -> N
     assert (found.videos, found.gained, found.lost) == (7, 3, 2)
     assert (found.first, found.second) == (3 / 7, 4 / 7)
     assert found.difference == pytest.approx(found.second - found.first)
-    assert found.interval == paired_interval(3, 2, 7)
-    assert found.p_value == mcnemar(3, 2)
+    assert found.interval == paired_interval([(1, 1)] * 3 + [(-1, 1)] * 2 + [(0, 1)] * 2)
+    assert found.p_value == mcnemar([(1, 1)] * 3 + [(-1, 1)] * 2)
     # one of two `wave` was gained and the other lost: the class did not move
     assert found.classes == (ClassChange("clap", 3, 1, 3), ClassChange("jump", 2, 1, 0))
 
@@ -58,6 +63,19 @@ def test_the_order_of_videos_does_not_matter(runs: tuple[Path, Path], tmp_path: 
     names = [f"{index}.mp4" for index in (2, 1, 0, 4, 3, 6, 5)]
     turned = save(tmp_path / "c", [0, 0, 0, None, 2, 2, 1], names)
     assert compare(runs[0], turned) == compare(*runs)
+
+
+def test_recordings_are_one_observation_each(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recordings = ["x", "x", "x", "y", "y", "z", "z"]  # gained in them: 2, -1 and 0
+    first = save(tmp_path / "a", [0, 1, 1, 1, 2, 2, 0], recordings=recordings)
+    second = save(tmp_path / "b", [0, 0, 0, 2, None, 1, 2], recordings=recordings)
+    found = compare(first, second)
+    gains = [(2, 3), (-1, 2), (0, 2)]
+    assert (found.recordings, found.gained, found.lost) == (3, 3, 2)
+    assert (found.interval, found.p_value) == (paired_interval(gains), mcnemar(gains))
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", str(first), str(second)])
+    assert "(95% interval, paired over 3 recordings: " in capfd.readouterr().out
 
 
 def test_the_command_prints_and_speaks_json(runs: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:

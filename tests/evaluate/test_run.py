@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet
@@ -17,6 +18,7 @@ from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.sampling import Sampling
 from crossframe.evaluate.run import Setting, evaluate, evaluate_manifest
 from crossframe.evaluate.scoring import label_features
+from crossframe.evaluate.statistics import grouped, interval
 from tests.data.dataset import CLASSES, write_dataset
 from tests.evaluate.world import small_model
 
@@ -81,6 +83,27 @@ def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Mani
     assert sum(part["videos"] for part in summary["calibration"]["bins"]) == 8
     pairs = Counter((row["label"], row["predicted"]) for row in rows if row["predicted"])
     assert {(row["label"], row["predicted"]): row["videos"] for row in summary["confusion"]} == pairs
+
+
+def test_clips_of_one_recording_are_one_observation(manifest: Manifest, tmp_path: Path) -> None:
+    clips = [
+        replace(clip, group=None if number > 5 else f"film {number % 2}") for number, clip in enumerate(manifest.clips)
+    ]
+    evaluation = evaluate_manifest(small_model(), manifest.keep(clips))
+    rights = [int(result.correct) for result in evaluation.results]
+    alone = [clip.recording for clip in clips]
+    assert alone[4:] == ["film 0", "film 1", *manifest.names[6:]]
+    summary = evaluation.summary()
+    assert (summary["recordings"], summary["made_with"]["bootstrap_of"]) == (5, "recordings")
+    assert summary["top1_interval"] == list(interval(grouped(rights, alone)))
+    evaluation.save(tmp_path)
+    assert [
+        row["recording"] for row in pyarrow.parquet.read_table(tmp_path / "predictions.parquet").to_pylist()
+    ] == alone
+
+    summary = evaluate_manifest(small_model(), manifest).summary()
+    assert (summary["recordings"], summary["made_with"]["bootstrap_of"]) == (None, "videos")
+    assert summary["top1_interval"] == list(interval(grouped(rights)))
 
 
 def test_evaluation_draws_no_random_numbers_and_leaves_the_model_in_its_mode(manifest: Manifest) -> None:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from crossframe.evaluate.statistics import BINS, calibration, calibration_error, interval, mcnemar, paired_interval
+from crossframe.evaluate.statistics import (
+    BINS,
+    Group,
+    calibration,
+    calibration_error,
+    grouped,
+    interval,
+    mcnemar,
+    paired_interval,
+)
+
+SIMULATED = 120  # data sets
+
+
+def alone(right: int, videos: int) -> list[Group]:
+    """Videos of which each stands alone."""
+    return [(1, 1)] * right + [(0, 1)] * (videos - right)
+
+
+def pairs(gained: int, lost: int, videos: int) -> list[Group]:
+    return [(1, 1)] * gained + [(-1, 1)] * lost + [(0, 1)] * (videos - gained - lost)
 
 
 @pytest.mark.parametrize(("videos", "accuracy"), [(60, 0.5), (200, 0.72), (200, 0.9), (1000, 0.72), (1000, 0.97)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(videos: int, accuracy: float) -> None:
     rights = np.random.default_rng(1).binomial(videos, accuracy, 400).tolist()
-    intervals = {right: interval(right, videos) for right in set(rights)}
+    intervals = {right: interval(alone(right, videos)) for right in set(rights)}
     covered = np.mean([intervals[right][0] <= accuracy <= intervals[right][1] for right in rights])
     assert 0.92 <= covered <= 0.98
 
@@ -22,41 +45,90 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(videos: int, accuracy
 def test_an_interval_is_that_of_videos_drawn_again() -> None:
     hits = np.random.default_rng(2).random(150) < 0.7
     drawn = np.random.default_rng(3).choice(hits, (20_000, len(hits))).mean(axis=1)
-    assert interval(int(hits.sum()), len(hits)) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
+    assert interval(alone(int(hits.sum()), len(hits))) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
 
 
 def test_the_same_counts_give_the_same_interval() -> None:
-    assert interval(70, 100) == interval(70, 100)
-    assert paired_interval(9, 4, 100) == paired_interval(9, 4, 100)
+    assert interval(alone(70, 100)) == interval(alone(70, 100)[::-1])
+    assert paired_interval(pairs(9, 4, 100)) == paired_interval(pairs(9, 4, 100)[::-1])
 
 
 def test_all_right_and_all_wrong_are_not_certain() -> None:
-    low, high = interval(20, 20)
+    low, high = interval(alone(20, 20))
     assert high == 1.0
     assert low == pytest.approx(binomtest(20, 20).proportion_ci(method="exact").low)
-    assert interval(0, 20) == pytest.approx((1 - high, 1 - low))
+    assert interval(alone(0, 20)) == pytest.approx((1 - high, 1 - low))
 
 
 def test_the_paired_interval_covers_the_true_difference() -> None:
     generator = np.random.default_rng(4)
     videos, gain, loss = 300, 0.12, 0.07
-    pairs = generator.multinomial(videos, [gain, loss, 1 - gain - loss], 400)[:, :2].tolist()
-    intervals = [paired_interval(gained, lost, videos) for gained, lost in pairs]
+    drawn = generator.multinomial(videos, [gain, loss, 1 - gain - loss], 400)[:, :2].tolist()
+    intervals = [paired_interval(pairs(gained, lost, videos)) for gained, lost in drawn]
     covered = np.mean([low <= gain - loss <= high for low, high in intervals])
     assert 0.92 <= covered <= 0.98
 
 
 def test_pairing_tells_what_two_intervals_cannot() -> None:
-    low, high = paired_interval(gained=20, lost=4, videos=400)
+    low, high = paired_interval(pairs(gained=20, lost=4, videos=400))
     assert 0 < low < 16 / 400 < high
-    assert interval(300, 400)[1] > interval(316, 400)[0]  # each interval alone reaches into the other
-    assert paired_interval(0, 0, 400) == (0, 0)
+    assert interval(alone(300, 400))[1] > interval(alone(316, 400))[0]  # each interval alone reaches into the other
+    assert paired_interval(pairs(0, 0, 400)) == (0, 0)
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 5), (3, 12), (12, 3), (700, 650), (2000, 2200)])
 def test_mcnemar_is_the_exact_binomial_test(gained: int, lost: int) -> None:
     expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert mcnemar(gained, lost) == pytest.approx(expected)
+    assert mcnemar(pairs(gained, lost, gained + lost + 3)) == pytest.approx(expected)
+
+
+def recorded(generator: np.random.Generator, rates: NDArray[np.float64], videos: int) -> list[int]:
+    """Whether each video is right, of recordings with `videos` each, at rates of their own."""
+    return generator.binomial(1, np.repeat(rates, videos)).tolist()
+
+
+def test_clips_of_one_recording_are_drawn_together() -> None:
+    generator = np.random.default_rng(5)
+    recordings, videos, truth = 60, 6, 0.7
+    names = np.repeat(np.arange(recordings), videos).tolist()
+    covered = np.zeros(2)
+    for _ in range(SIMULATED):
+        hits = recorded(generator, generator.beta(0.7, 0.3, recordings), videos)  # most are all right or all wrong
+        for place, groups in enumerate((grouped(hits, names), grouped(hits))):
+            low, high = interval(groups)
+            covered[place] += low <= truth <= high
+    together, apart = covered / SIMULATED
+    assert 0.91 <= together <= 0.98
+    assert apart < 0.75  # what calling them independent would claim to be 0.95
+
+
+def test_the_paired_interval_covers_with_recordings_too() -> None:
+    generator = np.random.default_rng(6)
+    recordings, videos = 80, 5
+    names = np.repeat(np.arange(recordings), videos).tolist()
+    covered = 0
+    for _ in range(SIMULATED):
+        rates = generator.beta(0.5, 0.5, recordings)  # on average a half; the second model has 0.1 more
+        first, second = recorded(generator, 0.8 * rates, videos), recorded(generator, 0.8 * rates + 0.1, videos)
+        low, high = paired_interval(grouped([b - a for a, b in zip(first, second, strict=True)], names))
+        covered += low <= 0.1 <= high
+    assert 0.91 <= covered / SIMULATED <= 0.98
+
+
+def test_groups_are_counted_by_hand() -> None:
+    assert grouped([1, 0, 1, 1], ["a", "b", "a", "b"]) == [(2, 2), (1, 2)]
+    assert grouped([1, 0], None) == [(1, 1), (0, 1)]
+    assert interval([(4, 4)] * 20) == interval(alone(20, 20))  # twenty recordings are twenty observations
+
+
+@pytest.mark.parametrize("gains", [[3, -1, 2, 0, 2], [1, 1, -1], [4, 4, 4, 4, 4, 4], [2, -2]])
+def test_the_test_of_recordings_tries_all_signs(gains: list[int]) -> None:
+    observed = abs(sum(gains))
+    sums = [
+        sum(sign * gain for sign, gain in zip(signs, gains, strict=True))
+        for signs in product((1, -1), repeat=len(gains))
+    ]
+    assert mcnemar([(gain, 5) for gain in gains]) == np.mean([abs(total) >= observed for total in sums])
 
 
 @pytest.mark.parametrize("seed", range(5))

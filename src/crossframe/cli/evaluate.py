@@ -158,8 +158,10 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
     if len(found) == 1:
         ((_, summary),) = found.values()
         low, high = summary["top1_interval"]
+        over = f" over {summary['recordings']} recordings" if summary["recordings"] else ""
+        interval = f"  (95% interval{over}: {low:.1%} to {high:.1%})"
         for name, value in scores(summary).items():
-            print(f"{name:<10} {value:.1%}" + (f"  (95% interval: {low:.1%} to {high:.1%})" if name == "top1" else ""))
+            print(f"{name:<10} {value:.1%}" + (interval if name == "top1" else ""))
     else:
         together = save_overview(found, out)
         print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))

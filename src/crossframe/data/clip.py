@@ -29,6 +29,11 @@ class Clip:
             )
 
     @property
+    def recording(self) -> str:
+        """What it was cut from: its group, or else its file."""
+        return self.group or self.path
+
+    @property
     def name(self) -> str:
         """What messages and tables call it: the path, with the stretch as a media fragment (`a.mp4#t=2.0,4.5`)."""
         if self.start is None and self.end is None:

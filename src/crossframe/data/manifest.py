@@ -60,6 +60,12 @@ class Manifest:
         """The clips by name, in order."""
         return [clip.name for clip in self.clips]
 
+    @property
+    def recordings(self) -> list[str] | None:
+        """What each clip was cut from, in order; None where no two clips share a recording."""
+        found = [clip.recording for clip in self.clips]
+        return found if len(set(found)) < len(found) else None
+
     def targets(self) -> list[int]:
         """The class index of every clip."""
         index = {label: place for place, label in enumerate(self.labels)}

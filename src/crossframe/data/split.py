@@ -54,7 +54,7 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
         raise ValueError(f"a fraction of {fraction} cannot be held out; use one between 0 and 1")
     groups: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in manifest.clips:
-        groups[clip.group or clip.path].append(clip)
+        groups[clip.recording].append(clip)
     left = Counter(clip.label for clip in manifest.clips)  # for training
     wanted = {label: max(1, round(fraction * count)) for label, count in left.items()}
     held: set[str] = set()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crossframe.data.parquet import read_rows
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
-from crossframe.evaluate.statistics import mcnemar, paired_interval
+from crossframe.evaluate.statistics import grouped, mcnemar, paired_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,13 @@ class Comparison:
     """Top-1 of two runs, and what is known of the difference, `second - first`.
 
     `gained` videos only the second has right, `lost` only the first. `interval` is the 95% interval of the difference
-    over videos drawn again in pairs; `p_value` is that of McNemar's exact test. `classes` are those that moved, the
-    most moved first.
+    over videos drawn again in pairs; `p_value` is that of McNemar's exact test. Where several videos were cut from one
+    recording, whole recordings are drawn and tested; `recordings` is their number, and else None. `classes` are those
+    that moved, the most moved first.
     """
 
     videos: int
+    recordings: int | None
     first: float
     second: float
     gained: int
@@ -49,32 +53,34 @@ def compare(first: Path, second: Path) -> Comparison:
 
     Raises ValueError, in one line, where a folder holds none, or the two are not of the same videos and labels.
     """
-    hits = [_hits(first), _hits(second)]
-    _check_same(hits[0], hits[1], first, second)
+    rows = [_rows(first), _rows(second)]
+    _check_same(rows[0], rows[1], first, second)
+    pairs = [(row["label"], row["correct"], rows[1][key]["correct"]) for key, row in rows[0].items()]
+    recordings = [row.get("recording") for row in rows[0].values()]
+    gains = grouped([after - before for _, before, after in pairs], None if None in recordings else recordings)
     by_class: defaultdict[str, list[tuple[bool, bool]]] = defaultdict(list)
-    for (path, label), right in hits[0].items():
-        by_class[label].append((right, hits[1][path, label]))
+    for label, before, after in pairs:
+        by_class[label].append((before, after))
     classes = [
-        ClassChange(label, len(pairs), sum(a for a, _ in pairs), sum(b for _, b in pairs))
-        for label, pairs in sorted(by_class.items())
+        ClassChange(label, len(found), sum(a for a, _ in found), sum(b for _, b in found))
+        for label, found in sorted(by_class.items())
     ]
     moved = [change for change in classes if change.first != change.second]
-    pairs = [pair for found in by_class.values() for pair in found]
-    gained, lost = pairs.count((False, True)), pairs.count((True, False))
     return Comparison(
         videos=len(pairs),
-        first=sum(a for a, _ in pairs) / len(pairs),
-        second=sum(b for _, b in pairs) / len(pairs),
-        gained=gained,
-        lost=lost,
-        interval=paired_interval(gained, lost, len(pairs)),
-        p_value=mcnemar(gained, lost),
+        recordings=None if None in recordings else len(gains),
+        first=sum(before for _, before, _ in pairs) / len(pairs),
+        second=sum(after for _, _, after in pairs) / len(pairs),
+        gained=sum(after and not before for _, before, after in pairs),
+        lost=sum(before and not after for _, before, after in pairs),
+        interval=paired_interval(gains),
+        p_value=mcnemar(gains),
         classes=tuple(sorted(moved, key=lambda change: -abs(change.second - change.first) / change.videos)),
     )
 
 
-def _hits(run: Path) -> dict[tuple[str, str], bool]:
-    """Whether each video, by its path and label, was named right."""
+def _rows(run: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a run says of each video, by its path and label."""
     if not (run / PREDICTIONS).is_file():
         trials = sorted(path.parent.name for path in run.glob(f"*/{PREDICTIONS}"))
         if trials:
@@ -83,11 +89,11 @@ def _hits(run: Path) -> dict[tuple[str, str], bool]:
     rows = read_rows(run / PREDICTIONS)
     if not rows or not {"path", "label", "correct"} <= rows[0].keys():
         raise ValueError(f"{run / PREDICTIONS} is not that of an evaluation; evaluate again")
-    return {(row["path"], row["label"]): row["correct"] for row in rows}
+    return {(row["path"], row["label"]): row for row in rows}
 
 
 def _check_same(
-    one: dict[tuple[str, str], bool], other: dict[tuple[str, str], bool], first: Path, second: Path
+    one: Mapping[tuple[str, str], Any], other: Mapping[tuple[str, str], Any], first: Path, second: Path
 ) -> None:
     for mine, theirs, has, lacks in ((one, other, first, second), (other, one, second, first)):
         extra = mine.keys() - theirs.keys()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from crossframe.data.atomic import replacing, write_json
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.metrics import TOP, Counts
-from crossframe.evaluate.statistics import SEED, calibration, calibration_error, interval
+from crossframe.evaluate.statistics import SEED, calibration, calibration_error, grouped, interval
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
@@ -41,12 +41,16 @@ class VideoResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Answers for all videos, in the order of the data set, and what they were made with."""
+    """Answers for all videos, in the order of the data set, and what they were made with.
+
+    `recordings`: what each video was cut from; None where every video stands alone.
+    """
 
     labels: tuple[str, ...]
     names: tuple[str, ...]
     results: tuple[VideoResult, ...]
     made_with: Mapping[str, Any]
+    recordings: Sequence[str] | None = field(default=None, kw_only=True)
 
     @property
     def counts(self) -> Counts:
@@ -66,17 +70,20 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """Everything but the single videos, ready for JSON; the same for any number of processes."""
         counts = self.counts
+        bootstrap = {"bootstrap_of": "videos" if self.recordings is None else "recordings", "bootstrap_seed": SEED}
+        rights = grouped([int(result.correct) for result in self.results], self.recordings)
         classes = zip(self.labels, counts.videos.tolist(), counts.first.tolist(), counts.in_five.tolist(), strict=True)
         return {
             "videos": len(self.results),
             "unreadable": len(self.failures),
+            "recordings": None if self.recordings is None else len(rights),
             "classes": len(self.labels),
             "top1": counts.top1,
-            "top1_interval": list(interval(int(counts.first.sum()), len(self.results))),
+            "top1_interval": list(interval(rights)),
             "top5": counts.top5,
             "mean_class": counts.mean_class,
             "calibration": self._calibration(),
-            "made_with": {**self.made_with, "bootstrap_seed": SEED},
+            "made_with": {**self.made_with, **bootstrap},
             "per_class": [
                 {"label": label, "videos": videos, "top1": first / videos, "top5": near / videos}
                 for label, videos, first, near in classes
@@ -106,6 +113,7 @@ class Evaluation:
         return [
             {
                 "path": self.names[result.index],
+                "recording": None if self.recordings is None else self.recordings[result.index],
                 "label": self.labels[result.target],
                 "predicted": self.labels[result.top[0]] if result.top else None,
                 "correct": result.correct,
@@ -127,6 +135,7 @@ class Evaluation:
         text, number, yes_no = arrow.string(), arrow.float64(), arrow.bool_()
         types = {
             "path": text,
+            "recording": text,
             "label": text,
             "predicted": text,
             "correct": yes_no,

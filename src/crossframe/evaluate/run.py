@@ -78,7 +78,8 @@ def evaluate_manifest(
         "variant": variant_of(model.config),
         "short_side": short_side,
     }
-    return replace(evaluation, made_with={**facts, **evaluation.made_with, **(made_with or {})})
+    made_with = {**facts, **evaluation.made_with, **(made_with or {})}
+    return replace(evaluation, made_with=made_with, recordings=manifest.recordings)
 
 
 def evaluate(

@@ -1,14 +1,19 @@
 """How far a number can be trusted: intervals, the calibration of scores, and whether two models differ.
 
-Intervals are percentiles of the bootstrap: the videos are drawn again, with replacement, many times. A share of videos
-that are drawn again is a binomial variable and a difference of two shares a multinomial one, so these are drawn
-directly. The seed is fixed: the same counts always give the same interval.
+Videos of one recording are alike, so they are right or wrong together. What counts as one observation is therefore a
+`Group`: all videos of a recording, or a single video where nothing is known of recordings.
+
+Intervals are percentiles of the bootstrap: the groups are drawn again, with replacement, many times. How often groups
+of each kind are drawn is a multinomial variable, so that is drawn directly. The seed is fixed: the same counts always
+give the same interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,44 +22,71 @@ from torch import Tensor
 
 SEED = 0
 DRAWS = 10_000
+DRAWN_AT_ONCE = 1000  # bounds memory
 CONFIDENCE = 0.95
 BINS = 15  # of confidence, as in most papers on calibration
 
+Group: TypeAlias = tuple[int, int]  # what was counted in videos that belong together, and how many they are
 
-def interval(right: int, videos: int) -> tuple[float, float]:
-    """The 95% interval of `right / videos`, from the bootstrap.
 
-    Where all videos are right, or none, drawing them again knows no doubt: the exact binomial bound takes its place.
+def grouped(counted: Sequence[int], recordings: Sequence[Hashable] | None = None) -> list[Group]:
+    """What was counted in each video, by recording; without `recordings`, every video stands alone."""
+    totals, videos = Counter[Hashable](), Counter[Hashable]()
+    for count, recording in zip(counted, range(len(counted)) if recordings is None else recordings, strict=True):
+        totals[recording] += count
+        videos[recording] += 1
+    return [(totals[recording], videos[recording]) for recording in videos]
+
+
+def interval(rights: Sequence[Group]) -> tuple[float, float]:
+    """The 95% interval of a share, from the bootstrap. `rights`: how many videos of each group are right.
+
+    Where all videos are right, or none, drawing them again knows no doubt: the exact binomial bound for as many groups
+    takes its place.
     """
-    rest = 1 - CONFIDENCE
+    right, videos = (sum(part) for part in zip(*rights, strict=True))
+    edge = ((1 - CONFIDENCE) / 2) ** (1 / len(rights))
     if right == videos:
-        return (rest / 2) ** (1 / videos), 1.0
+        return edge, 1.0
     if right == 0:
-        return 0.0, 1 - (rest / 2) ** (1 / videos)
-    return _percentiles(np.random.default_rng(SEED).binomial(videos, right / videos, DRAWS) / videos)
+        return 0.0, 1 - edge
+    return paired_interval(rights)
 
 
-def paired_interval(gained: int, lost: int, videos: int) -> tuple[float, float]:
-    """The 95% interval of `(gained - lost) / videos`, the difference of two models on the same videos.
+def paired_interval(gains: Sequence[Group]) -> tuple[float, float]:
+    """The 95% interval of the difference of two models on the same videos.
 
-    `gained` are those that only the second model has right, `lost` those that only the first has right.
+    `gains`: how many videos of each group the second model has right alone, less those that only the first has.
     """
-    shares = [gained / videos, lost / videos, (videos - gained - lost) / videos]
-    drawn = np.random.default_rng(SEED).multinomial(videos, shares, DRAWS)  # (DRAWS, 3)
-    return _percentiles((drawn[:, 0] - drawn[:, 1]) / videos)
+    # one order, so that the same counts draw the same numbers
+    kinds = sorted(Counter(gains).items(), key=lambda kind: (-abs(kind[0][0]), -kind[0][0], kind[0][1]))
+    values = np.array([kind for kind, _ in kinds], dtype=np.float64)  # (kinds, 2)
+    shares = np.array([count for _, count in kinds]) / len(gains)
+    generator = np.random.default_rng(SEED)
+    parts = [generator.multinomial(len(gains), shares, DRAWN_AT_ONCE) @ values for _ in range(DRAWS // DRAWN_AT_ONCE)]
+    totals, videos = np.concatenate(parts).T
+    return _percentiles(totals / videos)
 
 
-def mcnemar(gained: int, lost: int) -> float:
-    """The p-value of McNemar's exact test, two-sided: how likely a difference this large is where there is none.
+def mcnemar(gains: Iterable[Group]) -> float:
+    """The p-value, two-sided: how likely a difference this large is where there is none.
 
-    Of the videos that only one of two models has right, each is then as likely to be the one's as the other's.
+    Where nothing distinguishes two models, what one of them gains in a group is as likely to be the other's: the signs
+    of all gains are tried. Of single videos, this is McNemar's exact test.
     """
-    count = gained + lost
-    tail = ways = 1  # whole numbers, so that nothing is rounded
-    for k in range(min(gained, lost)):
-        ways = ways * (count - k) // (k + 1)  # to choose k + 1 of count
-        tail += ways
-    return min(1.0, 2 * tail / 2**count)
+    found = [gain for gain, _ in gains]
+    ways = {0: 1}  # to reach each sum; whole numbers, so that nothing is rounded
+    for size, count in Counter(abs(gain) for gain in found if gain).items():
+        chosen = [1]  # ways to choose the k of `count` groups that are gains
+        for k in range(count):
+            chosen.append(chosen[-1] * (count - k) // (k + 1))
+        longer = Counter[int]()
+        for total, before in ways.items():
+            for k, more in enumerate(chosen):
+                longer[total + size * (2 * k - count)] += before * more
+        ways = longer
+    observed = abs(sum(found))
+    return sum(number for total, number in ways.items() if abs(total) >= observed) / sum(ways.values())
 
 
 @dataclass(frozen=True, slots=True)
