@@ -42,8 +42,7 @@ class H264:
             if unit[0] & 31 == SPS:
                 number, sequence = _read_sequence(unit)
                 self._sequences[number] = sequence
-        for unit in self._sets:
-            if unit[0] & 31 == PPS:
+            elif unit[0] & 31 == PPS:
                 number, picture = _read_picture_set(unit)
                 self._pictures[number] = picture
         self._frame_number = 0  # of the last reference
@@ -56,6 +55,8 @@ class H264:
     def picture(self, packet: memoryview) -> Picture:
         slices: list[memoryview] = []
         for unit in units(packet, self._length_size):
+            if len(unit) < 2:
+                raise Unproven("a unit is cut off")
             kind = unit[0] & 31
             if kind in (SLICE, IDR):
                 slices.append(unit)

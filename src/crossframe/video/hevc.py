@@ -106,6 +106,8 @@ def _parameter_sets(extradata: bytes) -> list[bytes]:
     for _ in range(extradata[22]):
         count, start = int.from_bytes(extradata[start + 1 : start + 3], "big"), start + 3
         for _ in range(count):
+            if start >= len(extradata):
+                raise Unproven("parameters are cut off")
             size = int.from_bytes(extradata[start : start + 2], "big")
             sets.append(extradata[start + 2 : start + 2 + size])
             start += 2 + size
