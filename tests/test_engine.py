@@ -84,3 +84,22 @@ def test_layers_that_are_not_ours_are_left_alone() -> None:
     assert not can_pack(model, torch.float32)
     assert not can_pack(make(dtype=torch.float64), torch.float32)
     assert Recognizer(model)._fast is model
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "vision.blocks.1",
+        "vision.blocks.1.attention",
+        "vision.blocks.1.mlp",
+        "vision.blocks.1.message",
+        "prompts",
+        "prompts.layers.0.attention",
+        "prompts.layers.0.mlp",
+    ],
+)
+def test_a_part_that_computes_something_of_its_own_is_not_packed_as_the_plain_one(place: str) -> None:
+    model = make()
+    part = model.get_submodule(place)
+    part.__class__ = type("Own", (type(part),), {})
+    assert not can_pack(model, torch.float32)

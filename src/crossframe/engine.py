@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossframe.model.cross_frame import CrossFrameBlock, Message
-from crossframe.model.layers import ACTIVATIONS, MLP, Attention, Block
-from crossframe.model.video_prompt import PromptLayer, VideoPrompt
+from crossframe.model.layers import ACTIVATIONS, MLP, Attention, Block, DropPath
+from crossframe.model.video_prompt import CrossAttention, PromptLayer, VideoPrompt
 from crossframe.model.xclip import XCLIP
 
 LABELS_AT_ONCE = 512  # so that what is computed of them stays in the processor's cache
@@ -29,6 +29,12 @@ _FUSED: dict[Callable[[Tensor], Tensor], tuple[str, str, float]] = {
     ACTIVATIONS["silu"]: ("swish", "", 1.0),
     ACTIVATIONS["gelu"]: ("gelu", "none", 1.0),
     ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh", 1.0),
+}
+# All that is taken apart; whatever else stands in one of their places computes something of its own.
+_OURS = {
+    *(Block, CrossFrameBlock, Message, Attention, MLP, DropPath),
+    *(VideoPrompt, PromptLayer, CrossAttention),
+    *(nn.ModuleList, nn.Linear, nn.LayerNorm),
 }
 M = TypeVar("M", bound=nn.Module)
 
@@ -42,11 +48,8 @@ def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
         return False
     if dtype == torch.bfloat16 and not mkldnn._is_mkldnn_bf16_supported():
         return False
-    layers = [*model.vision.blocks, *(model.prompts.layers if model.prompts else [])]
-    ours = {Block, CrossFrameBlock, PromptLayer, Message, MLP, Attention}
-    return all(type(layer) in ours for layer in layers) and not any(
-        isinstance(part, nn.Linear) and type(part) is not nn.Linear for layer in layers for part in layer.modules()
-    )
+    packed = [model.vision.blocks, *([model.prompts] if model.prompts else [])]
+    return all(type(part) in _OURS for module in packed for part in module.modules())
 
 
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
