@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -287,6 +288,19 @@ def test_arrays_that_are_no_frames() -> None:
     for source in (torch.zeros(4, 3, 8, 8), np.zeros((4, 8, 8), np.uint8), np.zeros((0, 8, 8, 3), np.uint8)):
         with pytest.raises(VideoError, match="give uint8 frames"):
             read_video(source)  # pyright: ignore[reportArgumentType]
+
+
+def test_arrays_that_run_backwards_are_read_like_their_copies() -> None:
+    pictures = moving(6)[..., ::-1]  # OpenCV's blue green red turned round
+    read = read_video(pictures, 3)
+    assert torch.equal(read.pixels, read_video(pictures.copy(), 3).pixels)
+    assert torch.equal(read.pixels[0], torch.from_numpy(pictures[int(read.indices[0])].copy()).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize("source", [io.BytesIO(b"x"), bytearray(b"x"), None], ids=["file", "bytearray", "nothing"])
+def test_what_is_no_video_is_refused_by_its_type(source: object) -> None:
+    with pytest.raises(VideoError, match=f"^{type(source).__name__} is no video; give a path, the bytes of a file, or"):
+        read_video(source)  # pyright: ignore[reportArgumentType]
 
 
 def test_frames_check_their_shapes() -> None:

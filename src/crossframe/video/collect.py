@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crossframe.video.media import Media, VideoPacket, View
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """`frames.Frames` before they are tensors; the fields mean the same."""
 

@@ -49,7 +49,8 @@ def read_video(
     A video with fewer frames than wanted has them repeated evenly; that is logged as a warning, and so are
     missing and damaged frames.
 
-    Raises VideoError, a ValueError of one line, where there is no video to read, or no such frame in it.
+    Raises VideoError, a ValueError of one line, where the source is none of these, or there is no video to read, or no
+    such frame in it.
     """
     if isinstance(source, np.ndarray | Tensor):
         frames = _from_array(source, Wanted("<array>", num_frames, sampling, indices))
@@ -79,17 +80,19 @@ def log_problems(frames: Frames) -> None:
 
 
 def _from_array(source: NDArray[np.uint8] | Tensor, wanted: Wanted) -> Frames:
-    pixels = torch.as_tensor(source)
-    if pixels.dim() == 4 and pixels.shape[1] != 3 and pixels.shape[3] == 3:
-        pixels = pixels.permute(0, 3, 1, 2)
-    if pixels.dtype != torch.uint8 or pixels.dim() != 4 or pixels.shape[1] != 3 or 0 in pixels.shape:
-        raise VideoError(
-            f"{wanted.name}: is {pixels.dtype} {tuple(pixels.shape)}; give uint8 frames (N, 3, H, W) or (N, H, W, 3)"
-        )
-    total = pixels.shape[0]
+    shape = tuple(source.shape)
+    if str(source.dtype).removeprefix("torch.") != "uint8" or len(shape) != 4 or 3 not in shape[1::2] or 0 in shape:
+        raise VideoError(f"{wanted.name}: is {source.dtype} {shape}; give uint8 frames (N, 3, H, W) or (N, H, W, 3)")
+    total = shape[0]
     indices = torch.tensor(wanted.of(total))
+    if isinstance(source, Tensor):
+        pixels = source[indices]
+    else:  # it may run backwards, as OpenCV's colours turned round do, which no tensor can
+        pixels = torch.from_numpy(np.ascontiguousarray(source[indices.numpy()]))
+    if shape[1] != 3:
+        pixels = pixels.permute(0, 3, 1, 2)
     return Frames(
-        pixels=pixels[indices],
+        pixels=pixels,
         indices=indices,
         times=torch.full(indices.shape, float("nan"), dtype=torch.float64),
         total=total,

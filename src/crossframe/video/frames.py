@@ -11,7 +11,7 @@ from torch import Tensor
 from crossframe.video.collect import Decoded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frames:
     """T frames of one video and where in it they come from.
 

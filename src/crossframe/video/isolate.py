@@ -15,9 +15,6 @@ from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, cast
 
-import numpy as np
-from torch import Tensor
-
 from crossframe.video.decode import Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
@@ -55,7 +52,7 @@ def decode_many(
         return (_read_here(source, num_frames, options) for source in sources)
 
     def read_one(worker: _Worker, source: Source) -> Frames | VideoError:
-        if isinstance(source, np.ndarray | Tensor):  # decoded already
+        if not isinstance(source, str | os.PathLike | bytes):  # decoded already, or no video
             return _read_here(source, num_frames, options)
         return worker.read((read, source, num_frames, options))
 

@@ -56,7 +56,11 @@ class Wanted:
 
 
 def source_name(source: object) -> str:
-    """What messages call a source."""
+    """What messages call a file, or the bytes of one. Raises VideoError for anything else."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
-    return "<bytes>" if isinstance(source, bytes) else "<array>"
+    if not isinstance(source, bytes):
+        raise VideoError(
+            f"{type(source).__name__} is no video; give a path, the bytes of a file, or an array of uint8 frames"
+        )
+    return "<bytes>"
