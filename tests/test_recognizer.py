@@ -63,14 +63,18 @@ def test_top_is_sorted_and_keeps_the_order_of_equals() -> None:
     assert [name for name, _ in prediction.top()] == ["b", "a", "c"]
 
 
-def test_embeddings_are_unit_vectors_and_agree_with_a_model_without_prompts(
-    recognizer: Recognizer, clips: list[Path]
+def test_embeddings_are_unit_vectors_whose_cosines_are_those_of_a_model_without_prompts(
+    tiny_folder: Path, clips: list[Path]
 ) -> None:
+    model = crossframe.load(tiny_folder)
+    model.prompts = None
+    recognizer = Recognizer(model)
     videos, texts = recognizer.embed_videos(clips), recognizer.embed_texts(LABELS)
-    assert videos.shape == (3, 32)
-    assert texts.shape == (3, 32)
     torch.testing.assert_close(videos.norm(dim=1), torch.ones(3))
     torch.testing.assert_close(texts.norm(dim=1), torch.ones(3))
+    for prediction, cosines in zip(recognizer.classify(clips, LABELS), videos @ texts.T, strict=True):
+        assert prediction.similarities is not None
+        torch.testing.assert_close(prediction.similarities, cosines)
 
 
 def test_label_features_are_computed_once(recognizer: Recognizer, clips: list[Path]) -> None:
@@ -81,6 +85,69 @@ def test_label_features_are_computed_once(recognizer: Recognizer, clips: list[Pa
     recognizer.classify(clips[2], labels)
     handle.remove()
     assert len(calls) == 1
+
+
+def test_features_follow_what_is_said_and_only_the_last_lists_are_remembered(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognizer = Recognizer(crossframe.load(tiny_folder))
+    bare = recognizer.embed_texts(LABELS)
+    recognizer.template = "a video of {}"
+    spelled = recognizer.embed_texts(LABELS)
+    torch.testing.assert_close(spelled, Recognizer(recognizer.model, template="a video of {}").embed_texts(LABELS))
+    assert not torch.allclose(spelled, bare)
+    monkeypatch.setattr("crossframe.recognizer.KEPT_LABELS", 2)
+    read: list[int] = []
+    recognizer.model.text.register_forward_hook(lambda *_: read.append(1))  # type: ignore[union-attr]
+    for label in ("yoga", "golf", "yoga", "chess", "yoga", "golf"):
+        recognizer.embed_texts([label])
+    assert len(read) == 4  # golf was forgotten when chess came
+    assert len(recognizer._text) == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounded_weights_are_never_reported_as_float32(tiny_folder: Path, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"load the model with dtype=torch\.float32, or ask for bfloat16"):
+        Recognizer(crossframe.load(tiny_folder, dtype=dtype))
+    assert Recognizer(crossframe.load(tiny_folder, dtype=dtype), precision="auto").precision == "bfloat16"
+
+
+def test_bfloat16_leaves_the_model_as_it_was_where_nothing_is_packed(
+    tiny_folder: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossframe.recognizer.can_pack", lambda *_: False)  # as beside a GPU
+    model = crossframe.load(tiny_folder)
+    exact = Recognizer(model).classify(clips[0], LABELS)
+    fast = Recognizer(model, precision="bfloat16").classify(clips[0], LABELS)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    again = Recognizer(model)
+    assert again.precision == "float32"
+    assert torch.equal(again.classify(clips[0], LABELS).scores, exact.scores)
+    assert not torch.equal(fast.scores, exact.scores)
+
+
+def test_model_and_precision_cannot_be_changed_behind_the_copies(recognizer: Recognizer) -> None:
+    for name in ("model", "precision"):
+        with pytest.raises(AttributeError):
+            setattr(recognizer, name, None)
+
+
+def test_any_iterable_of_videos_will_do_and_one_video_is_none(recognizer: Recognizer, clips: list[Path]) -> None:
+    predictions = recognizer.classify((clip for clip in clips), LABELS)
+    assert [prediction.video for prediction in predictions] == [str(clip) for clip in clips]
+    assert torch.equal(recognizer.embed_videos(iter(clips)), recognizer.embed_videos(clips))
+    for one in (str(clips[0]), clips[0], clips[0].read_bytes(), torch.zeros(4, 3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="give a list of videos"):
+            recognizer.embed_videos(one)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="give a list of videos"):
+            list(recognizer.classify_each(one, LABELS))  # type: ignore[arg-type]
+
+
+def test_what_holds_tensors_can_be_compared(recognizer: Recognizer, clips: list[Path]) -> None:
+    prediction = recognizer.classify(clips[0], LABELS)
+    assert prediction == prediction
+    assert prediction != recognizer.classify(clips[0], LABELS)  # by identity, as tensors have no single truth
+    assert prediction.frames in {prediction.frames}
 
 
 def test_a_template_changes_the_words_that_the_model_reads(tiny_folder: Path, clips: list[Path]) -> None:

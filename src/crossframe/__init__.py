@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Prediction, Recognizer
     from crossframe.video.decode import Frames, read_video
-    from crossframe.weights import expand, list_models, load, save
+    from crossframe.video.error import VideoError
+    from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Frames",
     "Prediction",
     "Recognizer",
+    "VideoError",
+    "WeightsError",
     "__version__",
     "expand",
     "list_models",
@@ -33,6 +36,8 @@ _HOME = {
     "Frames": "crossframe.video.decode",
     "Prediction": "crossframe.recognizer",
     "Recognizer": "crossframe.recognizer",
+    "VideoError": "crossframe.video.error",
+    "WeightsError": "crossframe.weights",
     "expand": "crossframe.weights",
     "list_models": "crossframe.weights",
     "load": "crossframe.weights",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Self, TypeVar, cast, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.engine import can_pack, pack
-from crossframe.evaluate.scoring import label_features
+from crossframe.engine import can_pack, pack, twin
+from crossframe.evaluate.scoring import check_precision, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
@@ -26,8 +29,12 @@ from crossframe.weights import load
 Precision = Literal["auto", "float32", "bfloat16"]
 R = TypeVar("R")
 
+ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
+ROUNDED = (torch.bfloat16, torch.float16)
+KEPT_LABELS = 16  # lists of labels whose features are remembered
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What one video shows: a score for every label, in the order in which the labels were given.
 
@@ -51,12 +58,15 @@ class Prediction:
 
 
 class Recognizer:
-    """A model, a precision and a number of frames; remembers the features of the labels that it has seen.
+    """A model, a precision and a number of frames; remembers the features of the labels that it was asked for last.
 
-    `precision` is that of the image encoder, where the time goes: `auto` takes bfloat16 where the device is fast at it.
-    On a processor both work from rearranged copies of the weights as they are now (see `engine`); elsewhere
-    bfloat16 converts the image encoder in place. `template`, for instance "a video of {}", is put around every label;
-    of several, such as `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
+    `precision` is that of the image encoder, where the time goes. float32 gives what the model that you hold gives
+    itself; `auto`, which `from_pretrained` takes, is bfloat16 where the device is fast at it or the weights are rounded
+    already. Copies of the weights, as they are now, do the work, and the model stays as it was: after training it
+    further, make another recognizer.
+
+    `template`, for instance "a video of {}", is put around every label; of several, such as
+    `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
     `descriptions` are sentences that stand for each label in its place, averaged too.
     `workers` processes read videos while the model works: by default one beside a processor, as many as feed it beside
     a GPU.
@@ -72,16 +82,29 @@ class Recognizer:
         descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> None:
-        self.model = model.eval()
+        self._model = model.eval()
         self.num_frames = model.config.num_frames if num_frames is None else num_frames
         if self.num_frames < 1:
             raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
-        self.precision = choose_precision(precision, model.device)
+        if precision == "auto" and any(parameter.dtype in ROUNDED for parameter in model.parameters()):
+            precision = "bfloat16"
+        self._precision: Literal["float32", "bfloat16"] = choose_precision(precision, model.device)
+        check_precision(model, self._precision)
         self._fast = self._prepared()
         self.template = PLACE if template is None else template
         self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
-        self._text: dict[tuple[str, ...], Tensor] = {}
+        self._text: OrderedDict[tuple[tuple[str, ...], ...], Tensor | None] = OrderedDict()
+
+    @property
+    def model(self) -> XCLIP:
+        """The model that this was made of."""
+        return self._model
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """In which the image encoder computes."""
+        return self._precision
 
     def _prepared(self) -> XCLIP:
         """The model as it encodes videos and scores labels here."""
@@ -89,7 +112,7 @@ class Recognizer:
         if can_pack(self.model, dtype):
             return pack(self.model, dtype)
         if dtype == torch.bfloat16:
-            self.model.vision.to(dtype)
+            return twin(self.model, vision=copy.deepcopy(self.model.vision).to(dtype))
         return self.model
 
     @classmethod
@@ -118,15 +141,15 @@ class Recognizer:
     @overload
     def classify(self, videos: Source, labels: Sequence[str]) -> Prediction: ...
     @overload
-    def classify(self, videos: Sequence[Source], labels: Sequence[str]) -> list[Prediction]: ...
-    def classify(self, videos: Source | Sequence[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
-        """Which of `labels` fits each video. One video gives one prediction, a list gives a list.
+    def classify(self, videos: Sequence[Source] | Iterator[Source], labels: Sequence[str]) -> list[Prediction]: ...
+    def classify(self, videos: Source | Iterable[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
+        """Which of `labels` fits each video. One video gives one prediction, several give a list.
 
         Raises `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
         """
-        if isinstance(videos, (list, tuple)):
-            return [_or_raise(result) for result in self.classify_each(cast("Sequence[Source]", videos), labels)]
-        return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
+        if isinstance(videos, ONE_VIDEO):
+            return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
+        return [_or_raise(result) for result in self.classify_each(videos, labels)]
 
     def classify_each(self, videos: Iterable[Source], labels: Sequence[str]) -> Iterator[Prediction | VideoError]:
         """Predictions in the order of `videos`, as they come; a file that cannot be read gives its error instead.
@@ -146,7 +169,7 @@ class Recognizer:
             similarities = None if text is None else logits / scale
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
-    def embed_videos(self, videos: Sequence[Source]) -> Tensor:
+    def embed_videos(self, videos: Iterable[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
         rows = [_or_raise(item)[1].embedding[0] for item in self._encode(videos)]
         if not rows:
@@ -161,21 +184,20 @@ class Recognizer:
 
     @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
-        """(K, E) on the model's device, computed once for each list of labels; None for a linear head."""
-        if self.model.text is None:
-            if len(labels) != self.model.config.num_classes:
-                raise ValueError(
-                    f"{len(labels)} labels were given; this model has a linear head over "
-                    f"{self.model.config.num_classes} classes and needs exactly their names, in training order"
-                )
-            return None
-        if labels not in self._text:
-            said = wordings(labels, self.template, self.descriptions)
-            self._text[labels] = cast("Tensor", label_features(self.model, said))
-        return self._text[labels]
+        """(K, E) on the model's device, remembered by all that is said for the labels; None for a linear head."""
+        said = tuple(wordings(labels, self.template, self.descriptions))
+        if said not in self._text:
+            self._text[said] = label_features(self.model, said)
+            if len(self._text) > KEPT_LABELS:
+                self._text.popitem(last=False)
+        self._text.move_to_end(said)
+        return self._text[said]
 
     def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
         """Frames and features of one clip after the other, in the order of `videos`."""
+        if isinstance(videos, ONE_VIDEO):
+            given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
+            raise ValueError(f"videos is {given}; give a list of videos")
         short_side = getattr(self.model.preprocess, "short_side", None)
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to read ahead, nothing to protect
         workers = 0 if alone else self.workers

@@ -16,7 +16,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """B clips that could be read, and those of the same batch that could not.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from crossframe.data.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """One question to B clips: which of K sentences is true?
 
@@ -30,7 +30,7 @@ class Question:
             raise ValueError(f"question '{self.name}' has answers {tuple(self.targets.shape)}; expected {shape}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
     """A batch of clips and what is asked about them."""
 

@@ -36,7 +36,7 @@ class Job:
     draw: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """A clip that could be read: uint8 (T, 3, H, W)."""
 

@@ -32,7 +32,7 @@ class Preprocess(Protocol):
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | None = None) -> Tensor: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VideoFeatures:
     """What the model knows of B clips: `embedding` (B, E), not normalised, and `patches` (B, N, E), the mean over
     frames of the patch tokens in the joint space, for the prompts (None without them)."""
