@@ -16,6 +16,7 @@ from crossframe.data.question import Lesson, Question
 from crossframe.model.xclip import XCLIP
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import Loop
+from crossframe.train.objective import Objective
 from crossframe.train.optimizer import Rates, build_optimizers, freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.schedule import Schedule
@@ -64,14 +65,13 @@ def make_loop(case: ByRule, model: XCLIP, accumulate: int, *, text: bool) -> Loo
 
     return Loop(
         fabric=fabric,
-        learner=fabric.setup_module(Learner(model)),
         model=model,
+        objective=Objective(model, fabric.setup_module(Learner(model)), smoothing=0.0),
         optimizers=optimizers,
         schedule=Schedule(3, accumulate, accumulate=accumulate),
         pictures=cast("Pictures", pictures),
         sentences=cast("Sentences", sentences),
         average=None,
-        smoothing=0.0,
         clip_norm=None,
         seed=0,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +19,10 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates as AskedRates
 from crossframe.recipes.schema import Train
 from crossframe.train.average import AveragedWeights
+from crossframe.train.build import keep_to_pretrained
 from crossframe.train.cost import Batch, multiply_accumulates, parameters, step_memory
 from crossframe.train.learner import Learner
-from crossframe.train.losses import lesson_loss
+from crossframe.train.objective import Objective
 from crossframe.train.optimizer import Rates, build_optimizers, freeze
 
 TOLERANCE = 0.02
@@ -32,29 +35,46 @@ def model(tiny_config: ModelConfig) -> XCLIP:
     return XCLIP(replace(tiny_config, vision=vision)).train()
 
 
-def step(model: XCLIP, asked: Train, batch: Batch) -> None:
+def make_objective(model: XCLIP, asked: Train, pretrained: XCLIP | None = None) -> Objective:
+    """What a real step computes."""
+    learner = Learner(model)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16")
+
+    def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
+        with autocast():
+            logits, embedding = learner(*inputs)
+        return logits.float(), embedding.float()
+
+    objective = Objective(model, in_precision, asked.label_smoothing, autocast)
+    if pretrained is not None:
+        objective.interpolation, objective.distillation = keep_to_pretrained(asked, model, pretrained)
+    return objective
+
+
+def step(objective: Objective, asked: Train, batch: Batch) -> None:
     """Forward and backward as the loop does them."""
+    model = objective.model
     size, frames = model.config.vision.image_size, model.config.num_frames
     for _ in range(asked.accumulate):
         video = torch.randn(batch.clips, frames, 3, size, size)
         learns = model.text is not None and model.text.projection.requires_grad
         tokens = torch.arange(batch.tokens).repeat(batch.sentences, 1) if learns else None
         text = None if learns else torch.randn(batch.sentences, model.config.embed_dim)
-        with torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16"):
-            logits, _ = Learner(model)(video, tokens, text)
         targets = torch.rand(batch.clips, batch.sentences)
         question = Question("label", tuple(map(str, range(batch.sentences))), targets)
-        loss = lesson_loss(logits.float(), (question,), asked.label_smoothing).sum()
-        del logits
-        loss.backward()
+        for loss in objective(video, tokens, text, (question,), 0):
+            loss.sum().backward()
 
 
-def measured_peak(model: XCLIP, asked: Train, batch: Batch) -> int:
+def measured_peak(objective: Objective, asked: Train, batch: Batch) -> int:
     """What torch's own allocator hands out during a step, at its peak."""
-    step(model, asked, batch)
-    model.zero_grad()
+    step(objective, asked, batch)
+    for part in filter(None, (objective.model, objective.residual)):
+        part.zero_grad()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step(model, asked, batch)
+        step(objective, asked, batch)
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
     now = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
@@ -82,9 +102,36 @@ def test_the_memory_of_a_step_is_what_torch_hands_out(
     freeze(model, vision="vision" in learn, text="text" in learn)
     model.vision.recompute = model.text.recompute = asked.checkpoint_blocks  # pyright: ignore
     estimate = step_memory(model, asked, batch, CPU)
-    assert estimate.passes == pytest.approx(measured_peak(model, asked, batch), rel=TOLERANCE)
+    assert estimate.passes == pytest.approx(measured_peak(make_objective(model, asked), asked, batch), rel=TOLERANCE)
     assert estimate.weights == sum(p.nbytes for p in model.parameters())
     assert estimate.total == estimate.weights + estimate.optimizer + estimate.passes
+
+
+@pytest.mark.parametrize(
+    ("ways", "precision"),
+    [(("interpolate",), "bfloat16"), (("distill",), "float32"), (("interpolate", "distill"), "bfloat16")],
+)
+def test_the_memory_of_what_stays_near_the_pretrained_weights_is_counted(
+    model: XCLIP, ways: tuple[str, ...], precision: str
+) -> None:
+    alone = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision})
+    asked = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision, **{way: {} for way in ways}})
+    batch = Batch(clips=3, sentences=20, tokens=6)
+    freeze(model, vision=True, text=False)
+    pretrained = deepcopy(model)
+    plain, estimate = step_memory(model, alone, batch, CPU), step_memory(model, asked, batch, CPU, pretrained)
+    objective = make_objective(model, asked, pretrained)
+    assert estimate.passes == pytest.approx(measured_peak(objective, asked, batch), rel=TOLERANCE)
+    kept = [*model.parameters()]
+    if objective.interpolation is not None:
+        kept += objective.interpolation.pretrained.values()
+        assert estimate.passes > plain.passes  # the moved weights
+    if objective.distillation is not None:
+        kept += [*objective.distillation.parameters(), *objective.distillation.buffers()]
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+    assert estimate.weights == sum(storages.values())
+    residual = [] if objective.residual is None else objective.residual.parameters()
+    assert estimate.optimizer == plain.optimizer + 2 * sum(p.nbytes for p in residual)
 
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
@@ -95,7 +142,7 @@ def test_the_memory_of_optimizers_and_averages_is_what_they_keep(model: XCLIP, m
     estimate = step_memory(model, asked, Batch(1, 3, 6), CPU)
     optimizers = build_optimizers(model, Rates(muon=muon))
     average = AveragedWeights(model, 0.9)
-    step(model, asked, Batch(1, 3, 6))
+    step(make_objective(model, asked), asked, Batch(1, 3, 6))
     kept = 0
     for optimizer in optimizers:
         optimizer.step()

@@ -49,7 +49,7 @@ def test_the_student_and_the_residual_learn_and_the_teacher_does_not(teacher: XC
     model = expand(teacher, 4)
     loop = make_loop(model, Schedule(1, 3))
     distillation = Distillation(teacher, model)
-    loop.distillation = distillation
+    loop.objective.distillation = distillation
     loop.optimizers.append(beside(distillation, Rates(base=1e-2, new=1.0)))
     taught, before = weights(teacher), distillation.residual.fc2.weight.detach().clone()
     distillation.train()
@@ -73,7 +73,7 @@ def test_the_plain_loss_stays_what_it_was_without_distillation(teacher: XCLIP) -
     (plain,) = make_loop(model, Schedule(1, 1)).run(lessons([4]))
     model.load_state_dict(start)
     loop = make_loop(model, Schedule(1, 1))
-    loop.distillation = Distillation(teacher, model)
+    loop.objective.distillation = Distillation(teacher, model)
     (report,) = loop.run(lessons([4]))
     assert 0 < report.loss - plain.loss <= 4  # the farthest two unit vectors can be apart, squared
 

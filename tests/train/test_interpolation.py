@@ -55,10 +55,10 @@ def test_only_what_learns_and_has_a_twin_is_moved(model: XCLIP, pretrained: XCLI
 
 def test_a_step_descends_both_losses_by_the_chain_rule(model: XCLIP, pretrained: XCLIP) -> None:
     loop = make_loop(model, Schedule(1, 1))
-    loop.interpolation = Interpolation(learning_twins(model, pretrained), weight=0.5, seed=7)
+    loop.objective.interpolation = Interpolation(learning_twins(model, pretrained), weight=0.5, seed=7)
     (lesson,) = lessons([4])
     video, before = model.prepare(lesson.batch.videos), weights(model)
-    fraction = loop.interpolation.fraction(0)
+    fraction = loop.objective.interpolation.fraction(0)
 
     def loss_and_gradients() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         model.zero_grad()
@@ -68,7 +68,7 @@ def test_a_step_descends_both_losses_by_the_chain_rule(model: XCLIP, pretrained:
         return loss.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     plain, gradients = loss_and_gradients()
-    twins = loop.interpolation.pretrained
+    twins = loop.objective.interpolation.pretrained
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in twins:

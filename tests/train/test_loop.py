@@ -18,6 +18,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.average import AveragedWeights
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import DivergedError, Loop, StepReport
+from crossframe.train.objective import Objective
 from crossframe.train.optimizer import freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.progress import Meter
@@ -52,10 +53,10 @@ def make_loop(model: XCLIP, schedule: Schedule, *, text: bool = True, average: f
     for group in optimizer.param_groups:
         group.update(base=0.1, minimum=0.1)
     learner, wrapped = fabric.setup(Learner(model), optimizer)
+    objective = Objective(model, learner, 0.1, fabric.autocast)
     averaged = None if average is None else AveragedWeights(model, average)
-    return Loop(
-        fabric, learner, model, [wrapped], schedule, Pictures(model), Sentences(model), averaged, 0.1, None, seed=0
-    )
+    pictures, sentences = Pictures(model), Sentences(model)
+    return Loop(fabric, model, objective, [wrapped], schedule, pictures, sentences, averaged, None, seed=0)
 
 
 def weights(model: XCLIP) -> dict[str, torch.Tensor]:

@@ -44,6 +44,20 @@ def test_a_plan_counts_clips_steps_and_hours(tmp_path: Path) -> None:
     assert found.hours(speed) == pytest.approx(9 * recipe.train.epochs / speed.clips_per_second / 3600)
 
 
+@pytest.mark.usefixtures("_two_steps")
+def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
+    recipe = load_recipe(
+        "finetune", ["train.interpolate={}", "train.distill={}", "data.classes=3", "data.clips=9"], tiny=True
+    )
+    found = plan.plan(recipe, init="shapes")
+    plain = plan.plan(load_recipe("finetune", ["data.classes=3", "data.clips=9"], tiny=True), init="shapes")
+    memory = found.memory()
+    assert memory.batch.weights > 1.9 * plain.memory().batch.weights
+    assert found.speed(memory) is not None
+    with pytest.raises(ValueError, match="stay near pretrained weights; give them with --init"):
+        plan.plan(load_recipe("shapes", ["train.distill={}"], tiny=True))
+
+
 def test_drawn_clips_are_planned_too() -> None:
     recipe = load_recipe("shapes", tiny=True)
     found = plan.plan(recipe)

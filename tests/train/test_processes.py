@@ -52,21 +52,37 @@ def test_two_processes_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
     assert not (tmp_path / "two" / "logs" / "csv" / "version_1").exists()  # only the first process writes
 
 
-def test_processes_that_divide_the_model_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
-    """FSDP2, with blocks computed again; half of the run is resumed."""
+@pytest.fixture(scope="module")
+def divided(filmed: Recipe) -> Recipe:
+    """FSDP2, with blocks computed again."""
     changes = {"strategy": "fsdp", "checkpoint_blocks": True, "clip_norm": 1.0}
-    recipe = filmed.model_copy(update={"train": filmed.train.model_copy(update=changes)})
-    (alone,) = together(train_and_tell, recipe, tmp_path / "one")
-    kill = [None, Kill(step=2)]
-    together(train_and_tell, recipe, tmp_path / "two", world=2, kill=kill)
-    both = together(train_and_tell, recipe, tmp_path / "two", world=2)
-    assert [outcome.words for outcome in (alone, *both)] == ["", "", ""]
-    resumed = alone.value["losses"][-len(both[0].value["losses"]) :]
-    assert 1 <= len(resumed) < len(alone.value["losses"])
-    assert both[0].value["losses"] == pytest.approx(resumed, abs=1e-5)
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for name, weight in one.items():
-        torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=1e-4)
+    return filmed.model_copy(update={"train": filmed.train.model_copy(update=changes)})
+
+
+@pytest.fixture(scope="module")
+def undivided(divided: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[float], dict[str, Tensor]]:
+    """Losses and weights of one process."""
+    out = tmp_path_factory.mktemp("undivided")
+    (alone,) = together(train_and_tell, divided, out)
+    assert alone.words == ""
+    return alone.value["losses"], weights(out)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 1), (1, 2)])
+def test_processes_that_divide_the_model_train_as_one(
+    before: int, after: int, divided: Recipe, undivided: tuple[list[float], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    """So many until one is killed, and then so many, which may be others."""
+    losses, expected = undivided
+    together(train_and_tell, divided, tmp_path, world=before, kill=[*[None] * (before - 1), Kill(step=2)])
+    rest = together(train_and_tell, divided, tmp_path, world=after)
+    assert [outcome.words for outcome in rest] == [""] * after
+    resumed = losses[-len(rest[0].value["losses"]) :]
+    assert 1 <= len(resumed) < len(losses)
+    assert rest[0].value["losses"] == pytest.approx(resumed, abs=1e-5)
+    found = weights(tmp_path)
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, atol=1e-5, rtol=1e-4)
 
 
 def test_a_process_that_dies_is_named(filmed: Recipe, tmp_path: Path) -> None:

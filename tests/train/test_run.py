@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,9 +85,12 @@ def test_a_linear_head_learns_the_classes_of_a_folder(tmp_path: Path) -> None:
     assert model(model.prepare(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))).shape == (1, 3)
 
 
-def test_a_run_folder_is_complete(tmp_path: Path) -> None:
+def test_a_run_folder_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tiny("shapes", "train.epochs=1", "train.warmup_epochs=0", "train.average=0.9")
     summary = train(recipe, tmp_path)
+    said = capsys.readouterr().err.splitlines()[0]  # before the first step
+    memory = r"memory: [\d.]+ MB for 8 clips at a time: weights [\d.]+ MB, optimiser .*, gradients and activations .*"
+    assert re.fullmatch(memory + r"; (.* free.*|the device does not say how much is free)", said)
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
     assert json.loads((tmp_path / "summary.json").read_text())["scores"] == summary.scores
     assert summary.scores.keys() == {"action", "opposite", "colour", "shape"}

@@ -44,8 +44,6 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     memory = plan.memory()
     yield "memory", f"{memory.needs}; {memory.room}"
     yield "time", _time(plan, plan.speed(memory))
-    if asked.interpolate or asked.distill:
-        yield "on top", "train.interpolate and train.distill, whose memory and time are not in these figures"
 
 
 def _data(plan: Plan) -> str:

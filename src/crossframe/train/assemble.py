@@ -14,6 +14,7 @@ from crossframe.train.build import keep_to_pretrained
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import Loop
 from crossframe.train.mixing import Mixing
+from crossframe.train.objective import Objective
 from crossframe.train.optimizer import Rates, base_for, beside, build_optimizers, freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
@@ -47,8 +48,13 @@ def _fresh(recipe: Recipe) -> tuple[str, ...]:
     return () if recipe.model.image_encoder is None else ("vision.projection",)
 
 
-def build_loop(recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, processes: Processes) -> Loop:
-    """Everything that a step needs, on its device, for epochs of so many batches."""
+def build_loop(
+    recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, processes: Processes, pretrained: XCLIP | None = None
+) -> Loop:
+    """Everything that a step needs, on its device, for epochs of so many batches.
+
+    `pretrained` are the weights that training must stay near (`train.build.stays_near`), on any device.
+    """
     asked = recipe.train
     set_up(recipe, model)
     rates = asked.rates.model_dump()
@@ -57,25 +63,24 @@ def build_loop(recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, proce
     learner = fabric.setup_module(Learner(model))
     # After it may have divided the parameters, or the optimisers would change what is no longer there.
     optimizers = build_optimizers(model, Rates(**rates), _fresh(recipe))
-    interpolation, distillation = keep_to_pretrained(recipe, model)
-    if distillation is not None:
-        optimizers.append(beside(distillation.to(fabric.device), Rates(**rates)))
+    objective = Objective(model, learner, asked.label_smoothing, fabric.autocast)
+    if pretrained is not None:
+        objective.interpolation, objective.distillation = keep_to_pretrained(asked, model, pretrained)
+    if objective.residual is not None:
+        optimizers.append(beside(objective.residual, Rates(**rates)))
     schedule = Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official)
     return Loop(
         fabric=fabric,
-        learner=learner,
         model=model,
+        objective=objective,
         optimizers=optimizers,
         schedule=schedule,
         pictures=_pictures(asked, model, processes),
         sentences=Sentences(model),
         average=_average(asked, model, schedule),
-        smoothing=asked.label_smoothing,
         clip_norm=asked.clip_norm,
         seed=asked.seed,
         processes=processes,
-        interpolation=interpolation,
-        distillation=distillation,
     )
 
 

@@ -13,7 +13,7 @@ from crossframe.data.generated import vocabulary
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Model, Recipe, Start, Towers, Variant
+from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.distillation import Distillation
 from crossframe.train.interpolation import Interpolation, learning_twins
@@ -46,12 +46,17 @@ def sketch_model(asked: Model, init: str | None, num_classes: int | None = None)
     Weights that are published under the name `init` are known by their variant, and an image encoder that is not on
     this disk is taken to be like the one in whose place it would stand.
     """
-    given = None if init is None else published(init) or load(init, device="cpu").to("meta")
+    given = None if init is None else sketch_weights(init)
     with torch.device("meta"):
         given = given or from_scratch(asked)
         if asked.image_encoder is not None and Path(asked.image_encoder).expanduser().exists():
             given = replace_vision(given, asked.image_encoder)
         return _expanded(asked, given, num_classes, fresh=init is None)
+
+
+def sketch_weights(source: str) -> XCLIP:
+    """The model that these weights are of, without values, on the meta device."""
+    return published(source) or load(source, device="cpu").to("meta")
 
 
 def published(name: str) -> XCLIP | None:
@@ -107,23 +112,28 @@ def untrained(model: nn.Module, given: nn.Module) -> set[str]:
     return {name for name, _ in model.named_parameters()} - {name for name, _ in given.named_parameters()}
 
 
-def keep_to_pretrained(recipe: Recipe, model: XCLIP) -> tuple[Interpolation | None, Distillation | None]:
-    """What ties a model to the weights that its training started from, where the recipe asks for it.
+def stays_near(recipe: Recipe) -> str | None:
+    """The weights that training must stay near, which are those that it starts from; None where it need not."""
+    if recipe.train.interpolate is None and recipe.train.distill is None:
+        return None
+    if recipe.init is None:
+        raise ValueError("train.interpolate and train.distill stay near pretrained weights; give them with --init")
+    return recipe.init
+
+
+def keep_to_pretrained(
+    asked: Train, model: XCLIP, pretrained: XCLIP
+) -> tuple[Interpolation | None, Distillation | None]:
+    """What ties `model` to the weights that its training started from, as far as it is asked for.
 
     Draws from torch's random generator.
     """
-    asked = recipe.train
-    if asked.interpolate is None and asked.distill is None:
-        return None, None
-    if recipe.init is None:
-        raise ValueError("train.interpolate and train.distill stay near pretrained weights; give them with --init")
-    pretrained = load(recipe.init, device=model.device)
     interpolation = distillation = None
     if asked.interpolate is not None:
         twins = learning_twins(model, pretrained)
         interpolation = Interpolation(twins, asked.interpolate.weight, asked.interpolate.up_to, asked.seed)
     if asked.distill is not None:
-        distillation = Distillation(pretrained, model, asked.distill.weight)
+        distillation = Distillation(pretrained, model, asked.distill.weight).to(model.device)
     return interpolation, distillation
 
 

@@ -21,8 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossframe.data.question import Question
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Train
+from crossframe.train.build import keep_to_pretrained
 from crossframe.train.learner import Learner
-from crossframe.train.losses import lesson_loss
+from crossframe.train.objective import Objective
 from crossframe.train.optimizer import groups
 
 READ_NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -71,17 +72,20 @@ def parameters(model: XCLIP) -> tuple[int, int]:
     return learning, sum(p.numel() for p in model.parameters()) - learning
 
 
-def step_memory(model: XCLIP, asked: Train, batch: Batch, device: torch.device) -> Memory:
+def step_memory(
+    model: XCLIP, asked: Train, batch: Batch, device: torch.device, pretrained: XCLIP | None = None
+) -> Memory:
     """The memory of one process that takes steps as `asked` on `device`, each with `batch` at a time.
 
     `model` may be anywhere; its frozen parameters are those that are frozen now (`train.optimizer.freeze`).
+    `pretrained`, anywhere too, is what training must stay near (`train.build.stays_near`).
     """
     with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
-        twin = _without_values(model, device)
+        objective = _objective(model, asked, device, pretrained)
         before = living.now
         for _ in range(min(asked.accumulate, 2)):  # the second batch finds the gradients of the first
-            _pass(twin, asked, batch)
-    return Memory(batch.clips, before, _optimizer_bytes(model, asked), living.peak - before)
+            _pass(objective, batch)
+    return Memory(batch.clips, before, _optimizer_bytes(objective, asked), living.peak - before)
 
 
 def _without_values(model: XCLIP, device: torch.device) -> XCLIP:
@@ -98,9 +102,29 @@ def _without_values(model: XCLIP, device: torch.device) -> XCLIP:
     return twin
 
 
-def _pass(model: XCLIP, asked: Train, batch: Batch) -> None:
-    """Forward and backward of a batch, under the precision that Fabric would give it."""
-    device = model.device
+def _objective(model: XCLIP, asked: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
+    """What a step computes, under the precision that Fabric would give it."""
+    twin = _without_values(model, device)
+    learner, bfloat16 = Learner(twin), asked.precision == "bfloat16"
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+
+    def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
+        with autocast():
+            logits, embedding = learner(*inputs)
+        return logits.float(), embedding.float()
+
+    objective = Objective(twin, in_precision, asked.label_smoothing, autocast)
+    if pretrained is not None:
+        near = _without_values(pretrained, device)
+        objective.interpolation, objective.distillation = keep_to_pretrained(asked, twin, near)
+    return objective
+
+
+def _pass(objective: Objective, batch: Batch) -> None:
+    """Forward and backward of a batch."""
+    model, device = objective.model, objective.model.device
     size, frames = model.config.vision.image_size, model.config.num_frames
     video = torch.empty(batch.clips, frames, 3, size, size, device=device)
     tokens = text = None
@@ -108,22 +132,22 @@ def _pass(model: XCLIP, asked: Train, batch: Batch) -> None:
         tokens = torch.empty(batch.sentences, batch.tokens, dtype=torch.int64, device=device)
     elif model.text is not None:
         text = torch.empty(batch.sentences, model.config.embed_dim, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
-        logits, _ = Learner(model)(video, tokens, text)
-    texts = tuple(map(str, range(logits.shape[1])))
-    question = Question("label", texts, torch.empty(logits.shape, device=device))
-    lesson_loss(logits.float(), (question,), asked.label_smoothing).sum().backward()
+    answers = model.config.num_classes or batch.sentences
+    question = Question("label", tuple(map(str, range(answers))), torch.empty(batch.clips, answers, device=device))
+    for loss in objective(video, tokens, text, (question,), 0):
+        loss.sum().backward()
 
 
-def _optimizer_bytes(model: XCLIP, asked: Train) -> int:
+def _optimizer_bytes(objective: Objective, asked: Train) -> int:
     """AdamW keeps two numbers for each that learns, Muon one, and averaging another."""
-    named = dict(model.named_parameters())
+    named = dict(objective.model.named_parameters())
     total = 0
-    for group in groups(model):
+    for group in groups(objective.model):
         copies = 1 if asked.rates.muon is not None and group.matrix else 2
         copies += asked.average is not None
-        total += copies * sum(named[name].numel() * named[name].element_size() for name in group.names)
-    return total
+        total += copies * sum(named[name].nbytes for name in group.names)
+    beside = () if objective.residual is None else objective.residual.parameters()
+    return total + 2 * sum(parameter.nbytes for parameter in beside)
 
 
 class _Living(TorchDispatchMode):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,10 +18,8 @@ from torch.optim import Optimizer
 from crossframe.data.question import Lesson, Question
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
-from crossframe.train.distillation import Distillation
-from crossframe.train.interpolation import Interpolation
 from crossframe.train.learner import Sentences
-from crossframe.train.losses import lesson_loss
+from crossframe.train.objective import Objective
 from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
@@ -54,19 +51,16 @@ class Loop:
     """Everything that a step touches. `next_step` counts from 0 and is all that resuming needs beside the tensors."""
 
     fabric: Fabric
-    learner: nn.Module  # as fabric wraps it
     model: XCLIP
+    objective: Objective
     optimizers: list[Optimizer]
     schedule: Schedule
     pictures: Pictures
     sentences: Sentences
     average: AveragedWeights | None
-    smoothing: float
     clip_norm: float | None
     seed: int
     processes: Processes = field(default_factory=Processes)
-    interpolation: Interpolation | None = None
-    distillation: Distillation | None = None
     next_step: int = 0
 
     def run(self, lessons: Iterator[Lesson], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
@@ -74,9 +68,8 @@ class Loop:
 
         `stopping` tells whether this process was asked to stop; the report says whether any was.
         """
-        parameters = [
-            p for part in (self.model, self.distillation) if part for p in part.parameters() if p.requires_grad
-        ]
+        parts = filter(None, (self.model, self.objective.residual))
+        parameters = [p for part in parts for p in part.parameters() if p.requires_grad]
         sharded = is_sharded(self.model)
         taken = self.schedule.batches_of(self.next_step).start
         while self.next_step < self.schedule.steps:
@@ -98,7 +91,8 @@ class Loop:
                     if not sharded:
                         continue
                     video, questions = _nothing(video, questions)  # the others need this process's part of the weights
-                for loss in self._losses(video, questions, number):
+                tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
+                for loss in self.objective(video, tokens, text, questions, number):
                     loss = loss.sum() * bool(lesson)
                     self.fabric.backward(loss)
                     total = total + loss.detach()
@@ -118,20 +112,6 @@ class Loop:
             yield StepReport(
                 step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0
             )
-
-    def _losses(self, video: Tensor, questions: Sequence[Question], number: int) -> Iterator[Tensor]:
-        """(B, T, 3, S, S) -> the loss of each clip, (B,), in terms that add up; one at a time spares memory."""
-        tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
-        logits, embedding = self.learner(video, tokens, text)  # (B, K), (B, E)
-        loss = lesson_loss(logits, questions, self.smoothing)
-        if self.distillation is not None:
-            with self.fabric.autocast():
-                loss = loss + self.distillation(video, embedding)
-        yield loss
-        if self.interpolation is not None:
-            moved = partial(self.interpolation.moved, self.model, number)
-            logits, _ = self.learner(video, tokens, text, moved)
-            yield self.interpolation.weight * lesson_loss(logits, questions, self.smoothing)
 
     def _add_up(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
         """Sums of losses and of gradients over processes; gradients become those of the mean loss of all `clips`."""
@@ -177,7 +157,7 @@ class Loop:
             "weights": {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
-            "residual": None if self.distillation is None else self.distillation.residual.state_dict(),
+            "residual": None if self.objective.residual is None else self.objective.residual.state_dict(),
         }
         return whole(state)
 
@@ -198,8 +178,8 @@ class Loop:
             divide_state(optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        if self.distillation is not None:
-            self.distillation.residual.load_state_dict(state["residual"])
+        if self.objective.residual is not None:
+            self.objective.residual.load_state_dict(state["residual"])
         self.next_step = state["next_step"]
 
 

@@ -63,14 +63,22 @@ class Estimate:
 
 
 def estimate_memory(
-    recipe: Recipe, model: XCLIP, labels: Sequence[str], device: torch.device, processes: int = 1
+    recipe: Recipe,
+    model: XCLIP,
+    labels: Sequence[str],
+    device: torch.device,
+    processes: int = 1,
+    pretrained: XCLIP | None = None,
 ) -> Estimate:
-    """The memory of the steps of one of `processes`, with these labels, on `device`; `model` may be elsewhere."""
+    """The memory of the steps of one of `processes`, with these labels, on `device`.
+
+    `model`, and the `pretrained` one that training must stay near, may be elsewhere.
+    """
     tokens = 0
     if model.tokenizer is not None:
         tokens = int(model.tokenizer(labels).argmax(dim=1).max()) + 1
     batch, one = (
-        step_memory(model, recipe.train, Batch(clips, len(labels), tokens), device)
+        step_memory(model, recipe.train, Batch(clips, len(labels), tokens), device, pretrained)
         for clips in (math.ceil(recipe.train.batch_size / processes), 1)
     )
     free = free_memory(device)

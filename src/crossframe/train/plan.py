@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.assemble import set_up, with_sources
-from crossframe.train.build import sketch_model
+from crossframe.train.build import sketch_model, sketch_weights, stays_near
 from crossframe.train.cost import multiply_accumulates, parameters
 from crossframe.train.launch import launch
 from crossframe.train.memory import Estimate, drawn_sentences, estimate_memory
@@ -30,7 +30,8 @@ class Plan:
     """
 
     recipe: Recipe
-    model: XCLIP  # without values
+    model: XCLIP  # without values, as the next
+    pretrained: XCLIP | None  # that training must stay near
     films: Films | None
     clips: int
     labels: tuple[str, ...]
@@ -42,12 +43,14 @@ class Plan:
 
     def memory(self) -> Estimate:
         """What a step takes on this device."""
-        return estimate_memory(self.recipe, self.model, self.labels, self.fabric.device)
+        return estimate_memory(self.recipe, self.model, self.labels, self.fabric.device, pretrained=self.pretrained)
 
     def speed(self, memory: Estimate) -> Speed | None:
         """From a few steps on noise, with no more clips than fit; None where not even one does."""
         fitting = memory.fitting
-        return measure(self.recipe, self.model, self.labels, fitting, self.fabric) if fitting else None
+        if not fitting:
+            return None
+        return measure(self.recipe, self.model, self.labels, fitting, self.fabric, self.pretrained)
 
     def hours(self, speed: Speed) -> float:
         """Of training alone, if every step is as fast as those that were measured."""
@@ -65,6 +68,7 @@ def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None
     clips, batches, labels = _epoch(recipe, films)
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
+    near = stays_near(recipe)
     model = sketch_model(recipe.model, recipe.init, len(labels))
     set_up(recipe, model)
     learning, frozen = parameters(model)
@@ -72,6 +76,7 @@ def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None
     return Plan(
         recipe=recipe,
         model=model,
+        pretrained=None if near is None else sketch_weights(near),
         films=films,
         clips=clips,
         labels=labels,

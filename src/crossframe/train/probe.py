@@ -31,22 +31,23 @@ class Speed:
     clips: int
 
 
-def measure(recipe: Recipe, sketch: XCLIP, texts: Sequence[str], most: int, fabric: Fabric) -> Speed:
+def measure(
+    recipe: Recipe, sketch: XCLIP, texts: Sequence[str], most: int, fabric: Fabric, pretrained: XCLIP | None = None
+) -> Speed:
     """The speed of training on `fabric`'s device, with at most `most` clips at a time.
 
-    `sketch`, a model without values, is given random ones there. The first step, of one clip, is for warming up; then
+    `sketch`, a model without values, is given random ones there, and so is the `pretrained` one that training must
+    stay near. The first step, of one clip, is for warming up; then
     steps grow until they are long enough to be timed. Reading clips from files is not part of it.
     """
-    model = sketch.to_empty(device=fabric.device)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.02)
-    once = {"epochs": 1, "warmup_epochs": 0.0, "accumulate": 1, "average": None, "interpolate": None, "distill": None}
+    model = _with_values(sketch, fabric.device)
+    near = None if pretrained is None else _with_values(pretrained, fabric.device)
+    once = {"epochs": 1, "warmup_epochs": 0.0, "accumulate": 1, "average": None}
     alone = recipe.model_copy(update={"train": recipe.train.model_copy(update=once)})
     noise = _Noise(model, tuple(texts))
     spent, done, steps = 0.0, 0, 0
     started = time.perf_counter()
-    for report in build_loop(alone, model, MANY, fabric, Processes()).run(noise.lessons()):
+    for report in build_loop(alone, model, MANY, fabric, Processes(), near).run(noise.lessons()):
         if fabric.device.type == "cuda":
             torch.cuda.synchronize(fabric.device)
         now = time.perf_counter()
@@ -61,6 +62,14 @@ def measure(recipe: Recipe, sketch: XCLIP, texts: Sequence[str], most: int, fabr
             noise.clips = min(most, noise.clips * GROWTH)
         started = now
     return Speed(done / spent, steps, noise.clips)
+
+
+def _with_values(sketch: XCLIP, device: torch.device) -> XCLIP:
+    model = sketch.to_empty(device=device)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.02)
+    return model
 
 
 class _Noise:

@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop, with_sources
-from crossframe.train.build import build_model, set_drop_path
+from crossframe.train.build import build_model, set_drop_path, stays_near
 from crossframe.train.checkpoint import save_state
 from crossframe.train.folder import RunFolder
 from crossframe.train.launch import check_processes, launch, this_rank
@@ -88,10 +88,12 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
     source = open_source(recipe, model, films)
-    run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes), source)
+    near = stays_near(recipe)
+    pretrained = None if near is None else load(near, device="cpu")
+    run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes, pretrained), source)
     if processes.first and asked.strategy != "fsdp":  # whose processes hold parts of the weights
         labels = drawn_sentences(recipe, model) if films is None else films.train.labels
-        run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world)
+        run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world, pretrained)
     if resume:
         state = folder.state()
         run.loop.restore(state["loop"])
