@@ -78,6 +78,12 @@ def test_an_overlap_is_refused_with_the_list_and_nothing_is_written(run: Run, uc
     assert not (ucf / "list.csv").exists()
 
 
+def test_no_command_at_all_is_answered_with_the_help_alone(run: Run) -> None:
+    outcome = run()
+    assert (outcome.status, outcome.err) == (2, "")
+    assert "few-shot" in outcome.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -87,6 +93,7 @@ def test_an_overlap_is_refused_with_the_list_and_nothing_is_written(run: Run, uc
         (("verify", "nothing.csv"), 1, "nothing.csv does not exist"),
         (("prepare", "nothing.csv", "out"), 1, "nothing.csv does not exist"),
         (("few-shot", "nothing.csv", "out.csv", "--shots", "2"), 1, "nothing.csv does not exist"),
+        (("import", "foldr", ".", "out.csv"), 2, "Invalid value for 'name': 'foldr' is not one of"),
     ],
 )
 def test_mistakes_are_named_in_one_line(
@@ -107,15 +114,15 @@ def test_verify_and_prepare_list_the_broken_and_end_with_one(run: Run, tmp_path:
     assert run("import", "folder", tmp_path / "clips", tmp_path / "list.csv").status == 0
 
     verified = run("verify", tmp_path / "list.csv", "--workers", 1)
-    assert verified.status == 1
+    assert (verified.status, verified.err) == (1, "")  # no terminal, no bar, no empty line of one
     assert verified.out.splitlines() == [
         "clips/walk/c.mp4: is not a video, or is cut off so early that nothing of it can be read; "
         "give a video file that plays",
-        f"3 files, 1 problems; see {tmp_path / 'list.verified.jsonl'}",
+        f"3 files, 1 problem; see {tmp_path / 'list.verified.jsonl'}",
     ]
 
     prepared = run("prepare", tmp_path / "list.csv", tmp_path / "small", "--short-side", 16, "--workers", 1)
-    assert prepared.status == 1
+    assert (prepared.status, prepared.err) == (1, "")
     assert "1 of 3 files stay as they were, in the new list too" in prepared.out
     rows = read_csv(tmp_path / "small/manifest.csv")
     assert [row["path"] for row in rows] == [

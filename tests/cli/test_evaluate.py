@@ -156,6 +156,14 @@ def test_a_linear_head_of_other_classes_is_refused(
     assert "3 labels were given, and the model's linear head has 5 classes" in outcome.err
 
 
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_computed(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out, reason in (("file", "is a file, where a folder is needed"), ("file/run", "lies in a file")):
+        outcome = command("evaluate", "shapes", "--model", "no weights at all", "--out", tmp_path / out)
+        assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+        assert f"{tmp_path / out}: {reason}" in outcome.err
+
+
 def test_a_training_run_is_not_written_over(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "last").mkdir()
     outcome = command("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--out", tmp_path)

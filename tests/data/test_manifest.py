@@ -51,6 +51,11 @@ def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
     assert manifest.names == ["a.mp4#t=0.5,2.0", "b.mp4"]
 
 
+def test_a_column_without_a_name_is_left_alone(tmp_path: Path) -> None:
+    manifest = read_manifest(table(tmp_path, ",path,label\n0,a.mp4,walk\n1,b.mp4,run\n"))  # as pandas writes it
+    assert [(clip.path, clip.label) for clip in manifest.clips] == [("a.mp4", "walk"), ("b.mp4", "run")]
+
+
 def test_a_caption_stands_in_for_a_label(tmp_path: Path) -> None:
     manifest = read_manifest(table(tmp_path, "path,caption\na.mp4,a red circle\n"))
     assert manifest.labels == ("a red circle",)

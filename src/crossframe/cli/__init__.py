@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -27,6 +28,17 @@ from crossframe.cli.train import train
 from crossframe.data.overlap import OverlapError
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
+
+# What the system says of files, with a remedy.
+_OF_FILES: dict[int | None, str] = {
+    errno.ENOENT: "does not exist; check the path",
+    errno.EEXIST: "is a file, where a folder is needed; give another path",
+    errno.ENOTDIR: "lies in a file, where a folder is needed; give another path",
+    errno.EISDIR: "is a folder, where a file is needed; give the path of a file",
+    errno.EACCES: "permission denied; give another path, or change who may use it",
+    errno.EROFS: "lies on a disk that cannot be written to; give another path",
+    errno.ENOSPC: "no space is left on the disk; make room and start again",
+}
 
 app = typer.Typer(
     name="crossframe",
@@ -83,7 +95,8 @@ def _run(arguments: list[str], debug: bool) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else f"crossframe {arguments[0]}"
         leave_it_to_the_first(error.exit_code)
-        print(f"crossframe: {_one_line(error)} (see {command} --help)", file=sys.stderr)
+        if text := _one_line(error):  # a group of commands that was given none has printed its help
+            print(f"crossframe: {text} (see {command} --help)", file=sys.stderr)
         return error.exit_code
     except (Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -105,10 +118,14 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    else:
-        text = error.format_message() if isinstance(error, TyperException) else str(error)
+    match error:
+        case OSError(strerror=str(reason)):
+            reason = _OF_FILES.get(error.errno, reason) if error.filename else reason
+            text = f"{error.filename}: {reason}" if error.filename else reason
+        case TyperException():
+            text = error.format_message().replace("Value error, ", "")
+        case _:
+            text = str(error)
     return " ".join(text.split())
 
 

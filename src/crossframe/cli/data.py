@@ -89,7 +89,7 @@ def verify(manifest: ManifestFile, workers: Workers = None, timeout: Timeout = 3
     record = record_of(manifest)
     outcomes = _watch(run(listed, record, workers=workers or cpu_count() or 1, timeout=timeout), _files(listed))
     broken = _print_broken(outcomes)
-    print(f"{_files(listed)} files, {broken} problems; see {record}")
+    print(f"{_files(listed)} files, {broken} problem{'s' * (broken != 1)}; see {record}")
     if broken:
         raise typer.Exit(1)
 
@@ -283,10 +283,10 @@ def _files(manifest: Manifest) -> int:
 
 
 def _watch(outcomes: Iterable[Outcome], total: int) -> list[Outcome]:
-    from rich.console import Console
-    from rich.progress import track
+    from crossframe.cli.progress import progress
 
-    return list(track(outcomes, "files", total, console=Console(stderr=True), transient=True))
+    with progress() as bar:
+        return list(bar.track(outcomes, total, description="files"))
 
 
 def _print_broken(outcomes: Iterable[Outcome]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -45,14 +47,16 @@ def evaluate(
     videos: Annotated[int | None, Option(min=1, help="How many clips of Shapes are drawn: 1100, if not given.")] = None,
     seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
     blend: Annotated[
-        float | None, Option(help="Average with the weights that the recipe starts from: 0 is those, 1 the model.")
+        float | None,
+        Option(min=0, max=1, help="Average with the weights that the recipe starts from: 0 is those, 1 the model."),
     ] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
 ) -> None:
     """Measure models on clips, as a recipe's section 'test' says, and write the numbers and a page about them.
 
-    With several models, lists or splits, each is measured on each, and the summary has mean and deviation. Options
-    are short for --set test.views=4 and so on. Under torchrun, the processes share the clips and find the same.
+    With several models, lists or splits, each is measured on each, and the summary has mean and deviation.
+
+    Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
     from crossframe.data.atomic import write_json, write_text
     from crossframe.evaluate.environment import ENVIRONMENT, environment
@@ -68,6 +72,8 @@ def evaluate(
         raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
     with joined() as writes:
         trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
+        if writes:
+            _check_writable(out)
         found: dict[str, tuple[Trial, dict[str, Any]]] = {}
         for name, trial in zip(name_trials(trials), trials, strict=True):
             network = _load(trial.model, blend, chosen.init)
@@ -83,6 +89,13 @@ def evaluate(
             write_text(out / RECIPE, dump_recipe(chosen))
             _print_scores(found, out)
             print(write_report(out))
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the folder, and find out now rather than after an hour whether it takes files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
@@ -121,17 +134,13 @@ def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
 
 def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int], name: str | None) -> Evaluation:
     """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from crossframe.cli.progress import progress
     from crossframe.evaluate.protocol import run_trial
     from crossframe.evaluate.shapes import ask
     from crossframe.recipes.schema import ClipData
 
     videos, seed = drawn
-    console = Console(stderr=True)
-    console.quiet = name is None or not console.is_terminal  # a bar leaves an empty line where there is no terminal
-    with Progress(console=console, transient=True) as bar:
+    with progress(shown=name is not None) as bar:
         task = bar.add_task(name or "clips", total=None)
 
         def show(done: int, total: int) -> None:

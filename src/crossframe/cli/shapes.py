@@ -20,12 +20,10 @@ def render(
     workers: Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")] = None,
 ) -> None:
     """Write clips as H.264 files, and a manifest of what they show. The same seed gives the same clips."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from crossframe.cli.progress import progress
     from crossframe.shapes.write import render_dataset
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with progress() as bar:
         task = bar.add_task("clips", total=videos)
         manifest = render_dataset(
             out, split, videos, seed, workers=workers, progress=lambda done: bar.update(task, completed=done)

@@ -20,6 +20,10 @@ def replacing(path: Path) -> Generator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.filename == str(part):
+            error.filename, error.filename2 = str(path), None  # the name that people know
+        raise
     finally:
         part.unlink(missing_ok=True)
 

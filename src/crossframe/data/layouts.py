@@ -14,6 +14,7 @@ from crossframe.video.files import videos_in
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 FORMS = "a .csv, .parquet or .txt file, or a folder with one folder for each class"
+_REST = "\n"  # the key of fields without a column, and no name of a column
 TABLES = ("manifest.csv", "manifest.parquet")
 
 
@@ -57,11 +58,11 @@ def read_candidates(source: Path) -> list[str]:
 def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restkey="")
+            reader = csv.DictReader(file, strict=True, restkey=_REST)
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             for row in reader:
                 where = f"{source}, line {reader.line_num}"
-                if "" in row:
+                if _REST in row:
                     raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
                 yield where, row
     except UnicodeDecodeError as error:

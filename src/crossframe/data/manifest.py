@@ -14,13 +14,12 @@ from pathlib import Path
 from crossframe.data.atomic import replacing
 from crossframe.data.clip import Clip
 from crossframe.data.layouts import read_clips
+from crossframe.data.overlap import some
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.text.labels import humanize, read_labels
 from crossframe.video.shard import file_of
 
 __all__ = ["Clip", "Manifest", "read_manifest", "write_manifest"]
-
-SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Manifest:
         if unknown:
             first = next(iter(unknown.values()))
             raise ValueError(
-                f"{len(unknown)} labels are unknown: {_some(unknown)}, the first at {first.name}; "
-                f"the labels given are {len(self.labels)}: {_some(self.labels)}"
+                f"{len(unknown)} labels are unknown: {some(unknown)}, the first at {first.name}; "
+                f"the labels given are {len(self.labels)}: {some(self.labels)}"
             )
         _check_unique(self.clips)
 
@@ -99,7 +98,7 @@ class Manifest:
         empty = [label for label, count in self.counts().items() if count == 0]
         if empty:
             raise ValueError(
-                f"{len(empty)} of {len(self.labels)} classes have no clip: {_some(empty)}; add clips or drop the labels"
+                f"{len(empty)} of {len(self.labels)} classes have no clip: {some(empty)}; add clips or drop the labels"
             )
         return self
 
@@ -220,11 +219,5 @@ def _check_files(source: Path, manifest: Manifest) -> None:
     if missing:
         files = sum(len(wanted) for wanted in folders.values())
         raise ValueError(
-            f"{source}: {len(missing)} of {files} files are missing: {_some(missing)}; check the folder or drop them"
+            f"{source}: {len(missing)} of {files} files are missing: {some(missing)}; check the folder or drop them"
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few of many names."""
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 SHOWN = 3  # names in a message
 
@@ -30,6 +30,7 @@ def check_apart(clips: Iterable[tuple[str, str]]) -> None:
         raise OverlapError(overlap)
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Iterable[str]) -> str:
     """The first few of many names."""
+    names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed as dist
+
+T = TypeVar("T")
 
 
 def this_process() -> tuple[int, int]:
     """(rank, world) of torch.distributed, (0, 1) without it."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def from_all_processes(mine: list[T]) -> list[T]:
+    """The lists of all processes of torch.distributed, one after the other."""
+    _, world = this_process()
+    if world == 1:
+        return mine
+    parts: list[Any] = [None] * world
+    dist.all_gather_object(parts, mine)
+    return [result for part in parts for result in part]
 
 
 @contextmanager

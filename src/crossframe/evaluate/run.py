@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
-from torch import distributed as dist
 
 from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.sampling import Sampling
 from crossframe.evaluate.metrics import TOP
-from crossframe.evaluate.processes import this_process
+from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.fingerprint import fingerprint
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +139,3 @@ def _results(model: XCLIP, batch: Batch, text: Tensor | None, setting: Setting) 
             yield VideoResult(index, target, tuple(best.tolist()), tuple(row[best].tolist()), float(row[target]))
         else:
             yield VideoResult(index, target, error="the model's scores are not numbers; its weights have diverged")
-
-
-def from_all_processes(mine: list[T]) -> list[T]:
-    """The lists of all processes of torch.distributed, one after the other."""
-    _, world = this_process()
-    if world == 1:
-        return mine
-    parts: list[Any] = [None] * world
-    dist.all_gather_object(parts, mine)
-    return [result for part in parts for result in part]

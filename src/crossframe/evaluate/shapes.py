@@ -17,8 +17,8 @@ from torch import Tensor
 
 from crossframe.data.sampling import Sampling
 from crossframe.evaluate.metrics import TOP
+from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
-from crossframe.evaluate.run import from_all_processes, this_process
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes import actions, looks
 from crossframe.shapes.caption import all_sentences, sentence

@@ -17,7 +17,8 @@ from crossframe.data.overlap import check_apart
 from crossframe.data.question import Lesson, among_labels
 from crossframe.data.sampling import Sampling
 from crossframe.data.split import few_shot
-from crossframe.evaluate.run import Setting, evaluate_manifest, from_all_processes, this_process
+from crossframe.evaluate.processes import from_all_processes, this_process
+from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import ask
 from crossframe.model.xclip import XCLIP
