@@ -12,26 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from unittest.mock import patch
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import loader
 from benchmarks.harness import Bar, Options, Result, geometric_mean, in_turn, run
-from crossframe.video import media
 from crossframe.video.exact import read_arrays
-from crossframe.video.isolate import decode_many
-from crossframe.video.media import Media
 from tests.video.clips import decode_fully, moving, write_clip
 
 FRAMES = 8
@@ -63,12 +56,13 @@ def measure(options: Options) -> Result:
             row["gain in processor time"] = thrift[-1]
             rows.append(row | {f"{name} ms": s.wall * 1e3 for name, s in seconds.items()})
         rows.append({"all": "geometric mean", "gain in processor time": geometric_mean(thrift)})
-        outside = _outside_ffmpeg(paths, 1 if options.tiny else 4)
+        shares = loader.shares(paths, FRAMES, 1 if options.tiny else 4, short_side=SHORT_SIDE)
+        rows += [{"of the loader's time": name, "share": share} for name, share in shares.items()]
     return Result(
         [
             Bar("best peer / crossframe, geometric mean", geometric_mean(gains), 1.3),
             Bar("bit-identical to a full decode", float(exact), 1.0),
-            Bar("share of the loader's processor time outside FFmpeg", outside, 0.1, at_most=True),
+            Bar("share of the loader's processor time outside FFmpeg", 1 - shares[loader.FFMPEG], 0.1, at_most=True),
         ],
         rows,
         [f"{name} is not installed" for name in ("cv2", "decord") if not find_spec(name)],
@@ -145,55 +139,6 @@ def _decord(path: Path, indices: list[int]) -> NDArray[np.uint8]:
     import decord
 
     return decord.VideoReader(str(path)).get_batch(indices).asnumpy()
-
-
-def _outside_ffmpeg(paths: list[Path], times: int) -> float:
-    """Of a folder read by two processes that run already: the share of all processors' time that is not FFmpeg's."""
-    spent: list[float] = []
-    for count in (times, 2 * times):  # the difference is without the start of the processes
-        before = _processor_seconds()
-        for _ in decode_many(paths * count, FRAMES, workers=2, short_side=SHORT_SIDE):
-            pass
-        spent.append(_processor_seconds() - before)
-    inside = sum(_ffmpeg_seconds(path) for path in paths) * times
-    return 1 - inside / (spent[1] - spent[0])
-
-
-def _ffmpeg_seconds(path: Path) -> float:
-    """Processor time of FFmpeg's own work for the frames of this file: opening, demuxing, decoding, converting."""
-    total = 0.0
-
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal total
-            started = time.process_time()
-            try:
-                return function(*arguments, **options)
-            finally:
-                total += time.process_time() - started
-
-        return call
-
-    def packets(opened: Media) -> Iterator[Any]:
-        following = timed(partial(next, plain(opened), None))
-        while (packet := following()) is not None:
-            yield packet
-
-    plain = Media.packets
-    with (
-        patch.object(Media, "packets", packets),
-        patch.object(Media, "decode", timed(Media.decode)),
-        patch.object(Media, "picture", timed(Media.picture)),
-        patch.object(av, "open", timed(av.open)),
-        patch.object(media, "_beside_others", True),  # as in the loader's processes
-    ):
-        read_arrays(path, FRAMES, short_side=SHORT_SIDE)
-    return total
-
-
-def _processor_seconds() -> float:
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 if __name__ == "__main__":

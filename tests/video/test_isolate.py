@@ -4,11 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames, VideoError, read_video
 from crossframe.video.isolate import decode_many
+from crossframe.video.worker import receive, send
 from tests.video.clips import moving
 from tests.video.hooks import misbehave
 
@@ -106,3 +109,18 @@ def test_impossible_limits() -> None:
         decode_many([], workers=-1)
     with pytest.raises(ValueError, match="limits above 0"):
         decode_many([], timeout=0)
+
+
+def test_arrays_cross_a_pipe_as_they_are_and_a_cut_answer_is_no_answer(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 50), dtype=np.uint8)
+    path = tmp_path / "answer"
+    with path.open("wb") as pipe:
+        send(pipe, Decoded(pixels, np.arange(2), np.zeros(2), 9, np.zeros(2, dtype=np.bool_), 0, "a.mp4"))
+    with path.open("rb") as pipe:
+        answer = receive(pipe)
+    assert np.array_equal(answer.pixels, pixels)
+    assert answer.pixels.flags.writeable
+    assert answer.source == "a.mp4"
+    path.write_bytes(path.read_bytes()[:-1])
+    with path.open("rb") as pipe, pytest.raises(EOFError):
+        receive(pipe)

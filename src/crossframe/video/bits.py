@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-HEADER_BYTES = 48  # a slice header's beginning, as far as we read it, is much shorter
+HEADER_BYTES = 28  # a slice header's beginning, as far as we read it, is much shorter
 
 
 class Unproven(Exception):  # noqa: N818  (nothing is wrong; the stream only has to be decoded in full)

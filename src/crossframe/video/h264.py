@@ -53,24 +53,27 @@ class H264:
         return max((sequence.reorder for sequence in self._sequences.values()), default=0)
 
     def picture(self, packet: memoryview) -> Picture:
-        slices: list[memoryview] = []
+        first: memoryview | None = None  # of the picture's slices
         for unit in units(packet, self._length_size):
             if len(unit) < 2:
                 raise Unproven("a unit is cut off")
             kind = unit[0] & 31
             if kind in (SLICE, IDR):
-                slices.append(unit)
+                # A slice that begins at macroblock 0 begins a picture; number 0 is coded as a single 1 bit.
+                if len(unit) < 2 or (unit[1] & 0x80 > 0) != (first is None):
+                    raise Unproven("a packet that is not exactly one picture")
+                if first is None:
+                    first = unit
+                elif unit[0] != first[0]:
+                    raise Unproven("a packet with a mixed picture")
             elif kind in (SPS, PPS):
                 if bytes(unit) not in self._sets:
                     raise Unproven("parameters change within the stream")
             elif kind not in (SEI, DELIMITER, FILLER):
                 raise Unproven(f"a unit of type {kind}")
-        if not slices or len({unit[0] for unit in slices}) > 1:
-            raise Unproven("a packet without a picture, or with a mixed one")
-        # A slice that begins at macroblock 0 begins a picture; number 0 is coded as a single 1 bit.
-        if not slices[0][1] & 0x80 or any(unit[1] & 0x80 for unit in slices[1:]):
-            raise Unproven("a packet that is not exactly one picture")
-        return self._slice(bytes(slices[0][:HEADER_BYTES]))
+        if first is None:
+            raise Unproven("a packet without a picture")
+        return self._slice(bytes(first[:HEADER_BYTES]))
 
     def _slice(self, unit: bytes) -> Picture:
         bits = Bits(unit[1:])

@@ -54,23 +54,26 @@ class HEVC:
         return max((sequence.reorder for sequence in self._sequences.values()), default=0)
 
     def picture(self, packet: memoryview) -> Picture:
-        slices: list[memoryview] = []
+        first: memoryview | None = None  # of the picture's slices
         for unit in units(packet, self._length_size):
             if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:
                 raise Unproven("several views or qualities in one stream")
             kind = _kind(unit)
             if kind in CODED:
-                slices.append(unit)
+                if (unit[2] & 0x80 > 0) != (first is None):
+                    raise Unproven("a packet that is not exactly one picture")
+                if first is None:
+                    first = unit
+                elif unit[:2] != first[:2]:
+                    raise Unproven("a packet with a mixed picture")
             elif kind in (VPS, SPS, PPS):
                 if bytes(unit) not in self._sets:
                     raise Unproven("parameters change within the stream")
             elif kind not in HARMLESS:
                 raise Unproven(f"a unit of type {kind}")
-        if not slices or len({bytes(unit[:2]) for unit in slices}) > 1:
-            raise Unproven("a packet without a picture, or with a mixed one")
-        if not slices[0][2] & 0x80 or any(unit[2] & 0x80 for unit in slices[1:]):
-            raise Unproven("a packet that is not exactly one picture")
-        return self._slice(bytes(slices[0][:HEADER_BYTES]))
+        if first is None:
+            raise Unproven("a packet without a picture")
+        return self._slice(bytes(first[:HEADER_BYTES]))
 
     def _slice(self, unit: bytes) -> Picture:
         kind, layer = _kind(unit), (unit[1] & 7) - 1

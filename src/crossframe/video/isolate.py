@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from io import BufferedReader
 from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, cast
@@ -20,7 +21,7 @@ from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
 from crossframe.video.frames import Frames
 from crossframe.video.wanted import source_name
-from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, send
+from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
 
 AHEAD = 2  # videos in work or waiting, for each worker
 GRACE = 5.0  # seconds in which a process that has closed its output must end
@@ -145,6 +146,7 @@ class _Worker:
             [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pipesize=1 << 20,  # frames fill a small pipe many times
             env={**os.environ, "PYTHONPATH": path},
         )
         self._process = process
@@ -152,7 +154,7 @@ class _Worker:
             process.kill()
         try:
             # Until it is ready, it imports: that time is not a video's.
-            pickle.load(cast("BinaryIO", process.stdout))
+            receive(cast("BufferedReader", process.stdout))
         except EOFError:
             raise RuntimeError(f"the process that reads videos did not start ({process.wait()})") from None
         return process
@@ -185,6 +187,6 @@ def _exchange(process: subprocess.Popen[bytes], job: Job) -> Answer:
     """The answer to a job; None if the process ended before it could give one."""
     try:
         send(cast("BinaryIO", process.stdin), job)
-        return pickle.load(cast("BinaryIO", process.stdout))
+        return receive(cast("BufferedReader", process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError):
         return None

@@ -12,7 +12,10 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeAlias
+from io import BufferedReader
+from typing import Any, BinaryIO, TypeAlias, cast
+
+import numpy as np
 
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
@@ -27,7 +30,7 @@ OUT_OF_MEMORY = 77  # exit status
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    jobs = sys.stdin.buffer
+    jobs = cast("BufferedReader", sys.stdin.buffer)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
     _limit_memory(int(sys.argv[1]))
@@ -35,7 +38,7 @@ def main() -> None:
     send(answers, None)
     while True:
         try:
-            read, source, num_frames, options = pickle.load(jobs)
+            read, source, num_frames, options = receive(jobs)
         except EOFError:
             return
         try:
@@ -48,8 +51,24 @@ def main() -> None:
 
 
 def send(pipe: BinaryIO, message: Job | Answer) -> None:
-    pickle.dump(message, pipe, protocol=5)
+    """Arrays go into the pipe from where they lie; a pickle that holds them would be another copy."""
+    arrays: list[pickle.PickleBuffer] = []
+    rest = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts = [array.raw() for array in arrays]
+    pickle.dump((rest, [part.nbytes for part in parts]), pipe)
+    for part in parts:
+        pipe.write(part)
     pipe.flush()
+
+
+def receive(pipe: BufferedReader) -> Any:
+    """What the other side sent. Raises EOFError if it ended before, or within."""
+    rest, sizes = pickle.load(pipe)
+    arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
+    for array in arrays:
+        if pipe.readinto(array.data) < array.nbytes:
+            raise EOFError
+    return pickle.loads(rest, buffers=arrays)
 
 
 def _limit_memory(growth: int) -> None:
