@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from crossframe.data.sampling import Sampling
+from crossframe.data.sampling import OfficialSampling, Sampling
 
 
 def test_testing_looks_at_fixed_places_one_view_after_the_other() -> None:
@@ -21,6 +21,14 @@ def test_training_draws_one_frame_of_each_part() -> None:
     drawn = [Sampling(4, views=2).train(40, random.Random(seed)) for seed in range(200)]
     for part in range(4):
         assert {indices[part] for indices in drawn} == set(range(10 * part, 10 * part + 10))
+
+
+def test_the_authors_never_draw_a_clips_last_frames_and_wrap_short_ones() -> None:
+    drawn = [OfficialSampling(4).train(43, random.Random(seed)) for seed in range(200)]
+    for part in range(4):
+        assert {indices[part] for indices in drawn} == set(range(10 * part, 10 * part + 10))
+    assert OfficialSampling(8).train(2, random.Random(0)) == [0, 0, 0, 1, 1, 1, 0, 0]
+    assert OfficialSampling(4).test(16) == Sampling(4).test(16)
 
 
 def test_dense_training_draws_a_place() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
@@ -15,7 +17,7 @@ from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.source import open_source, read_films
 from crossframe.video.transform import Preprocess
-from tests.data.dataset import CLASSES, write_dataset
+from tests.data.dataset import CLASSES, numbers, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,21 @@ def test_each_lesson_draws_one_template_by_its_number(folder: Path, model: XCLIP
     assert len(set(asked)) > 2
     assert all(list(texts) in [fill(template, CLASSES) for template in ENSEMBLE] for texts in asked)
     assert [lesson.questions[0].texts for lesson in source.lessons(3, 6)] == asked[3:]
+
+
+def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_config: ModelConfig) -> None:
+    three = XCLIP(replace(tiny_config, num_frames=3), tokenizer=Tokenizer.clip(), preprocess=Preprocess(32, 32))
+
+    def drawn(*changes: str) -> set[int]:
+        recipe = few(folder, *changes)
+        lessons = open_source(recipe, three, read_films(recipe)).lessons(0, 12)
+        return {
+            number for lesson in lessons for clip in lesson.batch.videos for number in numbers(torch.as_tensor(clip))
+        }
+
+    assert drawn("train.official=true") == set(range(18))  # three parts of 6 frames, of 20
+    assert {18, 19} <= drawn()
+    assert {18, 19} <= drawn("train.official=true", "data.sampling=dense")
 
 
 def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> None:

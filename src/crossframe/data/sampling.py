@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from crossframe.video.official import segment_length, train_indices
 from crossframe.video.sample import dense, dense_views, sparse_random, sparse_views
 
 
@@ -40,3 +41,18 @@ class Sampling:
         if self.rule == "sparse":
             return sparse_random(total, self.num_frames, generator)
         return dense(total, self.num_frames, offset=generator.random())
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialSampling(Sampling):
+    """Sparse frames, in training as the authors' code draws them (`crossframe.video.official`)."""
+
+    def train(self, total: int, generator: random.Random) -> list[int]:
+        """T indices at random places; a clip's last frames are never among them.
+
+        >>> OfficialSampling(num_frames=8).train(2, random.Random(0))
+        [0, 0, 0, 1, 1, 1, 0, 0]
+        """
+        length = segment_length(total, self.num_frames)
+        draws = [generator.randrange(length) for _ in range(self.num_frames)] if length else ()
+        return train_indices(total, self.num_frames, draws)

@@ -195,7 +195,8 @@ class Train(Section):
     """How it is trained. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
 
     `augment` and `mix`: None for neither. `official`: the authors' habits where they differ from the paper, which are
-    the faults of their schedule (`train.schedule`), a colour jitter for each frame, and pictures of 8 bits.
+    the faults of their schedule (`train.schedule`), frames that are never drawn (`video.official`), a colour jitter for
+    each frame, and pictures of 8 bits.
     `learn`: which of the pretrained encoders change; new modules always do. `average`: the decay of averaged weights,
     or `epochs` for the mean of the weights after each epoch; they are then the ones that are tested and saved.
     `interpolate`, `distill`: ways to stay near the weights that training started from. `test_every` epochs, and at the

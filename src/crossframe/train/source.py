@@ -15,7 +15,7 @@ from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.overlap import check_apart
 from crossframe.data.question import Lesson, among_labels
-from crossframe.data.sampling import Sampling
+from crossframe.data.sampling import OfficialSampling, Sampling
 from crossframe.data.split import few_shot
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.run import Setting, evaluate_manifest
@@ -200,13 +200,13 @@ def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
 def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSource:
     train = recipe.train
     sampling = Sampling(model.config.num_frames, data.sampling)
-    short_side = getattr(model.preprocess, "short_side", None)
+    official = train.official and data.sampling == "sparse"
     loader = TrainLoader(
         films.train,
-        sampling,
+        OfficialSampling(sampling.num_frames) if official else sampling,
         train.batch_size,
         seed=train.seed,
-        short_side=short_side,
+        short_side=getattr(model.preprocess, "short_side", None),
         workers=train.workers,
         process=this_process(),
     )

@@ -1,16 +1,14 @@
-"""Habits of the authors' code that change numbers, for those who need their numbers.
+"""How the authors' code draws the frames of training, for those who need their numbers (`train.official`).
 
-Their training sampler gives every segment `total // num_frames` frames, so the last `total % num_frames`
-frames of a video are never seen; a video shorter than `num_frames` is stretched by rounding half to even, and
-an index past its end wraps to frame 0. Their multi-clip testing reuses that random sampler, so its result
-changes from run to run. `sample` has none of this.
+Every segment has `total // num_frames` frames, so the last `total % num_frames` frames of a video are never seen; a
+video shorter than `num_frames` is stretched by rounding half to even, and an index past its end wraps to frame 0.
+`sample` has none of this. Their tests in several clips draw at random in the same way, so that the result changes from
+run to run; here testing never draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from crossframe.video.geometry import Box, three_crop_boxes
 
 
 def segment_length(total: int, num_frames: int) -> int:
@@ -42,22 +40,3 @@ def train_indices(total: int, num_frames: int, draws: Sequence[int] = ()) -> lis
     if not all(0 <= draw < length for draw in draws):
         raise ValueError(f"draws {list(draws)} leave their segments; each must be in [0, {length})")
     return [i * length + draw for i, draw in enumerate(draws)]
-
-
-def multi_clip_indices(total: int, num_frames: int, draws: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The indices of multi-clip testing: one training draw for each clip.
-
-    >>> multi_clip_indices(16, 4, [[0, 3, 1, 2], [1, 1, 1, 1]])
-    [[0, 7, 9, 14], [1, 5, 9, 13]]
-    """
-    return [train_indices(total, num_frames, clip) for clip in draws]
-
-
-def three_crop_order(width: int, height: int, size: int) -> list[Box]:
-    """The three test crops in the authors' order: first, last, middle.
-
-    >>> three_crop_order(298, 224, 224)
-    [(0, 0, 224, 224), (74, 0, 298, 224), (37, 0, 261, 224)]
-    """
-    first, middle, last = three_crop_boxes(width, height, size)
-    return [first, last, middle]
