@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.harness import parse
 
-NAMES = ("start", "one_clip", "decode", "many_clips", "labels", "train_step", "scaling", "gpu")
+NAMES = ("start", "one_clip", "engines", "profile", "decode", "many_clips", "labels", "train_step", "scaling", "gpu")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 SAVED = (":!benchmarks/results", ":!docs/scaling.png", ":!docs/performance.md")  # what saving changes, for git
-PACKAGES = ("torch", "av", "numpy", "transformers", "opencv-python-headless", "decord", "crossframe")
+PACKAGES = ("torch", "av", "numpy", "transformers", "opencv-python-headless", "decord", "openvino", "crossframe")
 
 
 @dataclass(frozen=True, slots=True)

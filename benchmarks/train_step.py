@@ -34,20 +34,22 @@ class Case:
 
 
 def measure(options: Options) -> Result:
-    if options.tiny:
-        cases = [Case("tiny", by_rule(config_of("B/32", 4, True)), 2, 5)]
-    else:
-        cases = [
-            Case("Shapes", by_rule(_shapes()), 16, 22),
-            Case("B/32, 8 frames", by_rule(config_of("B/32", 8, False)), 2, 400),
-        ]
     rows, bars = [], []
-    for case in cases:
+    for case in cases(options.tiny):
         for precision in ("float32", "bfloat16"):
             row, found = _compare(case, precision, options.repeats)
             rows.append(row)
             bars += found
     return Result(bars, rows)
+
+
+def cases(tiny: bool) -> list[Case]:
+    if tiny:
+        return [Case("tiny", by_rule(config_of("B/32", 4, True)), 2, 5)]
+    return [
+        Case("Shapes", by_rule(_shapes()), 16, 22),
+        Case("B/32, 8 frames", by_rule(config_of("B/32", 8, False)), 2, 400),
+    ]
 
 
 def _shapes() -> ModelConfig:
@@ -57,6 +59,23 @@ def _shapes() -> ModelConfig:
 
 
 def _compare(case: Case, precision: str, repeats: int) -> tuple[dict[str, object], list[Bar]]:
+    ways = steps(case, precision)
+    first = {name: step() for name, step in ways.items()}
+    seconds = in_turn(ways, repeats)
+    gain = seconds["transformers"].wall / seconds["crossframe"].wall
+    apart = max(abs(a / b - 1) for a, b in zip(first["crossframe"], first["transformers"], strict=True))
+    row: dict[str, object] = {"case": case.name, "precision": precision, "clips": case.clips, "labels": case.labels}
+    row |= {f"{name} s": value.wall for name, value in seconds.items()}
+    row |= {f"{name} processor s": value.cpu for name, value in seconds.items()}
+    label = f"{case.name}, {precision}"
+    return row, [
+        Bar(f"{label}: transformers / crossframe", gain, 1.5),
+        Bar(f"{label}: first loss and gradient apart", apart, 0.03 if precision == "bfloat16" else 1e-3, at_most=True),
+    ]
+
+
+def steps(case: Case, precision: str) -> dict[str, Callable[[], tuple[float, float]]]:
+    """One step of training, here and in transformers: loss and length of the gradient."""
     random = torch.Generator().manual_seed(0)
     config = case.model.config
     video = torch.randn(case.clips, config.num_frames, 3, *[config.vision.image_size] * 2, generator=random)
@@ -70,7 +89,7 @@ def _compare(case: Case, precision: str, repeats: int) -> tuple[dict[str, object
         "crossframe": (ours, lambda video, text: ours.score(ours.encode_video(video), text)),
         "transformers": (theirs.model, theirs.logits),
     }
-    steps: dict[str, Callable[[], tuple[float, float]]] = {}
+    found: dict[str, Callable[[], tuple[float, float]]] = {}
     for name, (model, forward) in forwards.items():
         model.train()
         for parameter_name, parameter in model.named_parameters():
@@ -88,19 +107,8 @@ def _compare(case: Case, precision: str, repeats: int) -> tuple[dict[str, object
             optimizer.zero_grad()
             return float(loss.detach()), float(length)
 
-        steps[name] = step
-    first = {name: step() for name, step in steps.items()}
-    seconds = in_turn(steps, repeats)
-    gain = seconds["transformers"].wall / seconds["crossframe"].wall
-    apart = max(abs(a / b - 1) for a, b in zip(first["crossframe"], first["transformers"], strict=True))
-    row: dict[str, object] = {"case": case.name, "precision": precision, "clips": case.clips, "labels": case.labels}
-    row |= {f"{name} s": value.wall for name, value in seconds.items()}
-    row |= {f"{name} processor s": value.cpu for name, value in seconds.items()}
-    label = f"{case.name}, {precision}"
-    return row, [
-        Bar(f"{label}: transformers / crossframe", gain, 1.5),
-        Bar(f"{label}: first loss and gradient apart", apart, 0.03 if precision == "bfloat16" else 1e-3, at_most=True),
-    ]
+        found[name] = step
+    return found
 
 
 if __name__ == "__main__":
