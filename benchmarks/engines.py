@@ -97,7 +97,7 @@ def _engines(model: XCLIP, video: Tensor, tiny: bool) -> tuple[dict[str, Encode]
                     continue
                 rows.append({"prepared": f"{way} {name}", "seconds": time.perf_counter() - started})
                 found[f"{way} {name}"] = encode
-            if not tiny:
+            if f"torch.compile {name}" in found:
                 again = f"torch.compile {name}, in a second process"
                 rows.append({"prepared": again, "seconds": _in_a_process(name)})
     return found, rows, notes + ([] if find_spec("openvino") else ["openvino is not installed"])
