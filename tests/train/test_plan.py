@@ -176,6 +176,13 @@ def test_what_would_keep_a_run_from_beginning_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_dry_run_is_of_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    code, rows, error = dry_run(capsys, "shapes", "--tiny")
+    assert (code, rows, error) == (1, {}, "crossframe: a dry run is of one process; leave torchrun out\n")
+
+
 def test_a_real_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["train", "k400"])

@@ -166,6 +166,8 @@ def _first(error: ValidationError) -> str:
         case "value_error":
             said = str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
             return f"{path}: {said}" if path else said
+        case "tuple_type":
+            return f"{path} is {_shown(detail)}; should be a list, such as [{detail['input']}]"
         case _:
             return f"{path} is {_shown(detail)}; {detail['msg'].removeprefix('Input ')}"
 

@@ -14,7 +14,7 @@ from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.assemble import set_up, with_sources
 from crossframe.train.build import sketch_model, sketch_weights, stays_near
 from crossframe.train.cost import multiply_accumulates, parameters
-from crossframe.train.launch import launch
+from crossframe.train.launch import launch, this_rank
 from crossframe.train.memory import Estimate, drawn_sentences, estimate_memory
 from crossframe.train.probe import Speed, measure
 from crossframe.train.schedule import Schedule
@@ -62,6 +62,8 @@ def plan(recipe: Recipe, init: str | Path | None = None, data: str | Path | None
 
     Raises ValueError, in one line, for what would keep the run from beginning.
     """
+    if this_rank()[1] > 1:
+        raise ValueError("a dry run is of one process; leave torchrun out")
     recipe = with_sources(recipe, init, data)
     asked = recipe.train
     films = read_films(recipe) if isinstance(recipe.data, FileData) and recipe.data.source is not None else None
