@@ -15,7 +15,7 @@ from torch import distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
 TIMEOUT = timedelta(minutes=10)  # for a process that is silent, which may be saving; one that died is noticed at once
-ANSWER = timedelta(seconds=5)  # for those that live to say so, when one is missed
+ANSWER = timedelta(seconds=10)  # for those that live to say so, when one is missed; a busy machine takes some
 BUCKET = 1 << 25  # numbers that travel together
 BROKEN = re.compile(r"gloo|nccl|store|connection|peer", re.IGNORECASE)  # in what torch says of a lost process
 
