@@ -237,6 +237,13 @@ class TestHMDB51:
         file.rename(file.with_name(unicodedata.normalize("NFD", file.name)))
         assert import_hmdb51(root).missing == ()
 
+    def test_a_film_in_two_splits_is_told(self, root: Path) -> None:
+        name = "April_09_wave_u_nm_np1_fr_goo_0.avi"
+        write(root / "testTrainMulti_7030_splits/wave_test_split1.txt", [f"{name} 2"])
+        touch(root, f"wave/{name}")
+        shared = "1 recordings have clips in several splits: April_09 (train, test); "
+        assert import_hmdb51(root).notes[-1].startswith(shared)
+
     def test_a_name_of_two_classes_is_looked_for_in_its_own(self, root: Path) -> None:
         write(root / "testTrainMulti_7030_splits/wave_test_split1.txt", [f"{self.NAMES[0]} 2"])
         touch(root, f"wave/{self.NAMES[0]}")
@@ -350,6 +357,13 @@ class TestOwnClips:
         with pytest.raises(OverlapError) as raised:
             import_csv(tmp_path / "list.csv")
         assert raised.value.names == ["a.mp4 (train, test)"]
+
+    def test_one_recording_in_two_splits_is_refused(self, tmp_path: Path) -> None:
+        lines = ["path,label,split,group", "a.mp4,run,train,film", "b.mp4,run,test,film"]
+        write(tmp_path / "list.csv", lines)
+        touch(tmp_path, "a.mp4", "b.mp4")
+        with pytest.raises(ValueError, match=r"1 recordings have clips in several splits: film \(train, test\)"):
+            import_csv(tmp_path / "list.csv")
 
     def test_links_to_folders_are_followed_and_circles_end(self, tmp_path: Path) -> None:
         touch(tmp_path, "disk/abseiling/---QUuC4vJs_000084_000094.mp4")

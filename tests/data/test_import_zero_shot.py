@@ -24,6 +24,11 @@ NEW = [
 ]
 
 
+def test_the_callers_table_has_the_last_word_where_the_name_exists_too() -> None:
+    matches = match_classes(["hugging", "hugging baby"], ["hugging"], {"hugging": "hugging baby"})
+    assert [(match.old, match.reason) for match in matches] == [("hugging baby", "renamed")]
+
+
 def test_every_class_says_how_it_was_matched() -> None:
     matches = {match.label: match for match in match_classes(OLD, NEW)}
     assert list(matches) == NEW

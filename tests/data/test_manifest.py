@@ -31,6 +31,17 @@ def test_a_folder_for_each_class(folder: Path) -> None:
     assert manifest.locate(manifest.clips[4]) == folder / "jumping" / "1.mp4"
 
 
+def test_other_words_for_a_split_mean_the_same(tmp_path: Path) -> None:
+    for split in ("Train", "valid", "testing"):
+        (tmp_path / "folders" / split / "yoga").mkdir(parents=True)
+        (tmp_path / "folders" / split / "yoga" / "a.mp4").touch()
+    rows = "a.mp4,yoga,training\nb.mp4,yoga,Validation\nc.mp4,yoga,test\na.mp4,yoga,unseen\n"
+    assert [clip.split for clip in read_manifest(tmp_path / "folders").clips] == ["train", "test", "val"]
+    source = table(tmp_path, HEADER + rows)
+    assert [clip.split for clip in read_manifest(source).clips] == ["train", "val", "test", "unseen"]
+    assert read_manifest(source, "validation").names == read_manifest(source, "val").names == ["b.mp4"]
+
+
 def test_folders_in_a_folder_for_each_split(tmp_path: Path) -> None:
     for split, name in (("train", "yoga"), ("train", "judo"), ("val", "yoga"), ("val", "judo")):
         (tmp_path / split / name).mkdir(parents=True)
@@ -158,13 +169,13 @@ def test_the_digest_knows_clips_and_labels_but_neither_order_nor_place(tmp_path:
         (",walk,train\n", "line 2: has no path"),
         ("a.mp4,walk,train,more\n", "line 2: has too many fields"),
         ("", "lists no clips"),
-        ("a.mp4,walk,training\nb.mp4,run,val\n", "has no split 'train'; it has 'training', 'val'"),
+        ("a.mp4,walk,lessons\nb.mp4,run,val\n", "has no split 'train'; it has 'lessons', 'val'"),
     ],
 )
 def test_mistakes_in_a_table_are_named_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     source = table(tmp_path, HEADER + text)
     with pytest.raises(ValueError, match=message) as raised:
-        read_manifest(source, "train" if "training" in text else None)
+        read_manifest(source, "train" if "lessons" in text else None)
     assert "\n" not in str(raised.value)
 
 

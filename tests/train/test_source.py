@@ -46,6 +46,31 @@ def test_few_shot_draws_by_its_seed_and_larger_draws_hold_smaller_ones(folder: P
     assert two < three
 
 
+def test_a_test_split_by_another_name_is_found_and_none_at_all_is_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    splits = ["training", "training", "testing", "testing"]
+    rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]}" for name in CLASSES for i in range(4)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    films = read_films(few(tmp_path / "list.csv", "data.shots=2"))
+    assert films is not None
+    assert films.test is not None
+    assert len(films.test) == 6
+    assert not caplog.messages
+    films = read_films(few(tmp_path / "list.csv", "data.shots=2", "data.test_split=exam"))
+    assert films is not None
+    assert films.test is None
+    assert caplog.messages == [f"{tmp_path / 'list.csv'} has no split 'exam', and so nothing is tested"]
+
+
+def test_a_recording_on_both_sides_is_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    splits = ["train", "train", "test", "test"]
+    rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]},film" for name in CLASSES for i in range(4)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split,group", *rows]))
+    assert read_films(few(tmp_path / "list.csv", "data.shots=2")) is not None
+    assert any("1 recordings have clips in several splits: film (train, test)" in line for line in caplog.messages)
+
+
 def test_a_class_with_too_few_clips_and_a_wrong_number_of_classes_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="3 of 3 classes have fewer than 5 clips, 'clapping' has 4"):
         read_films(few(folder, "data.shots=5"))

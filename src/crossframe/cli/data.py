@@ -144,6 +144,7 @@ def few_shot(
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
+    from crossframe.data.layouts import split_named
     from crossframe.data.manifest import read_manifest, write_manifest
     from crossframe.data.overlap import check_apart
     from crossframe.data.split import few_shot as draw
@@ -151,10 +152,11 @@ def few_shot(
     everything = read_manifest(manifest)
     has_splits = any(clip.split for clip in everything.clips)
     source = read_manifest(manifest, split if has_splits else None, everything.labels)
-    shared = set(source.names)
-    check_apart((clip.name, clip.split) for clip in everything.clips if clip.name in shared)
+    recordings = {clip.recording for clip in source.clips}
+    if shared := check_apart(clip for clip in everything.clips if clip.recording in recordings):
+        typer.echo(f"crossframe: {shared}", err=True)
     drawn = draw(source, shots, seed)
-    others = [clip for clip in everything.clips if has_splits and clip.split != split]
+    others = [clip for clip in everything.clips if has_splits and clip.split != split_named(split)]
     chosen = everything.keep([*drawn.clips, *others])
     write_manifest(chosen, out)
     print("\n".join(_count_table(chosen)))

@@ -12,7 +12,11 @@ from crossframe.data.parquet import read_rows
 from crossframe.text.labels import read_labels
 from crossframe.video.files import videos_in
 
-SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 FORMS = "a .csv, .parquet or .txt file, or a folder with one folder for each class"
 _REST = "\n"  # the key of fields without a column, and no name of a column
 TABLES = ("manifest.csv", "manifest.parquet")
@@ -43,6 +47,15 @@ def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], 
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
     return clips, source.parent
+
+
+def split_named(name: str) -> str:
+    """The same word for the same split everywhere: train, val or test.
+
+    >>> split_named("validate"), split_named("Train"), split_named("unseen")
+    ('val', 'train', 'unseen')
+    """
+    return SPLITS.get(name.strip().lower(), name.strip())
 
 
 def read_candidates(source: Path) -> list[str]:
@@ -81,7 +94,8 @@ def _clip(where: str, row: Mapping[str, Any]) -> Clip:
             raise ValueError(f"{where}: has no {'label' if name == label else name}; the columns are {known}")
     try:
         start, end = (float(text[name]) if text.get(name) else None for name in ("start", "end"))
-        return Clip(text["path"], text[label], text.get("split", ""), start, end, text.get("group") or None)
+        split = split_named(text.get("split", ""))
+        return Clip(text["path"], text[label], split, start, end, text.get("group") or None)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
@@ -100,7 +114,7 @@ def _from_authors_list(source: Path, labels: Sequence[str] | None) -> Iterator[C
             raise ValueError(
                 f"{source}, line {number}: class {index} is unknown; labels go from 0 to {len(labels) - 1}"
             )
-        yield Clip(path, labels[int(index)], split=source.stem)
+        yield Clip(path, labels[int(index)], split=split_named(source.stem))
 
 
 def _from_folders(source: Path) -> Iterator[Clip]:
@@ -109,7 +123,7 @@ def _from_folders(source: Path) -> Iterator[Clip]:
     if not folders:
         raise ValueError(f"{source} holds no folders; give one folder of videos for each class, or a manifest")
     if all(folder.name.lower() in SPLITS for folder in folders):
-        parts = [(folder.name, inner) for folder in folders for inner in _folders(folder)]
+        parts = [(split_named(folder.name), inner) for folder in folders for inner in _folders(folder)]
     else:
         parts = [("", folder) for folder in folders]
     for split, folder in parts:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crossframe.data.atomic import replacing
 from crossframe.data.clip import Clip
-from crossframe.data.layouts import read_clips
+from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.overlap import some
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.text.labels import humanize, read_labels
@@ -128,7 +128,7 @@ def read_manifest(
 
     `labels` fixes the class indices: a list, or a file of them. Without it, classes are the labels of the clips read,
     sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`,
-    by default the folder of the manifest.
+    by default the folder of the manifest. Other words for train, val and test mean the same, here and in the data set.
 
     Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
     """
@@ -138,7 +138,7 @@ def read_manifest(
     clips, folder = read_clips(source, labels)
     if split is not None:
         known = sorted({clip.split for clip in clips} - {""})
-        clips = [clip for clip in clips if clip.split == split]
+        clips = [clip for clip in clips if clip.split == split_named(split)]
         if not clips:
             raise ValueError(f"{source} has no split {split!r}; it has {', '.join(map(repr, known)) or 'no splits'}")
     if labels is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from crossframe.data.clip import Clip
 
 SHOWN = 3  # names in a message
 
@@ -11,7 +14,7 @@ SHOWN = 3  # names in a message
 class OverlapError(ValueError):
     """Clips that are in several splits at once; `names` are all of them."""
 
-    def __init__(self, overlap: dict[str, list[str]]) -> None:
+    def __init__(self, overlap: Mapping[str, Iterable[str]]) -> None:
         self.names = [f"{name} ({', '.join(splits)})" for name, splits in overlap.items()]
         super().__init__(
             f"{len(overlap)} clips are in several splits: {some(self.names)}; a test must be of clips that training "
@@ -19,15 +22,50 @@ class OverlapError(ValueError):
         )
 
 
-def check_apart(clips: Iterable[tuple[str, str]]) -> None:
-    """Refuse a clip that is in several splits; clips are pairs of a name and a split."""
-    splits: defaultdict[str, list[str]] = defaultdict(list)
-    for name, split in clips:
-        if split not in splits[name]:
-            splits[name].append(split)
-    overlap = {name: found for name, found in splits.items() if len(found) > 1}
+def check_apart(clips: Iterable[Clip]) -> str | None:
+    """Refuse a clip that is in several splits, all of it or a part.
+
+    Returns a line on recordings of which several splits have different clips, which official lists do here and there;
+    None where there are none.
+    """
+    files: defaultdict[str, list[Clip]] = defaultdict(list)
+    recordings: defaultdict[str, dict[str, None]] = defaultdict(dict)  # their splits, in order
+    for clip in clips:
+        files[clip.path].append(clip)
+        recordings[clip.recording][clip.split] = None
+    overlap: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for stretches in files.values():
+        for clip, other in _overlapping(stretches):
+            overlap[clip.name].update({other.split: None, clip.split: None})
     if overlap:
         raise OverlapError(overlap)
+    shared = [f"{name} ({', '.join(splits)})" for name, splits in recordings.items() if len(splits) > 1]
+    if not shared:
+        return None
+    return (
+        f"{len(shared)} recordings have clips in several splits: {some(shared)}; numbers will be too good, unless all "
+        "clips of a recording go to one split"
+    )
+
+
+def _overlapping(stretches: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
+    """Stretches of one file that overlap in time with an earlier one of another split."""
+    if len({clip.split for clip in stretches}) == 1:
+        return
+    last: dict[str, Clip] = {}  # of each split, the stretch that lasts longest so far
+    for clip in sorted(stretches, key=_begin):
+        others = [other for split, other in last.items() if split != clip.split]
+        yield from ((clip, other) for other in others if _begin(clip) < _end(other))
+        if clip.split not in last or _end(last[clip.split]) < _end(clip):
+            last[clip.split] = clip
+
+
+def _begin(clip: Clip) -> float:
+    return clip.start or 0.0
+
+
+def _end(clip: Clip) -> float:
+    return math.inf if clip.end is None else clip.end
 
 
 def some(names: Iterable[str]) -> str:

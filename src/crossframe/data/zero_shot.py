@@ -44,7 +44,7 @@ def match_classes(
 ) -> tuple[ClassMatch, ...]:
     """What every class of `new`, in order, is in `old`. `renamed` maps names of `new` to names of `old`.
 
-    Each class of `old` is matched once, the most certain match first.
+    Each class of `old` is matched once, what the caller says before all else, then the most certain match first.
 
     >>> [(m.label, m.old) for m in match_classes(["hugging"], ["hugging (not baby)", "hugging baby"])]
     [('hugging (not baby)', 'hugging'), ('hugging baby', None)]
@@ -60,8 +60,8 @@ def match_classes(
     found: dict[str, tuple[str, Reason]] = {}
     left = set(old)
     ways: list[tuple[Reason, Callable[[str], str], Callable[[str], str]]] = [
-        ("same", str, str),
         ("renamed", lambda name: renamed.get(name, ""), str),
+        ("same", str, str),
         ("spelling", _spelling, _spelling),
         ("qualifier", _unqualified, _unqualified),
     ]

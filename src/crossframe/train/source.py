@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Protocol
 import torch
 
 from crossframe.data.generated import Clips, Drawn, Stills, read_lessons
+from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.overlap import check_apart
@@ -27,6 +29,8 @@ from crossframe.shapes.splits import Split, index_among
 from crossframe.text.descriptions import read_descriptions
 from crossframe.text.templates import wordings
 from crossframe.train.learner import Sentences
+
+log = logging.getLogger(__name__)
 
 Scores = dict[str, float]
 
@@ -76,9 +80,12 @@ def read_films(recipe: Recipe) -> Films | None:
             f"all of them with --set data.labels=FILE, or change that with --set data.classes={len(train.labels)}"
         )
     test = None
-    if data.test_split in splits:
+    if split_named(data.test_split) in splits:
         test = read_manifest(data.source, data.test_split, train.labels, data.root)
-        check_apart((clip.name, clip.split) for part in (train, test) for clip in part.clips)
+        if shared := check_apart(clip for part in (train, test) for clip in part.clips):
+            log.warning("%s: %s", data.source, shared)
+    elif split is not None:
+        log.warning("%s has no split '%s', and so nothing is tested", data.source, data.test_split)
     if data.shots is not None:
         train = few_shot(train, data.shots, data.draw)
     descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)

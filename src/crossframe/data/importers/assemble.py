@@ -11,11 +11,6 @@ from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.manifest import Manifest
 from crossframe.data.overlap import check_apart, some
 
-SPLITS = {
-    **{"training": "train", "testing": "test"},
-    **{"validate": "val", "validation": "val", "valid": "val"},
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -49,7 +44,7 @@ def assemble(
     Raises OverlapError where splits share a clip, and ValueError where a label has two spellings, a clip two labels
     or two files, or where no clip at all is there.
     """
-    check_apart((clip.name, clip.split) for clip in listed)
+    shared = check_apart(Clip(clip.name, clip.label, clip.split, group=clip.group) for clip in listed)
     labels = tuple(labels)
     classes = {folded(label) for label in labels}
     clips: list[Clip] = []
@@ -65,13 +60,5 @@ def assemble(
         raise ValueError(
             f"{videos.root} has none of the {len(listed)} videos listed: {some(missing)}; give the folder they are in"
         )
+    notes = [*notes, shared] if shared else notes
     return Imported(Manifest(tuple(clips), labels, videos.root), tuple(missing), tuple(notes))
-
-
-def split_named(name: str) -> str:
-    """The same word for the same split everywhere: train, val or test.
-
-    >>> split_named("validate"), split_named("train"), split_named("unseen")
-    ('val', 'train', 'unseen')
-    """
-    return SPLITS.get(name.strip().lower(), name.strip())

@@ -14,8 +14,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from crossframe.data.importers.assemble import Imported, Listed, assemble, split_named
+from crossframe.data.importers.assemble import Imported, Listed, assemble
 from crossframe.data.importers.tree import Tree, read_lists
+from crossframe.data.layouts import split_named
 
 COLUMNS = {"youtube_id", "time_start", "time_end"}
 ID_LENGTH = 11

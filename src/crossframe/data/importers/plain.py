@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from crossframe.data.clip import Clip
-from crossframe.data.importers.assemble import Imported, split_named
+from crossframe.data.importers.assemble import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
 from crossframe.data.overlap import check_apart, some
@@ -33,9 +32,9 @@ def import_csv(root: Path, annotations: Path | None = None) -> Imported:
 
 
 def _import(source: Path, root: Path) -> Imported:
-    listed, _ = read_clips(source, None)
-    clips = [replace(clip, split=split_named(clip.split)) for clip in listed]
-    check_apart((clip.name, clip.split) for clip in clips)
+    clips, _ = read_clips(source, None)
+    if shared := check_apart(clips):
+        raise ValueError(shared)
     labels = tuple(sorted({clip.label for clip in clips}))
     present: list[Clip] = []
     missing: list[str] = []
