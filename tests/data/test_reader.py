@@ -11,6 +11,7 @@ from crossframe.data.reader import ClipReader, Decoded, Job, frame_range
 from crossframe.data.sampling import Sampling
 from crossframe.video.decode import VideoError
 from tests.data.dataset import numbers, write_numbered
+from tests.video.clips import cut_start
 
 
 def read(job: Job, sampling: Sampling | None = None, short_side: int | None = None) -> list[int]:
@@ -48,6 +49,17 @@ def test_a_stretch_of_a_file(folder: Path) -> None:
 def test_seconds_count_from_the_first_frame(tmp_path: Path) -> None:
     path = write_numbered(tmp_path / "clip.ts")  # a transport stream begins at 1.4 s on its own clock
     assert frame_range(path, 0.5, 0.9) == (5, 9)
+
+
+def test_frames_that_an_edit_hides_are_not_counted(tmp_path: Path) -> None:
+    path = cut_start(write_numbered(tmp_path / "whole.mp4"), tmp_path / "cut.mp4", 5)
+    assert frame_range(path, 0.5, 0.9) == (5, 9)
+    reader = ClipReader(Sampling(4))
+    decoded = reader[Job(path, 0, 0, start=0.5, end=0.9)]
+    assert isinstance(decoded, Decoded)
+    assert numbers(decoded.pixels) == [10, 11, 12, 13]
+    with pytest.raises(VideoError, match="has no frame from"):
+        frame_range(path, 1.6, 2.0)  # training fails too: it has no such frame
 
 
 def test_an_avi_without_timestamps_goes_by_its_rate(tmp_path: Path) -> None:

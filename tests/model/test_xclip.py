@@ -203,11 +203,26 @@ def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
         ({"num_classes": 3}, "exactly one"),
         ({"text": None, "num_classes": 3}, "prompts need a text encoder"),
         ({"mit": MultiFrameConfig(heads=3)}, "mit: width 20 cannot be split over 3 heads"),
+        ({"prompts": PromptConfig(heads=2, norm_eps=2.0)}, "prompts: norm_eps is 2.0"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(config: ModelConfig, change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(config, **change)
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        (TextConfig, {"context_length": 2}, "a context_length of 2 leaves no room for text between start and end"),
+        (TextConfig, {"norm_eps": 0.0}, "text: norm_eps is 0.0"),
+        (VisionConfig, {"norm_eps": -1e-5}, "vision: norm_eps is -1e-05; it must be between 0 and 1"),
+        (VisionConfig, {"norm_eps": float("nan")}, "vision: norm_eps is nan"),
+    ],
+)
+def test_towers_that_nobody_can_have_are_refused(part: Any, values: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        part(**values)
 
 
 @pytest.mark.parametrize(("mixing", "frames"), [("none", 4), ("joint", 4), ("cross_frame", -1)])

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from crossframe.text import check_labels, humanize, read_labels
+from crossframe.text.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(
@@ -72,8 +74,17 @@ class TestCheck:
         with pytest.raises(ValueError, match=message):
             check_labels(labels)
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [("don't do it", "don\u2019t do it"), ("rock & roll", "rock &amp; roll"), ("fix it", "\ufb01x it")],
+    )
+    def test_what_the_tokenizer_repairs_reads_the_same(self, one: str, other: str) -> None:
+        assert torch.equal(*Tokenizer.clip()([one, other]).unbind())
+        with pytest.raises(ValueError, match="labels 1 and 2 read the same"):
+            check_labels([one, other])
+
     def test_not_text(self) -> None:
-        with pytest.raises(TypeError, match="label 2 is 3, of type int"):
+        with pytest.raises(ValueError, match="label 2 is 3, of type int"):
             check_labels(["jump", 3])  # pyright: ignore[reportArgumentType]
 
 

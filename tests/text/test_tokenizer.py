@@ -230,7 +230,7 @@ class TestCall:
         ],
     )
     def test_not_text(self, clip: Tokenizer, texts: Any, message: str) -> None:
-        with pytest.raises(TypeError, match=message):
+        with pytest.raises(ValueError, match=message):
             clip(texts)
 
     def test_no_texts(self, clip: Tokenizer) -> None:
@@ -302,7 +302,7 @@ class TestTrain:
         assert runs.pop().count("(") == 60
 
     def test_not_text(self) -> None:
-        with pytest.raises(TypeError, match="text 1 is 7"):
+        with pytest.raises(ValueError, match="text 1 is 7"):
             Tokenizer.train(["a", 7], vocab_size=600, context_length=16)  # pyright: ignore[reportArgumentType]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from crossframe.video.decode import Frames, VideoError, read_video
 from crossframe.video.sample import sparse
-from tests.video.clips import Pictures, decode_fully, moving, write_clip
+from tests.video.clips import Pictures, cut_start, decode_fully, moving, write_clip
 from tests.video.kinds import KINDS
 
 Clip = Callable[[str], Path]
@@ -178,25 +178,11 @@ def test_a_truncated_file_gives_the_frames_that_exist(tmp_path: Path, caplog: py
 @pytest.mark.parametrize("cut", [7, 20, 25])
 def test_frames_that_an_edit_hides_are_no_frames(tmp_path: Path, cut: int) -> None:
     whole = write_clip(tmp_path / "whole.mp4", frames=60, options={"x264-params": "keyint=20:bframes=3"})
-    path = _cut_start(whole, tmp_path / "cut.mp4", cut)
+    path = cut_start(whole, tmp_path / "cut.mp4", cut)
     frames = read_video(path, 8)
     assert frames.total == 60 - cut
     assert frames.missing == 0
     assert_exact(frames, decode_fully(whole)[cut:])
-
-
-def _cut_start(source: Path, path: Path, cut: int) -> Path:
-    """Hide the first `cut` frames as editing programs do: by times before 0, without coding anything anew."""
-    with av.open(str(source)) as old, av.open(str(path), "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        packets = [packet for packet in old.demux(video=0) if packet.size]
-        shift = cut * packets[0].duration
-        for packet in packets:
-            packet.pts -= shift
-            packet.dts -= shift
-            packet.stream = stream
-            new.mux(packet)
-    return path
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "100%d #1?.mp4", "-i.mp4", "\u00fc \u20ac.mp4"])

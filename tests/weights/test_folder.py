@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    weights = path.with_name("model.safetensors")
+    if weights.is_file():  # that they were saved with another config is not what is wrong here
+        save_file(load_file(weights), weights)
 
 
 class TestOwnFolder:
@@ -54,6 +58,34 @@ class TestOwnFolder:
         crossframe.save(second, tmp_path)
         assert same_weights(crossframe.load(tmp_path), second)
         assert (tmp_path / "optimizer.pt").read_text() == "beside"
+
+    @pytest.mark.parametrize("moved", [1, 2])
+    def test_a_save_cut_off_between_its_files_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+    ) -> None:
+        def ours(alpha: float) -> XCLIP:
+            assert XCLIP_CONFIG.prompts is not None
+            config = replace(XCLIP_CONFIG, prompts=replace(XCLIP_CONFIG.prompts, alpha=alpha))
+            model = make(config)
+            model.tokenizer = Tokenizer.train(["red square" if alpha < 0.15 else "blue circle"], 600, context_length=16)
+            return model
+
+        crossframe.save(ours(0.1), tmp_path)
+        left = moved
+
+        def cut_off(*names: Any) -> None:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            move(*names)
+
+        move = os.replace
+        monkeypatch.setattr(os, "replace", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            crossframe.save(ours(0.2), tmp_path)
+        with pytest.raises(WeightsError, match=r"(config|tokenizer)\.json is not what was saved with model\.safeten"):
+            crossframe.load(tmp_path)
 
     def test_a_model_may_be_saved_over_the_file_it_was_loaded_from(self, tmp_path: Path) -> None:
         first = make()
@@ -135,6 +167,10 @@ class TestOwnFolder:
         with pytest.raises(WeightsError, match=message) as caught:
             crossframe.load(tmp_path)
         assert str(tmp_path / "config.json") in str(caught.value)
+
+    def test_a_device_that_does_not_exist(self, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match=r"^device is 'gpu'; give cpu, cuda, cuda:1 or mps$"):
+            crossframe.load(crossframe.save(make(), tmp_path), device="gpu")
 
     def test_sizes_beyond_all_bounds(self, tmp_path: Path) -> None:
         crossframe.save(make(), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -169,6 +170,29 @@ def test_a_hub_that_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch, capf
         listening.shutdown(socket.SHUT_RDWR)
     assert len(calls) == 1
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "/cache/models"), "Permission denied"),
+    ],
+)
+def test_a_cache_that_cannot_be_written_is_not_taken_for_a_hub_that_is_away(
+    served: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, why: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with hub({NAME: served}) as address:
+        use(address, monkeypatch)
+        with pytest.raises(WeightsError, match="cannot be kept in") as raised:
+            crossframe.load(NAME)
+    assert why in str(raised.value)
+    assert str(cache) in str(raised.value)
+    assert "reached" not in str(raised.value)
 
 
 def test_offline_mode(dead: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
     for title in ("model", "trained on", "paper: top-1 / top-5", "licence"):
         table.add_column(title)
     for source in known:
-        model = f"{source.variant}, {source.frames} frame{'s' * (source.frames > 1)}"
+        model = f"{source.variant}, {source.frames} frames"
         accuracy = f"{source.accuracy} ({source.protocol})" if source.accuracy else ""
         table.add_row(source.name, model, source.data, accuracy, source.licence)
     console = Console()

@@ -92,7 +92,7 @@ def frame_range(path: Path, start: float | None, end: float | None) -> tuple[int
     Only timestamps are read, nothing is decoded. Raises VideoError where there is no such frame.
     """
     with open_media(path, str(path)) as media:
-        stamps = [packet.pts for packet in media.packets()]
+        stamps = [packet.pts for packet in media.packets() if not packet.is_discard]  # which an edit of the file hides
         unit, rate = media.stream.time_base, media.stream.average_rate
     known = sorted(stamp for stamp in stamps if stamp is not None)
     if len(known) == len(stamps) and unit:

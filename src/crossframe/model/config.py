@@ -19,6 +19,11 @@ def _check_heads(part: str, width: int, heads: int) -> None:
         raise ConfigError(f"{part}: width {width} cannot be split over {heads} heads; choose a divisor of {width}")
 
 
+def _check_eps(part: str, eps: float) -> None:
+    if not 0.0 < eps < 1.0:
+        raise ConfigError(f"{part}: norm_eps is {eps}; it must be between 0 and 1, such as 1e-5")
+
+
 def _check_sizes(part: str, **sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
@@ -51,6 +56,7 @@ class VisionConfig:
     def __post_init__(self) -> None:
         _check_sizes("vision", patch_size=self.patch_size, image_size=self.image_size, width=self.width)
         _check_sizes("vision", layers=self.layers, mlp_width=self.mlp_width)
+        _check_eps("vision", self.norm_eps)
         _check_heads("vision", self.width, self.heads)
         if self.image_size % self.patch_size:
             raise ConfigError(f"vision: image size {self.image_size} is not a multiple of patch size {self.patch_size}")
@@ -88,6 +94,12 @@ class TextConfig:
     def __post_init__(self) -> None:
         _check_sizes("text", vocab_size=self.vocab_size, width=self.width, layers=self.layers, mlp_width=self.mlp_width)
         _check_heads("text", self.width, self.heads)
+        _check_eps("text", self.norm_eps)
+        if self.context_length < 3:
+            raise ConfigError(
+                f"text: a context_length of {self.context_length} leaves no room for text between start and end; use 3 "
+                "or more"
+            )
         if not 0 <= self.learned_vectors <= self.context_length - 3:
             raise ConfigError(
                 f"text: {self.learned_vectors} learned vectors leave no room in {self.context_length} tokens"
@@ -145,9 +157,11 @@ class ModelConfig:
         if self.mit is not None:
             _check_sizes("mit", layers=self.mit.layers, mlp_width=self.mit.mlp_width)
             _check_heads("mit", self.embed_dim, self.mit.heads)
+            _check_eps("mit", self.mit.norm_eps)
         if self.prompts is not None:
             _check_sizes("prompts", layers=self.prompts.layers, mlp_width=self.prompts.mlp_width)
             _check_heads("prompts", self.embed_dim, self.prompts.heads)
+            _check_eps("prompts", self.prompts.norm_eps)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `from_dict` gives the config back."""

@@ -124,9 +124,9 @@ class XCLIP(nn.Module):
 
     def tokenize(self, labels: str | Sequence[str]) -> Tensor:
         """Labels to int64 (K, L) on the model's device. Raises `ValueError` when vocabulary and model do not match."""
-        if self.text is None or self.tokenizer is None:
+        if self.config.text is None or self.text is None or self.tokenizer is None:
             raise ValueError("this model has no tokenizer: attach one, or pass token ids")
-        known = self.config.text.vocab_size if self.config.text else 0
+        known = self.config.text.vocab_size
         if self.tokenizer.vocab_size != known:
             raise ValueError(
                 f"the tokenizer has {self.tokenizer.vocab_size} ids and the text encoder {known}: "

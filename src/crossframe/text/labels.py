@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -24,8 +25,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     """Return the labels as a list, or explain why they cannot be told apart.
 
     Raises:
-        ValueError: no labels, an empty one, or two that read the same to the model, which ignores case and spacing.
-        TypeError: a label is not a str.
+        ValueError: no labels, an empty one, one that is no str, or two that read the same to the model.
     """
     if isinstance(labels, str):
         raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
@@ -34,7 +34,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     seen: dict[str, int] = {}
     for position, label in enumerate(labels, start=1):
         if not isinstance(label, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
-            raise TypeError(f"label {position} is {label!r}, of type {type(label).__name__}: labels must be str")
+            raise ValueError(f"label {position} is {label!r}, of type {type(label).__name__}: labels must be str")
         key = same_to_the_model(label)
         if not key:
             raise ValueError(f"label {position} of {len(labels)} is empty: remove it or fill it in")
@@ -147,6 +147,9 @@ def _starts_word(text: str, index: int) -> bool:
     return before.islower() or before.isdigit() or (before.isupper() and len(after) == 2 and after.islower())
 
 
+@lru_cache(maxsize=1 << 14)  # the same labels are checked again with every video
 def same_to_the_model(label: str) -> str:
-    """What the model can tell labels apart by: it reads neither case nor the width of spaces."""
-    return " ".join(label.split()).lower()
+    """What the model can tell labels apart by: neither by case nor by what its tokenizer repairs."""
+    from crossframe.text.clean import clean  # takes a while to import
+
+    return clean(label)

@@ -125,8 +125,7 @@ class Tokenizer:
         An empty text is encoded as start and end, as CLIP does; `check_labels` refuses empty labels.
 
         Raises:
-            ValueError: a text has more tokens than the context holds, or there are no texts.
-            TypeError: something is not a str.
+            ValueError: a text has more tokens than the context holds, something is no str, or there are no texts.
         """
         texts = _checked(texts)
         if not texts:
@@ -173,11 +172,11 @@ def _checked(texts: object) -> list[str]:
     if isinstance(texts, str):
         return [texts]
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise TypeError(f"texts must be a str or a sequence of str, not {type(texts).__name__}")
+        raise ValueError(f"texts must be a str or a sequence of str, not {type(texts).__name__}")
     checked: list[str] = []
     for position, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(f"text {position} is {text!r}, of type {type(text).__name__}: texts must be str")
+            raise ValueError(f"text {position} is {text!r}, of type {type(text).__name__}: texts must be str")
         checked.append(text)
     return checked
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import safetensors
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig
+from crossframe.text.tokenizer import FILE_NAME
 from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import Checkpoint, default_preprocess, default_tokenizer
 from crossframe.weights.convert import to_ours
@@ -141,7 +144,26 @@ def _read_own(folder: Path, weights: str | None) -> Checkpoint:
             if made != taken:
                 raise WeightsError(f"its preprocessing makes pictures of {made}, and the model takes {taken} x {taken}")
         tokenizer = default_tokenizer(config, folder)
-    return Checkpoint(config, read_weights(folder, "crossframe", weights), preprocess, tokenizer, None)
+    tensors = read_weights(folder, "crossframe", weights)
+    _check_one_save(folder / (weights or WEIGHTS["crossframe"][0]))
+    return Checkpoint(config, tensors, preprocess, tokenizer, None)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a small file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_one_save(weights: Path) -> None:
+    """Refuse weights that remember other files beside them than there are; a save that was cut off leaves such."""
+    with safetensors.safe_open(weights, "pt") as file:
+        known: dict[str, str] = file.metadata() or {}
+    for name in (CONFIG, FILE_NAME):
+        if name in known and ((weights.parent / name).is_file() and digest(weights.parent / name)) != known[name]:
+            raise WeightsError(
+                f"{weights.parent / name} is not what was saved with {weights.name}; save the model again, or put the "
+                "file back"
+            )
 
 
 def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoint:

@@ -5,6 +5,7 @@ The cache, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN` and the rest are those of
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ from crossframe.weights.sources import close_matches
 log = logging.getLogger(__name__)
 
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that need not name a file
 _SMALL = (OPEN_CLIP_CONFIG, PREPROCESSOR, "tokenizer.json", "vocab.json", "merges.txt")
 
 
@@ -89,6 +91,11 @@ def _get(name: str, file: str, revision: str | None) -> Path | None:
             f"{name} has no revision {revision!r}; give a branch, a tag or a full commit hash"
         ) from error
     except Exception as error:  # as above
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _DISK):
+            raise WeightsError(
+                f"{name}: its {file} cannot be kept in {constants.HF_HUB_CACHE} ({error.strerror}); make room, or set "
+                "HF_HOME to a folder that can be written"
+            ) from error
         line = " ".join(str(error).split())[:200]
         raise WeightsError(f"{_unreachable(name, file)} ({type(error).__name__}: {line})") from error
 

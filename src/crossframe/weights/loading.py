@@ -41,10 +41,14 @@ def load(
     """
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise WeightsError(f"dtype is {dtype!r}; weights are of a floating type of torch, such as torch.bfloat16")
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise WeightsError(f"device is {device!r}; give cpu, cuda, cuda:1 or mps") from None
     checkpoint = _resolve(source, revision)
     with about(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.to(place)
 
 
 def _resolve(source: str | Path, revision: str | None) -> Checkpoint:

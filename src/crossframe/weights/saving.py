@@ -18,7 +18,7 @@ from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
 from crossframe.weights.errors import WeightsError, shorten
-from crossframe.weights.folder import CONFIG, PREPROCESSOR, own_config
+from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
@@ -41,8 +41,8 @@ def save(
     processor. `dtype`, for instance `torch.float16`, halves the file; `load` computes in float32 again.
 
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
-    half ones. Raises `WeightsError` for a format or a precision that cannot hold this model, and for values that are
-    not finite.
+    half ones, and `load` refuses weights of ours beside the files of another save. Raises `WeightsError` for a format
+    or a precision that cannot hold this model, and for values that are not finite.
     """
     if format not in ("crossframe", "transformers"):
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
@@ -66,7 +66,9 @@ def save(
             (beside / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if isinstance(model.tokenizer, Tokenizer):
             model.tokenizer.save(beside)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside / _WEIGHTS, {"format": "pt"})
+        beside_them = {path.name: digest(path) for path in beside.iterdir()} if format == "crossframe" else {}
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
         _move(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -67,8 +67,8 @@ def _known() -> tuple[Source, ...]:
         if file is not None:
             files.append(Source(file, "file", variant, frames, data, accuracy, views, "MIT"))
     for name, file, variant in _CLIP:
-        on_hub.append(Source(f"openai/{name}", "hub", variant, 1, "plain CLIP", None, None, "MIT"))
-        files.append(Source(file, "file", variant, 1, "plain CLIP", None, None, "MIT"))
+        on_hub.append(Source(f"openai/{name}", "hub", variant, 8, "plain CLIP", None, None, "MIT"))
+        files.append(Source(file, "file", variant, 8, "plain CLIP", None, None, "MIT"))
     return (*on_hub, *files)
 
 
