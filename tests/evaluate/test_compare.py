@@ -75,7 +75,9 @@ def test_recordings_are_one_observation_each(tmp_path: Path, capfd: pytest.Captu
     assert (found.interval, found.p_value) == (paired_interval(gains), mcnemar(gains))
     with pytest.raises(SystemExit, match="0"):
         main(["compare", str(first), str(second)])
-    assert "(95% interval, paired over 3 recordings: " in capfd.readouterr().out
+    lines = capfd.readouterr().out.splitlines()
+    assert "(95% interval, paired over 3 recordings: " in lines[2]
+    assert lines[3] == "gained      3, lost 2  (exact permutation test over 3 recordings: p = 1)"
 
 
 def test_the_command_prints_and_speaks_json(runs: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,8 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"top1        {found.first:.1%} and {found.second:.1%}"
     over = f" over {found.recordings} recordings" if found.recordings else ""
     yield f"difference  {found.difference:+.1%}  (95% interval, paired{over}: {low:+.1%} to {high:+.1%})"
-    yield f"gained      {found.gained}, lost {found.lost}  (McNemar's exact test{over}: p = {found.p_value:.3g})"
+    test = f"exact permutation test{over}" if over else "McNemar's exact test"
+    yield f"gained      {found.gained}, lost {found.lost}  ({test}: p = {found.p_value:.3g})"
     if not found.classes:
         return
     width = max(len(change.label) for change in found.classes[:SHOWN])

@@ -29,8 +29,8 @@ class Comparison:
 
     `gained` videos only the second has right, `lost` only the first. `interval` is the 95% interval of the difference
     over videos drawn again in pairs; `p_value` is that of McNemar's exact test. Where several videos were cut from one
-    recording, whole recordings are drawn and tested; `recordings` is their number, and else None. `classes` are those
-    that moved, the most moved first.
+    recording, whole recordings are drawn, and exchanged between the models in an exact permutation test; `recordings`
+    is their number, and else None. `classes` are those that moved, the most moved first.
     """
 
     videos: int

@@ -144,7 +144,7 @@ def _paper(made_with: Values) -> str:
 def _tiles(summary: Values) -> list[Values]:
     """The numbers at the top: name, value and what there is to say of it."""
     low, high = summary["top1_interval"]
-    over = f" over {summary['recordings']:,} recordings" if summary.get("recordings") else ""
+    over = f" over {summary['recordings']:,} recordings:" if summary.get("recordings") else ""
     tiles = [("top-1", summary["top1"], f"95% interval{over} {low:.1%} to {high:.1%}")]
     if summary["classes"] > 5:
         tiles.append(("top-5", summary["top5"], "right label among the best five"))

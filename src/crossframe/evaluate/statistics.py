@@ -72,7 +72,7 @@ def mcnemar(gains: Iterable[Group]) -> float:
     """The p-value, two-sided: how likely a difference this large is where there is none.
 
     Where nothing distinguishes two models, what one of them gains in a group is as likely to be the other's: the signs
-    of all gains are tried. Of single videos, this is McNemar's exact test.
+    of all gains are tried, which is the exact permutation test of pairs. Of single videos, it is McNemar's exact test.
     """
     found = [gain for gain, _ in gains]
     ways = {0: 1}  # to reach each sum; whole numbers, so that nothing is rounded
