@@ -53,7 +53,7 @@ def build_loop(
 ) -> Loop:
     """Everything that a step needs, on its device, for epochs of so many batches.
 
-    `pretrained` are the weights that training must stay near (`train.build.stays_near`), on any device.
+    `pretrained` are the weights that training must stay near (`train.build.stays_near`), on the same device.
     """
     asked = recipe.train
     set_up(recipe, model)

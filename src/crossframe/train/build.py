@@ -124,7 +124,7 @@ def stays_near(recipe: Recipe) -> str | None:
 def keep_to_pretrained(
     asked: Train, model: XCLIP, pretrained: XCLIP
 ) -> tuple[Interpolation | None, Distillation | None]:
-    """What ties `model` to the weights that its training started from, as far as it is asked for.
+    """What ties `model` to the weights that its training started from, as far as it is asked for; both on one device.
 
     Draws from torch's random generator.
     """
@@ -133,7 +133,8 @@ def keep_to_pretrained(
         twins = learning_twins(model, pretrained)
         interpolation = Interpolation(twins, asked.interpolate.weight, asked.interpolate.up_to, asked.seed)
     if asked.distill is not None:
-        distillation = Distillation(pretrained, model, asked.distill.weight).to(model.device)
+        with model.device:  # made there: tensors without values cannot always be moved
+            distillation = Distillation(pretrained, model, asked.distill.weight)
     return interpolation, distillation
 
 

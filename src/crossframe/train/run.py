@@ -89,7 +89,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     set_drop_path(model, recipe.model.drop_path)
     source = open_source(recipe, model, films)
     near = stays_near(recipe)
-    pretrained = None if near is None else load(near, device="cpu")
+    pretrained = None if near is None else load(near, device=fabric.device)
     run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes, pretrained), source)
     if processes.first and asked.strategy != "fsdp":  # whose processes hold parts of the weights
         labels = drawn_sentences(recipe, model) if films is None else films.train.labels
