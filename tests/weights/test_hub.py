@@ -186,7 +186,7 @@ def test_a_cache_that_cannot_be_written_is_not_taken_for_a_hub_that_is_away(
         raise error
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-    with hub({NAME: served}) as address:
+    with hub({NAME: served}) as (address, _):
         use(address, monkeypatch)
         with pytest.raises(WeightsError, match="cannot be kept in") as raised:
             crossframe.load(NAME)
