@@ -49,7 +49,7 @@ format: setup  ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-retrain: setup  ## Train the bundled model again, from nothing: two hours on two cores
+retrain: setup  ## Train the bundled model again, from nothing: under three hours on two cores
 	$(BIN)/crossframe train shapes-pretrain --out runs/shapes-pretrain
 	$(BIN)/crossframe train shapes-order --out runs/shapes-order
 	$(BIN)/crossframe train shapes-messages --out runs/shapes-messages
