@@ -168,6 +168,12 @@ class TestOwnFolder:
             crossframe.load(tmp_path)
         assert str(tmp_path / "config.json") in str(caught.value)
 
+    def test_other_files_of_weights_beside_our_config(self, tmp_path: Path) -> None:
+        model = make()
+        crossframe.save(model, tmp_path)
+        torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+        assert same_weights(crossframe.load(tmp_path / "pytorch_model.bin"), model)
+
     def test_a_device_that_does_not_exist(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=r"^device is 'gpu'; give cpu, cuda, cuda:1 or mps$"):
             crossframe.load(crossframe.save(make(), tmp_path), device="gpu")

@@ -156,6 +156,8 @@ def digest(path: Path) -> str:
 
 def _check_one_save(weights: Path) -> None:
     """Refuse weights that remember other files beside them than there are; a save that was cut off leaves such."""
+    if weights.suffix != ".safetensors":
+        return  # nothing of ours, and it remembers nothing
     with safetensors.safe_open(weights, "pt") as file:
         known: dict[str, str] = file.metadata() or {}
     for name in (CONFIG, FILE_NAME):
