@@ -20,7 +20,16 @@ from torch import Tensor
 
 from benchmarks.cost import gmacs
 from benchmarks.harness import Bar, Options, Result, in_turn, run
-from benchmarks.peers import Theirs, by_rule, config_of, kinetics_labels, relative_error, same_top, ten_second_clip
+from benchmarks.peers import (
+    Theirs,
+    by_rule,
+    config_of,
+    kinetics_labels,
+    relative_error,
+    remember,
+    same_top,
+    ten_second_clip,
+)
 from crossframe.recognizer import Recognizer
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.sample import sparse
@@ -38,7 +47,7 @@ def measure(options: Options) -> Result:
             text = model.encode_text(model.tokenize(labels))
     ours = {name: Recognizer(model, precision=name) for name in ("float32", "bfloat16")}
     for recognizer in ours.values():
-        recognizer._text[tuple(labels)] = text
+        remember(recognizer, labels, text)
     theirs = {name: Theirs(model, getattr(torch, name)) for name in ("float32", "bfloat16")}
 
     with TemporaryDirectory() as folder, torch.inference_mode():

@@ -7,6 +7,7 @@ to label as those of a trained model do. Text features are cached on both sides,
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ from torch import Tensor
 import crossframe
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
+from crossframe.recognizer import Recognizer
+from crossframe.text.templates import wordings
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.checkpoint import default_preprocess
 from tests.model.by_rule import weight
@@ -84,6 +87,11 @@ class Theirs:
 
     def logits(self, video: Tensor, text: Tensor) -> Tensor:
         return self.score(self.encode_video(video), text)
+
+
+def remember(recognizer: Recognizer, labels: Sequence[str], text: Tensor) -> None:
+    """Let a recognizer know the text features (K, E) of labels, as if it had been asked about them before."""
+    recognizer._text[tuple(wordings(labels, recognizer.template, recognizer.descriptions))] = text
 
 
 def kinetics_labels() -> list[str]:

@@ -145,7 +145,7 @@ def test_each_line_is_printed_before_the_next_is_measured(
     def note(*_: object) -> None:
         printed.append([line.split()[0] for line in capsys.readouterr().out.splitlines()])
 
-    monkeypatch.setattr(plan, "estimate_memory", lambda *_: note() or Estimate(MEMORY, MEMORY, 1, 1, None))
+    monkeypatch.setattr(plan, "estimate_memory", lambda *_, **__: note() or Estimate(MEMORY, MEMORY, 1, 1, None))
     monkeypatch.setattr(plan, "measure", lambda *_: note() or Speed(2.0, 5, 16))
     dry_run(capsys, "shapes", "--tiny")
     first, second = printed
