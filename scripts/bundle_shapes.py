@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -33,7 +34,9 @@ A small X-CLIP for trying everything offline. It knows drawn shapes and nothing 
 person or a word beyond those of its world. Give it your videos and it will answer, with confidence and without meaning.
 
 - Size: {parameters:,} parameters, {megabytes:.1f} MB in half precision; 8 frames, {image} pixels, patches of {patch}.
-- Words: 8 colours ({colours}), 8 shapes ({shapes}), and what they do: {actions}.
+- Colours: {colours}.
+- Shapes: {shapes}.
+- Actions: {actions}.
 - Made by `make retrain` from this repository alone: language-image pretraining on single drawn frames, then the
   multi-frame transformer over frozen frames, then message tokens, then prompts. Seeds and settings are in the recipes.
 - Licence: MIT, like the code.
@@ -100,7 +103,7 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
         patch=model.config.vision.patch_size,
         colours=", ".join(looks.COLOURS),
         shapes=", ".join(looks.SHAPES),
-        actions=", ".join(ACTIONS),
+        actions=fill(", ".join(ACTIONS), 108, subsequent_indent="  "),
         clips=clips,
         chance=", ".join(f"{count} in `{split}`" for split, count in CHANCE.items()),
         table="\n".join(rows),
