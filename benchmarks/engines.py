@@ -5,8 +5,9 @@
 
 The same weights and pixels in PyTorch's layers, in the packed engine, compiled with frozen weights, compiled ahead of
 time, in OpenVINO, and in 8-bit products with one scale for each; beside transformers, whose logits in float32 are the
-reference. What each engine needs before its first pass is measured too, and what a compiler's cache saves the next
-process. Errors of the 8-bit products are those of the bundled model as well, whose weights were trained.
+reference. Ratios are of processor seconds, so that other work on the machine changes them little. What each engine
+needs before its first pass is measured too, and what a compiler's cache saves the next process. Errors of the 8-bit
+products are those of the bundled model as well, whose weights were trained.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def measure(options: Options) -> Result:
     reference = seconds["transformers float32"]
     for name, spent in seconds.items():
         row = {"engine": name, "seconds": spent.wall, "processor seconds": spent.cpu}
-        row |= {"transformers float32 / this": reference.wall / spent.wall}
+        row |= {"transformers float32 / this": reference.cpu / spent.cpu}
         rows.append(row | {"error over the spread": relative_error(logits[name], logits["transformers float32"])})
     rows += [*_products(options.tiny), *_bundled(4 if options.tiny else CLIPS)]
     bars = [
@@ -96,6 +97,7 @@ def _engines(model: XCLIP, video: Tensor, tiny: bool) -> tuple[dict[str, Encode]
                     notes.append(f"{way} {name} does not work here: {str(error).strip().splitlines()[0][:150]}")
                     continue
                 rows.append({"prepared": f"{way} {name}", "seconds": time.perf_counter() - started})
+                print(f"prepared {way} {name}", flush=True)
                 found[f"{way} {name}"] = encode
             if f"torch.compile {name}" in found:
                 again = f"torch.compile {name}, in a second process"
