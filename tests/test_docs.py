@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,12 @@ def test_the_benchmarks_that_the_docs_name_exist() -> None:
     }
     assert "benchmarks.components" in named
     assert [name for name in named if find_spec(name) is None] == []
+
+
+def test_the_table_of_parts_has_the_layers_that_lint_checks() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("| part |") : text.index("Inside `model/`")]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:] if line]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    assert [re.findall(r"`(\w+)`", cell) for cell in cells] == [layer.split(" | ") for layer in layers]

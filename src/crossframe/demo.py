@@ -13,6 +13,7 @@ from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
 from crossframe.video.decode import Frames, read_video
+from crossframe.writing import write_text
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022
@@ -48,7 +49,7 @@ def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, told: Callabl
         told(result)
         shown.append(result)
     page = out / "index.html"
-    page.write_text(_page(shown, source), encoding="utf-8")
+    write_text(page, _page(shown, source))
     return page
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from crossframe.data.atomic import replacing
 from crossframe.data.clip import Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.overlap import some
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.text.labels import humanize, read_labels
 from crossframe.video.shard import file_of
+from crossframe.writing import replacing
 
 __all__ = ["Clip", "Manifest", "read_manifest", "write_manifest"]
 

@@ -24,13 +24,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from crossframe.data.atomic import replacing
 from crossframe.data.manifest import Manifest
 from crossframe.data.recorded import Outcome, Work, do_each
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import Media, View, open_media
 from crossframe.video.wanted import source_name
+from crossframe.writing import replacing, x264_options
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
 KEY_FRAMES = 16  # frames from one key frame to the next
@@ -178,12 +178,9 @@ class _Film:
         )
 
     def _open(self, picture: NDArray[np.uint8]) -> VideoStream:
-        """A stream for pictures like this one. One thread, since the work is spread over files; no macroblock tree,
-        which makes other bytes of the same pictures from one run to the next."""
-        options = {"crf": str(self._encoding.quality), "preset": "veryfast", "threads": "1", "g": str(KEY_FRAMES)}
-        stream = self._container.add_stream(
-            "libx264", rate=self._rate, options={**options, "x264-params": "no-mbtree=1"}
-        )
+        """A stream for pictures like this one."""
+        options = x264_options(self._encoding.quality) | {"g": str(KEY_FRAMES)}
+        stream = self._container.add_stream("libx264", rate=self._rate, options=options)
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = self._unit

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crossframe.data.atomic import replacing
 from crossframe.data.manifest import Manifest
+from crossframe.writing import replacing
 
 SHARD_BYTES = 2**30  # an archive is closed when it has this many
 

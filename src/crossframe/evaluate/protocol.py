@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from crossframe.data.atomic import write_json
 from crossframe.data.batch import Batch
 from crossframe.data.layouts import read_candidates
 from crossframe.data.loader import EvalLoader
@@ -28,6 +27,7 @@ from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.descriptions import read_descriptions
 from crossframe.text.templates import wordings
+from crossframe.writing import write_json
 
 WEIGHTS = ("last", "best")  # folders of a run, which do not say which run it is
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 import crossframe
 from crossframe import pages
-from crossframe.data.atomic import write_text
 from crossframe.data.batch import Failure
 from crossframe.data.parquet import read_rows
 from crossframe.data.reader import ClipReader, Job
@@ -23,6 +22,7 @@ from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
 from crossframe.recipes.paper import published
 from crossframe.shapes.splits import draw
+from crossframe.writing import write_text
 
 REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from crossframe.data.atomic import replacing, write_json
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.metrics import TOP, Counts
 from crossframe.evaluate.statistics import SEED, calibration, calibration_error, grouped, interval
+from crossframe.writing import replacing, write_json
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"

@@ -17,6 +17,7 @@ from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
+from crossframe.writing import replacing, x264_options
 
 MANIFEST = "manifest.csv"
 COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")
@@ -31,19 +32,14 @@ def write_clip(scene: Scene, path: str | Path) -> Path:
     The file appears whole or not at all. Raises OSError where it cannot be written.
     """
     path, film = Path(path), scene.film
-    part = path.with_name(f".{path.name}.part")
     frames = render(scene, (film.height, film.width), film.num_frames)
-    try:
-        with av.open(str(part), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=film.fps, options=_encoder_options(film.quality))
-            stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
-            for pixels in frames:
-                image = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (H, W, 3)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-            container.mux(stream.encode())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=film.fps, options=x264_options(film.quality))
+        stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
+        for pixels in frames:
+            image = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (H, W, 3)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
     return path
 
 
@@ -123,12 +119,6 @@ def _in_parallel(make: Callable[[int], Row], videos: int, workers: int) -> Itera
             pool.shutdown(cancel_futures=True)
 
 
-def _encoder_options(quality: int) -> dict[str, str]:
-    # One thread, since the work is already spread over clips. No macroblock tree: for widths of an odd number of
-    # macroblocks it reads memory that nobody wrote, and the same clip gave other bytes from one process to the next.
-    return {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "no-mbtree=1"}
-
-
 def _read_manifest(path: Path) -> list[Row]:
     if not path.exists():
         return []
@@ -140,13 +130,8 @@ def _read_manifest(path: Path) -> list[Row]:
 
 
 def _write_manifest(path: Path, rows: Iterable[Row]) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     return path

@@ -15,11 +15,11 @@ from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from crossframe.data.atomic import write_json, write_text
 from crossframe.evaluate.environment import ENVIRONMENT, environment
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state, recover, replace_folder
+from crossframe.writing import write_json, write_text
 
 
 class RunFolder:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.data.atomic import replacing, write_json
+from crossframe.writing import replacing, write_json
 
 
 def test_what_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
