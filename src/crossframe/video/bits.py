@@ -23,12 +23,11 @@ class Picture:
 
 
 class Bits:
-    """Reads the numbers of a unit, most significant bit first, without its emulation prevention bytes."""
+    """Reads the numbers of a header, most significant bit first."""
 
     __slots__ = ("_left", "_value")
 
-    def __init__(self, unit: bytes) -> None:
-        data = unit.replace(b"\0\0\3", b"\0\0")
+    def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
         self._left = 8 * len(data)
 
@@ -78,6 +77,15 @@ def units(packet: memoryview, length_size: int) -> Iterator[memoryview]:
             raise Unproven("a packet is cut off")
         yield packet[start : start + size]
         start += size
+
+
+def unescaped(unit: bytes) -> bytes:
+    """A unit of H.264 or HEVC without its emulation prevention bytes.
+
+    >>> unescaped(bytes([0, 0, 3, 1])).hex()
+    '000001'
+    """
+    return unit.replace(b"\0\0\3", b"\0\0")
 
 
 def full_count(low: int, low_bits: int, previous: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Unproven, full_count, units
+from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Unproven, full_count, unescaped, units
 
 SLICE, IDR, SEI, SPS, PPS, DELIMITER, FILLER = 1, 5, 6, 7, 8, 9, 12
 HIGH_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
@@ -76,7 +76,7 @@ class H264:
         return self._slice(bytes(first[:HEADER_BYTES]))
 
     def _slice(self, unit: bytes) -> Picture:
-        bits = Bits(unit[1:])
+        bits = Bits(unescaped(unit[1:]))
         restart, referenced = unit[0] & 31 == IDR, unit[0] >> 5 & 3 > 0
         bits.ue()  # first macroblock
         bits.ue()  # slice type
@@ -132,7 +132,7 @@ def _parameter_sets(extradata: bytes) -> list[bytes]:
 
 
 def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
-    bits = Bits(unit[1:])
+    bits = Bits(unescaped(unit[1:]))
     profile = bits.u(8)
     bits.u(16)  # constraints and level
     number = bits.ue()
@@ -219,7 +219,7 @@ def _skip_buffer(bits: Bits) -> bool:
 
 
 def _read_picture_set(unit: bytes) -> tuple[int, _PictureSet]:
-    bits = Bits(unit[1:])
+    bits = Bits(unescaped(unit[1:]))
     number, sequence = bits.ue(), bits.ue()
     bits.u(1)
     bottom_count = bool(bits.u(1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Unproven, full_count, units
+from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Unproven, full_count, unescaped, units
 
 LEADING = range(6, 10)  # pictures that are shown before the key picture they follow
 CODED = (*range(10), 19, 20, 21)  # without those that begin after a splice
@@ -78,7 +78,7 @@ class HEVC:
     def _slice(self, unit: bytes) -> Picture:
         kind, layer = _kind(unit), (unit[1] & 7) - 1
         referenced = kind >= 16 or kind % 2 == 1
-        bits = Bits(unit[2:])
+        bits = Bits(unescaped(unit[2:]))
         bits.u(1)  # the picture's first slice
         if kind >= 16 and bits.u(1):
             raise Unproven("a restart that throws away pictures not yet shown")
@@ -120,7 +120,7 @@ def _parameter_sets(extradata: bytes) -> list[bytes]:
 
 
 def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
-    bits = Bits(unit[2:])
+    bits = Bits(unescaped(unit[2:]))
     bits.u(4)
     sub_layers = bits.u(3)  # beyond the first
     bits.u(1)
@@ -147,7 +147,7 @@ def _read_sequence(unit: bytes) -> tuple[int, _Sequence]:
 
 
 def _read_picture_set(unit: bytes) -> tuple[int, _PictureSet]:
-    bits = Bits(unit[2:])
+    bits = Bits(unescaped(unit[2:]))
     number, sequence = bits.ue(), bits.ue()
     bits.u(1)
     return number, _PictureSet(sequence, output_flag=bool(bits.u(1)), extra_bits=bits.u(3))
