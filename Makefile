@@ -49,11 +49,12 @@ format: setup  ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# With one thread, the sums, and so the weights, are the same to the last bit on any number of cores.
 retrain: setup  ## Train the bundled model again, from nothing: under three hours on two cores
-	$(BIN)/crossframe train shapes-pretrain --out runs/shapes-pretrain
-	$(BIN)/crossframe train shapes-order --out runs/shapes-order
-	$(BIN)/crossframe train shapes-messages --out runs/shapes-messages
-	$(BIN)/crossframe train shapes --out runs/shapes
+	$(ONE_THREAD) $(BIN)/crossframe train shapes-pretrain --out runs/shapes-pretrain
+	$(ONE_THREAD) $(BIN)/crossframe train shapes-order --out runs/shapes-order
+	$(ONE_THREAD) $(BIN)/crossframe train shapes-messages --out runs/shapes-messages
+	$(ONE_THREAD) $(BIN)/crossframe train shapes --out runs/shapes
 	$(BIN)/python scripts/bundle_shapes.py runs/shapes/last
 
 bench: setup  ## Measure everything beside its peers, half an hour or more on an idle machine; writes benchmarks/results and the tables of docs/performance.md

@@ -14,10 +14,11 @@ from torch import Tensor
 from crossframe.data.batch import Batch
 from crossframe.data.question import Lesson, Question
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Rates
 from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import Loop
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import Rates, build_optimizers, freeze
+from crossframe.train.optimizer import build_optimizers, freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.schedule import Schedule
 from crossframe.weights.convert import their_names

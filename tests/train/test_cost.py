@@ -16,14 +16,13 @@ from torch.profiler import ProfilerActivity, profile
 from crossframe.data.question import Question
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Rates as AskedRates
-from crossframe.recipes.schema import Train
+from crossframe.recipes.schema import Rates, Train
 from crossframe.train.average import AveragedWeights
 from crossframe.train.build import keep_to_pretrained
 from crossframe.train.cost import Batch, multiply_accumulates, parameters, step_memory
 from crossframe.train.learner import Learner
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import Rates, build_optimizers, freeze
+from crossframe.train.optimizer import build_optimizers, freeze
 
 TOLERANCE = 0.02
 CPU = torch.device("cpu")
@@ -136,11 +135,11 @@ def test_the_memory_of_what_stays_near_the_pretrained_weights_is_counted(
 
 @pytest.mark.parametrize("muon", [None, 1e-3])
 def test_the_memory_of_optimizers_and_averages_is_what_they_keep(model: XCLIP, muon: float | None) -> None:
-    rates = AskedRates(muon=muon)
+    rates = Rates(muon=muon)
     asked = Train(epochs=9, batch_size=1, average=0.9, rates=rates, precision="float32")
     freeze(model, vision=True, text=False)
     estimate = step_memory(model, asked, Batch(1, 3, 6), CPU)
-    optimizers = build_optimizers(model, Rates(muon=muon))
+    optimizers = build_optimizers(model, rates)
     average = AveragedWeights(model, 0.9)
     step(make_objective(model, asked), asked, Batch(1, 3, 6))
     kept = 0

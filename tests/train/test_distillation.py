@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Rates
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.distillation import Distillation
-from crossframe.train.optimizer import Rates, beside
+from crossframe.train.optimizer import beside
 from crossframe.train.schedule import Schedule
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand
@@ -50,7 +51,7 @@ def test_the_student_and_the_residual_learn_and_the_teacher_does_not(teacher: XC
     loop = make_loop(model, Schedule(1, 3))
     distillation = Distillation(teacher, model)
     loop.objective.distillation = distillation
-    loop.optimizers.append(beside(distillation, Rates(base=1e-2, new=1.0)))
+    loop.optimizers.append(beside(distillation, Rates(base=1e-2, new=1.0), model.config.vision.width))
     taught, before = weights(teacher), distillation.residual.fc2.weight.detach().clone()
     distillation.train()
     assert not teacher.training

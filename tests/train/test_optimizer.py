@@ -11,7 +11,8 @@ from torch.optim import Muon
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.xclip import XCLIP
-from crossframe.train.optimizer import Rates, base_for, build_optimizers, freeze, groups, part_of
+from crossframe.recipes.schema import Rates
+from crossframe.train.optimizer import base_for, build_optimizers, freeze, groups, part_of
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI
 

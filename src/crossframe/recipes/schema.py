@@ -139,8 +139,8 @@ class Rates(Section):
 
     A `base` of None is chosen by the width of the image encoder (`train.optimizer.base_for`).
 
-    `muon`: the rate of the weight matrices inside blocks, by Muon in AdamW's place. All rates fall to `final` of the
-    base rate.
+    `muon`: the rate of the weight matrices inside blocks, by Muon in AdamW's place, under the same factors. All rates
+    fall to `final` of the base rate, those of new modules too, as in the paper.
     """
 
     base: Positive | None = 8e-6

@@ -15,7 +15,7 @@ from crossframe.train.learner import Learner, Sentences
 from crossframe.train.loop import Loop
 from crossframe.train.mixing import Mixing
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import Rates, base_for, beside, build_optimizers, freeze
+from crossframe.train.optimizer import beside, build_optimizers, freeze
 from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
@@ -57,17 +57,15 @@ def build_loop(
     """
     asked = recipe.train
     set_up(recipe, model)
-    rates = asked.rates.model_dump()
-    rates["base"] = rates["base"] or base_for(model.config.vision.width)
     model.to(fabric.device)
     learner = fabric.setup_module(Learner(model))
     # After it may have divided the parameters, or the optimisers would change what is no longer there.
-    optimizers = build_optimizers(model, Rates(**rates), _fresh(recipe))
+    optimizers = build_optimizers(model, asked.rates, _fresh(recipe))
     objective = Objective(model, learner, asked.label_smoothing, fabric.autocast)
     if pretrained is not None:
         objective.interpolation, objective.distillation = keep_to_pretrained(asked, model, pretrained)
     if objective.residual is not None:
-        optimizers.append(beside(objective.residual, Rates(**rates)))
+        optimizers.append(beside(objective.residual, asked.rates, model.config.vision.width))
     schedule = Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official)
     return Loop(
         fabric=fabric,

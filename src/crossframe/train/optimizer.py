@@ -10,27 +10,10 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Rates
 
 Part = Literal["pretrained", "text", "message", "mit", "prompts", "head"]
 PRETRAINED: tuple[Part, ...] = ("pretrained", "text")
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Learning rates and their company. `base` is for what is pretrained; `new` and `text` are factors on it.
-
-    With `muon`, the weight matrices inside blocks are updated by Muon at this rate, under the same factors, and AdamW
-    keeps the rest. Rates end at `base * final`, those of new modules too, as in the paper.
-    """
-
-    base: float = 8e-6
-    new: float = 10.0
-    text: float = 1.0
-    muon: float | None = None
-    final: float = 0.01
-    weight_decay: float = 0.001
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +83,23 @@ def base_for(width: int) -> float:
     return 2e-6 * max(1.0, 768 / width) ** 2
 
 
-def beside(module: nn.Module, rates: Rates) -> Optimizer:
-    """AdamW for what learns beside the model and is not kept, at the rate of new modules."""
-    highest = rates.base * rates.new
+def beside(module: nn.Module, rates: Rates, width: int) -> Optimizer:
+    """AdamW for what learns beside a model of this width and is not kept, at the rate of new modules."""
+    base = rates.base or base_for(width)
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    group = {"params": learning, "lr": highest, "base": highest, "minimum": rates.base * rates.final}
+    group = {"params": learning, "lr": base * rates.new, "base": base * rates.new, "minimum": base * rates.final}
     return AdamW([group], betas=rates.betas, eps=rates.eps, weight_decay=rates.weight_decay, fused=True)
 
 
 def build_optimizers(model: XCLIP, rates: Rates, fresh: Collection[str] = ()) -> list[Optimizer]:
     """AdamW, and Muon where `rates.muon` is given. Each group carries `base`, its highest rate, and `minimum`."""
     named = dict(model.named_parameters())
+    base = rates.base or base_for(model.config.vision.width)
     adamw: list[dict[str, object]] = []
     muon: list[dict[str, object]] = []
     for group in groups(model, fresh):
         by_muon = rates.muon is not None and group.matrix
-        highest = rates.muon if rates.muon is not None and by_muon else rates.base
+        highest = rates.muon if rates.muon is not None and by_muon else base
         factor = {"pretrained": 1.0, "text": rates.text}.get(group.part, rates.new)
         (muon if by_muon else adamw).append(
             {
