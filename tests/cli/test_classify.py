@@ -135,11 +135,12 @@ def test_a_progress_bar_stays_below_tables_and_errors(
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.chdir(tmp_path)
     Path("a.mp4").write_bytes(clip.read_bytes())
+    Path("notes.mp4").write_text("buy milk")
     with pytest.raises(SystemExit):
-        main(["classify", "a.mp4", "gone.mp4", "a.mp4", *LABELS, "--model", str(tiny_folder)])
+        main(["classify", "a.mp4", "notes.mp4", "a.mp4", *LABELS, "--model", str(tiny_folder)])
     seen = terminal.getvalue()
     erase = "\r\x1b[2K"
-    assert f"{erase}crossframe: gone.mp4: does not exist" in seen
+    assert f"{erase}crossframe: notes.mp4: is not a video" in seen
     assert len(re.findall(re.escape(erase) + r"\S*a\.mp4", seen)) == 2
     assert seen.count("cleaning a pool") == 2
 
@@ -243,6 +244,15 @@ def test_wrong_usage_ends_with_2_before_anything_is_loaded(
     outcome = command("classify", clip, "--model", "does/not-matter", *arguments)
     assert outcome.status == 2
     assert one_line(outcome, *words), outcome.err
+
+
+def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("kept")
+    outcome = command("classify", tmp_path / "gone.mp4", *LABELS, "--model", "does/not-matter", "--out", out)
+    assert outcome.status == 1
+    assert one_line(outcome, "gone.mp4: does not exist; check the path")
+    assert out.read_text() == "kept"
 
 
 def test_what_cannot_be_used_ends_with_1_and_one_line(

@@ -63,6 +63,15 @@ def test_a_test_split_by_another_name_is_found_and_none_at_all_is_told(
     assert caplog.messages == [f"{tmp_path / 'list.csv'} has no split 'exam', and so nothing is tested"]
 
 
+def test_a_training_split_that_does_not_exist_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no split 'trian'; it has no splits"):
+        read_films(few(folder, "data.train_split=trian"))
+    rows = [f"{folder / name}/{i}.mp4,{name},{('train', 'val')[i % 2]}" for name in CLASSES for i in range(4)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    with pytest.raises(ValueError, match="has no split 'trian'; it has 'train', 'val'"):
+        read_films(few(tmp_path / "list.csv", "data.train_split=trian"))
+
+
 def test_a_recording_on_both_sides_is_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = ["train", "train", "test", "test"]
     rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]},film" for name in CLASSES for i in range(4)]

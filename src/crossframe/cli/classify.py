@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from crossframe.text.descriptions import read_descriptions
 from crossframe.text.labels import check_labels, humanize, read_labels
 from crossframe.text.templates import PLACE, wordings
 from crossframe.video.files import VIDEO_SUFFIXES, videos_in
+from crossframe.video.shard import file_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +62,7 @@ def classify(
     said = read_descriptions(descriptions) if descriptions else None
     names = list(said) if said and not label and not labels else _labels(label or [], labels, clean)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
-    paths = [path for given in videos for path in _expand(given)]
+    paths, failed = _present([path for given in videos for path in _expand(given)])
     screen = _screen()
     with _output(out, screen) as write:
         # Slow to import, and of no use before the command line is known to make sense.
@@ -78,7 +80,6 @@ def classify(
         )
         made_by["precision"] = recognizer.precision
 
-        failed = 0
         with _progress(screen, len(paths)) as bar:
             results = recognizer.classify_each(paths, names)
             for result in bar.track(results, len(paths), description="videos"):
@@ -111,6 +112,19 @@ def _expand(given: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{given}: no video in this folder; looked for names ending in {' '.join(VIDEO_SUFFIXES)}")
     return found
+
+
+def _present(paths: list[Path]) -> tuple[list[Path], int]:
+    """The files that there are, and how many are missing, which are named: a typing error need not wait for a model."""
+    present: list[Path] = []
+    for path in paths:
+        if os.path.exists(file_of(path)):
+            present.append(path)
+        else:
+            print(f"crossframe: {path}: does not exist; check the path", file=sys.stderr)
+    if not present:
+        raise typer.Exit(1)
+    return present, len(paths) - len(present)
 
 
 def _screen() -> Console:

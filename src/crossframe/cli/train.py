@@ -25,7 +25,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
-    from crossframe.recipes.load import load_recipe
+    from crossframe.recipes.load import RECIPE, check_unchanged, given_entries, load_recipe
 
     chosen = load_recipe(recipe, changes or (), tiny=tiny)
     if dry_run:
@@ -33,6 +33,8 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
+    if resume and (out / RECIPE).is_file():
+        check_unchanged(load_recipe(out / RECIPE), chosen, given_entries(recipe, changes or (), tiny=tiny))
 
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped

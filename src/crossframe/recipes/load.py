@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from crossframe.recipes.schema import Recipe
+from crossframe.recipes.schema import FileData, Recipe
 
 RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
 
@@ -69,6 +69,60 @@ def load_recipe(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool
         values = _merge(values, _parse(override))
     values.setdefault("name", Path(source).stem)
     return parse_recipe(values, where=str(source))
+
+
+def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:
+    """The recipe with other weights to start from, and other clips, where they are given."""
+    changes: Values = {}
+    if init is not None:
+        changes["init"] = str(init)
+    if data is not None:
+        if not isinstance(recipe.data, FileData):
+            raise ValueError(f"recipe '{recipe.name}' draws its own data; leave out {data}")
+        changes["data"] = recipe.data.model_copy(update={"source": str(data)})
+    return recipe.model_copy(update=changes)
+
+
+def given_entries(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool = False) -> list[str]:
+    """What `load_recipe` is asked to change in the recipe, such as "train.epochs"."""
+    small = _paths(_read(source)[1]) if tiny else []
+    return [*small, *(override.partition("=")[0].strip() for override in overrides)]
+
+
+def check_unchanged(started: Recipe, asked: Recipe, entries: Iterable[str]) -> None:
+    """Refuse to go on with a run in another way than it was `started`, which would be neither of the two.
+
+    Raises `RecipeError` where the recipe has another name, or one of `entries` another value.
+    """
+    if started.name != asked.name:
+        raise RecipeError(
+            f"this run was started with recipe '{started.name}', not '{asked.name}'; name that one to go on, or give "
+            "another folder for a new run"
+        )
+    before, after = started.model_dump(mode="json"), asked.model_dump(mode="json")
+    for entry in entries:
+        old, new = _value(before, entry), _value(after, entry)
+        if old != new:
+            raise RecipeError(
+                f"this run was started with {entry}={json.dumps(old)}, not {json.dumps(new)}; leave that out to go on, "
+                "or give another folder for a new run"
+            )
+
+
+def _paths(values: Values) -> list[str]:
+    """The entries below sections, by their paths."""
+    return [
+        path
+        for key, value in values.items()
+        for path in ([f"{key}.{below}" for below in _paths(value)] if isinstance(value, dict) else [key])
+    ]
+
+
+def _value(values: Values, path: str) -> Any:
+    found: Any = values
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def parse_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:

@@ -105,7 +105,8 @@ class ClipData(Section):
 class FileData(Section):
     """Clips in files. `source` is a manifest or a folder; `--data` sets it.
 
-    Where the clips have no splits, all of them are trained on; where there is no `test_split`, nothing is tested.
+    Where the clips have no splits and none is asked for, all of them are trained on; where there is no `test_split`,
+    nothing is tested.
 
     `shots` clips of each class are drawn for training, by `draw`, the seed. `template` is put around every label;
     `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`, of which each batch draws one and testing averages all.

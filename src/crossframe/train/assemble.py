@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from lightning_fabric import Fabric
 
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import FileData, Recipe, Train
+from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.average import AveragedWeights
 from crossframe.train.build import keep_to_pretrained
 from crossframe.train.learner import Learner, Sentences
@@ -20,18 +17,6 @@ from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
 from crossframe.video.augment import Augment
-
-
-def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:
-    """The recipe with other weights to start from, and other clips, where they are given."""
-    changes: dict[str, Any] = {}
-    if init is not None:
-        changes["init"] = str(init)
-    if data is not None:
-        if not isinstance(recipe.data, FileData):
-            raise ValueError(f"recipe '{recipe.name}' draws its own data; leave out {data}")
-        changes["data"] = recipe.data.model_copy(update={"source": str(data)})
-    return recipe.model_copy(update=changes)
 
 
 def set_up(recipe: Recipe, model: XCLIP) -> None:

@@ -10,8 +10,9 @@ import torch
 from lightning_fabric import Fabric
 
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.load import with_sources
 from crossframe.recipes.schema import FileData, Recipe
-from crossframe.train.assemble import set_up, with_sources
+from crossframe.train.assemble import set_up
 from crossframe.train.build import sketch_model, sketch_weights, stays_near
 from crossframe.train.cost import multiply_accumulates, parameters
 from crossframe.train.launch import launch, this_rank

@@ -11,8 +11,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import distributed as dist
 
+from crossframe.recipes.load import check_unchanged, with_sources
 from crossframe.recipes.schema import Recipe
-from crossframe.train.assemble import build_loop, with_sources
+from crossframe.train.assemble import build_loop
 from crossframe.train.build import build_model, set_drop_path, stays_near
 from crossframe.train.checkpoint import save_state
 from crossframe.train.folder import RunFolder
@@ -53,7 +54,8 @@ def train(
     """Train as `recipe` says and leave everything in the folder `out`.
 
     `init` and `data` take the place of the recipe's own. With `resume`, go on from `out/last`, under the recipe that
-    the run was started with; the result is the same, to the last bit, as that of a run that was never interrupted.
+    the run was started with (other sources than its own are refused); the result is the same, to the last bit, as that
+    of a run that was never interrupted.
     Under torchrun, all its processes train together; the result is that of one process, but for rounding.
 
     Raises ValueError, in one line, for what does not fit together, before any clip is read; `DivergedError` when the
@@ -62,7 +64,11 @@ def train(
     """
     rank, _ = this_rank()
     folder = RunFolder(Path(out), writes=rank == 0)
-    recipe = folder.recipe_to_resume() if resume else with_sources(recipe, init, data)
+    if resume:
+        recipe = folder.recipe_to_resume()
+        check_unchanged(recipe, with_sources(recipe, init, data), ("init", "data.source"))
+    else:
+        recipe = with_sources(recipe, init, data)
     check_processes(recipe.train)
     fabric = launch(recipe.train, folder.loggers())
     processes = Processes()

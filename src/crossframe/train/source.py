@@ -72,7 +72,8 @@ def read_films(recipe: Recipe) -> Films | None:
     if data.source is None:
         raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
     splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
-    split = None if splits == {""} else data.train_split
+    undivided = splits == {""} and data.train_split == FileData.model_fields["train_split"].default
+    split = None if undivided else data.train_split
     train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
     if data.classes is not None and len(train.labels) != data.classes:
         raise ValueError(

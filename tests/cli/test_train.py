@@ -1,0 +1,45 @@
+"""`crossframe train` as people use it: what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("shapes-order",), "this run was started with recipe 'finetune', not 'shapes-order'; name that one to go on"),
+        (
+            ("finetune", "--set", "train.epochs=9"),
+            "started with train.epochs=3, not 9; leave that out to go on",
+        ),
+        (("finetune", "--tiny"), "started with train.epochs=3, not 4; leave that out"),
+        (("finetune", "--init", "other"), 'started with init="shapes", not "other"; leave that out'),
+        (("finetune", "--data", "b"), 'started with data.source="clips", not "b"; leave that out'),
+        (("finetune", "--set", "train.epochz=9"), "'train.epochz' is unknown"),
+    ],
+)
+def test_a_run_goes_on_as_it_was_started_or_not_at_all(
+    arguments: tuple[str, ...], complaint: str, command: Run, tmp_path: Path
+) -> None:
+    started = load_recipe("finetune", ["init=shapes", "data.source=clips", "train.epochs=3"], tiny=True)
+    (tmp_path / RECIPE).write_text(dump_recipe(started))
+    outcome = command("train", *arguments, "--out", tmp_path, "--resume")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert complaint in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--tiny", "--set", "train.epochs=3", "--init", "shapes", "--data", "clips")])
+def test_what_is_left_out_or_the_same_is_no_reason_to_refuse(
+    more: tuple[str, ...], command: Run, tmp_path: Path
+) -> None:
+    started = load_recipe("finetune", ["init=shapes", "data.source=clips", "train.epochs=3"], tiny=True)
+    (tmp_path / RECIPE).write_text(dump_recipe(started))
+    outcome = command("train", "finetune", *more, "--out", tmp_path, "--resume")
+    assert "has no checkpoint 'last' to go on from" in outcome.err
