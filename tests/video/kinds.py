@@ -9,7 +9,20 @@ from tests.video.clips import moving
 
 X264 = "x264-params"
 X265 = "x265-params"
+SVT = "svtav1-params"
 UNEVEN = list(accumulate([1, 3, 2, 7, 1, 1] * 5))
+
+
+def av1(params: str = "", frames: int = 40, preset: int = 10, **rest: Any) -> dict[str, Any]:
+    """SVT-AV1 with one thread and these parameters of its own."""
+    options = {"preset": str(preset), SVT: f"lp=1:{params}".rstrip(":")}
+    return {"codec": "libsvtav1", "frames": frames, "options": options, **rest}
+
+
+def vp9(frames: int = 40, pix_fmt: str = "yuv420p", **options: str) -> dict[str, Any]:
+    named = {name.replace("_", "-"): value for name, value in options.items()}
+    return {"codec": "libvpx-vp9", "frames": frames, "pix_fmt": pix_fmt, "options": {"cpu-used": "8", **named}}
+
 
 # Streams in which pictures may be left out: the headers prove it.
 PROVEN: dict[str, dict[str, Any]] = {
@@ -49,6 +62,29 @@ PROVEN: dict[str, dict[str, Any]] = {
         "options": {X265: "log-level=none:keyint=32:temporal-layers=3:bframes=4:b-adapt=0"},
     },
     "hevc_10bit.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "options": {X265: "log-level=none"}},
+    "av1.mp4": av1(),
+    "av1.mkv": av1(),
+    "av1_many_references.mp4": av1(preset=5),
+    "av1_restarts.mkv": av1("keyint=12"),
+    "av1_open_restarts.mp4": av1("keyint=12:irefresh-type=1"),
+    "av1_low_delay.mp4": av1("pred-struct=1"),
+    "av1_switches.mp4": av1("sframe-dist=8"),
+    "av1_overlays.mkv": av1("enable-overlays=1"),
+    "av1_film_grain.mp4": av1("film-grain=30"),
+    "av1_screen.mp4": av1("scm=1"),
+    "av1_tiles.webm": av1("tile-columns=1:tile-rows=1", frames=moving(20, 256, 128)),
+    "av1_smaller_inside.mp4": av1("superres-mode=1:superres-denom=12"),
+    "av1_10bit.mp4": av1("film-grain=10", pix_fmt="yuv420p10le"),
+    "av1_odd_size.mp4": av1(frames=moving(20, 75, 67)),
+    "av1_uneven.mkv": av1(frames=30, times=UNEVEN),
+    "vp9.webm": vp9(deadline="realtime"),
+    "vp9.mp4": vp9(g="9", deadline="realtime"),
+    "vp9_hidden_frames.webm": vp9(lag_in_frames="20", auto_alt_ref="1", g="16"),
+    "vp9_layers_of_hidden_frames.mkv": vp9(lag_in_frames="25", auto_alt_ref="6", cpu_used="4"),
+    "vp9_error_resilient.webm": vp9(error_resilient="1", g="12", lag_in_frames="0"),
+    "vp9_parallel.mp4": vp9(frame_parallel="1", tile_columns="1", row_mt="1", g="15"),
+    "vp9_screen.webm": vp9(tune_content="1", g="15", deadline="realtime"),
+    "vp9_444.mkv": vp9(pix_fmt="yuv444p", g="15"),
 }
 
 # Streams that are decoded in full.
@@ -58,15 +94,6 @@ UNPROVEN: dict[str, dict[str, Any]] = {
     "h264.avi": {},
     "h264_late.ts": {"times": range(100, 130)},
     "hevc.ts": {"codec": "libx265", "frames": 40, "options": {X265: "log-level=none:keyint=16"}},
-    "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
-    "vp9_hidden_frames.webm": {
-        "codec": "libvpx-vp9",
-        "frames": 40,
-        "options": {"cpu-used": "8", "lag-in-frames": "20", "auto-alt-ref": "1"},
-    },
-    "vp9.mp4": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
-    "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "lp=1"}},
-    "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "lp=1"}},
     "mpeg4.avi": {"codec": "mpeg4"},
     "mpeg4_b.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
     "mpeg4_b.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}},

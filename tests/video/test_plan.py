@@ -11,7 +11,7 @@ import pytest
 from crossframe.video import bits, exact, media
 from crossframe.video.bits import Bits, Picture, Unproven, units
 from crossframe.video.media import Media, open_media
-from crossframe.video.plan import Plan, Scan, scan
+from crossframe.video.plan import Plan, Scan, scan, sources
 from tests.video.clips import moving, write_clip
 from tests.video.kinds import PROVEN, UNPROVEN
 
@@ -39,7 +39,18 @@ def test_other_streams_are_not(clip: Clip, name: str) -> None:
     assert scan_file(clip(name)).plan is None
 
 
-def test_unneeded_packets_are_not_decoded(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "index", "most"),
+    [
+        ("h264_many_restarts.mp4", 75, 6),  # of 80: the last of eight closed groups, up to the frame
+        ("av1_restarts.mkv", 35, 6),  # of 40: a key frame, and a branch of its pyramid
+        ("av1.mp4", 39, 10),
+        ("vp9.mp4", 38, 3),  # of 40: the last of five groups of nine, up to the frame
+    ],
+)
+def test_unneeded_packets_are_not_decoded(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, name: str, index: int, most: int
+) -> None:
     decoded: list[object] = []
     decode = Media.decode
 
@@ -48,8 +59,9 @@ def test_unneeded_packets_are_not_decoded(clip: Clip, monkeypatch: pytest.Monkey
         return decode(media, packet)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(Media, "decode", counted)
-    exact.read_arrays(clip("h264_many_restarts.mp4"), indices=[75])
-    assert len(decoded) <= 8  # of 80: the last of eight closed groups, up to the frame, and the end
+    exact.read_arrays(clip(name), indices=[index])
+    assert decoded.pop() is None  # the end
+    assert 0 < len(decoded) <= most
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
@@ -85,7 +97,7 @@ def test_needed_packets_follow_references_and_restarts() -> None:
     # Packets: I P b P | I b P, where b is referred to by nothing; shown in the order of packets for simplicity.
     pictures = [picture(True), picture(), picture(referenced=False), picture()]
     pictures += [picture(True), picture(referenced=False), picture()]
-    plan = Plan(pictures, times=range(7), packet=range(7), top_layer=0)
+    plan = Plan(sources(pictures), times=range(7), packet=range(7))
     assert plan.needed([0]) == [True]
     assert plan.needed([3]) == [True, True, False, True]
     assert plan.needed([2]) == [True, True, True]
@@ -95,7 +107,7 @@ def test_needed_packets_follow_references_and_restarts() -> None:
 
 def test_lower_layers_are_kept_although_their_own_layer_does_not_refer_to_them() -> None:
     pictures = [Picture(True, 0, 0, True), Picture(False, 1, 0, False), Picture(False, 2, 1, False)]
-    plan = Plan(pictures, times=range(3), packet=range(3), top_layer=1)
+    plan = Plan(sources(pictures), times=range(3), packet=range(3))
     assert plan.needed([2]) == [True, True, True]
 
 

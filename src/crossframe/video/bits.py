@@ -1,4 +1,4 @@
-"""What the headers of H.264 and HEVC have in common: units in a packet, numbers in a unit, the order of pictures."""
+"""What the headers of codecs have in common: numbers, what is said of a picture, and the units of H.264 and HEVC."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class Unproven(Exception):  # noqa: N818  (nothing is wrong; the stream only has
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a packet's headers say about the one picture in it."""
+    """What a packet's headers say about the one picture that it shows, and any hidden ones that come with it."""
 
     restart: bool  # nothing from here on refers to anything before
     count: int  # picture order count: the order of showing since the last restart
     layer: int  # temporal layer
     referenced: bool  # pictures of the same layer may refer to it; those of higher layers always may
+    sources: frozenset[int] | None = None  # numbers of the packets it refers to, where headers name them
 
 
 class Bits:

@@ -1,9 +1,9 @@
 """Which packets the wanted frames need, where the stream's headers prove it.
 
-The proof is for H.264 and HEVC in containers that store the time of every frame. It shows, from the headers
-of all packets, that every packet is one picture, that the times in the container and the order counted in the
-stream agree, that the decoder will not have to wait for a picture longer than the stream says, and which
-pictures nothing refers to. Then frame number i is the one with the i-th smallest time, and everything that no
+The proof is for H.264, HEVC, AV1 and VP9 in containers that store the time of every frame. It shows, from the headers
+of all packets, that every packet shows one picture, that the times in the container and the order counted in the
+stream agree, that the decoder will not have to wait for a picture longer than the stream says, and what each
+picture may refer to. Then frame number i is the one with the i-th smallest time, and everything that no
 wanted frame refers to, directly or not, can be left out.
 
 Damage that leaves every header in order is noticed only in what is decoded.
@@ -18,13 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from crossframe.video.av1 import AV1
 from crossframe.video.bits import Picture, Unproven
 from crossframe.video.h264 import H264
 from crossframe.video.hevc import HEVC
 from crossframe.video.media import Media, VideoPacket
+from crossframe.video.vp9 import VP9
 
-Headers: TypeAlias = H264 | HEVC
-HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC}
+Headers: TypeAlias = H264 | HEVC | AV1 | VP9
+HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC, "libdav1d": AV1, "vp9": VP9}
 TIMED_CONTAINERS = {"mp4", "matroska"}
 KEPT_BYTES = 32 << 20  # a longer video is read from its file again
 
@@ -43,24 +45,39 @@ class Scan:
 class Plan:
     """Pictures of a proven stream, in the order of their packets."""
 
-    pictures: Sequence[Picture]
+    sources: Sequence[Collection[int]]  # for each packet those that it refers to; by way of them, it may need more
     times: Sequence[int]  # presentation times, in the order of showing
     packet: Sequence[int]  # which packet each shown frame is in
-    top_layer: int
 
     def needed(self, wanted: Collection[int]) -> list[bool]:
         """For every packet up to the last that matters, whether the `wanted` frames need it."""
-        asked = {self.packet[index] for index in wanted}
+        asked = [self.packet[index] for index in wanted]
         needed = [False] * (max(asked) + 1)
-        inside = False  # a wanted picture follows before the next restart
+        for number in asked:
+            needed[number] = True
         for number in range(len(needed) - 1, -1, -1):
-            picture = self.pictures[number]
-            inside = inside or number in asked
-            reference = picture.referenced or picture.layer < self.top_layer
-            needed[number] = number in asked or (inside and reference)
-            if picture.restart:
-                inside = False
+            if needed[number]:
+                for source in self.sources[number]:
+                    needed[source] = True
         return needed
+
+
+def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
+    """For each picture's packet those that it refers to.
+
+    Where headers do not name them, a picture may refer to every reference since the restart: to the last one, that is,
+    which refers to the one before it, and so on.
+    """
+    top_layer = max(picture.layer for picture in pictures)
+    found: list[Collection[int]] = []
+    last: tuple[int, ...] = ()
+    for number, picture in enumerate(pictures):
+        if picture.restart:
+            last = ()
+        found.append(last if picture.sources is None else picture.sources)
+        if picture.referenced or picture.layer < top_layer:
+            last = (number,)
+    return found
 
 
 def scan(media: Media) -> Scan:
@@ -131,7 +148,7 @@ class _Proof:
         except Unproven:
             return None
         times = [self._times[number] for number in order]
-        return Plan(self._pictures, times, order, max(picture.layer for picture in self._pictures))
+        return Plan(sources(self._pictures), times, order)
 
     def _order_of_showing(self, reorder: int) -> list[int]:
         """Packet numbers as a decoder shows them that lets no more than `reorder` pictures wait."""
