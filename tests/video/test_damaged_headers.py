@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import av
 import pytest
@@ -10,20 +11,23 @@ import pytest
 from crossframe.video.bits import Unproven
 from crossframe.video.plan import HEADERS, Headers
 from tests.video.clips import moving, write_clip
-from tests.video.kinds import X264, X265
+from tests.video.kinds import X264, X265, av1, vp9
 
 ROUNDS = 1000
-STREAMS = {
+STREAMS: dict[str, dict[str, Any]] = {
     "h264": {"codec": "libx264", "options": {X264: "bframes=3:slices=2:aud=1"}},
     "hevc": {"codec": "libx265", "options": {X265: "log-level=none:temporal-layers=2:bframes=3:slices=2"}},
+    "libdav1d": av1("film-grain=10"),
+    "vp9": vp9(lag_in_frames="12"),
 }
+HAVE_UNITS = ["h264", "hevc"]  # with a length before each
 
 
 @pytest.fixture(scope="module", params=list(STREAMS))
 def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes, list[bytes]]:
     """A codec, what stands before its stream, and the beginnings of the stream's packets."""
     path = tmp_path_factory.mktemp("stream") / f"{request.param}.mp4"
-    write_clip(path, frames=moving(12, 64, 64), **STREAMS[request.param])
+    write_clip(path, **(STREAMS[request.param] | {"frames": moving(12, 64, 64)}))
     with av.open(str(path)) as container:
         extradata = container.streams.video[0].codec_context.extradata or b""
         return request.param, extradata, [bytes(packet) for packet in container.demux(video=0) if packet.size]
@@ -68,11 +72,19 @@ def test_damaged_streams_are_unproven_at_most(stream: tuple[str, bytes, list[byt
     rng = random.Random(codec)
     read = 0
     for _ in range(ROUNDS):
-        before = damaged(extradata, rng) if rng.random() < 0.5 else extradata
+        before = damaged(extradata, rng) if extradata and rng.random() < 0.5 else extradata
         read += proven(codec, before, [damaged(packet, rng) if rng.random() < 0.3 else packet for packet in packets])
     assert 0 < read < ROUNDS * len(packets)
 
 
+def test_any_bytes_are_unproven_at_most(stream: tuple[str, bytes, list[bytes]]) -> None:
+    codec, extradata, packets = stream
+    rng = random.Random(codec)
+    read = [proven(codec, extradata, [packets[0], rng.randbytes(rng.randint(1, 40))]) for _ in range(ROUNDS)]
+    assert 1 in read
+
+
+@pytest.mark.parametrize("stream", HAVE_UNITS, indirect=True)
 def test_units_of_any_size_and_content_are_unproven_at_most(stream: tuple[str, bytes, list[bytes]]) -> None:
     codec, extradata, packets = stream
     rng = random.Random(codec)
@@ -81,6 +93,7 @@ def test_units_of_any_size_and_content_are_unproven_at_most(stream: tuple[str, b
         assert proven(codec, extradata, [packets[0], units_of(sizes, rng), packets[1]]) < 3
 
 
+@pytest.mark.parametrize("stream", HAVE_UNITS, indirect=True)
 def test_a_picture_of_a_single_byte_is_unproven(stream: tuple[str, bytes, list[bytes]]) -> None:
     codec, extradata, packets = stream
     for kind in range(256):

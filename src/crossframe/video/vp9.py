@@ -1,8 +1,8 @@
 """As much of VP9's headers as proves where a stream begins anew.
 
-A frame may take over probabilities, motion vectors, segments and filter strengths from whatever frame was decoded before
-it, referred to or not. Only key frames take over nothing. The sections are those of the VP9 Bitstream & Decoding
-Process Specification.
+A frame may take over probabilities, motion vectors, segments and filter strengths from whatever was decoded before it,
+referred to or not. Only key frames take over nothing. The sections are those of the VP9 Bitstream & Decoding Process
+Specification.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class VP9:
 
 def _frames(packet: memoryview) -> Iterator[memoryview]:
     """The frames of a packet, by the index at its end where there is one (Annex B)."""
-    last = packet[-1]
+    last = packet[-1] if len(packet) else 0
     if last >> 5 != 0b110:
         yield packet
         return
