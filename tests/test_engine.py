@@ -103,3 +103,11 @@ def test_a_part_that_computes_something_of_its_own_is_not_packed_as_the_plain_on
     part = model.get_submodule(place)
     part.__class__ = type("Own", (type(part),), {})
     assert not can_pack(model, torch.float32)
+
+
+def test_hooks_of_the_layers_are_called() -> None:
+    model, called = make(), []
+    model.vision.blocks[0].register_forward_pre_hook(lambda *_: called.append("before"))
+    model.vision.blocks[0].mlp.register_forward_hook(lambda *_: called.append("after"))
+    Recognizer(model).embed_videos([torch.zeros(4, 3, 32, 32, dtype=torch.uint8)])
+    assert called == ["before", "after"]

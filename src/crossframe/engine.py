@@ -40,7 +40,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
-    """Whether `pack` helps here: float32 weights on a processor where oneDNN computes in `dtype`, in layers of ours."""
+    """Whether `pack` helps here: float32 weights on a processor where oneDNN computes in `dtype`, in layers of ours
+    that nobody has hooked into."""
     mkldnn = torch.ops.mkldnn
     if model.device.type != "cpu" or any(parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
@@ -49,7 +50,11 @@ def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
     if dtype == torch.bfloat16 and not mkldnn._is_mkldnn_bf16_supported():
         return False
     packed = [model.vision.blocks, *([model.prompts] if model.prompts else [])]
-    return all(type(part) in _OURS for module in packed for part in module.modules())
+    return all(type(part) in _OURS and not _hooked(part) for module in packed for part in module.modules())
+
+
+def _hooked(module: nn.Module) -> bool:
+    return any(module.__dict__[hooks] for hooks in ("_forward_pre_hooks", "_forward_hooks"))
 
 
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
