@@ -13,7 +13,7 @@ from crossframe.model.config import variant
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import HEADLINE
 from crossframe.train import memory, plan, probe
-from crossframe.train.build import build_model, sketch_model
+from crossframe.train.build import build_model, sketch_model, sketch_weights
 from crossframe.train.cost import Memory, multiply_accumulates
 from crossframe.train.memory import Estimate
 from crossframe.train.probe import Speed
@@ -84,6 +84,12 @@ def test_a_sketch_has_the_shapes_of_the_model(tiny_folder: Path) -> None:
     sketch, model = sketch_model(asked, str(tiny_folder)), build_model(asked, str(tiny_folder))
     assert sketch.config == model.config
     assert {n: p.shape for n, p in sketch.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
+
+
+def test_published_weights_of_clip_are_those_of_a_plain_clip() -> None:
+    near = sketch_weights("openai/clip-vit-base-patch16").config
+    assert (near.vision.mixing, near.mit, near.prompts) == ("none", None, None)
+    assert sketch_weights("microsoft/xclip-base-patch16").config == variant("B/16")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from crossframe.train.distillation import Distillation
 from crossframe.train.interpolation import Interpolation, learning_twins
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand, list_models, load, replace_vision
+from crossframe.weights.sources import PLAIN_CLIP
 
 GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi
@@ -65,7 +66,7 @@ def published(name: str) -> XCLIP | None:
     if source is None:
         return None
     with torch.device("meta"):
-        if source.frames == 1:
+        if source.data == PLAIN_CLIP:
             return from_scratch(Model(towers=cast("Variant", source.variant)))
         config = variant(source.variant, source.frames)
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(config.vision.image_size))

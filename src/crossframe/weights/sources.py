@@ -25,6 +25,8 @@ class Source:
     licence: str
 
 
+PLAIN_CLIP = "plain CLIP"  # as `data`: nothing after CLIP
+
 _VIEWS = "4 x 3 views"
 _ONE = "1 view"
 _ZERO_SHOT = "zero-shot, 1 view"
@@ -67,8 +69,8 @@ def _known() -> tuple[Source, ...]:
         if file is not None:
             files.append(Source(file, "file", variant, frames, data, accuracy, views, "MIT"))
     for name, file, variant in _CLIP:
-        on_hub.append(Source(f"openai/{name}", "hub", variant, 8, "plain CLIP", None, None, "MIT"))
-        files.append(Source(file, "file", variant, 8, "plain CLIP", None, None, "MIT"))
+        on_hub.append(Source(f"openai/{name}", "hub", variant, 8, PLAIN_CLIP, None, None, "MIT"))
+        files.append(Source(file, "file", variant, 8, PLAIN_CLIP, None, None, "MIT"))
     return (*on_hub, *files)
 
 
