@@ -21,7 +21,7 @@ import crossframe
 from benchmarks.harness import Bar, Options, Result, in_turn, run
 from benchmarks.peers import by_rule, config_of, kinetics_labels, remember, ten_second_clip
 from crossframe.recognizer import Recognizer
-from crossframe.video.decode import VideoError
+from crossframe.video.error import VideoError
 from crossframe.video.isolate import decode_many
 
 

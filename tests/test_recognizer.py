@@ -11,7 +11,7 @@ import torch
 import crossframe
 from crossframe import Prediction, Recognizer
 from crossframe.recognizer import choose_precision
-from crossframe.video.decode import VideoError
+from crossframe.video.error import VideoError
 from tests.video.clips import moving, write_clip
 
 LABELS = ["arm wrestling", "shaking hands", "cleaning a pool"]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Prediction, Recognizer
-    from crossframe.video.decode import Frames, read_video
+    from crossframe.video.decode import read_video
     from crossframe.video.error import VideoError
+    from crossframe.video.frames import Frames
     from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
@@ -33,7 +34,7 @@ __all__ = [
 
 _HOME = {
     "XCLIP": "crossframe.model.xclip",
-    "Frames": "crossframe.video.decode",
+    "Frames": "crossframe.video.frames",
     "Prediction": "crossframe.recognizer",
     "Recognizer": "crossframe.recognizer",
     "VideoError": "crossframe.video.error",

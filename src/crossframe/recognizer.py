@@ -22,7 +22,9 @@ from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import PLACE, wordings
-from crossframe.video.decode import Frames, Source, VideoError
+from crossframe.video.decode import Source
+from crossframe.video.error import VideoError
+from crossframe.video.frames import Frames
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
 
@@ -63,7 +65,7 @@ class Recognizer:
     `precision` is that of the image encoder, where the time goes. float32 gives what the model that you hold gives
     itself; `auto`, which `from_pretrained` takes, is bfloat16 where the device is fast at it or the weights are rounded
     already. Copies of the weights, as they are now, do the work, and the model stays as it was: after training it
-    further, make another recognizer.
+    further, or registering hooks on it, make another recognizer.
 
     `template`, for instance "a video of {}", is put around every label; of several, such as
     `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.data.manifest import Clip, Manifest, read_manifest, write_manifest
+from crossframe.data.clip import Clip
+from crossframe.data.manifest import Manifest, read_manifest, write_manifest
 from tests.data.dataset import CLASSES
 
 HEADER = "path,label,split\n"

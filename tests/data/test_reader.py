@@ -9,7 +9,7 @@ import pytest
 from crossframe.data.batch import Failure
 from crossframe.data.reader import ClipReader, Decoded, Job, frame_range
 from crossframe.data.sampling import Sampling
-from crossframe.video.decode import VideoError
+from crossframe.video.error import VideoError
 from tests.data.dataset import numbers, write_numbered
 from tests.video.clips import cut_start
 

@@ -16,7 +16,8 @@ from crossframe.data.manifest import Manifest, read_manifest, write_manifest
 from crossframe.data.sampling import Sampling
 from crossframe.data.shards import pack
 from crossframe.data.verify import verify
-from crossframe.video.decode import VideoError, read_video
+from crossframe.video.decode import read_video
+from crossframe.video.error import VideoError
 from tests.data.dataset import FRAMES, numbers, write_dataset, write_numbered
 
 

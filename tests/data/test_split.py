@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.data.manifest import Clip, Manifest
+from crossframe.data.clip import Clip
+from crossframe.data.manifest import Manifest
 from crossframe.data.split import few_shot, hold_out
 
 LABELS = ("jump", "run", "walk")

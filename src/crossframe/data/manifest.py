@@ -19,8 +19,6 @@ from crossframe.text.labels import humanize, read_labels
 from crossframe.video.shard import file_of
 from crossframe.writing import replacing
 
-__all__ = ["Clip", "Manifest", "read_manifest", "write_manifest"]
-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from crossframe.data.batch import Failure
 from crossframe.data.sampling import Sampling
-from crossframe.video.decode import VideoError, read_video
+from crossframe.video.decode import read_video
+from crossframe.video.error import VideoError
 from crossframe.video.media import open_media
 
 

@@ -154,14 +154,11 @@ class ModelConfig:
                 "video-specific prompts need a text encoder; leave them out of a model with a linear head"
             )
         _check_sizes("joint space", embed_dim=self.embed_dim)
-        if self.mit is not None:
-            _check_sizes("mit", layers=self.mit.layers, mlp_width=self.mit.mlp_width)
-            _check_heads("mit", self.embed_dim, self.mit.heads)
-            _check_eps("mit", self.mit.norm_eps)
-        if self.prompts is not None:
-            _check_sizes("prompts", layers=self.prompts.layers, mlp_width=self.prompts.mlp_width)
-            _check_heads("prompts", self.embed_dim, self.prompts.heads)
-            _check_eps("prompts", self.prompts.norm_eps)
+        for part, module in (("mit", self.mit), ("prompts", self.prompts)):
+            if module is not None:
+                _check_sizes(part, layers=module.layers, mlp_width=module.mlp_width)
+                _check_heads(part, self.embed_dim, module.heads)
+                _check_eps(part, module.norm_eps)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `from_dict` gives the config back."""

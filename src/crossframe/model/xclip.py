@@ -49,7 +49,7 @@ class VideoFeatures:
 class XCLIP(nn.Module):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
 
-    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself is words-and-pixels free.
+    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself computes without them.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -259,6 +259,4 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
     """The sections among the choices of an entry's type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) is Union or type(annotation).__name__ == "UnionType" or get_args(annotation):
-        return [section for option in get_args(annotation) for section in _sections(option)]
-    return []
+    return [section for option in get_args(annotation) for section in _sections(option)]

@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from crossframe.model.config import Activation, Mixing
 from crossframe.text.templates import templates
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Activation = Literal["quick_gelu", "gelu", "gelu_tanh", "silu"]
 Variant = Literal["B/32", "B/16", "L/14", "L/14@336"]
 
 
@@ -67,7 +67,7 @@ class Model(Section):
     towers: Variant | Towers | None = None
     image_encoder: str | None = None
     frames: Count | None = None
-    mixing: Literal["cross_frame", "none", "joint"] = "cross_frame"
+    mixing: Mixing = "cross_frame"
     message_time: bool | None = None
     mit_layers: Annotated[int, Field(ge=0)] | None = None
     prompt_layers: Annotated[int, Field(ge=0)] | None = None

@@ -7,58 +7,40 @@ from pathlib import Path
 
 import numpy as np
 
-from crossframe.shapes import caption, looks
+from crossframe.shapes import caption
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
 from crossframe.shapes.render import Pixels, render
 from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene
 
 _GAP = 2  # pixels between frames
+_COLUMNS = 2  # of strips
 
 
-def example_scenes(seed: int = 0, *, nuisance: float = 1.0) -> list[Scene]:
+def example_scenes(seed: int = 0) -> list[Scene]:
     """One scene for every action, the new ones included, and for a few composites."""
     names = (*ACTIONS, *NEW_ACTIONS, *(" and ".join(pair) for pair in COMPOSITES[::6]))
     sequences = np.random.SeedSequence(seed).spawn(len(names))
     return [
-        sample_scene(np.random.default_rng(sequence), action=name, nuisance=nuisance)
+        sample_scene(np.random.default_rng(sequence), action=name)
         for name, sequence in zip(names, sequences, strict=True)
     ]
 
 
-def look_scenes(seed: int = 0) -> list[Scene]:
-    """One still scene for every look, colour by colour."""
-    rng = np.random.default_rng(seed)
-    return [sample_scene(rng, action="staying still", look=look, nuisance=0.0) for look in looks.LOOKS]
-
-
-def contact_sheet(
-    path: str | Path, scenes: Sequence[Scene] | None = None, *, size: int = 96, num_frames: int = 8, columns: int = 2
-) -> Path:
-    """Write a PNG with a strip of frames and the sentence of each scene, and return its path.
-
-    Args:
-        path: the file to write; folders are made.
-        scenes: what to show; `example_scenes()` by default.
-        size: side of a frame in pixels.
-        num_frames: frames in a strip.
-        columns: strips side by side.
-    """
+def contact_sheet(path: Path, scenes: Sequence[Scene], *, size: int = 96, num_frames: int = 8) -> Path:
+    """Write a PNG with a strip of frames, `size` pixels high, and the sentence of each scene; returns its path."""
     from matplotlib.figure import Figure  # part of the extra 'train', and needed for the letters alone
 
-    scenes = example_scenes() if scenes is None else scenes
-    rows = -(-len(scenes) // columns)
-    inches = (columns * num_frames * (size + _GAP) / 100, rows * (size + 22) / 100)
+    rows = -(-len(scenes) // _COLUMNS)
+    inches = (_COLUMNS * num_frames * (size + _GAP) / 100, rows * (size + 22) / 100)
     figure = Figure(figsize=inches, dpi=100)
     for index, scene in enumerate(scenes):
         row, column = index % rows, index // rows
-        box = (column / columns, 1 - (row + 1) / rows, 1 / columns, size / (size + 22) / rows)
+        box = (column / _COLUMNS, 1 - (row + 1) / rows, 1 / _COLUMNS, size / (size + 22) / rows)
         axes = figure.add_axes(box)
         axes.imshow(_strip(render(scene, size, num_frames)), interpolation="nearest")
         axes.set_axis_off()
-        title = caption.sentence(scene) if num_frames > 1 else str(scene.target.look)
-        axes.set_title(title, fontsize=9 if num_frames > 1 else 6, pad=3, loc="left")
-    path = Path(path)
+        axes.set_title(caption.sentence(scene), fontsize=9, pad=3, loc="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")
     return path

@@ -50,7 +50,6 @@ def render_dataset(
     seed: int = 0,
     *,
     workers: int | None = None,
-    nuisance: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the first `videos` clips of a split and their manifest, and return the manifest's path.
@@ -64,7 +63,6 @@ def render_dataset(
         videos: how many clips.
         seed: another seed gives other clips.
         workers: processes; as many as processors where None.
-        nuisance: see `sample.sample_scene`.
         progress: called with the number of clips done so far.
 
     Raises:
@@ -77,7 +75,7 @@ def render_dataset(
     out = Path(out)
     kept = [row for row in _read_manifest(out / MANIFEST) if row["split"] != part]
     (out / part).mkdir(parents=True, exist_ok=True)
-    make = partial(_make, out, part, seed, nuisance)
+    make = partial(_make, out, part, seed)
     rows: list[Row] = []
     for row in _in_parallel(make, videos, workers or os.cpu_count() or 1):
         rows.append(row)
@@ -86,9 +84,9 @@ def render_dataset(
     return _write_manifest(out / MANIFEST, [*kept, *rows])
 
 
-def _make(out: Path, split: Split, seed: int, nuisance: float, index: int) -> Row:
+def _make(out: Path, split: Split, seed: int, index: int) -> Row:
     """Write one clip and return its row."""
-    scene = splits.draw(split, seed, index, nuisance=nuisance)
+    scene = splits.draw(split, seed, index)
     path = write_clip(scene, out / split / f"{index:06d}.mp4")
     words = np.random.default_rng((seed, index))
     values = (

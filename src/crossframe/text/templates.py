@@ -8,6 +8,7 @@ from crossframe.text.descriptions import Descriptions, describe
 
 PLACE = "{}"
 
+# The ensemble in the paper's ablation of prompts has sixteen templates for actions too; these are our own words.
 ENSEMBLE: tuple[str, ...] = (
     "{}",
     "a video of {}",
@@ -26,10 +27,6 @@ ENSEMBLE: tuple[str, ...] = (
     "a close view of {}",
     "{}, seen from a distance",
 )
-"""Sixteen templates for actions.
-
-The ensemble in the paper's ablation of prompts has sixteen too; these are our own words.
-"""
 
 
 def templates(asked: str) -> tuple[str, ...]:

@@ -53,11 +53,11 @@ class Batch:
     tokens: int
 
 
-def multiply_accumulates(model: XCLIP, labels: int, num_frames: int | None = None) -> int:
+def multiply_accumulates(model: XCLIP, labels: int) -> int:
     """Those of one clip among so many labels, as the paper counts them: linear layers, convolutions and attention
     products, with the features of the labels known beforehand. `model` is on the meta device."""
-    size, frames = model.config.vision.image_size, num_frames or model.config.num_frames
-    video = torch.empty(1, frames, 3, size, size, device="meta")
+    size = model.config.vision.image_size
+    video = torch.empty(1, model.config.num_frames, 3, size, size, device="meta")
     text = torch.empty(labels, model.config.embed_dim, device="meta") if model.text else None
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         features = model.encode_video(video)

@@ -16,6 +16,7 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from crossframe.evaluate.environment import ENVIRONMENT, environment
+from crossframe.evaluate.result import SUMMARY
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state, recover, replace_folder
@@ -66,7 +67,7 @@ class RunFolder:
     def end(self, summary: dict[str, Any]) -> None:
         """Write down how it went."""
         if self.writes:
-            write_json(self.path / "summary.json", summary)
+            write_json(self.path / SUMMARY, summary)
 
     def save(self, folder: Path, write: Callable[[Path], None]) -> None:
         """Make `folder` what `write` puts into an empty one, and the run's recipe, whole or not at all."""

@@ -17,8 +17,6 @@ from crossframe.video.exact import read_arrays
 from crossframe.video.frames import Frames
 from crossframe.video.wanted import Choice, Sampling, Wanted
 
-__all__ = ["Choice", "Frames", "Source", "VideoError", "log_problems", "read_video"]
-
 log = logging.getLogger(__name__)
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8] | Tensor

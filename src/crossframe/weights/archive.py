@@ -94,7 +94,7 @@ def read_archive(path: Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             root = _root(archive)
             _refuse_own_setstate(archive, root)
-            stored = _tensors_of(_Unpickler(archive, root).read())
+            stored = _tensors_of(_Unpickler(archive, root).load())
             needed = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in stored.values())
             if needed > path.stat().st_size:
                 raise WeightsError(f"claims {needed} bytes of tensors, more than it is long")
@@ -163,9 +163,6 @@ class _Unpickler(pickle.Unpickler):
             ("torch.jit._pickle", "build_tensorlist"): self._as_it_is,
             **{("torch", name): dtype for name, dtype in _STORAGES.items()},
         }
-
-    def read(self) -> object:
-        return self.load()
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) in self._known:

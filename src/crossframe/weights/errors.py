@@ -6,6 +6,9 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 1000  # letters of a message
+_SHOWN = 3  # names in a message
+
 
 class WeightsError(ValueError):
     """Weights that cannot be used; the message names the file, what is wrong with it, and the remedy."""
@@ -25,15 +28,15 @@ def about(path: str | Path) -> Generator[None]:
         raise WeightsError(f"{path}: {one_line(error)}") from error
 
 
-def one_line(error: Exception, longest: int = 1000) -> str:
+def one_line(error: Exception) -> str:
     """What an error says, fit for a terminal: it may quote names that strangers chose."""
     line = " ".join(str(error).split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return line if len(line) <= longest else line[:longest] + "..."
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "..."
 
 
-def shorten(names: Iterable[str], shown: int = 3) -> str:
+def shorten(names: Iterable[str]) -> str:
     """The first few names and how many more there are: "a, b, c and 12 more"."""
     ordered = sorted(names)
-    more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
-    return ", ".join(ordered[:shown]) + more
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return ", ".join(ordered[:_SHOWN]) + more
