@@ -26,9 +26,8 @@ from crossframe.video.media import read_beside_others
 class TrainLoader:
     """Random draws from shuffled clips: `for batch in loader.epoch(3)`.
 
-    `batch_size` counts the clips of one step over all processes, and `process` is (rank, world); so the same seed
-    gives the same steps on any number of processes. Larger frames are scaled down to `short_side` as they are
-    decoded.
+    `batch_size` counts the clips of one step over all processes, and `process` is (rank, world); so the same seed gives
+    the same steps on any number of processes. Larger frames are scaled down to `short_side` as they are decoded.
     """
 
     def __init__(

@@ -1,14 +1,12 @@
 """What things do: every action as a pure function of time, from which both directions of time are made.
 
-A `Motion` is one kind of change with its drawn parameters; its kind names the function that turns progress (0 at the
-start of the action, 1 at its end) into a `Pose`. An action and its opposite are the same motion run forwards and
-backwards, so their frames differ in nothing but the order. Angles are in radians, clockwise as seen on the screen,
-since y points down.
+A `Motion` is one kind of change with its drawn parameters, which turns progress (0 at the start of the action, 1 at its
+end) into a `Pose`. An action and its opposite are the same motion run forwards and backwards, so their frames differ in
+nothing but the order. Angles are in radians, clockwise as seen on the screen, since y points down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -68,109 +66,64 @@ def pose(motions: tuple[Motion, ...], times: Array) -> Pose:
         progress = np.clip((t - motion.start) / (motion.stop - motion.start), 0, 1)
         if motion.eased:
             progress = progress * progress * (3 - 2 * progress)
-        result = result.and_also(_POSES[motion.kind](progress, motion))
+        result = result.and_also(_pose(motion, progress))
     return result
 
 
-def _glide(s: Array, m: Motion) -> Pose:
-    along = (s - 0.5) * m.amount
-    return Pose(dx=along * np.cos(m.direction), dy=along * np.sin(m.direction))
+def _pose(m: Motion, s: Array) -> Pose:
+    """The pose at progress `s` (T,) of one motion: 0 at its start, 1 at its end."""
+    phase = TURN * m.cycles * s
+    match m.kind:
+        case "still":
+            return Pose()
+        case "glide":
+            return _along(m.direction, (s - 0.5) * m.amount)
+        case "shake":
+            return _along(m.direction, m.amount * np.sin(phase))
+        case "zigzag":
+            along = (s - 0.5) * m.amount
+            across = 1.5 * (np.abs((s * m.cycles) % 1 - 0.5) - 0.25) * m.amount
+            c, d = np.cos(m.direction), np.sin(m.direction)
+            return Pose(dx=along * c - across * d, dy=along * d + across * c)
+        case "circle":
+            return _around(m.amount, m.direction + phase)
+        case "spiral":
+            return _around(m.amount * (0.05 + 0.95 * s), m.direction + phase)
+        case "jump":
+            place = np.floor(np.minimum(s, 0.999) * m.cycles)
+            return _around(m.amount, m.direction + place * 0.38 * TURN)  # never near the place before
+        case "swing":
+            angle = 0.9 * np.cos(phase + m.direction)
+            return Pose(dx=m.amount * np.sin(angle), dy=m.amount * (np.cos(angle) - 0.85), angle=-angle)
+        case "bounce":
+            hop = (s * m.cycles) % 1
+            return Pose(dy=m.amount * (0.5 - 4 * hop * (1 - hop)))
+        case "grow":
+            return Pose(scale=m.amount ** (s - 0.5))
+        case "pulse":
+            return Pose(scale=m.amount ** (-0.5 * np.cos(phase)))
+        case "flip":
+            return Pose(squash=np.maximum(np.abs(np.cos(np.pi * m.cycles * s)), 0.08))
+        case "spin":
+            return Pose(angle=s * m.amount)
+        case "wobble":
+            return Pose(angle=m.amount * np.sin(phase))
+        case "appear":
+            return Pose(opacity=s)
+        case "blink":
+            return Pose(opacity=((s * m.cycles + m.amount) % 1 < 0.5).astype(np.float64))
+        case "recolour":
+            return Pose(mix=s)
+        case _:
+            raise ValueError(f"there is no motion of the kind {m.kind!r}")
 
 
-def _grow(s: Array, m: Motion) -> Pose:
-    return Pose(scale=m.amount ** (s - 0.5))
+def _along(direction: float, distance: Array) -> Pose:
+    return Pose(dx=distance * np.cos(direction), dy=distance * np.sin(direction))
 
 
-def _spin(s: Array, m: Motion) -> Pose:
-    return Pose(angle=s * m.amount)
-
-
-def _circle(s: Array, m: Motion) -> Pose:
-    angle = m.direction + TURN * m.cycles * s
-    return Pose(dx=m.amount * np.cos(angle), dy=m.amount * np.sin(angle))
-
-
-def _bounce(s: Array, m: Motion) -> Pose:
-    hop = (s * m.cycles) % 1
-    return Pose(dy=m.amount * (0.5 - 4 * hop * (1 - hop)))
-
-
-def _shake(s: Array, m: Motion) -> Pose:
-    along = m.amount * np.sin(TURN * m.cycles * s)
-    return Pose(dx=along * np.cos(m.direction), dy=along * np.sin(m.direction))
-
-
-def _blink(s: Array, m: Motion) -> Pose:
-    return Pose(opacity=((s * m.cycles + m.amount) % 1 < 0.5).astype(np.float64))
-
-
-def _appear(s: Array, m: Motion) -> Pose:
-    return Pose(opacity=s)
-
-
-def _recolour(s: Array, m: Motion) -> Pose:
-    return Pose(mix=s)
-
-
-def _still(s: Array, m: Motion) -> Pose:
-    return Pose()
-
-
-def _zigzag(s: Array, m: Motion) -> Pose:
-    along = (s - 0.5) * m.amount
-    across = 1.5 * (np.abs((s * m.cycles) % 1 - 0.5) - 0.25) * m.amount
-    c, d = np.cos(m.direction), np.sin(m.direction)
-    return Pose(dx=along * c - across * d, dy=along * d + across * c)
-
-
-def _pulse(s: Array, m: Motion) -> Pose:
-    return Pose(scale=m.amount ** (-0.5 * np.cos(TURN * m.cycles * s)))
-
-
-def _swing(s: Array, m: Motion) -> Pose:
-    angle = 0.9 * np.cos(TURN * m.cycles * s + m.direction)
-    return Pose(dx=m.amount * np.sin(angle), dy=m.amount * (np.cos(angle) - 0.85), angle=-angle)
-
-
-def _spiral(s: Array, m: Motion) -> Pose:
-    angle = m.direction + TURN * m.cycles * s
-    radius = m.amount * (0.05 + 0.95 * s)
+def _around(radius: Array | float, angle: Array) -> Pose:
     return Pose(dx=radius * np.cos(angle), dy=radius * np.sin(angle))
-
-
-def _flip(s: Array, m: Motion) -> Pose:
-    return Pose(squash=np.maximum(np.abs(np.cos(np.pi * m.cycles * s)), 0.08))
-
-
-def _jump(s: Array, m: Motion) -> Pose:
-    place = np.floor(np.minimum(s, 0.999) * m.cycles)
-    angle = m.direction + place * 0.38 * TURN  # never near the place before
-    return Pose(dx=m.amount * np.cos(angle), dy=m.amount * np.sin(angle))
-
-
-def _wobble(s: Array, m: Motion) -> Pose:
-    return Pose(angle=m.amount * np.sin(TURN * m.cycles * s))
-
-
-_POSES: dict[str, Callable[[Array, Motion], Pose]] = {
-    "glide": _glide,
-    "grow": _grow,
-    "spin": _spin,
-    "circle": _circle,
-    "bounce": _bounce,
-    "shake": _shake,
-    "blink": _blink,
-    "appear": _appear,
-    "recolour": _recolour,
-    "still": _still,
-    "zigzag": _zigzag,
-    "pulse": _pulse,
-    "swing": _swing,
-    "spiral": _spiral,
-    "flip": _flip,
-    "jump": _jump,
-    "wobble": _wobble,
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ def measure(
     """The speed of training on `fabric`'s device, with at most `most` clips at a time.
 
     `sketch`, a model without values, is given random ones there, and so is the `pretrained` one that training must
-    stay near. The first step, of one clip, is for warming up; then
-    steps grow until they are long enough to be timed. Reading clips from files is not part of it.
+    stay near. The first step, of one clip, is for warming up; then steps grow until they are long enough to be timed.
+    Reading clips from files is not part of it.
     """
     model = _with_values(sketch, fabric.device)
     near = None if pretrained is None else _with_values(pretrained, fabric.device)

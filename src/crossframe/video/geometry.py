@@ -13,8 +13,7 @@ MULTISCALE = (1.0, 0.875, 0.75, 0.66)
 
 
 def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The size whose short side is `short_side`, in the same proportions; each side is rounded to the nearest
-    pixel.
+    """The size whose short side is `short_side`, in the same proportions; each side is rounded to the nearest pixel.
 
     >>> resized(1280, 720, 256)
     (455, 256)
@@ -54,12 +53,10 @@ def three_crop_boxes(width: int, height: int, size: int) -> list[Box]:
 
 
 def multiscale_boxes(width: int, height: int, size: int, scales: tuple[float, ...] = MULTISCALE) -> list[Box]:
-    """The boxes of the paper's training crop; a draw takes one of them uniformly, and repeated boxes count
-    twice.
+    """The boxes of the paper's training crop; a draw takes one of them uniformly, and repeated boxes count twice.
 
-    Sides are the short side times a scale (one that is within 2 pixels of `size` becomes `size`); width and
-    height are at most one scale apart; boxes lie in the four corners and the middle, on a grid of quarters of
-    the free space.
+    Sides are the short side times a scale (one that is within 2 pixels of `size` becomes `size`); width and height are
+    at most one scale apart; boxes lie in the four corners and the middle, on a grid of quarters of the free space.
 
     >>> len(multiscale_boxes(340, 256, 224))
     50

@@ -21,8 +21,7 @@ def segment_length(total: int, num_frames: int) -> int:
 
 
 def train_indices(total: int, num_frames: int, draws: Sequence[int] = ()) -> list[int]:
-    """The indices of one training draw, given its random numbers: one in [0, segment_length) for each
-    segment.
+    """The indices of one training draw, given its random numbers: one in [0, segment_length) for each segment.
 
     A video shorter than `num_frames` needs no draws.
 

@@ -30,8 +30,7 @@ def sparse(total: int, num_frames: int, *, offset: float = 0.5) -> list[int]:
 
 
 def sparse_random(total: int, num_frames: int, generator: random.Random) -> list[int]:
-    """A random frame of each of `num_frames` equal segments, which together cover the whole video, tail
-    included.
+    """A random frame of each of `num_frames` equal segments, which together cover the whole video, tail included.
 
     >>> sparse_random(100, 8, random.Random(0))
     [10, 21, 30, 40, 56, 67, 84, 91]
@@ -41,8 +40,7 @@ def sparse_random(total: int, num_frames: int, generator: random.Random) -> list
 
 
 def dense(total: int, num_frames: int, *, stride: int = DENSE_STRIDE, offset: float = 0.5) -> list[int]:
-    """`num_frames` frames, `stride` apart; `offset` 0 starts at the first frame, 0.5 lies in the middle of
-    the video.
+    """`num_frames` frames, `stride` apart; `offset` 0 starts at the first frame, 0.5 lies in the middle of the video.
 
     A video too short for the stride gets the largest stride that fits; one shorter than `num_frames` is
     sampled sparsely.

@@ -76,8 +76,7 @@ class Preprocess:
         return _by_size(frames, device, centre)
 
     def three_crops(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
-        """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S,
-        S).
+        """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S, S).
 
         The short side is resized to `size`, not to `short_side`, as in the paper's evaluation. The order is
         left, centre, right or top, centre, bottom.

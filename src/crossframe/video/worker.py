@@ -1,5 +1,4 @@
-"""The process that reads one video after the other for `isolate`; run as `python -m crossframe.video.worker
-BYTES`.
+"""The process that reads one video after the other for `isolate`; run as `python -m crossframe.video.worker BYTES`.
 
 It takes jobs from standard input and writes answers to standard output, each a pickle, and ends when its
 input does. BYTES is how far its memory may grow.
