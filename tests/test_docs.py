@@ -24,6 +24,9 @@ from crossframe.shapes.write import write_clip
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/first-video.md")
+# A link or a picture of this repository, and the heading that it leads to.
+LINK = re.compile(r"""(?:\]\(|src=")(?!http)([^)#"\s]*)#?([^)"\s]*)""")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -37,6 +40,14 @@ def commands(page: str) -> list[list[str]]:
     lines = (line.split("#")[0].split(">")[0] for block in blocks(page, "") for line in block.splitlines())
     calls = (line for line in lines if line.startswith(("crossframe ", ".venv/bin/crossframe ")))
     return [words[1:] for words in map(shlex.split, calls)]
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", prose, flags=re.M)
+    }
 
 
 @pytest.fixture
@@ -87,15 +98,29 @@ def test_the_python_of_the_page_runs(page: str, at_home: Path) -> None:
         exec(block, names)
 
 
-@pytest.mark.parametrize("page", [path.name for path in sorted((ROOT / "docs").glob("*.md"))])
-def test_every_command_of_the_docs_parses_and_its_recipe_resolves(page: str) -> None:
-    for arguments in commands(f"docs/{page}"):
+def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
+    recipes: list[str] = []
+    for arguments in (words for page in DOCS for words in commands(f"docs/{page.name}")):
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         values = command.make_context(command.name, arguments).params
         if isinstance(values.get("recipe"), str):
             load_recipe(values["recipe"], values["changes"] or ())
+            recipes.append(values["recipe"])
+    assert set(recipes) > {run.recipe for run in experiments()}
+
+
+def test_every_link_of_the_pages_leads_somewhere() -> None:
+    seen, broken = 0, []
+    for page in (*DOCS, *ROOT.glob("*.md")):
+        for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+            target = page.parent / (path or page.name)
+            seen += 1
+            if not target.exists() or (anchor and anchor not in headings(target)):
+                broken.append(f"{page.name}: {path}#{anchor}")
+    assert broken == []
+    assert seen > 30
 
 
 def test_the_results_page_has_every_experiment_of_the_paper_and_its_number() -> None:
@@ -105,9 +130,7 @@ def test_the_results_page_has_every_experiment_of_the_paper_and_its_number() -> 
 
 
 def test_the_benchmarks_that_the_docs_name_exist() -> None:
-    named = {
-        name for page in (ROOT / "docs").glob("*.md") for name in re.findall(r"-m (benchmarks\.\w+)", page.read_text())
-    }
+    named = {name for page in DOCS for name in re.findall(r"-m (benchmarks\.\w+)", page.read_text())}
     assert "benchmarks.components" in named
     assert [name for name in named if find_spec(name) is None] == []
 

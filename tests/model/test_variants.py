@@ -1,4 +1,4 @@
-"""Size, cost and starting values of the paper's models."""
+"""Size and starting values of the paper's models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.model.config import VARIANTS, ConfigError, ModelConfig, variant, variant_of
 from crossframe.model.cross_frame import Message
@@ -42,18 +41,6 @@ def test_parameters_are_counted_exactly_as_the_authors(case: str) -> None:
     expected = COUNTS[case]["params"]
     assert sum(p.numel() for p in model.parameters()) == expected["total"]
     assert sum(p.numel() for p in model.mit.parameters()) == expected["mit"]
-
-
-@pytest.mark.parametrize("case", COUNTS)
-def test_a_clip_costs_no_more_multiplications_than_the_authors(case: str) -> None:
-    name, frames = case.rsplit("_", 1)
-    model = on_meta(name, int(frames.removesuffix("f")))
-    size, dim = model.config.vision.image_size, model.config.embed_dim
-    with FlopCounterMode(display=False) as counter, torch.device("meta"):
-        features = model.encode_video(torch.empty(1, model.config.num_frames, 3, size, size))
-        model.score(features, torch.empty(400, dim))
-    ours, theirs = counter.get_total_flops() / 2e9, COUNTS[case]["total_gmacs_with_cached_text"]
-    assert 0.9 * theirs < ours <= 1.005 * theirs
 
 
 @pytest.mark.parametrize("name", STARTS)

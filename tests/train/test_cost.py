@@ -163,14 +163,14 @@ def test_memory_grows_with_clips_and_is_less_where_less_learns(model: XCLIP) -> 
     assert both.total > two.total > neither.total
 
 
-def test_multiply_accumulates_are_within_a_hundredth_of_the_authors(golden: Path) -> None:
+def test_multiply_accumulates_are_just_below_the_authors(golden: Path) -> None:
     cases = json.loads((golden / "flops.json").read_text())["cases"]
-    for case in ("B/32_8f", "B/16_8f"):
+    assert len(cases) == 7
+    for case, counts in cases.items():
         name, frames = case.rsplit("_", 1)
         with torch.device("meta"):
             model = XCLIP(variant(name, int(frames[:-1])))
-        expected = cases[case]["total_gmacs_with_cached_text"] * 1e9
-        assert 0.99 * expected < multiply_accumulates(model, 400) < expected
+        assert 0.992 < multiply_accumulates(model, 400) / 1e9 / counts["total_gmacs_with_cached_text"] < 0.998
         freeze(model, vision=True, text=False)
         learning, frozen = parameters(model)
         assert learning + frozen == sum(p.numel() for p in model.parameters())
