@@ -12,7 +12,7 @@ from crossframe.video import bits, exact, media
 from crossframe.video.bits import Bits, Picture, Unproven, units
 from crossframe.video.media import Media, open_media
 from crossframe.video.plan import Plan, Scan, scan, sources
-from tests.video.clips import moving, write_clip
+from tests.video.clips import decode_fully, moving, rewrite, write_clip
 from tests.video.kinds import PROVEN, UNPROVEN
 
 Clip = Callable[[str], Path]
@@ -30,8 +30,12 @@ def test_documented_examples_are_true() -> None:
 
 
 @pytest.mark.parametrize("name", PROVEN)
-def test_plain_streams_are_proven(clip: Clip, name: str) -> None:
+def test_plain_streams_are_proven_and_keep_to_their_plan(
+    clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert scan_file(clip(name)).plan is not None
+    monkeypatch.setattr(exact, "_decode_all", None)
+    exact.read_arrays(clip(name), 4)
 
 
 @pytest.mark.parametrize("name", UNPROVEN)
@@ -88,6 +92,49 @@ def test_a_damaged_proven_stream_is_decoded_in_full(tmp_path: Path) -> None:
         full = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     assert decoded.total == len(full)
     assert np.array_equal(decoded.pixels.transpose(0, 2, 3, 1), np.stack([full[0], full[-1]]))
+
+
+def joined(packets: list[bytes]) -> list[bytes]:
+    """Two packets in one, which then shows two frames."""
+    return [*packets[:20], packets[20] + packets[21], *packets[22:]]
+
+
+def without_its_size(packets: list[bytes]) -> list[bytes]:
+    """The single unit of AV1 in the last packet takes what there is."""
+    last = packets[-1]
+    return [*packets[:-1], bytes([last[0] & ~0b10]) + last[2 if last[1] < 128 else 3 :]]
+
+
+def in_a_layer(packets: list[bytes]) -> list[bytes]:
+    """The single unit of AV1 in the last packet is of temporal layer 1."""
+    last = packets[-1]
+    return [*packets[:-1], bytes([last[0] | 0b100, 1 << 5]) + last[1:]]
+
+
+def superframe(packets: list[bytes]) -> list[bytes]:
+    """Two packets of VP9 with an index, in one that then shows two frames."""
+    frames = packets[20:22]
+    marker = bytes([0b110_01_001])
+    index = marker + b"".join(len(frame).to_bytes(2, "little") for frame in frames) + marker
+    return [*packets[:20], b"".join(frames) + index, *packets[22:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("av1.mkv", joined), ("av1.mkv", without_its_size), ("av1.mkv", in_a_layer), ("vp9.mp4", superframe)],
+)
+def test_streams_that_are_not_plain_are_decoded_in_full(
+    clip: Clip, tmp_path: Path, name: str, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    path = rewrite(clip(name), tmp_path / "changed.mkv", lambda packets: packets)
+    assert scan_file(path).plan is not None
+    path = rewrite(clip(name), path, change)
+    assert scan_file(path).plan is None
+    full = decode_fully(path)
+    decoded = exact.read_arrays(path, indices=lambda total: range(total))
+    assert decoded.total == len(full) == 40
+    assert np.array_equal(decoded.pixels.transpose(0, 2, 3, 1), np.stack(full))
+    assert np.array_equal(full, decode_fully(clip(name)))
 
 
 def test_needed_packets_follow_references_and_restarts() -> None:

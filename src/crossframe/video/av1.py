@@ -83,13 +83,14 @@ class AV1:
         if self._sequence is None:
             raise Unproven("a frame without parameters")
         bits = Bits(unit)
-        if bits.u(1):  # nothing is coded: what a slot holds is shown
+        again = bits.u(1)
+        if again != (unit_kind == FRAME_HEADER):
+            raise Unproven("a frame in several units")
+        if again:  # nothing is coded: what a slot holds is shown
             slot = bits.u(3)
             kind = self._slot(slot)[1]
             # A key frame then takes all slots, as if it came only now (7.21).
             return _Frame(kind, True, frozenset({slot}), frozenset(SLOTS if kind == KEY else ()))
-        if unit_kind != FRAME:
-            raise Unproven("a frame in several units")
         kind, shown = bits.u(2), bool(bits.u(1))
         if not shown:
             bits.u(1)  # whether it may be shown later
