@@ -173,13 +173,18 @@ def test_reading_past_the_end_of_a_header_is_unproven() -> None:
         Bits(bytes(8)).ue()
 
 
-def test_threads_change_no_frame_and_are_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    path = write_clip(tmp_path / "clip.mp4", frames=moving(20, 320, 240))
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9"])
+def test_threads_change_no_frame_and_are_left_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(media, "BIG", 320 * 240)
+    path = write_clip(tmp_path / "clip.mp4", frames=moving(20, 320, 240), codec=codec)
     used: list[bool] = []
     use_threads = Media.use_threads
     monkeypatch.setattr(Media, "use_threads", lambda media, wanted: used.append(use_threads(media, wanted)))
     alone = exact.read_arrays(path)
+    monkeypatch.setattr(media, "BIG", 1920 * 1080)
     monkeypatch.setattr(media, "_beside_others", False)  # put back afterwards
     media.read_beside_others()
     assert np.array_equal(exact.read_arrays(path).pixels, alone.pixels)
