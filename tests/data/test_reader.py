@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.data.batch import Failure
-from crossframe.data.reader import ClipReader, Decoded, Job, frame_range
+from crossframe.data.reader import ClipReader, Job, ReadClip, frame_range
 from crossframe.data.sampling import Sampling
 from crossframe.video.error import VideoError
 from tests.data.dataset import numbers, write_numbered
@@ -16,7 +16,7 @@ from tests.video.clips import cut_start
 
 def read(job: Job, sampling: Sampling | None = None, short_side: int | None = None) -> list[int]:
     result = ClipReader(sampling or Sampling(4), short_side)[job]
-    assert isinstance(result, Decoded), result
+    assert isinstance(result, ReadClip), result
     assert (result.index, result.target) == (job.index, job.target)
     return numbers(result.pixels)
 
@@ -56,7 +56,7 @@ def test_frames_that_an_edit_hides_are_not_counted(tmp_path: Path) -> None:
     assert frame_range(path, 0.5, 0.9) == (5, 9)
     reader = ClipReader(Sampling(4))
     decoded = reader[Job(path, 0, 0, start=0.5, end=0.9)]
-    assert isinstance(decoded, Decoded)
+    assert isinstance(decoded, ReadClip)
     assert numbers(decoded.pixels) == [10, 11, 12, 13]
     with pytest.raises(VideoError, match="has no frame from"):
         frame_range(path, 1.6, 2.0)  # training fails too: it has no such frame
@@ -77,7 +77,7 @@ def test_a_stretch_outside_the_file_is_a_failure(folder: Path) -> None:
 
 def test_large_frames_are_scaled_down(folder: Path) -> None:
     result = ClipReader(Sampling(4), short_side=16)[Job(folder / "waving/1.mp4", 7, 2)]
-    assert isinstance(result, Decoded)
+    assert isinstance(result, ReadClip)
     assert result.pixels.shape == (4, 3, 16, 24)
 
 

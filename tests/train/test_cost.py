@@ -19,7 +19,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates, Train
 from crossframe.train.average import AveragedWeights
 from crossframe.train.build import keep_to_pretrained
-from crossframe.train.cost import Batch, multiply_accumulates, parameters, step_memory
+from crossframe.train.cost import BatchSize, multiply_accumulates, parameters, step_memory
 from crossframe.train.learner import Learner
 from crossframe.train.objective import Objective
 from crossframe.train.optimizer import build_optimizers, freeze
@@ -52,7 +52,7 @@ def make_objective(model: XCLIP, asked: Train, pretrained: XCLIP | None = None) 
     return objective
 
 
-def step(objective: Objective, asked: Train, batch: Batch) -> None:
+def step(objective: Objective, asked: Train, batch: BatchSize) -> None:
     """Forward and backward as the loop does them."""
     model = objective.model
     size, frames = model.config.vision.image_size, model.config.num_frames
@@ -67,7 +67,7 @@ def step(objective: Objective, asked: Train, batch: Batch) -> None:
             loss.sum().backward()
 
 
-def measured_peak(objective: Objective, asked: Train, batch: Batch) -> int:
+def measured_peak(objective: Objective, asked: Train, batch: BatchSize) -> int:
     """What torch's own allocator hands out during a step, at its peak."""
     step(objective, asked, batch)
     for part in filter(None, (objective.model, objective.residual)):
@@ -97,7 +97,7 @@ def test_the_memory_of_a_step_is_what_torch_hands_out(
     model: XCLIP, changes: dict[str, object], learn: tuple[str, ...]
 ) -> None:
     asked = Train.model_validate({"epochs": 9, "batch_size": 3, **changes})
-    batch = Batch(clips=3, sentences=20, tokens=6)
+    batch = BatchSize(clips=3, sentences=20, tokens=6)
     freeze(model, vision="vision" in learn, text="text" in learn)
     model.vision.recompute = model.text.recompute = asked.checkpoint_blocks  # pyright: ignore
     estimate = step_memory(model, asked, batch, CPU)
@@ -115,7 +115,7 @@ def test_the_memory_of_what_stays_near_the_pretrained_weights_is_counted(
 ) -> None:
     alone = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision})
     asked = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision, **{way: {} for way in ways}})
-    batch = Batch(clips=3, sentences=20, tokens=6)
+    batch = BatchSize(clips=3, sentences=20, tokens=6)
     freeze(model, vision=True, text=False)
     pretrained = deepcopy(model)
     plain, estimate = step_memory(model, alone, batch, CPU), step_memory(model, asked, batch, CPU, pretrained)
@@ -138,10 +138,10 @@ def test_the_memory_of_optimizers_and_averages_is_what_they_keep(model: XCLIP, m
     rates = Rates(muon=muon)
     asked = Train(epochs=9, batch_size=1, average=0.9, rates=rates, precision="float32")
     freeze(model, vision=True, text=False)
-    estimate = step_memory(model, asked, Batch(1, 3, 6), CPU)
+    estimate = step_memory(model, asked, BatchSize(1, 3, 6), CPU)
     optimizers = build_optimizers(model, rates)
     average = AveragedWeights(model, 0.9)
-    step(make_objective(model, asked), asked, Batch(1, 3, 6))
+    step(make_objective(model, asked), asked, BatchSize(1, 3, 6))
     kept = 0
     for optimizer in optimizers:
         optimizer.step()
@@ -153,13 +153,13 @@ def test_the_memory_of_optimizers_and_averages_is_what_they_keep(model: XCLIP, m
 def test_memory_grows_with_clips_and_is_less_where_less_learns(model: XCLIP) -> None:
     asked = Train(epochs=9, batch_size=1, precision="float32")
     freeze(model, vision=True, text=True)
-    both = step_memory(model, asked, Batch(2, 20, 6), CPU)
+    both = step_memory(model, asked, BatchSize(2, 20, 6), CPU)
     freeze(model, vision=True, text=False)
     # with fewer clips the peak comes later, when gradients outweigh activations
-    two, four, six, eight = (step_memory(model, asked, Batch(clips, 20, 6), CPU) for clips in (2, 4, 6, 8))
+    two, four, six, eight = (step_memory(model, asked, BatchSize(clips, 20, 6), CPU) for clips in (2, 4, 6, 8))
     assert eight.passes - six.passes == pytest.approx(six.passes - four.passes, rel=TOLERANCE)
     freeze(model, vision=False, text=False)
-    neither = step_memory(model, asked, Batch(2, 20, 6), CPU)
+    neither = step_memory(model, asked, BatchSize(2, 20, 6), CPU)
     assert both.total > two.total > neither.total
 
 

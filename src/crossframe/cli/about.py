@@ -12,7 +12,7 @@ from typer import Option
 from crossframe import __version__
 
 # What the extra 'train' brings, by the names under which it is imported.
-TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "torchmetrics", "yaml")
+TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")
 
 
 def models(as_json: Annotated[bool, Option("--json", help="One JSON object for each model.")] = False) -> None:

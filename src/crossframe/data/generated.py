@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, degrees
-from typing import Literal, Protocol, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -36,12 +36,6 @@ def vocabulary() -> Iterator[str]:
     yield from caption.corpus()
     for texts in _CHOICES.values():
         yield from texts
-
-
-class Drawn(Protocol):
-    """Lessons by number."""
-
-    def lesson(self, number: int) -> Lesson: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +117,9 @@ class Clips:
                 action = names[rng.integers(len(names))]
                 scenes.append(sample_scene(rng, action=action, look=look, nuisance=self.nuisance))
         return scenes
+
+
+Drawn: TypeAlias = Stills | Clips
 
 
 def read_lessons(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[Lesson]:

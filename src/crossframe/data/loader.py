@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
 from crossframe.data.order import evaluation_batches, shuffled, training_batches
-from crossframe.data.reader import ClipReader, Decoded, Job
+from crossframe.data.reader import ClipReader, Job, ReadClip
 from crossframe.data.sampling import Sampling
 from crossframe.video.media import read_beside_others
 
@@ -105,7 +105,7 @@ class _Workers:
 
     def __init__(self, reader: ClipReader, workers: int) -> None:
         self._plan = _Plan()
-        self._loader: DataLoader[Decoded | Failure] = DataLoader(
+        self._loader: DataLoader[ReadClip | Failure] = DataLoader(
             reader,
             batch_sampler=self._plan,
             num_workers=workers,
@@ -157,8 +157,8 @@ class _Packed:
         )
 
 
-def _pack(results: list[Decoded | Failure]) -> _Packed:
-    clips = [result for result in results if isinstance(result, Decoded)]
+def _pack(results: list[ReadClip | Failure]) -> _Packed:
+    clips = [result for result in results if isinstance(result, ReadClip)]
     return _Packed(
         pixels=torch.cat([clip.pixels.flatten() for clip in clips]) if clips else torch.empty(0, dtype=torch.uint8),
         shapes=[clip.pixels.shape for clip in clips],

@@ -38,7 +38,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
+class ReadClip:
     """A clip that could be read: uint8 (T, 3, H, W)."""
 
     index: int
@@ -46,7 +46,7 @@ class Decoded:
     pixels: Tensor
 
 
-class ClipReader(Dataset[Decoded | Failure]):
+class ClipReader(Dataset[ReadClip | Failure]):
     """Reads the frames that `sampling` chooses.
 
     Frames larger than `short_side` are scaled down to it as they are decoded. The frames of a training clip depend on
@@ -57,9 +57,9 @@ class ClipReader(Dataset[Decoded | Failure]):
         self.sampling = sampling
         self.short_side = short_side
 
-    def __getitem__(self, job: Job) -> Decoded | Failure:
+    def __getitem__(self, job: Job) -> ReadClip | Failure:
         try:
-            return Decoded(job.index, job.target, self._read(job))
+            return ReadClip(job.index, job.target, self._read(job))
         except (VideoError, OSError) as error:
             # A drive that fails is as good a reason as a broken file; both must not end an epoch.
             return Failure(job.index, job.target, " ".join(str(error).split()))

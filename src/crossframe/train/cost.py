@@ -45,8 +45,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The size of a batch: clips, sentences to choose from, and tokens of the longest sentence."""
+class BatchSize:
+    """Clips, sentences to choose from, and tokens of the longest sentence."""
 
     clips: int
     sentences: int
@@ -73,7 +73,7 @@ def parameters(model: XCLIP) -> tuple[int, int]:
 
 
 def step_memory(
-    model: XCLIP, asked: Train, batch: Batch, device: torch.device, pretrained: XCLIP | None = None
+    model: XCLIP, asked: Train, batch: BatchSize, device: torch.device, pretrained: XCLIP | None = None
 ) -> Memory:
     """The memory of one process that takes steps as `asked` on `device`, each with `batch` at a time.
 
@@ -122,7 +122,7 @@ def _objective(model: XCLIP, asked: Train, device: torch.device, pretrained: XCL
     return objective
 
 
-def _pass(objective: Objective, batch: Batch) -> None:
+def _pass(objective: Objective, batch: BatchSize) -> None:
     """Forward and backward of a batch."""
     model, device = objective.model, objective.model.device
     size, frames = model.config.vision.image_size, model.config.num_frames

@@ -11,7 +11,7 @@ import torch
 
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
-from crossframe.train.cost import Batch, Memory, step_memory
+from crossframe.train.cost import BatchSize, Memory, step_memory
 from crossframe.train.source import open_source
 
 
@@ -78,7 +78,7 @@ def estimate_memory(
     if model.tokenizer is not None:
         tokens = int(model.tokenizer(labels).argmax(dim=1).max()) + 1
     batch, one = (
-        step_memory(model, recipe.train, Batch(clips, len(labels), tokens), device, pretrained)
+        step_memory(model, recipe.train, BatchSize(clips, len(labels), tokens), device, pretrained)
         for clips in (math.ceil(recipe.train.batch_size / processes), 1)
     )
     free = free_memory(device)

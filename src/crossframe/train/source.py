@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from crossframe.data.generated import Clips, Drawn, Stills, read_lessons
+from crossframe.data.generated import Clips, Stills, read_lessons
 from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
@@ -108,7 +108,7 @@ def open_source(recipe: Recipe, model: XCLIP, films: Films | None) -> Source:
 class StillSource:
     """Single frames of Shapes; the scores are the accuracies of all topics but the caption, and their mean."""
 
-    drawn: Drawn
+    drawn: Stills
     exam: tuple[Lesson, ...]
     batches: int
     workers: int
