@@ -107,6 +107,7 @@ class _PackedMLP(nn.Module):
         self.fc2 = _PackedLinear(mlp.fc2.weight / factor, mlp.fc2.bias, dtype)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """(..., D), (..., D) -> (..., D)"""
         return self.fc2(self.fc1(x), residual)
 
 

@@ -147,7 +147,8 @@ class Recognizer:
     def classify(self, videos: Source | Iterable[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
         """Which of `labels` fits each video. One video gives one prediction, several give a list.
 
-        Raises `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
+        Raises `ValueError` for labels that are empty or read the same to the model, and `VideoError`, which is one too,
+        at the first file that cannot be read; `classify_each` goes on instead.
         """
         if isinstance(videos, ONE_VIDEO):
             return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
@@ -179,7 +180,7 @@ class Recognizer:
         return F.normalize(torch.stack(rows).float(), dim=-1).cpu()
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
-        """Labels to unit vectors (K, E)."""
+        """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
         if self.model.text is None:
             raise ValueError("this model has a linear head and cannot embed texts")
         return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()

@@ -78,6 +78,7 @@ class MLP(nn.Module):
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)"""
         return self.fc2(self.activation(self.fc1(x)))
 
 
@@ -89,6 +90,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) -> (B, ...)"""
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate

@@ -189,7 +189,7 @@ def _start(model: XCLIP, start: Start, *, fresh: bool, untrained: set[str]) -> N
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":
             vision = model.config.vision
-            model.vision.position[1:] = GRID_AMPLITUDE * grid_positions(vision.grid, vision.width)
+            model.vision.position[1:] = GRID_AMPLITUDE * _grid_positions(vision.grid, vision.width)
             nn.init.normal_(model.vision.position[:1], std=0.02)
     if model.mit is not None and "mit.position" in untrained:
         nn.init.normal_(model.mit.position, std=start.time_std)
@@ -198,7 +198,7 @@ def _start(model: XCLIP, start: Start, *, fresh: bool, untrained: set[str]) -> N
         nn.init.normal_(model.prompts.patch_projection, std=start.prompt_std or width**-0.5)
 
 
-def grid_positions(grid: int, width: int) -> Tensor:
+def _grid_positions(grid: int, width: int) -> Tensor:
     """(grid * grid, width): sines and cosines of the row in one half of the channels, of the column in the other."""
     if width % 4:
         raise ValueError(f"a grid of positions needs a width that is a multiple of 4, not {width}")

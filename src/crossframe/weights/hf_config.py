@@ -64,7 +64,7 @@ _XCLIP = {
     "prompt_hidden_act": "quick_gelu",
     "prompt_num_attention_heads": 8,
 }
-_VIT = {**_VISION, "patch_size": 16, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "qkv_bias": True}
+_VIT = {"num_attention_heads": 12, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
 
 
 def config_from_hf(values: Mapping[str, Any]) -> ModelConfig:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -41,17 +41,12 @@ class _Shapes:
         return " and ".join(their_names(name, self.layout))
 
     def layers(self, prefix: str) -> int:
-        return count_layers(self.known, prefix)
+        """The highest number of a layer after `prefix`, plus one."""
+        pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+        return 1 + max((int(match[1]) for name in self.known if (match := pattern.match(name))), default=-1)
 
     def mlp_width(self, prefix: str) -> int:
         return self.of(f"{prefix}.0.mlp.fc1.weight", 2)[0]
-
-
-def count_layers(names: Iterable[str], prefix: str) -> int:
-    """How many layers there are: the highest number after `prefix`, plus one."""
-    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
-    numbers = [int(match[1]) for name in names if (match := pattern.match(name))]
-    return max(numbers, default=-1) + 1
 
 
 def infer_config(tensors: Mapping[str, Tensor], layout: Layout) -> ModelConfig:
