@@ -13,6 +13,15 @@ class Unproven(Exception):  # noqa: N818  (nothing is wrong; the stream only has
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a picture is coded that has not exactly one packet for itself."""
+
+    late: bool  # in the packet before
+    start: int  # in bytes
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What a packet's headers say about the one picture that it shows, and any hidden ones that come with it."""
 
@@ -21,6 +30,7 @@ class Picture:
     layer: int  # temporal layer
     referenced: bool  # pictures of the same layer may refer to it; those of higher layers always may
     sources: frozenset[int] | None = None  # numbers of the packets it refers to, where headers name them
+    piece: Piece | None = None  # None where it is all of its packet
 
 
 class Bits:
@@ -43,6 +53,11 @@ class Bits:
         if self._left < 0:
             raise Unproven("a header ends too early")
         return (self._value >> self._left) & ((1 << size) - 1)
+
+    @property
+    def left(self) -> int:
+        """How many bits are left."""
+        return self._left
 
     def ue(self) -> int:
         """An unsigned number in exponential Golomb code.

@@ -12,9 +12,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress
 from pathlib import Path
 from typing import TypeAlias
+
+from av.video.frame import VideoFrame
 
 from crossframe.video.collect import Collector, Decoded
 from crossframe.video.error import VideoError
@@ -72,13 +73,21 @@ def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: N
     found = stream.found
     collector = new_collector(wanted.of(found.shown))
     needed = plan.needed(collector.indices)
-    index_at: dict[int | None, int] = {plan.times[index]: index for index in collector.indices}
+    shown = iter(plan.shown(needed))
+
+    def index_of(frame: VideoFrame) -> int | None:
+        index = next(shown, None)
+        as_planned = index is None or plan.times is None or frame.pts == plan.times[index]
+        return index if as_planned else None
+
     with stream.start() as (media, packets):
         media.use_threads(True)
-        collector.run(media, compress(packets, needed), lambda frame: index_at.get(frame.pts))
-        kept_to_plan = collector.complete and collector.timed and collector.count == sum(needed)
+        collector.run(media, plan.select(packets, needed), index_of)
+        kept_to_plan = collector.complete and collector.count == sum(needed)
+        kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)
         if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
             return None
+        collector.timed = plan.times is not None
         return collector.result(media, found.shown, found.missing)
 
 

@@ -148,6 +148,14 @@ class Media:
         return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
 
 
+def cut(packet: VideoPacket, data: memoryview) -> VideoPacket:
+    """A packet of the same time with other data."""
+    piece: VideoPacket = Packet(len(data))  # by its size, since decoders read some bytes beyond a packet's end
+    piece.update(data)
+    piece.pts, piece.dts, piece.time_base = packet.pts, packet.dts, packet.time_base
+    return piece
+
+
 @contextmanager
 def open_media(source: Path | bytes, name: str) -> Generator[Media]:
     """Open a file, or the bytes of one, and close it on the way out.

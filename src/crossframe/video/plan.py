@@ -13,21 +13,30 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from crossframe.video.av1 import AV1
-from crossframe.video.bits import Picture, Unproven
+from crossframe.video.bits import Picture, Piece, Unproven
 from crossframe.video.h264 import H264
 from crossframe.video.hevc import HEVC
-from crossframe.video.media import Media, VideoPacket
+from crossframe.video.media import Media, VideoPacket, cut
+from crossframe.video.mpeg4 import MPEG4
 from crossframe.video.vp9 import VP9
 
-Headers: TypeAlias = H264 | HEVC | AV1 | VP9
-HEADERS: dict[str, Callable[[bytes], Headers]] = {"h264": H264, "hevc": HEVC, "libdav1d": AV1, "vp9": VP9}
+Headers: TypeAlias = H264 | HEVC | AV1 | VP9 | MPEG4
+HEADERS: dict[str, Callable[[bytes], Headers]] = {
+    "h264": H264,
+    "hevc": HEVC,
+    "libdav1d": AV1,
+    "vp9": VP9,
+    "mpeg4": MPEG4,
+}
 TIMED_CONTAINERS = {"mp4", "matroska"}
+UNTIMED = {("mpeg4", "avi")}  # decoders that go by the headers alone, and their containers that store no times
 KEPT_BYTES = 32 << 20  # a longer video is read from its file again
 
 
@@ -46,8 +55,9 @@ class Plan:
     """Pictures of a proven stream, in the order of their packets."""
 
     sources: Sequence[Collection[int]]  # for each packet those that it refers to; by way of them, it may need more
-    times: Sequence[int]  # presentation times, in the order of showing
+    times: Sequence[int] | None  # presentation times, in the order of showing; None where the file's make no sense
     packet: Sequence[int]  # which packet each shown frame is in
+    pieces: Sequence[Piece | None]  # what to take of each packet; None for all of it
 
     def needed(self, wanted: Collection[int]) -> list[bool]:
         """For every packet up to the last that matters, whether the `wanted` frames need it."""
@@ -60,6 +70,39 @@ class Plan:
                 for source in self.sources[number]:
                     needed[source] = True
         return needed
+
+    def shown(self, needed: Sequence[bool]) -> list[int]:
+        """Which frames a decoder shows that gets the `needed` packets, in that order."""
+        return [index for index, number in enumerate(self.packet) if number < len(needed) and needed[number]]
+
+    def select(self, packets: Iterable[VideoPacket], needed: Sequence[bool]) -> Iterator[VideoPacket]:
+        """What to decode of all packets."""
+        before: VideoPacket | None = None
+        for packet, asked, piece in zip(packets, needed, self.pieces, strict=False):
+            if asked and piece is None:
+                yield packet
+            elif asked and piece is not None:
+                source = before if piece.late and before is not None else packet
+                yield cut(packet, memoryview(source)[piece.start : piece.stop])
+            before = packet
+
+
+def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
+    """For each picture's packet those that it refers to.
+
+    Where headers do not name them, a picture may refer to every reference since the restart: to the last one, that is,
+    which refers to the one before it, and so on.
+    """
+    top_layer = max(picture.layer for picture in pictures)
+    found: list[Collection[int]] = []
+    last: tuple[int, ...] = ()
+    for number, picture in enumerate(pictures):
+        if picture.restart:
+            last = ()
+        found.append(last if picture.sources is None else picture.sources)
+        if picture.referenced or picture.layer < top_layer:
+            last = (number,)
+    return found
 
 
 def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
@@ -116,9 +159,10 @@ class _Proof:
     def __init__(self, media: Media) -> None:
         self._headers: Headers | None = None
         self._pictures: list[Picture] = []
-        self._times: list[int] = []
-        codec = media.stream.codec_context
-        if codec.name in HEADERS and TIMED_CONTAINERS.intersection(media.container.format.name.split(",")):
+        self._times: list[int | None] = []
+        codec, containers = media.stream.codec_context, media.container.format.name.split(",")
+        self._timed = bool(TIMED_CONTAINERS.intersection(containers))
+        if codec.name in HEADERS and (self._timed or any((codec.name, name) in UNTIMED for name in containers)):
             with suppress(Unproven):
                 self._headers = HEADERS[codec.name](codec.extradata or b"")
 
@@ -126,8 +170,8 @@ class _Proof:
         if self._headers is None:
             return
         try:
-            if packet.pts is None or packet.is_discard or packet.is_corrupt:
-                raise Unproven("a packet without a time, hidden or damaged")
+            if packet.is_discard or packet.is_corrupt:
+                raise Unproven("a packet hidden or damaged")
             picture = self._headers.picture(memoryview(packet))
             if not self._pictures and not picture.restart:
                 raise Unproven("a stream that begins in the middle")
@@ -139,16 +183,19 @@ class _Proof:
 
     def conclude(self) -> Plan | None:
         """The plan, if everything agreed."""
-        order = sorted(range(len(self._times)), key=self._times.__getitem__)
-        if self._headers is None or not order or len(set(self._times)) < len(order):
+        if self._headers is None or not self._pictures:
             return None
         try:
-            if order != self._order_of_showing(self._headers.reorder):
-                return None
+            order = self._order_of_showing(self._headers.reorder)
         except Unproven:
             return None
-        times = [self._times[number] for number in order]
-        return Plan(sources(self._pictures), times, order)
+        stored = [self._times[number] for number in order]
+        times = [time for time in stored if time is not None]
+        rising = len(times) == len(stored) and all(time < later for time, later in pairwise(times))
+        if self._timed and not rising:
+            return None
+        pieces = [picture.piece for picture in self._pictures]
+        return Plan(sources(self._pictures), times if rising else None, order, pieces)
 
     def _order_of_showing(self, reorder: int) -> list[int]:
         """Packet numbers as a decoder shows them that lets no more than `reorder` pictures wait."""

@@ -1,0 +1,264 @@
+"""As much of MPEG-4's headers as proves the order of pictures, and what each of them refers to.
+
+The clauses are 6.2 (syntax) and 6.3 (semantics) of ISO/IEC 14496-2, where a picture is called video object plane, and
+the parameters of all are the video object layer.
+
+Many .avi hold a "packed bitstream", which no standard knows: a B-picture stands behind the reference that it needs, in
+one packet, and a picture that is not coded fills the packet that is left over. FFmpeg decodes one picture for each
+packet there: the one that it has stored, if there is one, in place of what the packet holds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from crossframe.video.bits import Bits, Picture, Piece, Unproven
+
+START = b"\0\0\1"
+OBJECTS, LAYERS = range(0x20), range(0x20, 0x30)
+SEQUENCE, USER_DATA, GROUP, VISUAL_OBJECT, PLANE = 0xB0, 0xB2, 0xB3, 0xB5, 0xB6
+SIMPLE, ADVANCED_SIMPLE = 1, 17
+I, P, B = 0, 1, 2  # noqa: E741  (their names everywhere)
+HEADER_BYTES = 64  # of a picture, with one bit for each second since the last; the longest still makes sense
+STORED_BYTES = 8  # FFmpeg overlooks what is smaller
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    resolution: int  # ticks per second
+    tick_bits: int
+    reordered: bool  # there may be B-pictures
+    blocks: int  # macroblocks in a picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    kind: int
+    seconds: int  # since those of the reference before; in a B-picture, of the one before that
+    ticks: int
+    coded: bool
+
+
+class MPEG4:
+    """Reads the pictures of a stream, packet by packet in order; raises Unproven for all that is not plain."""
+
+    reorder = 1  # a reference waits until the next one comes
+
+    def __init__(self, extradata: bytes) -> None:
+        self._parameters = extradata
+        self._layer, self._packed = _read_parameters(extradata)
+        self._number = -1  # of the packet
+        self._stored: tuple[_Plane, Piece] | None = None
+        self._references: list[tuple[int, int]] = []  # the last two: the packet's number, the time in ticks
+        self._seconds = self._seconds_before = 0  # of the last two references
+        self._grouped: bool | None = None  # whether the times of I-pictures are told in full
+
+    def picture(self, packet: memoryview) -> Picture:
+        self._number += 1
+        data = bytes(packet)
+        group, planes = self._split(data)
+        first = _read_plane(data[planes[0] : planes[1] if len(planes) > 1 else len(data)], self._layer)
+        if self._stored:
+            (plane, piece), self._stored = self._stored, None
+            if planes != [0] or (not first.coded and first.kind != P):
+                raise Unproven("a packet that the decoder passes over")
+            if first.coded:
+                self._store(first, Piece(late=True, start=0, stop=len(data)))
+            return self._place(plane, piece)
+        if group is not None:
+            self._read_group(data[group + 4 : planes[0]])
+        if first.kind == I:
+            self._check_group(group is not None)
+        elif group is not None:
+            raise Unproven("a group that does not begin with an I-picture")
+        if len(planes) == 1:
+            return self._place(first)
+        if len(planes) > 2 or not self._packed:
+            raise Unproven("a packet that is not exactly one picture")
+        second = _read_plane(data[planes[1] :], self._layer)
+        self._store(second, Piece(late=True, start=planes[1], stop=len(data)))
+        return self._place(first, Piece(late=False, start=0, stop=planes[1]))
+
+    def _split(self, data: bytes) -> tuple[int | None, list[int]]:
+        """Where in a packet a group's header begins, if there is one, and where its pictures do."""
+        codes = _codes(data)
+        while codes and codes[0][1] not in (GROUP, PLANE):
+            codes.pop(0)
+        if not codes or data[: codes[0][0]] not in (b"", self._parameters):
+            raise Unproven("a packet without a picture, or parameters that change within the stream")
+        group = codes.pop(0)[0] if codes[0][1] == GROUP else None
+        if not codes or any(code != PLANE for _, code in codes):
+            raise Unproven("a packet with more than pictures")
+        return group, [start for start, _ in codes]
+
+    def _store(self, plane: _Plane, piece: Piece) -> None:
+        if plane.kind != B or not plane.coded or piece.stop - piece.start < STORED_BYTES:
+            raise Unproven("a picture that the decoder passes over")
+        self._stored = plane, piece
+
+    def _read_group(self, header: bytes) -> None:
+        """6.2.4: seconds since the beginning, from which later pictures count."""
+        bits = Bits(header)
+        hours, minutes = bits.u(5), bits.u(6)
+        _marker(bits)
+        self._seconds = 3600 * hours + 60 * minutes + bits.u(6)
+
+    def _check_group(self, grouped: bool) -> None:
+        # A decoder that starts at an I-picture counts from 0 or from its group's time. B-pictures need the distances
+        # between references, so there must be no change from the one to the other.
+        if self._grouped is None:
+            self._grouped = grouped
+        if self._layer.reordered and grouped != self._grouped:
+            raise Unproven("times that are told in full only now and then")
+
+    def _place(self, plane: _Plane, piece: Piece | None = None) -> Picture:
+        """6.3.5: what a picture refers to, and its time."""
+        if not plane.coded:
+            raise Unproven("a picture that is not coded")
+        if plane.kind == B:
+            time = (self._seconds_before + plane.seconds) * self._layer.resolution + plane.ticks
+            if len(self._references) < 2 or not self._references[0][1] < time < self._references[1][1]:
+                raise Unproven("a B-picture that is not between its references")
+            return Picture(False, time, 0, False, frozenset(number for number, _ in self._references), piece)
+        sources = frozenset[int]() if plane.kind == I else frozenset(number for number, _ in self._references[-1:])
+        if plane.kind == P and not sources:
+            raise Unproven("a stream that begins in the middle")
+        self._seconds_before, self._seconds = self._seconds, self._seconds + plane.seconds
+        time = self._seconds * self._layer.resolution + plane.ticks
+        self._references = [*self._references[-1:], (self._number, time)]
+        return Picture(not sources, time, 0, True, sources, piece)
+
+
+def _codes(data: bytes) -> list[tuple[int, int]]:
+    """Where start codes are, and their values."""
+    found: list[tuple[int, int]] = []
+    start = data.find(START)
+    while start >= 0:
+        if start + 3 == len(data):
+            raise Unproven("a start code is cut off")
+        found.append((start, data[start + 3]))
+        start = data.find(START, start + 4)
+    return found
+
+
+def _marker(bits: Bits) -> None:
+    if not bits.u(1):
+        raise Unproven("a marker is missing")
+
+
+def _read_parameters(extradata: bytes) -> tuple[_Layer, bool]:
+    """What comes before the first picture; whether the bitstream is packed, which the encoder's name tells."""
+    codes = _codes(extradata)
+    if not codes or codes[0][0]:
+        raise Unproven("no parameters")
+    ends = [start for start, _ in codes[1:]] + [len(extradata)]
+    layers: list[_Layer] = []
+    packed: set[bool] = set()
+    for (start, code), end in zip(codes, ends, strict=True):
+        unit = extradata[start + 4 : end]
+        if code in LAYERS:
+            layers.append(_read_layer(unit))
+        elif code == USER_DATA:
+            name = re.match(rb"DivX\d+(?:Build|b)\d+(p?)", unit)
+            packed |= {name[1] == b"p"} if name else set()
+        elif code not in (SEQUENCE, VISUAL_OBJECT, *OBJECTS):
+            raise Unproven(f"parameters of type {code:#x}")
+    if len(layers) != 1 or len(packed) > 1:
+        raise Unproven("several layers or encoders")
+    return layers[0], packed == {True}
+
+
+def _read_layer(unit: bytes) -> _Layer:
+    """6.2.3, up to where a rectangular picture's parameters end."""
+    bits = Bits(unit)
+    bits.u(1)
+    if bits.u(8) not in (SIMPLE, ADVANCED_SIMPLE):
+        raise Unproven("an uncommon profile")
+    version = 1
+    if bits.u(1):
+        version = bits.u(4)
+        bits.u(3)
+    if bits.u(4) == 15:  # pixel proportions
+        bits.u(16)
+    reordered = bool(bits.u(1)) and _read_control(bits)
+    if bits.u(2):
+        raise Unproven("pictures that are no rectangles")
+    _marker(bits)
+    resolution = bits.u(16)
+    if not resolution:
+        raise Unproven("times without a unit")
+    _marker(bits)
+    tick_bits = max((resolution - 1).bit_length(), 1)
+    if bits.u(1):
+        bits.u(tick_bits)  # of every picture
+    _marker(bits)
+    width = bits.u(13)
+    _marker(bits)
+    height = bits.u(13)
+    _marker(bits)
+    if bits.u(1):
+        raise Unproven("interlaced pictures")
+    if not bits.u(1):
+        raise Unproven("overlapped motion")
+    if bits.u(1 if version == 1 else 2):
+        raise Unproven("sprites")
+    if bits.u(1):
+        raise Unproven("pixels of other than 8 bits")
+    if bits.u(1):
+        for _ in range(2):
+            _skip_matrix(bits)
+    if version != 1:
+        bits.u(1)  # quarter pixels
+    if not bits.u(1):
+        raise Unproven("estimates of complexity")
+    bits.u(1)  # resynchronisation
+    if bits.u(1):
+        raise Unproven("data in partitions")
+    if version != 1 and bits.u(2):
+        raise Unproven("chosen references or reduced resolution")
+    if bits.u(1):
+        raise Unproven("several qualities in one stream")
+    return _Layer(resolution, tick_bits, reordered, -(-width // 16) * -(-height // 16))
+
+
+def _read_control(bits: Bits) -> bool:
+    """Whether pictures may come in another order than that in which they are shown."""
+    bits.u(2)  # colours
+    reordered = not bits.u(1)
+    if bits.u(1):
+        bits.u(79)  # buffer
+    return reordered
+
+
+def _skip_matrix(bits: Bits) -> None:
+    if bits.u(1):
+        for _ in range(64):
+            if not bits.u(8):
+                return
+
+
+def _read_plane(unit: bytes, layer: _Layer) -> _Plane:
+    """6.2.5, from the start code to where the first macroblock begins."""
+    bits = Bits(unit[4:HEADER_BYTES])
+    kind = bits.u(2)
+    if kind not in (I, P, B):
+        raise Unproven("sprites")
+    if kind == B and not layer.reordered:
+        raise Unproven("B-pictures that were not announced")
+    seconds = 0
+    while bits.u(1):
+        seconds += 1
+    _marker(bits)
+    ticks = bits.u(layer.tick_bits)
+    _marker(bits)
+    if not bits.u(1):
+        return _Plane(kind, seconds, ticks, coded=False)
+    bits.u(4 if kind == P else 3)  # rounding, threshold
+    # A quantiser or a range of motion of 0, or too few bits, and FFmpeg gives up the picture.
+    sizes = [5] + [3] * kind
+    if not all(bits.u(size) for size in sizes):
+        raise Unproven("a damaged header")
+    if kind != B and 8 * max(len(unit) - HEADER_BYTES, 0) + bits.left < layer.blocks // 2:
+        raise Unproven("a picture is cut off")
+    return _Plane(kind, seconds, ticks, coded=True)
