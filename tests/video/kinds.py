@@ -24,6 +24,10 @@ def vp9(frames: int = 40, pix_fmt: str = "yuv420p", **options: str) -> dict[str,
     return {"codec": "libvpx-vp9", "frames": frames, "pix_fmt": pix_fmt, "options": {"cpu-used": "8", **named}}
 
 
+def mpeg4(frames: Any = 40, times: Any = None, **options: str) -> dict[str, Any]:
+    return {"codec": "mpeg4", "frames": frames, "times": times, "options": options}
+
+
 # Streams in which pictures may be left out: the headers prove it.
 PROVEN: dict[str, dict[str, Any]] = {
     "h264.mp4": {},
@@ -85,6 +89,22 @@ PROVEN: dict[str, dict[str, Any]] = {
     "vp9_parallel.mp4": vp9(frame_parallel="1", tile_columns="1", row_mt="1", g="15"),
     "vp9_screen.webm": vp9(tune_content="1", g="15", deadline="realtime"),
     "vp9_444.mkv": vp9(pix_fmt="yuv444p", g="15"),
+    "mpeg4.avi": mpeg4(),
+    "mpeg4.mp4": mpeg4(),
+    "mpeg4.mkv": mpeg4(),
+    "mpeg4_b.avi": mpeg4(bf="2"),
+    "mpeg4_b.mp4": mpeg4(bf="1", g="300"),
+    "mpeg4_many_b.mkv": mpeg4(bf="4", b_strategy="0", sc_threshold="1000000000"),
+    "mpeg4_many_restarts.avi": mpeg4(bf="2", g="3"),
+    "mpeg4_no_motion.avi": mpeg4(g="1"),
+    "mpeg4_quarter_pixels.avi": mpeg4(flags="+mv4+qpel", bf="2", mbd="2", trellis="1"),
+    "mpeg4_matrices.mov": mpeg4(mpeg_quant="1", qmax="3", flags="+aic"),
+    "mpeg4_resynchronised.avi": mpeg4(ps="200", bf="1", flags="+mv4"),
+    "mpeg4_odd_size.mp4": mpeg4(moving(20, 75, 67), bf="2"),
+    "mpeg4_uneven.mp4": mpeg4(30, UNEVEN, bf="2"),
+    "mpeg4_uneven.avi": mpeg4(30, UNEVEN),
+    "mpeg4_late.mkv": mpeg4(30, range(1000, 1030), bf="2"),
+    "mpeg4_one_frame.avi": mpeg4(1, bf="2"),
 }
 
 # Streams that are decoded in full.
@@ -94,9 +114,10 @@ UNPROVEN: dict[str, dict[str, Any]] = {
     "h264.avi": {},
     "h264_late.ts": {"times": range(100, 130)},
     "hevc.ts": {"codec": "libx265", "frames": 40, "options": {X265: "log-level=none:keyint=16"}},
-    "mpeg4.avi": {"codec": "mpeg4"},
-    "mpeg4_b.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
-    "mpeg4_b.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}},
+    "mpeg4_interlaced.avi": mpeg4(flags="+ilme+ildct", bf="2"),
+    "mpeg4_partitions.mp4": mpeg4(data_partitioning="1", ps="200"),
+    "mpeg4_unnamed.avi": mpeg4(flags="+bitexact"),
+    "mpeg4.ts": mpeg4(),
     "mpeg2.ts": {"codec": "mpeg2video", "options": {"bf": "2"}},
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
     "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le"},

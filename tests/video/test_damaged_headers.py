@@ -11,7 +11,7 @@ import pytest
 from crossframe.video.bits import Unproven
 from crossframe.video.plan import HEADERS, Headers
 from tests.video.clips import moving, write_clip
-from tests.video.kinds import X264, X265, av1, vp9
+from tests.video.kinds import X264, X265, av1, mpeg4, vp9
 
 ROUNDS = 1000
 STREAMS: dict[str, dict[str, Any]] = {
@@ -19,6 +19,7 @@ STREAMS: dict[str, dict[str, Any]] = {
     "hevc": {"codec": "libx265", "options": {X265: "log-level=none:temporal-layers=2:bframes=3:slices=2"}},
     "libdav1d": av1("film-grain=10"),
     "vp9": vp9(lag_in_frames="12"),
+    "mpeg4": mpeg4(bf="2", g="5"),
 }
 HAVE_UNITS = ["h264", "hevc"]  # with a length before each
 

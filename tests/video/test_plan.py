@@ -50,6 +50,8 @@ def test_other_streams_are_not(clip: Clip, name: str) -> None:
         ("av1_restarts.mkv", 35, 6),  # of 40: a key frame, and a branch of its pyramid
         ("av1.mp4", 39, 10),
         ("vp9.mp4", 38, 3),  # of 40: the last of five groups of nine, up to the frame
+        ("mpeg4.avi", 38, 3),  # of 40: the last of four groups of twelve, up to the frame
+        ("mpeg4_many_b.mkv", 38, 5),
     ],
 )
 def test_unneeded_packets_are_not_decoded(
@@ -68,7 +70,7 @@ def test_unneeded_packets_are_not_decoded(
     assert 0 < len(decoded) <= most
 
 
-@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.avi", "mpeg4.avi"])
 def test_packets_too_many_to_keep_are_read_again(clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = exact.read_arrays(clip(name))
     monkeypatch.setattr("crossframe.video.plan.KEPT_BYTES", 1000)

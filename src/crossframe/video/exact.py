@@ -82,6 +82,7 @@ def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: N
 
     with stream.start() as (media, packets):
         media.use_threads(True)
+        media.be_strict()
         collector.run(media, plan.select(packets, needed), index_of)
         kept_to_plan = collector.complete and collector.count == sum(needed)
         kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)

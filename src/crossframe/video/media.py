@@ -35,6 +35,8 @@ BIG = 1920 * 1080
 NOT_SMALL = 320 * 240
 SLOW_CODECS = {"h264", "hevc"}
 MAX_THREADS = 4
+# From frame to frame FFmpeg guesses whether an MPEG-4 encoder ends them as it should, and so overlooks damage at first.
+STRICT = {"mpeg4": {"bug": "0"}}
 _beside_others = False
 
 
@@ -106,6 +108,11 @@ class Media:
         decoder.thread_count = threads
         return True
 
+    def be_strict(self) -> None:
+        """Notice damage no matter how many frames came before. To be called before the first packet, and only for
+        streams that need no guesses."""
+        self.stream.codec_context.options = STRICT.get(self.stream.codec_context.name, {})
+
     def decode(self, packet: VideoPacket | None) -> list[VideoFrame] | None:
         """The frames that a packet completes, or None if it is broken. No packet asks for those still held back."""
         try:
@@ -148,9 +155,9 @@ class Media:
         return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
 
 
-def cut(packet: VideoPacket, data: memoryview) -> VideoPacket:
+def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
     """A packet of the same time with other data."""
-    piece: VideoPacket = Packet(len(data))  # by its size, since decoders read some bytes beyond a packet's end
+    piece = cast("VideoPacket", Packet(len(data)))  # FFmpeg's own memory, since decoders read a bit beyond the end
     piece.update(data)
     piece.pts, piece.dts, piece.time_base = packet.pts, packet.dts, packet.time_base
     return piece

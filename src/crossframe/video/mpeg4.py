@@ -66,10 +66,8 @@ class MPEG4:
             if first.coded:
                 self._store(first, Piece(late=True, start=0, stop=len(data)))
             return self._place(plane, piece)
-        if group is not None:
-            self._read_group(data[group + 4 : planes[0]])
         if first.kind == I:
-            self._check_group(group is not None)
+            self._read_group(data[group + 4 : planes[0]] if group is not None else b"")
         elif group is not None:
             raise Unproven("a group that does not begin with an I-picture")
         if len(planes) == 1:
@@ -98,19 +96,17 @@ class MPEG4:
         self._stored = plane, piece
 
     def _read_group(self, header: bytes) -> None:
-        """6.2.4: seconds since the beginning, from which later pictures count."""
-        bits = Bits(header)
-        hours, minutes = bits.u(5), bits.u(6)
-        _marker(bits)
-        self._seconds = 3600 * hours + 60 * minutes + bits.u(6)
-
-    def _check_group(self, grouped: bool) -> None:
-        # A decoder that starts at an I-picture counts from 0 or from its group's time. B-pictures need the distances
-        # between references, so there must be no change from the one to the other.
-        if self._grouped is None:
-            self._grouped = grouped
-        if self._layer.reordered and grouped != self._grouped:
+        """6.2.4: the seconds from which pictures count from here on, if an I-picture has this header before it."""
+        # A decoder that begins at an I-picture counts from these seconds, or else from 0. B-pictures need the distance
+        # between two references, so both must count from the same.
+        if self._grouped not in (None, bool(header)) and self._layer.reordered:
             raise Unproven("times that are told in full only now and then")
+        self._grouped = bool(header)
+        if header:
+            bits = Bits(header)
+            hours, minutes = bits.u(5), bits.u(6)
+            _marker(bits)
+            self._seconds = 3600 * hours + 60 * minutes + bits.u(6)
 
     def _place(self, plane: _Plane, piece: Piece | None = None) -> Picture:
         """6.3.5: what a picture refers to, and its time."""
@@ -127,7 +123,7 @@ class MPEG4:
         self._seconds_before, self._seconds = self._seconds, self._seconds + plane.seconds
         time = self._seconds * self._layer.resolution + plane.ticks
         self._references = [*self._references[-1:], (self._number, time)]
-        return Picture(not sources, time, 0, True, sources, piece)
+        return Picture(plane.kind == I, time, 0, True, sources, piece)
 
 
 def _codes(data: bytes) -> list[tuple[int, int]]:
@@ -154,19 +150,32 @@ def _read_parameters(extradata: bytes) -> tuple[_Layer, bool]:
         raise Unproven("no parameters")
     ends = [start for start, _ in codes[1:]] + [len(extradata)]
     layers: list[_Layer] = []
-    packed: set[bool] = set()
+    encoders: list[bytes] = []
     for (start, code), end in zip(codes, ends, strict=True):
         unit = extradata[start + 4 : end]
         if code in LAYERS:
             layers.append(_read_layer(unit))
         elif code == USER_DATA:
-            name = re.match(rb"DivX\d+(?:Build|b)\d+(p?)", unit)
-            packed |= {name[1] == b"p"} if name else set()
+            encoders.append(unit)
         elif code not in (SEQUENCE, VISUAL_OBJECT, *OBJECTS):
             raise Unproven(f"parameters of type {code:#x}")
-    if len(layers) != 1 or len(packed) > 1:
-        raise Unproven("several layers or encoders")
-    return layers[0], packed == {True}
+    if len(layers) != 1:
+        raise Unproven("several layers in one stream")
+    return layers[0], _check_encoders(encoders)
+
+
+def _check_encoders(names: list[bytes]) -> bool:
+    """Refuse unknown encoders and those whose mistakes FFmpeg makes up for; returns whether the bitstream is packed."""
+    xvid = [int(found[1]) for name in names if (found := re.match(rb"XviD(\d+)", name))]
+    lavc = [(int(found[1]), int(found[2])) for name in names if (found := re.match(rb"Lavc(\d+)\.(\d+)\.\d", name))]
+    # Where XviD names DivX as well, it is for players that look for "packed" there.
+    divx = [found[1] == b"p" for name in names if (found := re.match(rb"DivX\d+(?:Build|b)\d+(p?)", name))]
+    known = len(xvid) + len(lavc) + len(divx) == len(names) and len(divx) <= len(xvid) <= 1
+    faulty = [build <= 32 for build in xvid] + [not (50, 0) < version < (256, 0) for version in lavc]
+    faulty += [(55, 66) <= version < (57, 67) for version in lavc]
+    if not known or not faulty or any(faulty):
+        raise Unproven("an encoder that is unknown or made mistakes")
+    return any(divx)
 
 
 def _read_layer(unit: bytes) -> _Layer:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -57,7 +57,7 @@ class Plan:
     sources: Sequence[Collection[int]]  # for each packet those that it refers to; by way of them, it may need more
     times: Sequence[int] | None  # presentation times, in the order of showing; None where the file's make no sense
     packet: Sequence[int]  # which packet each shown frame is in
-    pieces: Sequence[Piece | None]  # what to take of each packet; None for all of it
+    pieces: Mapping[int, Piece] = field(default_factory=dict[int, Piece])  # by packet, where it is not all of it
 
     def needed(self, wanted: Collection[int]) -> list[bool]:
         """For every packet up to the last that matters, whether the `wanted` frames need it."""
@@ -78,31 +78,14 @@ class Plan:
     def select(self, packets: Iterable[VideoPacket], needed: Sequence[bool]) -> Iterator[VideoPacket]:
         """What to decode of all packets."""
         before: VideoPacket | None = None
-        for packet, asked, piece in zip(packets, needed, self.pieces, strict=False):
+        for number, (packet, asked) in enumerate(zip(packets, needed, strict=False)):
+            piece = self.pieces.get(number)
             if asked and piece is None:
                 yield packet
             elif asked and piece is not None:
                 source = before if piece.late and before is not None else packet
-                yield cut(packet, memoryview(source)[piece.start : piece.stop])
+                yield cut(packet, bytes(memoryview(source)[piece.start : piece.stop]))
             before = packet
-
-
-def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
-    """For each picture's packet those that it refers to.
-
-    Where headers do not name them, a picture may refer to every reference since the restart: to the last one, that is,
-    which refers to the one before it, and so on.
-    """
-    top_layer = max(picture.layer for picture in pictures)
-    found: list[Collection[int]] = []
-    last: tuple[int, ...] = ()
-    for number, picture in enumerate(pictures):
-        if picture.restart:
-            last = ()
-        found.append(last if picture.sources is None else picture.sources)
-        if picture.referenced or picture.layer < top_layer:
-            last = (number,)
-    return found
 
 
 def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
@@ -194,7 +177,7 @@ class _Proof:
         rising = len(times) == len(stored) and all(time < later for time, later in pairwise(times))
         if self._timed and not rising:
             return None
-        pieces = [picture.piece for picture in self._pictures]
+        pieces = {number: picture.piece for number, picture in enumerate(self._pictures) if picture.piece is not None}
         return Plan(sources(self._pictures), times if rising else None, order, pieces)
 
     def _order_of_showing(self, reorder: int) -> list[int]:

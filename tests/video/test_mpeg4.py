@@ -1,0 +1,243 @@
+"""MPEG-4 as it is found in the field: packed bitstreams, encoders' names, pictures that a decoder passes over."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from crossframe.video import exact
+from crossframe.video.bits import Piece, Unproven
+from crossframe.video.collect import Decoded
+from crossframe.video.media import open_media
+from crossframe.video.mpeg4 import MPEG4
+from crossframe.video.plan import scan
+from crossframe.video.sample import sparse
+from crossframe.video.wanted import Choice
+from tests.video.clips import decode_fully, write_clip
+from tests.video.kinds import mpeg4
+
+Clip = Callable[[str], Path]
+
+START, NAME, GROUP, PLANE = b"\0\0\1", b"\0\0\1\xb2", b"\0\0\1\xb3", b"\0\0\1\xb6"
+XVID = [b"DivX503b1393p", b"XviD0055"]
+FILLER = PLANE + bytes([0b01_0_1_0000, 0b0_1_0_01111])  # a P-picture that is not coded; its time has five bits
+B = 2
+
+
+def packets_of(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def kind(packet: bytes) -> int:
+    return packet[packet.index(PLANE) + 4] >> 6
+
+
+def named(packets: list[bytes], names: list[bytes]) -> list[bytes]:
+    """The packets as if encoders with other names had made them."""
+    parameters = packets[0][: packets[0].index(GROUP)]
+    others = parameters[: parameters.index(NAME)] + b"".join(NAME + name for name in names)
+    return [packet.replace(parameters, others) for packet in packets]
+
+
+def without_groups(packets: list[bytes]) -> list[bytes]:
+    return [packet.replace(packet[packet.find(GROUP) :][:7], b"") if GROUP in packet else packet for packet in packets]
+
+
+def packed(packets: list[bytes]) -> Iterator[bytes]:
+    """B-pictures behind their reference, one packet earlier than it is their turn."""
+    for packet, following in pairwise([*packets, FILLER]):
+        if kind(packet) != B:
+            yield packet + following if kind(following) == B else packet
+        else:
+            yield following if kind(following) == B else FILLER
+
+
+def write_packets(path: Path, packets: list[bytes]) -> Path:
+    """An .avi of these packets."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 25)
+        container.start_encoding()
+        for number, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.dts, packet.pts, packet.time_base = stream, number, number, Fraction(1, 25)
+            container.mux(packet)
+    return path
+
+
+def is_proven(path: Path) -> bool:
+    with open_media(path, path.name) as media:
+        return scan(media).plan is not None
+
+
+def ends(total: int) -> list[int]:
+    return [0, total - 1]
+
+
+def read_fully(path: Path, indices: list[int] | Choice, monkeypatch: pytest.MonkeyPatch) -> Decoded:
+    """What `read_arrays` gives when nothing is proven."""
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "scan", lambda media: replace(scan(media), plan=None))
+        return exact.read_arrays(path, indices=indices)
+
+
+def assert_same(read: Decoded, full: Decoded) -> None:
+    assert np.array_equal(read.pixels, full.pixels)
+    assert np.array_equal(read.times, full.times)
+    assert np.array_equal(read.damaged, full.damaged)
+    assert (read.total, read.missing) == (full.total, full.missing)
+
+
+@pytest.fixture(params=["groups", "no groups", "many keys", "four in a row"])
+def b_pictures(request: pytest.FixtureRequest, tmp_path: Path) -> list[bytes]:
+    options = {
+        "many keys": {"bf": "2", "g": "4"},
+        "four in a row": {"bf": "4", "g": "300", "b_strategy": "0", "sc_threshold": "1000000000"},
+    }
+    clip = write_clip(tmp_path / "b.avi", **mpeg4(31, **options.get(request.param, {"bf": "2"})))
+    packets = named(packets_of(clip), XVID)
+    assert B in map(kind, packets)
+    return without_groups(packets) if request.param == "no groups" else packets
+
+
+def test_packed_pictures_are_found(b_pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_packets(tmp_path / "packed.avi", list(packed(b_pictures)))
+    assert is_proven(path)
+    full = decode_fully(path)
+    assert len(full) == len(b_pictures)
+    assert_same(exact.read_arrays(path, 8), read_fully(path, exact.read_arrays(path, 8).indices.tolist(), monkeypatch))
+    rng = random.Random(0)
+    for indices in [[index] for index in range(31)] + [sorted(rng.sample(range(31), 4)) for _ in range(20)]:
+        read = exact.read_arrays(path, indices=indices)
+        assert np.array_equal(read.pixels.transpose(0, 2, 3, 1), np.stack([full[index] for index in indices]))
+        assert read.total == len(full)
+
+
+def test_a_last_picture_that_is_stored_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = named(packets_of(write_clip(tmp_path / "b.avi", **mpeg4(30, bf="2"))), XVID)
+    together = list(packed(packets))
+    last = max(number for number, packet in enumerate(together) if packet.count(PLANE) == 2)
+    path = write_packets(tmp_path / "packed.avi", together[: last + 1])
+    assert is_proven(path)
+    assert len(decode_fully(path)) == last + 1
+    assert_same(exact.read_arrays(path, indices=[last]), read_fully(path, [last], monkeypatch))
+
+
+def test_only_references_and_wanted_pictures_are_decoded(shared: Path) -> None:
+    with open_media(shared / "videos" / "no_packet_pts_mpeg4.avi", "") as media:
+        plan = scan(media).plan
+    assert plan is not None
+    assert plan.times is None
+    assert sum(plan.needed([163])) == 56  # of 164: all references
+    assert sum(plan.needed(sparse(164, 8))) == 57
+
+
+@pytest.mark.parametrize("name", ["mpeg4.avi", "mpeg4_b.avi", "mpeg4_uneven.avi", "mpeg4_uneven.mp4", "mpeg4_late.mkv"])
+def test_times_are_those_of_a_full_decode(clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for indices in ([0], [3, 17, 29], [29], list(range(30))):
+        assert_same(exact.read_arrays(clip(name), indices=indices), read_fully(clip(name), indices, monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("names", "proven"),
+    [
+        (XVID, True),
+        ([b"XviD0046"], True),
+        ([b"XviD0033", b"DivX503Build1393"], True),
+        ([b"Lavc52.20.1"], True),
+        ([b"Lavc55.65.100"], True),
+        ([b"Lavc57.67.100"], True),
+        ([b"XviD0032"], False),
+        ([b"XviD0055", b"XviD0003"], False),
+        ([b"DivX503b1393p"], False),
+        ([b"DivX503b1393p", b"Lavc58.54.100"], False),
+        ([b"Lavc55.66.100"], False),
+        ([b"Lavc57.64.101"], False),
+        ([b"Lavc0.4.6"], False),
+        ([b"FFmpeg0.4.6b4600"], False),
+        ([b"XviD0055", b"anything"], False),
+        ([], False),
+    ],
+)
+def test_encoders_must_be_known(clip: Clip, tmp_path: Path, names: list[bytes], proven: bool) -> None:
+    path = write_packets(tmp_path / "named.avi", named(packets_of(clip("mpeg4.avi")), names))
+    assert is_proven(path) == proven
+    full = decode_fully(path)
+    for index in (0, 13, 39):
+        assert np.array_equal(exact.read_arrays(path, indices=[index]).pixels[0].transpose(1, 2, 0), full[index])
+
+
+def odd(packets: list[bytes], other: list[bytes]) -> dict[str, list[bytes]]:
+    """Streams that are not plain."""
+    first_b = next(number for number, packet in enumerate(packets) if kind(packet) == B)
+    key = next(number for number, packet in enumerate(packets) if number and kind(packet) == 0)
+    parameters = packets[0][: packets[0].index(GROUP)]
+    bare = [packet.removeprefix(parameters) for packet in packets]
+    return {
+        "a picture that is not coded": [*packets[:5], FILLER, *packets[5:]],
+        "nothing but one": [*packets, FILLER],
+        "two pictures in a packet": [*packets[:-2], packets[-2] + packets[-1]],
+        "a B-picture before two references": [packets[0], packets[first_b], *packets[1:]],
+        "a B-picture out of turn": [*packets[: key + 1], packets[first_b], *packets[key + 1 :]],
+        "a beginning in the middle": [parameters + bare[1], *packets[2:]],
+        "groups now and then": [packets[0], *without_groups(packets[1:])],
+        "a group before a P-picture": [packets[0], packets[0][len(parameters) :][:7] + packets[1], *packets[2:]],
+        "other parameters": [*packets, *other],
+        "other bytes in front": [packets[0], b"\0" + packets[1], *packets[2:]],
+        "a marker of the end": [*packets[:-1], packets[-1] + START + b"\xb1"],
+        "no start code": [*packets[:5], packets[5][4:], *packets[6:]],
+    }
+
+
+@pytest.mark.parametrize("name", odd([b"\0\0\1\xb3\0\0\1\xb6\xa0", b"\0\0\1\xb6\0"] * 4, []))
+def test_what_is_not_plain_is_decoded_in_full(
+    clip: Clip, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packets = packets_of(clip("mpeg4_b.avi"))
+    path = write_packets(tmp_path / "odd.avi", odd(packets, packets_of(clip("mpeg4_no_motion.avi")))[name])
+    assert not is_proven(path)
+    assert_same(exact.read_arrays(path, indices=ends), read_fully(path, ends, monkeypatch))
+
+
+def test_what_follows_a_stored_picture_must_be_plain(clip: Clip) -> None:
+    packets = named(packets_of(clip("mpeg4_b.avi")), XVID)
+    parameters = packets[0][: packets[0].index(GROUP)]
+    stored = list(packed(packets))
+    late = next(number for number, packet in enumerate(stored) if packet.count(PLANE) == 2) + 1
+
+    def after(packet: bytes) -> MPEG4:
+        headers = MPEG4(parameters)
+        for before in stored[:late]:
+            headers.picture(memoryview(before))
+        headers.picture(memoryview(packet))
+        return headers
+
+    piece = after(FILLER).picture(memoryview(packets[late + 2])).piece
+    assert piece is None
+    whole = after(stored[late]).picture(memoryview(FILLER)).piece
+    assert whole == Piece(late=True, start=0, stop=len(stored[late]))
+    coded, tiny = packets[1], stored[late][:7]
+    for packet in (coded, tiny, FILLER + FILLER, parameters + FILLER, packets[0]):
+        with pytest.raises(Unproven):
+            after(packet)
+
+
+def test_damage_is_found_in_few_pictures_as_in_all(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = packets_of(clip("mpeg4_no_motion.avi"))
+    for seed in range(3, 15):  # a decoder that guesses overlooks two of these where it gets one picture alone
+        rng = random.Random(seed)
+        broken = bytearray(sound[20])
+        broken[rng.randrange(len(broken) * 2 // 3, len(broken))] ^= 1 << rng.randrange(8)
+        path = write_packets(tmp_path / f"{seed}.avi", [*sound[:20], bytes(broken), *sound[21:]])
+        assert is_proven(path)
+        assert_same(exact.read_arrays(path, indices=[20]), read_fully(path, [20], monkeypatch))
