@@ -175,7 +175,7 @@ def test_reading_past_the_end_of_a_header_is_unproven() -> None:
         Bits(bytes(8)).ue()
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9"])
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9", "mpeg4"])
 def test_threads_change_no_frame_and_are_left_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:

@@ -1,10 +1,10 @@
 """Which packets the wanted frames need, where the stream's headers prove it.
 
-The proof is for H.264, HEVC, AV1 and VP9 in containers that store the time of every frame. It shows, from the headers
-of all packets, that every packet shows one picture, that the times in the container and the order counted in the
-stream agree, that the decoder will not have to wait for a picture longer than the stream says, and what each
-picture may refer to. Then frame number i is the one with the i-th smallest time, and everything that no
-wanted frame refers to, directly or not, can be left out.
+The proof is for H.264, HEVC, AV1, VP9 and MPEG-4 in containers that store the time of every frame. It shows, from the
+headers of all packets, that every packet shows one picture, that the times in the container and the order counted in
+the stream agree, that the decoder will not have to wait for a picture longer than the stream says, and what each
+picture may refer to. Then frame number i is the i-th that is shown, and everything that no wanted frame refers to,
+directly or not, can be left out. MPEG-4's order needs no times, so it may come without them.
 
 Damage that leaves every header in order is noticed only in what is decoded.
 """
@@ -36,7 +36,7 @@ HEADERS: dict[str, Callable[[bytes], Headers]] = {
     "mpeg4": MPEG4,
 }
 TIMED_CONTAINERS = {"mp4", "matroska"}
-UNTIMED = {("mpeg4", "avi")}  # decoders that go by the headers alone, and their containers that store no times
+UNTIMED = {("mpeg4", "avi")}  # decoders whose order needs no times, in containers that store none
 KEPT_BYTES = 32 << 20  # a longer video is read from its file again
 
 
@@ -55,7 +55,7 @@ class Plan:
     """Pictures of a proven stream, in the order of their packets."""
 
     sources: Sequence[Collection[int]]  # for each packet those that it refers to; by way of them, it may need more
-    times: Sequence[int] | None  # presentation times, in the order of showing; None where the file's make no sense
+    times: Sequence[int] | None  # presentation times, in the order of showing; None if they do not rise
     packet: Sequence[int]  # which packet each shown frame is in
     pieces: Mapping[int, Piece] = field(default_factory=dict[int, Piece])  # by packet, where it is not all of it
 
