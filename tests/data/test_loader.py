@@ -107,12 +107,14 @@ def test_no_clips_cannot_be_trained_on(folder: Path) -> None:
 
 
 FOREVER = """
+import signal
 import sys
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import read_manifest
 from crossframe.data.sampling import Sampling
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     loader = TrainLoader(read_manifest(sys.argv[1]), Sampling(4), 2, workers=2)
     try:
         for epoch in range(1_000_000):
@@ -124,7 +126,8 @@ if __name__ == "__main__":
 """
 
 
-def test_ctrl_c_ends_the_workers_without_a_word(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_workers_without_a_word(number: int, folder: Path, tmp_path: Path) -> None:
     script = tmp_path / "forever.py"
     script.write_text(FOREVER)
     process = subprocess.Popen(
@@ -136,7 +139,7 @@ def test_ctrl_c_ends_the_workers_without_a_word(folder: Path, tmp_path: Path) ->
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "batch\n"
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
+    os.killpg(process.pid, number)  # as terminals and schedulers do: to parent and workers alike
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out.endswith("stopped\n")

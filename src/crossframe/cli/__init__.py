@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -83,6 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     # accepted before and after the command's name
     arguments = [argument for argument in arguments if argument != "--debug"]
     _log_to_stderr(verbose=debug)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so a scheduler ends a command as Ctrl-C does
     if isinstance(sys.stdout, TextIOWrapper):  # a file name that the terminal cannot show must not end the work
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments, debug))

@@ -6,7 +6,6 @@ any number of worker processes gives the same lessons in the same order.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, degrees
@@ -25,6 +24,7 @@ from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, Thing, reverse
 from crossframe.shapes.splits import Split, draw, index_among, is_held_out, parse
+from crossframe.signals import leave_signals_to_parent
 
 Topic = Literal["caption", "look", "place", "size", "tilt", "spot"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -145,7 +145,7 @@ class _Numbered(Dataset[Lesson]):
 
 
 def _prepare_worker(_number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    leave_signals_to_parent()
 
 
 def _lesson_rng(split: str, seed: int, number: int) -> Generator:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from crossframe.data.manifest import Manifest
 from crossframe.data.order import evaluation_batches, shuffled, training_batches
 from crossframe.data.reader import ClipReader, Job, ReadClip
 from crossframe.data.sampling import Sampling
+from crossframe.signals import leave_signals_to_parent
 from crossframe.video.media import read_beside_others
 
 
@@ -169,7 +169,7 @@ def _pack(results: list[ReadClip | Failure]) -> _Packed:
 
 
 def _prepare_worker(_number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    leave_signals_to_parent()
     read_beside_others()
     sys.excepthook = _report_unless_parent_left
     logging.getLogger("crossframe.video").setLevel(logging.ERROR)  # or every epoch would repeat every warning

@@ -17,6 +17,7 @@ from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
+from crossframe.signals import leave_signals_to_parent
 from crossframe.writing import replacing, x264_options
 
 MANIFEST = "manifest.csv"
@@ -110,7 +111,7 @@ def _in_parallel(make: Callable[[int], Row], videos: int, workers: int) -> Itera
         return
     # Fresh processes: a fork could inherit a lock that some thread of the caller holds.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, videos), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, videos), context, initializer=leave_signals_to_parent) as pool:
         try:
             yield from pool.map(make, range(videos), chunksize=min(CHUNK, -(-videos // workers)))
         finally:

@@ -18,15 +18,19 @@ class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
 
 @contextmanager
 def stop_signal() -> Generator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C or SIGTERM only sets what the yielded function tells; the second one stops at once."""
+    """Inside, the first Ctrl-C or SIGTERM only sets what the yielded function tells; Ctrl-C after it stops at once.
+
+    SIGTERM may come twice: from a scheduler that ends every process, and from torchrun or `timeout` that pass it on.
+    """
     seen: list[int] = []
     previous: dict[int, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        if seen:
+        if not seen:
+            log.warning("stopping after this step; Ctrl-C to stop without saving")
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
         seen.append(number)
-        log.warning("stopping after this step; once more to stop without saving")
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
 from collections.abc import Callable
 from io import BufferedReader
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 
+from crossframe.signals import leave_signals_to_parent
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import read_beside_others
@@ -28,7 +28,7 @@ OUT_OF_MEMORY = 77  # exit status
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    leave_signals_to_parent()
     jobs = cast("BufferedReader", sys.stdin.buffer)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
