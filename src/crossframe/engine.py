@@ -59,18 +59,18 @@ def _hooked(module: nn.Module) -> bool:
 
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
     """The same model with image encoder and prompts packed in `dtype`; the other parts are those of `model` itself."""
-    vision = twin(model.vision, blocks=nn.ModuleList(_PackedBlock(block, dtype) for block in model.vision.blocks))
+    vision = with_parts(model.vision, blocks=nn.ModuleList(_PackedBlock(block, dtype) for block in model.vision.blocks))
     for name in ("patch_embed", "pre_norm", "post_norm"):
         vision.add_module(name, copy.deepcopy(model.vision.get_submodule(name)).to(dtype))
     for name, parameter in model.vision.named_parameters(recurse=False):
         vision.register_parameter(name, nn.Parameter(parameter.detach().to(dtype), requires_grad=False))
-    packed = twin(model, vision=vision)
+    packed = with_parts(model, vision=vision)
     if model.prompts is not None:
         packed.add_module("prompts", _PackedPrompts(model.prompts, dtype))
     return packed
 
 
-def twin(module: M, **parts: nn.Module) -> M:
+def with_parts(module: M, **parts: nn.Module) -> M:
     """A module that shares everything with `module`, but for these parts."""
     made = copy.copy(module)
     for kept in ("_modules", "_parameters"):
@@ -194,7 +194,7 @@ class _PackedPromptLayer(nn.Module):
 def _message(message: Message, dtype: torch.dtype) -> Message:
     project = _PackedLinear(message.project.weight, message.project.bias, dtype)
     norm = copy.deepcopy(message.norm).to(dtype)
-    return twin(message, project=project, norm=norm, attention=_PackedAttention(message.attention, dtype))
+    return with_parts(message, project=project, norm=norm, attention=_PackedAttention(message.attention, dtype))
 
 
 def _scaled(attention: Attention) -> tuple[Tensor, Tensor]:

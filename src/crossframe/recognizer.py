@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.engine import can_pack, pack, twin
-from crossframe.evaluate.scoring import check_precision, label_features
+from crossframe.engine import can_pack, pack, with_parts
+from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
@@ -28,11 +28,9 @@ from crossframe.video.frames import Frames
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
 
-Precision = Literal["auto", "float32", "bfloat16"]
 R = TypeVar("R")
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
-ROUNDED = (torch.bfloat16, torch.float16)
 KEPT_LABELS = 16  # lists of labels whose features are remembered
 
 
@@ -79,7 +77,7 @@ class Recognizer:
         model: XCLIP,
         *,
         num_frames: int | None = None,
-        precision: Precision = "float32",
+        precision: Precision | Literal["auto"] = "float32",
         template: str | Sequence[str] | None = None,
         descriptions: Descriptions | None = None,
         workers: int | None = None,
@@ -90,7 +88,7 @@ class Recognizer:
             raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
         if precision == "auto" and any(parameter.dtype in ROUNDED for parameter in model.parameters()):
             precision = "bfloat16"
-        self._precision: Literal["float32", "bfloat16"] = choose_precision(precision, model.device)
+        self._precision: Precision = choose_precision(precision, model.device)
         check_precision(model, self._precision)
         self._fast = self._prepared()
         self.template = PLACE if template is None else template
@@ -104,7 +102,7 @@ class Recognizer:
         return self._model
 
     @property
-    def precision(self) -> Literal["float32", "bfloat16"]:
+    def precision(self) -> Precision:
         """In which the image encoder computes."""
         return self._precision
 
@@ -114,7 +112,7 @@ class Recognizer:
         if can_pack(self.model, dtype):
             return pack(self.model, dtype)
         if dtype == torch.bfloat16:
-            return twin(self.model, vision=copy.deepcopy(self.model.vision).to(dtype))
+            return with_parts(self.model, vision=copy.deepcopy(self.model.vision).to(dtype))
         return self.model
 
     @classmethod
@@ -123,7 +121,7 @@ class Recognizer:
         source: str | Path,
         *,
         device: str | torch.device | None = None,
-        precision: Precision = "auto",
+        precision: Precision | Literal["auto"] = "auto",
         num_frames: int | None = None,
         template: str | Sequence[str] | None = None,
         descriptions: Descriptions | None = None,
@@ -220,7 +218,7 @@ class Recognizer:
                     done += 1
 
 
-def choose_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+def choose_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
     """`auto` is bfloat16 where the processor or the GPU multiplies such matrices at full speed."""
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision is '{precision}'; choose auto, float32 or bfloat16")

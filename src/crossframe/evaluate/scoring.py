@@ -16,6 +16,7 @@ from crossframe.video.transform import Preprocess
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Crops: TypeAlias = Literal[1, 3]
 
+ROUNDED = {torch.bfloat16, torch.float16}  # to less than float32
 TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features do not depend on it
 
 
@@ -96,7 +97,7 @@ def check_precision(model: XCLIP, precision: Precision) -> None:
     """Raise ValueError where the weights are already rounded to less than the precision that the result would claim."""
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is unknown; use 'float32' or 'bfloat16'")
-    rounded = {parameter.dtype for parameter in model.parameters()} & {torch.bfloat16, torch.float16}
+    rounded = {parameter.dtype for parameter in model.parameters()} & ROUNDED
     if precision == "float32" and rounded:
         raise ValueError(
             f"the weights are {rounded.pop()}; load the model with dtype=torch.float32, or ask for bfloat16"

@@ -7,7 +7,7 @@ tensors, alive at the same moments as in a real step; kernels' working space and
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,10 +178,7 @@ class _Living(TorchDispatchMode):
             self._sizes[key] = storage.nbytes()
             self.now += storage.nbytes()
             self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._forget(key))
+            weakref.finalize(storage, self._forget, key)
 
-    def _forget(self, key: int) -> Callable[[], None]:
-        def forget() -> None:
-            self.now -= self._sizes.pop(key, 0)
-
-        return forget
+    def _forget(self, key: int) -> None:
+        self.now -= self._sizes.pop(key, 0)
