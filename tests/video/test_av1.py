@@ -1,10 +1,10 @@
-"""AV1's headers: which packets a packet refers to, read from headers written bit by bit."""
+"""AV1's headers: which frames a frame refers to, read from headers written bit by bit."""
 
 from __future__ import annotations
 
 import pytest
 
-from crossframe.video.av1 import AV1, DELIMITER, FRAME, FRAME_HEADER, KEY, SEQUENCE, SWITCH
+from crossframe.video.av1 import AV1, DELIMITER, FRAME, FRAME_HEADER, KEY, PADDING, SEQUENCE, SWITCH
 from crossframe.video.bits import Picture, Unproven
 
 INTER = 1
@@ -50,8 +50,13 @@ def read(*packets: bytes) -> list[Picture]:
     return [headers.picture(memoryview(packet)) for packet in packets]
 
 
+def frames(*packets: bytes) -> list[Picture]:
+    return [frame for picture in read(*packets) for frame in (*picture.hidden, picture)]
+
+
 def sources(*packets: bytes) -> list[set[int]]:
-    return [set(picture.sources or ()) for picture in read(*packets)]
+    """What each frame refers to, by number."""
+    return [set(frame.sources or ()) for frame in frames(*packets)]
 
 
 BEGINNING = sequence() + frame(KEY)
@@ -60,27 +65,38 @@ BEGINNING = sequence() + frame(KEY)
 def test_a_pyramid_is_read_from_the_slots_that_its_frames_name() -> None:
     found = sources(
         BEGINNING,
-        frame(shown=0, refreshes=0b10) + frame(reads="0000001"),  # a hidden frame, and a leaf
-        frame(refreshes=0b100, reads="1111111"),
+        frame(shown=0, refreshes=0b10) + frame(shown=0, refreshes=0b100, reads="0000001") + frame(reads="0000002"),
+        frame(refreshes=0b1000, reads="1111111"),
         again(1),
-        frame(refreshes=0b10, reads="2222200"),
-        frame(reads="1110000"),
+        frame(refreshes=0b10, reads="3333300"),
+        frame(reads="1112000"),
     )
-    assert found == [set(), {0}, {0, 1}, {0, 1}, {0, 2}, {0, 4}]
+    assert found == [set(), {0}, {0, 1}, {0, 2}, {0, 1}, {0, 1}, {0, 4}, {0, 2, 6}]
 
 
-def test_whatever_a_packet_reads_from_itself_is_no_source() -> None:
-    assert sources(BEGINNING, unit(DELIMITER, "") + frame(shown=0, refreshes=255) + again(3)) == [set(), {0}]
+def test_pieces_are_the_frames_of_a_packet_that_has_several() -> None:
+    delimiter, hidden, padding = unit(DELIMITER, ""), frame(shown=0, refreshes=255), unit(PADDING, "1")
+    several = delimiter + hidden + hidden + again(3) + padding
+    alone, *parts = frames(BEGINNING, several)
+    assert alone.piece is None
+    assert [several[part.piece.start : part.piece.stop] for part in parts if part.piece] == [
+        delimiter + hidden,
+        hidden,
+        again(3),
+    ]
+    assert [picture.piece for picture in read(BEGINNING, delimiter + frame() + padding)] == [None, None]
 
 
 def test_a_key_frame_shown_again_takes_all_slots() -> None:
     hidden = frame(KEY, shown=0, refreshes=0b1000)
-    assert sources(BEGINNING, hidden + frame(), again(3), frame(reads="0123456")) == [set(), {0}, {0, 1}, {0, 2}]
+    found = sources(BEGINNING, hidden + frame(), again(3), frame(reads="0123456"))
+    assert found == [set(), {0}, {0}, {0, 1}, {0, 3}]
 
 
 def test_a_frame_shown_again_that_is_no_key_frame_takes_none() -> None:
     hidden = frame(shown=0, refreshes=0b1000)
-    assert sources(BEGINNING, hidden + frame(), again(3), frame(reads="0123456")) == [set(), {0}, {0, 1}, {0, 1}]
+    found = sources(BEGINNING, hidden + frame(), again(3), frame(reads="0123456"))
+    assert found == [set(), {0}, {0}, {0, 1}, {0, 1}]
 
 
 def test_a_sequence_header_is_a_source_until_it_is_repeated() -> None:
@@ -120,10 +136,12 @@ def test_units_of_time_are_passed_over() -> None:
         ([frame(KEY)], "without parameters"),
         ([sequence() + frame()], "reference is missing"),
         ([sequence() + again(0)], "reference is missing"),
-        ([BEGINNING, frame() + frame()], "exactly one"),
-        ([BEGINNING, frame() + again(0)], "exactly one"),
-        ([BEGINNING, frame(shown=0)], "exactly one"),
-        ([BEGINNING, unit(DELIMITER, "")], "exactly one"),
+        ([BEGINNING, frame() + frame()], "goes on"),
+        ([BEGINNING, frame() + again(0)], "goes on"),
+        ([BEGINNING, frame() + frame(shown=0)], "goes on"),
+        ([BEGINNING, frame() + sequence()], "goes on"),
+        ([BEGINNING, frame(shown=0)], "shows no frame"),
+        ([BEGINNING, unit(DELIMITER, "")], "shows no frame"),
         ([BEGINNING, sequence(order_bits=3) + frame(KEY, order="000")], "parameters change"),
         ([BEGINNING, unit(FRAME_HEADER, "0 01 1 0")], "several units"),
         ([BEGINNING, unit(FRAME, "1 000 1")], "several units"),

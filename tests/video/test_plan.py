@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import doctest
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 
 from crossframe.video import bits, exact, media
-from crossframe.video.bits import Bits, Picture, Unproven, units
-from crossframe.video.media import Media, open_media
+from crossframe.video.bits import Bits, Picture, Piece, Unproven, units
+from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan, sources
 from tests.video.clips import decode_fully, moving, rewrite, write_clip
 from tests.video.kinds import PROVEN, UNPROVEN
@@ -146,7 +148,7 @@ def test_needed_packets_follow_references_and_restarts() -> None:
     # Packets: I P b P | I b P, where b is referred to by nothing; shown in the order of packets for simplicity.
     pictures = [picture(True), picture(), picture(referenced=False), picture()]
     pictures += [picture(True), picture(referenced=False), picture()]
-    plan = Plan(sources(pictures), times=range(7), packet=range(7))
+    plan = Plan(sources(pictures), times=range(7), picture=range(7), pieces=[(None,)] * 7)
     assert plan.needed([0]) == [True]
     assert plan.needed([3]) == [True, True, False, True]
     assert plan.needed([2]) == [True, True, True]
@@ -156,8 +158,25 @@ def test_needed_packets_follow_references_and_restarts() -> None:
 
 def test_lower_layers_are_kept_although_their_own_layer_does_not_refer_to_them() -> None:
     pictures = [Picture(True, 0, 0, True), Picture(False, 1, 0, False), Picture(False, 2, 1, False)]
-    plan = Plan(sources(pictures), times=range(3), packet=range(3))
+    plan = Plan(sources(pictures), times=range(3), picture=range(3), pieces=[(None,)] * 3)
     assert plan.needed([2]) == [True, True, True]
+
+
+def test_pieces_of_packets_are_decoded_at_the_times_of_their_packets() -> None:
+    packets: list[VideoPacket] = []
+    for number, data in enumerate([b"first", b"hidden, shown", b"last", b"unneeded"]):
+        packets.append(cast("VideoPacket", av.Packet(data)))
+        packets[-1].pts, packets[-1].time_base = 40 * number, Fraction(1, 1000)
+    pieces = [(None,), (Piece(False, 0, 6), Piece(False, 8, 13)), (None,), (None,)]
+    plan = Plan([(), {0}, {1}, {1}, ()], times=[0, 40, 80, 120], picture=[0, 2, 3, 4], pieces=pieces)
+
+    def selected(index: int) -> list[tuple[bytes, int | None]]:
+        return [(bytes(packet), packet.pts) for packet in plan.select(packets, plan.needed([index]))]
+
+    assert selected(0) == [(b"first", 0)]
+    assert selected(1) == [(b"first", 0), (b"hidden", 40), (b"shown", 40)]
+    assert selected(2) == [(b"first", 0), (b"hidden", 40), (b"last", 80)]
+    assert selected(3) == [(b"unneeded", 120)]
 
 
 def test_units_must_fill_their_packet() -> None:

@@ -1,4 +1,4 @@
-"""As much of AV1's headers as proves which packets each packet refers to.
+"""As much of AV1's headers as proves which frames each frame refers to.
 
 Whatever a frame takes over from earlier ones (pixels, motion vectors, probabilities, segments, filter strengths, film
 grain), it takes from the eight slots that references are kept in (7.20, 7.21), and its header names the slots that it
@@ -7,15 +7,17 @@ reads and those that it refreshes. The sections are those of the AV1 Bitstream &
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Unproven
+from crossframe.video.bits import HEADER_BYTES, Bits, Picture, Piece, Unproven
 
 SEQUENCE, DELIMITER, FRAME_HEADER, METADATA, FRAME, PADDING = 1, 2, 3, 5, 6, 15
 KEY, INTRA_ONLY, SWITCH = 0, 2, 3
-SLOTS = range(8)
-REFERENCES = 7
+KNOWN = {SEQUENCE, DELIMITER, FRAME_HEADER, METADATA, FRAME, PADDING}
+SLOTS, ALL = 8, 0xFF
+EMPTY: tuple[int, int] = (-1, -1)
 EACH_FRAME = 2  # a choice that the sequence leaves to its frames
 
 
@@ -26,12 +28,11 @@ class _Sequence:
     order_bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     kind: int
     shown: bool
-    reads: frozenset[int]
-    refreshes: frozenset[int]
+    reads: Collection[int]  # slots
+    refreshes: int  # a bit for each slot
 
 
 class AV1:
@@ -40,43 +41,55 @@ class AV1:
     reorder = 0  # packets are in the order of showing
 
     def __init__(self, _extradata: bytes) -> None:
-        self._number = 0  # of the packet
+        self._number = 0  # of the frame
         self._sequence_unit: bytes | None = None
         self._sequence: _Sequence | None = None
-        self._sequence_packet = 0  # in which it came last
-        self._slots: dict[int, tuple[int, int]] = {}  # the packet that refreshed a slot, and the kind of its frame
+        self._sequence_frame = 0  # before which it came last
+        self._slots = [EMPTY] * SLOTS  # for each the number of the frame in it, and that frame's kind
 
     def picture(self, packet: memoryview) -> Picture:
-        number = self._number
-        sources: set[int] = set()
-        shown = 0
-        for kind, unit in _units(packet):
+        first, start = self._number == 0, 0
+        hidden: list[Picture] = []
+        shown: Picture | None = None
+        for kind, unit, stop in _units(packet):
+            if kind not in KNOWN:
+                raise Unproven(f"a unit of type {kind}")
+            if shown and kind in (SEQUENCE, FRAME_HEADER, FRAME):
+                raise Unproven("a packet that goes on after the frame that it shows")
             if kind == SEQUENCE:
                 self._keep_sequence(bytes(unit))
             elif kind in (FRAME_HEADER, FRAME):
                 frame = self._frame(kind, bytes(unit[:HEADER_BYTES]))
-                sources.update(self._slot(slot)[0] for slot in frame.reads)
-                self._slots.update(dict.fromkeys(frame.refreshes, (number, frame.kind)))
-                shown += frame.shown
-            elif kind not in (DELIMITER, METADATA, PADDING):
-                raise Unproven(f"a unit of type {kind}")
-        if shown != 1:
-            raise Unproven("a packet that does not show exactly one frame")
-        sources.add(self._sequence_packet)
+                number, sources = self._number, self._take(frame)
+                piece = Piece(False, start, stop) if hidden or not frame.shown else None
+                if frame.shown:
+                    shown = Picture(first, number, 0, True, sources, piece, tuple(hidden))
+                else:
+                    hidden.append(Picture(first, number, 0, True, sources, piece))
+                start = stop
+        if shown is None:
+            raise Unproven("a packet that shows no frame")
+        return shown
+
+    def _take(self, frame: _Frame) -> set[int]:
+        """Refresh the slots by a frame; returns the numbers of those that it refers to (7.20)."""
+        sources = {self._slots[slot][0] for slot in frame.reads}
+        if EMPTY[0] in sources:
+            raise Unproven("a reference is missing")
+        sources.add(self._sequence_frame)
+        sources.discard(self._number)
+        for slot in range(SLOTS) if frame.refreshes else ():
+            if frame.refreshes >> slot & 1:
+                self._slots[slot] = self._number, frame.kind
         self._number += 1
-        return Picture(number == 0, number, layer=0, referenced=True, sources=frozenset(sources - {number}))
+        return sources
 
     def _keep_sequence(self, unit: bytes) -> None:
         if self._sequence_unit is None:
             self._sequence_unit, self._sequence = unit, _read_sequence(unit)
         elif unit != self._sequence_unit:
             raise Unproven("parameters change within the stream")
-        self._sequence_packet = self._number
-
-    def _slot(self, slot: int) -> tuple[int, int]:
-        if slot not in self._slots:
-            raise Unproven("a reference is missing")
-        return self._slots[slot]
+        self._sequence_frame = self._number
 
     def _frame(self, unit_kind: int, unit: bytes) -> _Frame:
         """The beginning of a frame's header (5.9.2), without what `_read_sequence` rules out."""
@@ -88,9 +101,8 @@ class AV1:
             raise Unproven("a frame in several units")
         if again:  # nothing is coded: what a slot holds is shown
             slot = bits.u(3)
-            kind = self._slot(slot)[1]
-            # A key frame then takes all slots, as if it came only now (7.21).
-            return _Frame(kind, True, frozenset({slot}), frozenset(SLOTS if kind == KEY else ()))
+            kind = self._slots[slot][1]
+            return _Frame(kind, True, (slot,), ALL if kind == KEY else 0)  # a key frame, as if it came only now (7.21)
         kind, shown = bits.u(2), bool(bits.u(1))
         if not shown:
             bits.u(1)  # whether it may be shown later
@@ -107,19 +119,19 @@ class AV1:
         bits.u(self._sequence.order_bits)
         if not (intra or resilient):
             bits.u(3)  # the one of the references that probabilities come from
-        mask = 0xFF if takes_all else bits.u(8)
-        refreshes = frozenset(slot for slot in SLOTS if mask >> slot & 1)
+        refreshes = ALL if takes_all else bits.u(SLOTS)
         if intra:
-            return _Frame(kind, shown, frozenset(), refreshes)
+            return _Frame(kind, shown, (), refreshes)
         if resilient:
-            bits.u(len(SLOTS) * self._sequence.order_bits)
+            bits.u(SLOTS * self._sequence.order_bits)
         if self._sequence.order_bits and bits.u(1):  # slots are found by the order of all frames in them (7.8)
-            return _Frame(kind, shown, frozenset(SLOTS), refreshes)
-        return _Frame(kind, shown, frozenset(bits.u(3) for _ in range(REFERENCES)), refreshes)
+            return _Frame(kind, shown, range(SLOTS), refreshes)
+        reads = bits.u(21)
+        return _Frame(kind, shown, {reads >> place & 7 for place in range(0, 21, 3)}, refreshes)
 
 
-def _units(packet: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The units of a packet and their types (5.3)."""
+def _units(packet: memoryview) -> Iterator[tuple[int, memoryview, int]]:
+    """The units of a packet: their types, contents and ends (5.3)."""
     start, end = 0, len(packet)
     while start < end:
         header = packet[start]
@@ -136,7 +148,7 @@ def _units(packet: memoryview) -> Iterator[tuple[int, memoryview]]:
             start, shift = start + 1, shift + 7
         if start + size > end:
             raise Unproven("a packet is cut off")
-        yield header >> 3, packet[start : start + size]
+        yield header >> 3, packet[start : start + size], start + size
         start += size
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 HEADER_BYTES = 28  # a slice header's beginning, as far as we read it, is much shorter
@@ -23,14 +23,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a packet's headers say about the one picture that it shows, and any hidden ones that come with it."""
+    """What headers say about a picture. A packet shows one, and may hold hidden ones that are decoded before it."""
 
     restart: bool  # nothing from here on refers to anything before
     count: int  # picture order count: the order of showing since the last restart
     layer: int  # temporal layer
     referenced: bool  # pictures of the same layer may refer to it; those of higher layers always may
-    sources: frozenset[int] | None = None  # numbers of the packets it refers to, where headers name them
+    sources: Collection[int] | None = None  # numbers of the pictures it refers to, where headers name them
     piece: Piece | None = None  # None where it is all of its packet
+    hidden: tuple[Picture, ...] = ()
 
 
 class Bits:

@@ -73,10 +73,11 @@ def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: N
     found = stream.found
     collector = new_collector(wanted.of(found.shown))
     needed = plan.needed(collector.indices)
-    shown = iter(plan.shown(needed))
+    shown = plan.shown(needed)
+    expected = iter(shown)
 
     def index_of(frame: VideoFrame) -> int | None:
-        index = next(shown, None)
+        index = next(expected, None)
         as_planned = index is None or plan.times is None or frame.pts == plan.times[index]
         return index if as_planned else None
 
@@ -84,7 +85,7 @@ def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: N
         media.use_threads(True)
         media.be_strict()
         collector.run(media, plan.select(packets, needed), index_of)
-        kept_to_plan = collector.complete and collector.count == sum(needed)
+        kept_to_plan = collector.complete and collector.count == len(shown)
         kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)
         if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
             return None

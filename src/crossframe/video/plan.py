@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import compress, pairwise
 from typing import TypeAlias
 
 from crossframe.video.av1 import AV1
@@ -52,16 +52,16 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Pictures of a proven stream, in the order of their packets."""
+    """Pictures of a proven stream, shown or hidden, in the order of decoding."""
 
-    sources: Sequence[Collection[int]]  # for each packet those that it refers to; by way of them, it may need more
+    sources: Sequence[Collection[int]]  # for each picture those that it refers to; by way of them, it may need more
     times: Sequence[int] | None  # presentation times, in the order of showing; None if they do not rise
-    packet: Sequence[int]  # which packet each shown frame is in
-    pieces: Mapping[int, Piece] = field(default_factory=dict[int, Piece])  # by packet, where it is not all of it
+    picture: Sequence[int]  # which picture each shown frame is
+    pieces: Sequence[Sequence[Piece | None]]  # for each packet where its pictures are
 
     def needed(self, wanted: Collection[int]) -> list[bool]:
-        """For every packet up to the last that matters, whether the `wanted` frames need it."""
-        asked = [self.packet[index] for index in wanted]
+        """For every picture up to the last that matters, whether the `wanted` frames need it."""
+        asked = [self.picture[index] for index in wanted]
         needed = [False] * (max(asked) + 1)
         for number in asked:
             needed[number] = True
@@ -72,24 +72,28 @@ class Plan:
         return needed
 
     def shown(self, needed: Sequence[bool]) -> list[int]:
-        """Which frames a decoder shows that gets the `needed` packets, in that order."""
-        return [index for index, number in enumerate(self.packet) if number < len(needed) and needed[number]]
+        """Which frames a decoder shows that gets the `needed` pictures, in that order."""
+        return [index for index, number in enumerate(self.picture) if number < len(needed) and needed[number]]
 
     def select(self, packets: Iterable[VideoPacket], needed: Sequence[bool]) -> Iterator[VideoPacket]:
         """What to decode of all packets."""
         before: VideoPacket | None = None
-        for number, (packet, asked) in enumerate(zip(packets, needed, strict=False)):
-            piece = self.pieces.get(number)
-            if asked and piece is None:
-                yield packet
-            elif asked and piece is not None:
-                source = before if piece.late and before is not None else packet
-                yield cut(packet, bytes(memoryview(source)[piece.start : piece.stop]))
+        number = 0  # of the picture
+        for packet, pieces in zip(packets, self.pieces, strict=False):
+            if number >= len(needed):
+                return
+            for piece in compress(pieces, needed[number : number + len(pieces)]):
+                if piece is None:
+                    yield packet
+                else:
+                    source = before if piece.late and before is not None else packet
+                    yield cut(packet, bytes(memoryview(source)[piece.start : piece.stop]))
+            number += len(pieces)
             before = packet
 
 
 def sources(pictures: Sequence[Picture]) -> list[Collection[int]]:
-    """For each picture's packet those that it refers to.
+    """For each picture those that it refers to.
 
     Where headers do not name them, a picture may refer to every reference since the restart: to the last one, that is,
     which refers to the one before it, and so on.
@@ -142,7 +146,8 @@ class _Proof:
     def __init__(self, media: Media) -> None:
         self._headers: Headers | None = None
         self._pictures: list[Picture] = []
-        self._times: list[int | None] = []
+        self._pieces: list[list[Piece | None]] = []  # of every packet
+        self._times: dict[int, int | None] = {}  # by the number of the picture that is shown then
         codec, containers = media.stream.codec_context, media.container.format.name.split(",")
         self._timed = bool(TIMED_CONTAINERS.intersection(containers))
         if codec.name in HEADERS and (self._timed or any((codec.name, name) in UNTIMED for name in containers)):
@@ -161,8 +166,10 @@ class _Proof:
         except Unproven:
             self._headers = None
         else:
-            self._pictures.append(picture)
-            self._times.append(packet.pts)
+            pictures = (*picture.hidden, picture)
+            self._pictures += pictures
+            self._pieces.append([each.piece for each in pictures])
+            self._times[len(self._pictures) - 1] = packet.pts
 
     def conclude(self) -> Plan | None:
         """The plan, if everything agreed."""
@@ -177,13 +184,12 @@ class _Proof:
         rising = len(times) == len(stored) and all(time < later for time, later in pairwise(times))
         if self._timed and not rising:
             return None
-        pieces = {number: picture.piece for number, picture in enumerate(self._pictures) if picture.piece is not None}
-        return Plan(sources(self._pictures), times if rising else None, order, pieces)
+        return Plan(sources(self._pictures), times if rising else None, order, self._pieces)
 
     def _order_of_showing(self, reorder: int) -> list[int]:
-        """Packet numbers as a decoder shows them that lets no more than `reorder` pictures wait."""
+        """Picture numbers as a decoder shows them that lets no more than `reorder` pictures wait."""
         order: list[int] = []
-        waiting: list[tuple[int, int]] = []  # a heap of (count, packet number)
+        waiting: list[tuple[int, int]] = []  # a heap of (count, picture number)
         last: int | None = None  # the count of the picture shown last since the restart
 
         def show() -> None:
@@ -194,7 +200,8 @@ class _Proof:
             last = count
             order.append(number)
 
-        for number, picture in enumerate(self._pictures):
+        for number in self._times:
+            picture = self._pictures[number]
             if picture.restart:
                 while waiting:
                     show()
