@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crossframe.video.bits import Bits, Picture, Piece, Unproven
 
@@ -20,7 +21,7 @@ OBJECTS, LAYERS = range(0x20), range(0x20, 0x30)
 SEQUENCE, USER_DATA, GROUP, VISUAL_OBJECT, PLANE = 0xB0, 0xB2, 0xB3, 0xB5, 0xB6
 SIMPLE, ADVANCED_SIMPLE = 1, 17
 I, P, B = 0, 1, 2  # noqa: E741  (their names everywhere)
-HEADER_BYTES = 64  # of a picture, with one bit for each second since the last; the longest still makes sense
+HEADER_BYTES = 24  # of a picture, with one bit for each second since the last
 STORED_BYTES = 8  # FFmpeg overlooks what is smaller
 
 
@@ -32,8 +33,7 @@ class _Layer:
     blocks: int  # macroblocks in a picture
 
 
-@dataclass(frozen=True, slots=True)
-class _Plane:
+class _Plane(NamedTuple):
     kind: int
     seconds: int  # since those of the reference before; in a B-picture, of the one before that
     ticks: int
@@ -50,15 +50,17 @@ class MPEG4:
         self._layer, self._packed = _read_parameters(extradata)
         self._number = -1  # of the packet
         self._stored: tuple[_Plane, Piece] | None = None
-        self._references: list[tuple[int, int]] = []  # the last two: the packet's number, the time in ticks
-        self._seconds = self._seconds_before = 0  # of the last two references
+        # Of the last two references: the packet's number, the time in ticks, and its seconds.
+        self._references: tuple[int, ...] = ()
+        self._time = self._time_before = 0
+        self._seconds = self._seconds_before = 0
         self._grouped: bool | None = None  # whether the times of I-pictures are told in full
 
     def picture(self, packet: memoryview) -> Picture:
         self._number += 1
         data = bytes(packet)
         group, planes = self._split(data)
-        first = _read_plane(data[planes[0] : planes[1] if len(planes) > 1 else len(data)], self._layer)
+        first = _read_plane(data, planes[0], planes[1] if len(planes) > 1 else len(data), self._layer)
         if self._stored:
             (plane, piece), self._stored = self._stored, None
             if planes != [0] or (not first.coded and first.kind != P):
@@ -74,21 +76,24 @@ class MPEG4:
             return self._place(first)
         if len(planes) > 2 or not self._packed:
             raise Unproven("a packet that is not exactly one picture")
-        second = _read_plane(data[planes[1] :], self._layer)
+        second = _read_plane(data, planes[1], len(data), self._layer)
         self._store(second, Piece(late=True, start=planes[1], stop=len(data)))
         return self._place(first, Piece(late=False, start=0, stop=planes[1]))
 
     def _split(self, data: bytes) -> tuple[int | None, list[int]]:
         """Where in a packet a group's header begins, if there is one, and where its pictures do."""
-        codes = _codes(data)
-        while codes and codes[0][1] not in (GROUP, PLANE):
-            codes.pop(0)
-        if not codes or data[: codes[0][0]] not in (b"", self._parameters):
+        group: int | None = None
+        planes: list[int] = []
+        for start, code in _codes(data):
+            if code == PLANE:
+                planes.append(start)
+            elif planes or group is not None:
+                raise Unproven("a packet with more than pictures")
+            elif code == GROUP:
+                group = start
+        if not planes or data[: planes[0] if group is None else group] not in (b"", self._parameters):
             raise Unproven("a packet without a picture, or parameters that change within the stream")
-        group = codes.pop(0)[0] if codes[0][1] == GROUP else None
-        if not codes or any(code != PLANE for _, code in codes):
-            raise Unproven("a packet with more than pictures")
-        return group, [start for start, _ in codes]
+        return group, planes
 
     def _store(self, plane: _Plane, piece: Piece) -> None:
         if plane.kind != B or not plane.coded or piece.stop - piece.start < STORED_BYTES:
@@ -114,16 +119,16 @@ class MPEG4:
             raise Unproven("a picture that is not coded")
         if plane.kind == B:
             time = (self._seconds_before + plane.seconds) * self._layer.resolution + plane.ticks
-            if len(self._references) < 2 or not self._references[0][1] < time < self._references[1][1]:
+            if len(self._references) < 2 or not self._time_before < time < self._time:
                 raise Unproven("a B-picture that is not between its references")
-            return Picture(False, time, 0, False, frozenset(number for number, _ in self._references), piece)
-        sources = frozenset[int]() if plane.kind == I else frozenset(number for number, _ in self._references[-1:])
-        if plane.kind == P and not sources:
+            return Picture(False, time, 0, False, frozenset(self._references), piece)
+        last = self._references[-1:]
+        if plane.kind == P and not last:
             raise Unproven("a stream that begins in the middle")
+        self._references = (*last, self._number)
         self._seconds_before, self._seconds = self._seconds, self._seconds + plane.seconds
-        time = self._seconds * self._layer.resolution + plane.ticks
-        self._references = [*self._references[-1:], (self._number, time)]
-        return Picture(plane.kind == I, time, 0, True, sources, piece)
+        self._time_before, self._time = self._time, self._seconds * self._layer.resolution + plane.ticks
+        return Picture(plane.kind == I, self._time, 0, True, frozenset(last if plane.kind == P else ()), piece)
 
 
 def _codes(data: bytes) -> list[tuple[int, int]]:
@@ -247,9 +252,10 @@ def _skip_matrix(bits: Bits) -> None:
                 return
 
 
-def _read_plane(unit: bytes, layer: _Layer) -> _Plane:
+def _read_plane(data: bytes, start: int, stop: int, layer: _Layer) -> _Plane:
     """6.2.5, from the start code to where the first macroblock begins."""
-    bits = Bits(unit[4:HEADER_BYTES])
+    header = data[start + 4 : min(start + HEADER_BYTES, stop)]
+    bits = Bits(header)
     kind = bits.u(2)
     if kind not in (I, P, B):
         raise Unproven("sprites")
@@ -268,6 +274,6 @@ def _read_plane(unit: bytes, layer: _Layer) -> _Plane:
     sizes = [5] + [3] * kind
     if not all(bits.u(size) for size in sizes):
         raise Unproven("a damaged header")
-    if kind != B and 8 * max(len(unit) - HEADER_BYTES, 0) + bits.left < layer.blocks // 2:
+    if kind != B and 8 * (stop - start - 4 - len(header)) + bits.left < layer.blocks // 2:
         raise Unproven("a picture is cut off")
     return _Plane(kind, seconds, ticks, coded=True)
