@@ -270,9 +270,11 @@ def _read_plane(data: bytes, start: int, stop: int, layer: _Layer) -> _Plane:
     if not bits.u(1):
         return _Plane(kind, seconds, ticks, coded=False)
     bits.u(4 if kind == P else 3)  # rounding, threshold
-    # A quantiser or a range of motion of 0, or too few bits, and FFmpeg gives up the picture.
-    sizes = [5] + [3] * kind
-    if not all(bits.u(size) for size in sizes):
+    # A 0 among these, or too few bits, and FFmpeg gives up the picture.
+    quantiser = bits.u(5)
+    forward = 1 if kind == I else bits.u(3)  # ranges of motion
+    backward = bits.u(3) if kind == B else 1
+    if not (quantiser and forward and backward):
         raise Unproven("a damaged header")
     if kind != B and 8 * (stop - start - 4 - len(header)) + bits.left < layer.blocks // 2:
         raise Unproven("a picture is cut off")
