@@ -239,3 +239,10 @@ def test_sources_that_are_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "list.parquet").write_text("no")
     with pytest.raises(ValueError, match="cannot be read as Parquet"):
         read_manifest(tmp_path / "list.parquet")
+
+
+@pytest.mark.parametrize("name", ["list.csv", "train.txt"])
+def test_a_list_that_is_not_utf_8_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"path,label\n\xff.mp4,waving\n")
+    with pytest.raises(ValueError, match=rf"{name} is not UTF-8 text \(byte 11\); save it as UTF-8"):
+        read_manifest(tmp_path / name, labels=["waving"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
+from crossframe.text.files import read_text
 from crossframe.text.labels import read_labels
 from crossframe.video.files import videos_in
 
@@ -61,7 +63,7 @@ def split_named(name: str) -> str:
 def read_candidates(source: Path) -> list[str]:
     """The labels of a data set in any known layout, sorted, or those of a label file, in its order."""
     if source.suffix.lower() in (".csv", ".txt") and source.is_file():
-        header = next(csv.reader([source.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0]]), [])
+        header = next(csv.reader([read_text(source).partition("\n")[0]]), [])
         if "path" not in [name.strip().lower() for name in header]:
             return read_labels(source)
     clips, _ = read_clips(source, None)
@@ -69,17 +71,14 @@ def read_candidates(source: Path) -> list[str]:
 
 
 def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    reader = csv.DictReader(StringIO(read_text(source)), strict=True, restkey=_REST)
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restkey=_REST)
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            for row in reader:
-                where = f"{source}, line {reader.line_num}"
-                if _REST in row:
-                    raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
-                yield where, row
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{source} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        for row in reader:
+            where = f"{source}, line {reader.line_num}"
+            if _REST in row:
+                raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
+            yield where, row
     except csv.Error as error:
         raise ValueError(f"{source}: {error}; check the quotes") from error
 
@@ -103,7 +102,7 @@ def _clip(where: str, row: Mapping[str, Any]) -> Clip:
 def _from_authors_list(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
     if labels is None:
         raise ValueError(f"{source} has class indices, not labels; give the file with their names (id,name) as labels")
-    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(source).split("\n"), start=1):
         if not line.strip():
             continue
         path, *rest = line.strip().rsplit(maxsplit=1)  # the path may contain spaces, the index does not

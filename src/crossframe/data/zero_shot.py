@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
+from crossframe.text.files import read_text
 from crossframe.text.labels import check_labels
 
 Reason = Literal["same", "spelling", "qualifier", "renamed", "new"]
@@ -81,8 +83,7 @@ def match_classes(
 
 def read_renamed(path: Path) -> dict[str, str]:
     """A table of classes with columns `new` and `old`, which say that one is the other."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(StringIO(read_text(path))))
     for row in rows:
         if not row.get("new") or not row.get("old"):
             raise ValueError(f"{path}: a row has no new or no old name; its columns must be new and old")

@@ -26,7 +26,7 @@ class Tokenize(Protocol):
     def __call__(self, texts: str | Sequence[str]) -> Tensor: ...
 
 
-class Preprocess(Protocol):
+class Prepare(Protocol):
     """Frames, uint8 (T, 3, H, W) or a list of them, to normalised float (B, T, 3, S, S)."""
 
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | None = None) -> Tensor: ...
@@ -53,7 +53,7 @@ class XCLIP(nn.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, *, tokenizer: Tokenize | None = None, preprocess: Preprocess | None = None
+        self, config: ModelConfig, *, tokenizer: Tokenize | None = None, preprocess: Prepare | None = None
     ) -> None:
         super().__init__()
         self.config = config

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from crossframe.text.files import read_text
 from crossframe.text.labels import same_to_the_model
 
 Descriptions = Mapping[str, str | Sequence[str]]
@@ -19,10 +20,9 @@ def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
     Raises ValueError, naming the file and the label, for anything else, for empty sentences and for lists of none.
     """
     path = Path(path)
+    text = read_text(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ValueError(f"cannot read the descriptions {path}: {error.strerror}") from error
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict) or not values:

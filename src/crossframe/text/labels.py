@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from crossframe.text.files import read_text
+
 
 def humanize(label: str) -> str:
     """Split CamelCase and underscores into words: "ApplyEyeMakeup" and "apply_eye_makeup" become "apply eye makeup".
@@ -58,7 +60,8 @@ def read_labels(path: str | Path) -> list[str]:
             The message names the file and the line.
     """
     path = Path(path)
-    lines = _read_lines(path)
+    text = read_text(path).rstrip()
+    lines = text.split("\n") if text else []
     header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
     column = _label_column(header)
     if column is None and path.suffix.lower() == ".csv":
@@ -81,20 +84,6 @@ def read_labels(path: str | Path) -> list[str]:
     if not names:
         raise ValueError(f"{path} holds no labels: write one a line")
     return names
-
-
-def _read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends; empty lines at the end of the file do not count."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"cannot read the label file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    lines = text.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines
 
 
 def _label_column(header: Sequence[str]) -> str | None:

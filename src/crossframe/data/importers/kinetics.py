@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from crossframe.data.importers.assemble import Imported, Listed, assemble
 from crossframe.data.importers.tree import Tree, read_lists
 from crossframe.data.layouts import split_named
+from crossframe.text.files import read_text
 
 COLUMNS = {"youtube_id", "time_start", "time_end"}
 ID_LENGTH = 11
@@ -55,15 +57,14 @@ def clip_name(youtube_id: str, start: float, end: float) -> str:
 
 def _read_table(path: Path) -> Iterator[Listed]:
     """The rows of a table of clips; nothing of any other table."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            if not COLUMNS.issubset(reader.fieldnames or ()):
-                return
-            for row in reader:
-                yield _listed(path, reader.line_num, row)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{path} cannot be read as a table ({error}); get it again") from error
+    reader = csv.DictReader(StringIO(read_text(path)))
+    try:
+        if not COLUMNS.issubset(reader.fieldnames or ()):
+            return
+        for row in reader:
+            yield _listed(path, reader.line_num, row)
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as a table ({error}); get it again") from error
 
 
 def _listed(path: Path, line: int, row: dict[str, str | None]) -> Listed:

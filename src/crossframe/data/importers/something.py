@@ -16,6 +16,7 @@ from typing import Any
 
 from crossframe.data.importers.assemble import Imported, Listed, assemble
 from crossframe.data.importers.tree import read_lines, read_lists
+from crossframe.text.files import read_text
 
 PREFIX = "(.+-)?"  # "something-something-v2-", or nothing
 
@@ -57,8 +58,9 @@ def _read_answers(path: Path) -> Iterator[Listed]:
 
 
 def _read_json(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); get the file again") from error
     if not isinstance(content, kind):

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from crossframe.text.files import read_text
 from crossframe.video.files import VIDEO_SUFFIXES
 
 LIST_SUFFIXES = (".csv", ".json", ".txt")
@@ -94,11 +95,7 @@ def read_lists(root: Path, annotations: Path | None) -> tuple[Tree, Tree]:
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not empty, and their numbers."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
 
