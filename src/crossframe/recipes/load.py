@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from crossframe.recipes.schema import FileData, Recipe
+from crossframe.text.files import read_text
 
 RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
 
@@ -149,7 +150,7 @@ def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Value
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise RecipeError(f"recipe file {path} does not exist")
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     elif str(source) in recipe_names():
         text = files("crossframe.recipes").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
     else:

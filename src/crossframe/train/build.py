@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -56,19 +57,14 @@ def sketch_model(asked: Model, init: str | None, num_classes: int | None = None)
 
 
 def sketch_weights(source: str) -> XCLIP:
-    """The model that these weights are of, without values, on the meta device."""
-    return published(source) or load(source, device="cpu").to("meta")
-
-
-def published(name: str) -> XCLIP | None:
-    """The published model of the hub of this name, without values, on the meta device; None if none is known."""
-    source = next((source for source in list_models() if source.name == name and source.kind == "hub"), None)
-    if source is None:
-        return None
+    """The model that these weights are of, without values, on the meta device; those of the hub are not fetched."""
+    known = next((known for known in list_models() if known.name == source and known.kind == "hub"), None)
+    if known is None:
+        return load(source, device="cpu").to("meta")
     with torch.device("meta"):
-        if source.data == PLAIN_CLIP:
-            return from_scratch(Model(towers=cast("Variant", source.variant)))
-        config = variant(source.variant, source.frames)
+        if known.data == PLAIN_CLIP:
+            return from_scratch(Model(towers=cast("Variant", known.variant)))
+        config = variant(known.variant, known.frames)
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(config.vision.image_size))
 
 
@@ -85,7 +81,7 @@ def _expanded(asked: Model, given: XCLIP, num_classes: int | None, *, fresh: boo
         learned_vectors=asked.learned_vectors,
         num_classes=num_classes if asked.linear_head else None,
     )
-    _start(model, asked.start, fresh=fresh, untrained=untrained(model, given))
+    _start(model, asked.start, fresh=fresh, trained={name for name, _ in given.named_parameters()})
     set_drop_path(model, asked.drop_path)
     return model
 
@@ -106,11 +102,6 @@ def _said(size: tuple[int, ...]) -> str:
 def _first(asked: int | None, given: int | None, paper: int) -> int:
     """What the recipe asks for, else what the weights have, else the paper's number."""
     return next(value for value in (asked, given, paper) if value is not None)
-
-
-def untrained(model: nn.Module, given: nn.Module) -> set[str]:
-    """The parameters of `model` that `given` did not have."""
-    return {name for name, _ in model.named_parameters()} - {name for name, _ in given.named_parameters()}
 
 
 def stays_near(recipe: Recipe) -> str | None:
@@ -183,17 +174,17 @@ def set_drop_path(model: XCLIP, rate: float) -> None:
 
 
 @torch.no_grad()
-def _start(model: XCLIP, start: Start, *, fresh: bool, untrained: set[str]) -> None:
-    """Starting values of what is not pretrained."""
+def _start(model: XCLIP, start: Start, *, fresh: bool, trained: Collection[str]) -> None:
+    """Starting values of what is not pretrained: all, where that is `fresh`, or what is not among the `trained`."""
     if fresh:
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":
             vision = model.config.vision
             model.vision.position[1:] = GRID_AMPLITUDE * _grid_positions(vision.grid, vision.width)
             nn.init.normal_(model.vision.position[:1], std=0.02)
-    if model.mit is not None and "mit.position" in untrained:
+    if model.mit is not None and "mit.position" not in trained:
         nn.init.normal_(model.mit.position, std=start.time_std)
-    if model.prompts is not None and "prompts.patch_projection" in untrained:
+    if model.prompts is not None and "prompts.patch_projection" not in trained:
         width = model.config.vision.width
         nn.init.normal_(model.prompts.patch_projection, std=start.prompt_std or width**-0.5)
 
