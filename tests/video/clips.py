@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,21 +72,20 @@ def decode_fully(path: Path) -> list[Pictures]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def rewrite(source: Path, path: Path, change: Callable[[list[bytes]], list[bytes]]) -> Path:
-    """The same file with other packets, each at the time of the packet of its number."""
+def packets_of(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def rewrite(source: Path, path: Path, packets: Sequence[bytes]) -> Path:
+    """These packets in another file, each at the time of the one of its number."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
-        packets = [packet for packet in old.demux(video=0) if packet.size]
-        for packet, data in zip(packets, change([bytes(packet) for packet in packets]), strict=False):
-            copy = av.Packet(data)
-            copy.pts, copy.dts, copy.time_base, copy.is_keyframe = (
-                packet.pts,
-                packet.dts,
-                packet.time_base,
-                packet.is_keyframe,
-            )
-            copy.stream = stream
-            new.mux(copy)
+        for data, before in zip(packets, old.demux(video=0), strict=False):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, before.time_base, before.is_keyframe
+            packet.pts, packet.dts = before.pts, before.dts
+            new.mux(packet)
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -15,14 +14,13 @@ import pytest
 
 from crossframe.video import exact
 from crossframe.video.bits import Piece, Unproven
-from crossframe.video.collect import Decoded
 from crossframe.video.media import open_media
 from crossframe.video.mpeg4 import MPEG4
 from crossframe.video.plan import scan
 from crossframe.video.sample import sparse
-from crossframe.video.wanted import Choice
-from tests.video.clips import decode_fully, write_clip
+from tests.video.clips import decode_fully, packets_of, write_clip
 from tests.video.kinds import mpeg4
+from tests.video.proof import assert_same, is_proven, read_fully
 
 Clip = Callable[[str], Path]
 
@@ -30,11 +28,6 @@ START, NAME, GROUP, PLANE = b"\0\0\1", b"\0\0\1\xb2", b"\0\0\1\xb3", b"\0\0\1\xb
 XVID = [b"DivX503b1393p", b"XviD0055"]
 FILLER = PLANE + bytes([0b01_0_1_0000, 0b0_1_0_01111])  # a P-picture that is not coded; its time has five bits
 B = 2
-
-
-def packets_of(path: Path) -> list[bytes]:
-    with av.open(str(path)) as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
 def kind(packet: bytes) -> int:
@@ -75,27 +68,8 @@ def write_packets(path: Path, packets: list[bytes]) -> Path:
     return path
 
 
-def is_proven(path: Path) -> bool:
-    with open_media(path, path.name) as media:
-        return scan(media).plan is not None
-
-
 def ends(total: int) -> list[int]:
     return [0, total - 1]
-
-
-def read_fully(path: Path, indices: list[int] | Choice, monkeypatch: pytest.MonkeyPatch) -> Decoded:
-    """What `read_arrays` gives when nothing is proven."""
-    with monkeypatch.context() as patch:
-        patch.setattr(exact, "scan", lambda media: replace(scan(media), plan=None))
-        return exact.read_arrays(path, indices=indices)
-
-
-def assert_same(read: Decoded, full: Decoded) -> None:
-    assert np.array_equal(read.pixels, full.pixels)
-    assert np.array_equal(read.times, full.times)
-    assert np.array_equal(read.damaged, full.damaged)
-    assert (read.total, read.missing) == (full.total, full.missing)
 
 
 @pytest.fixture(params=["groups", "no groups", "many keys", "four in a row"])

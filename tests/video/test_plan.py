@@ -14,7 +14,7 @@ from crossframe.video import bits, exact, media
 from crossframe.video.bits import Bits, Picture, Piece, Unproven, units
 from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan, sources
-from tests.video.clips import decode_fully, moving, rewrite, write_clip
+from tests.video.clips import decode_fully, moving, packets_of, rewrite, write_clip
 from tests.video.kinds import PROVEN, UNPROVEN
 
 Clip = Callable[[str], Path]
@@ -130,9 +130,10 @@ def superframe(packets: list[bytes]) -> list[bytes]:
 def test_streams_that_are_not_plain_are_decoded_in_full(
     clip: Clip, tmp_path: Path, name: str, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
-    path = rewrite(clip(name), tmp_path / "changed.mkv", lambda packets: packets)
+    packets = packets_of(clip(name))
+    path = rewrite(clip(name), tmp_path / "changed.mkv", packets)
     assert scan_file(path).plan is not None
-    path = rewrite(clip(name), path, change)
+    path = rewrite(clip(name), path, change(packets))
     assert scan_file(path).plan is None
     full = decode_fully(path)
     decoded = exact.read_arrays(path, indices=lambda total: range(total))
