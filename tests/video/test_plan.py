@@ -4,7 +4,7 @@ import doctest
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -15,7 +15,7 @@ from crossframe.video.bits import Bits, Picture, Piece, Unproven, units
 from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan, sources
 from tests.video.clips import decode_fully, moving, packets_of, rewrite, write_clip
-from tests.video.kinds import PROVEN, UNPROVEN
+from tests.video.kinds import PROVEN, UNPROVEN, av1, vp9
 
 Clip = Callable[[str], Path]
 
@@ -195,13 +195,15 @@ def test_reading_past_the_end_of_a_header_is_unproven() -> None:
         Bits(bytes(8)).ue()
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9", "mpeg4"])
+@pytest.mark.parametrize(
+    "kind", [{}, av1(), vp9(deadline="realtime"), {"codec": "mpeg4"}], ids=["h264", "av1", "vp9", "mpeg4"]
+)
 def test_threads_change_no_frame_and_are_left_to_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setattr(media, "BIG", 320 * 240)
-    path = write_clip(tmp_path / "clip.mp4", frames=moving(20, 320, 240), codec=codec)
+    path = write_clip(tmp_path / "clip.mp4", **(kind | {"frames": moving(20, 320, 240)}))
     used: list[bool] = []
     use_threads = Media.use_threads
     monkeypatch.setattr(Media, "use_threads", lambda media, wanted: used.append(use_threads(media, wanted)))
