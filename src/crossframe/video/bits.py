@@ -25,7 +25,7 @@ class Piece:
 class Picture:
     """What headers say about a picture. A packet shows one, and may hold hidden ones that are decoded before it."""
 
-    restart: bool  # nothing from here on refers to anything before
+    restart: bool  # nothing that is shown from here on refers to anything before
     count: int  # picture order count: the order of showing since the last restart
     layer: int  # temporal layer
     referenced: bool  # pictures of the same layer may refer to it; those of higher layers always may
