@@ -218,3 +218,130 @@ def test_damage_is_found_in_few_pictures_as_in_all(clip: Clip, tmp_path: Path, m
         path = write_packets(tmp_path / f"{seed}.avi", [*sound[:20], bytes(broken), *sound[21:]])
         assert is_proven(path)
         assert_same(exact.read_arrays(path, indices=[20]), read_fully(path, [20], monkeypatch))
+
+
+def aligned(bits: str) -> bytes:
+    """Bits, and a 0 and 1s up to the end of the byte."""
+    bits += "0"
+    return int(bits + "1" * (-len(bits) % 8), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+PLAIN = {
+    "random access, profile": "0" + f"{1:08b}",
+    "version": "0",
+    "proportions": "0001",
+    "control": "1" + "01" + "0" + "0",
+    "shape": "00",
+    "resolution": "1" + f"{25:016b}" + "1",
+    "fixed rate": "0",
+    "size": "1" + f"{64:013b}" + "1" + f"{48:013b}" + "1",
+    "interlaced": "0",
+    "no overlapping": "1",
+    "sprites": "0",
+    "bits": "0",
+    "matrices": "0",
+    "quarter pixels": "",
+    "no complexity": "1",
+    "no resynchronisation": "1",
+    "partitions": "0",
+    "chosen references": "",
+    "qualities": "0",
+}
+
+
+def parameters_with(changed: dict[str, str], name: bytes = b"XviD0055") -> bytes:
+    assert set(changed) <= set(PLAIN)
+    return START + b"\x20" + aligned("".join((PLAIN | changed).values())) + NAME + name
+
+
+def plane(kind: int, ticks: int, seconds: int = 0, quantiser: int = 9, ranges: int = 3, marker: int = 1) -> bytes:
+    rounding = "0" if kind == 1 else ""
+    head = f"{kind:02b}{'1' * seconds}0{marker}{ticks:05b}11{rounding}000{quantiser:05b}" + f"{ranges:03b}" * kind
+    return PLANE + aligned(head + "1" * 12)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"random access, profile": "1" + f"{17:08b}"},
+        {"version": "1" + "0010" + "001", "sprites": "00", "quarter pixels": "1", "chosen references": "00"},
+        {"proportions": "1111" + "0" * 16},
+        {"control": "1" + "01" + "0" + "1" + "0" * 79},
+        {"fixed rate": "1" + "00001"},
+        {"matrices": "1" + "1" + "00001000" * 64 + "1" + "00001000" + "00000000"},
+        {"matrices": "100"},
+        {"no resynchronisation": "0"},
+    ],
+)
+def test_parameters_that_are_plain(changed: dict[str, str]) -> None:
+    headers = MPEG4(parameters_with(changed))
+    stream = [plane(0, 0), plane(1, 3), plane(B, 1), plane(B, 2), plane(0, 0, 1), plane(B, 24), plane(1, 1)]
+    pictures = [headers.picture(memoryview(packet)) for packet in stream]
+    assert [picture.count for picture in pictures] == [0, 3, 1, 2, 25, 24, 26]
+    sources = [sorted(picture.sources or ()) for picture in pictures]
+    assert sources == [[], [0], [0, 1], [0, 1], [], [1, 4], [4]]
+    assert [picture.referenced for picture in pictures] == [True, True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"random access, profile": "0" + f"{14:08b}"},
+        {"shape": "01"},
+        {"resolution": "1" + "0" * 16 + "1"},
+        {"resolution": "1" + f"{25:016b}" + "0"},
+        {"size": "1" + f"{64:013b}" + "0" + f"{48:013b}" + "1"},
+        {"interlaced": "1"},
+        {"no overlapping": "0"},
+        {"sprites": "1"},
+        {"version": "1" + "0010" + "001", "sprites": "10", "quarter pixels": "1", "chosen references": "00"},
+        {"version": "1" + "0010" + "001", "sprites": "00", "quarter pixels": "1", "chosen references": "10"},
+        {"version": "1" + "0010" + "001", "sprites": "00", "quarter pixels": "1", "chosen references": "01"},
+        {"bits": "1" + "0101" + "1000"},
+        {"no complexity": "0"},
+        {"partitions": "1"},
+        {"qualities": "1"},
+    ],
+)
+def test_parameters_that_are_not_plain(changed: dict[str, str]) -> None:
+    with pytest.raises(Unproven):
+        MPEG4(parameters_with(changed))
+
+
+@pytest.mark.parametrize("control", ["0", "1" + "01" + "1" + "0"])
+def test_b_pictures_must_be_announced(control: str) -> None:
+    headers = MPEG4(parameters_with({"control": control}))
+    for packet in (plane(0, 0), plane(1, 2)):
+        headers.picture(memoryview(packet))
+    with pytest.raises(Unproven, match="not announced"):
+        headers.picture(memoryview(plane(B, 1)))
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        plane(1, 4, quantiser=0),
+        plane(1, 4, ranges=0),
+        plane(1, 4, marker=0),
+        plane(1, 4)[:7],
+        plane(3, 4),
+        plane(B, 0),
+        plane(B, 3),
+        plane(B, 1, ranges=0),
+        plane(1, 4, seconds=200),
+    ],
+)
+def test_pictures_that_are_not_plain(packet: bytes) -> None:
+    headers = MPEG4(parameters_with({}))
+    for before in (plane(0, 0), plane(1, 3)):
+        headers.picture(memoryview(before))
+    with pytest.raises(Unproven):
+        headers.picture(memoryview(packet))
+
+
+def test_a_picture_must_have_some_bits_for_its_size() -> None:
+    headers = MPEG4(parameters_with({"size": "1" + f"{640:013b}" + "1" + f"{480:013b}" + "1"}))
+    headers.picture(memoryview(plane(0, 0) + b"\x55" * 75))
+    with pytest.raises(Unproven, match="cut off"):
+        headers.picture(memoryview(plane(1, 1) + b"\x55" * 70))
