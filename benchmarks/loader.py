@@ -7,6 +7,7 @@ demuxing, decoding, converting, closing. Looking at the clock counts as ours. Th
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import time
 from collections import Counter
@@ -72,6 +73,7 @@ _last = 0.0
 @functools.cache
 def _watch() -> None:
     """Time the calls from which FFmpeg works, in this process from now on."""
+    gc.freeze()  # this file imports torch, which the loader's own processes do not: nobody shall search it for garbage
     plain = Media.packets
 
     def packets(opened: Media) -> Iterator[Any]:
