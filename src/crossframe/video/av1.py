@@ -71,7 +71,7 @@ class AV1:
             raise Unproven("a packet that shows no frame")
         return shown
 
-    def _take(self, frame: _Frame) -> set[int]:
+    def _take(self, frame: _Frame) -> tuple[int, ...]:
         """Refresh the slots by a frame; returns the numbers of those that it refers to (7.20)."""
         sources = {self._slots[slot][0] for slot in frame.reads}
         if EMPTY[0] in sources:
@@ -82,7 +82,7 @@ class AV1:
             if frame.refreshes >> slot & 1:
                 self._slots[slot] = self._number, frame.kind
         self._number += 1
-        return sources
+        return tuple(sources)
 
     def _keep_sequence(self, unit: bytes) -> None:
         if self._sequence_unit is None:

@@ -146,7 +146,7 @@ class _Proof:
     def __init__(self, media: Media) -> None:
         self._headers: Headers | None = None
         self._pictures: list[Picture] = []
-        self._pieces: list[list[Piece | None]] = []  # of every packet
+        self._pieces: list[tuple[Piece | None, ...]] = []  # of every packet
         self._times: dict[int, int | None] = {}  # by the number of the picture that is shown then
         codec, containers = media.stream.codec_context, media.container.format.name.split(",")
         self._timed = bool(TIMED_CONTAINERS.intersection(containers))
@@ -168,7 +168,7 @@ class _Proof:
         else:
             pictures = (*picture.hidden, picture)
             self._pictures += pictures
-            self._pieces.append([each.piece for each in pictures])
+            self._pieces.append(tuple([each.piece for each in pictures]))
             self._times[len(self._pictures) - 1] = packet.pts
 
     def conclude(self) -> Plan | None:
