@@ -32,7 +32,8 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 def blocks(page: str, language: str) -> list[str]:
     """The fenced blocks of a page in this language."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.M | re.S)
+    return [block for said, block in fenced if said == language]
 
 
 def commands(page: str) -> list[list[str]]:
