@@ -66,6 +66,11 @@ def test_a_weight_or_clips_to_choose_it_on(
     assert "give one of them, a number or clips of classes left out of training" in capsys.readouterr().err
 
 
+def test_clips_to_choose_on_are_looked_for_before_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("blend", "no/model", "no/model", "--choose-on", tmp_path / "gone", "--out", tmp_path / "new") == 1
+    assert capsys.readouterr().err.startswith(f"crossframe: {tmp_path / 'gone'} does not exist")
+
+
 def test_evaluate_asks_for_the_weights_to_blend_with(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -255,6 +255,21 @@ def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: 
     assert out.read_text() == "kept"
 
 
+def test_whether_a_file_may_be_read_is_found_out_by_reading_it(
+    command: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # asked beforehand, one such file would stop the others
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--json")
+    assert (outcome.status, outcome.out.count("\n"), outcome.err) == (0, 1, "")
+
+
+def test_only_what_was_named_is_said_to_be_no_drawn_shape(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("buy milk")
+    outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "shapes")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert one_line(outcome, "text.mp4: is not a video")
+
+
 def test_what_cannot_be_used_ends_with_1_and_one_line(
     command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:

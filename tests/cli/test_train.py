@@ -8,6 +8,7 @@ import pytest
 
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from tests.cli.conftest import Run
+from tests.data.dataset import write_dataset
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,16 @@ def test_what_is_left_out_or_the_same_is_no_reason_to_refuse(
     (tmp_path / RECIPE).write_text(dump_recipe(started))
     outcome = command("train", "finetune", *more, "--out", tmp_path, "--resume")
     assert "has no checkpoint 'last' to go on from" in outcome.err
+
+
+def test_a_training_says_what_it_did_not_test_and_could_not_read(command: Run, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "clips", 2)
+    one_epoch = ("--set", "train.epochs=1", "--set", "train.warmup_epochs=0")
+    outcome = command(
+        "train", "finetune", "--tiny", *one_epoch, "--init", "shapes", "--data", folder, "--out", tmp_path / "run"
+    )
+    assert outcome.status == 0, outcome.err
+    first, second, last = outcome.out.splitlines()
+    assert first.endswith("; not tested, for no clips are held back")
+    assert second == "1 of 6 times a clip could not be read; see crossframe data verify"
+    assert last == str(tmp_path / "run" / "last")

@@ -140,6 +140,8 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     assert rows["compute"].startswith("143.5 billion multiply-accumulates a clip")
     assert "enough for 32: set train.batch_size=32 and train.accumulate=2" in rows["memory"]
     assert rows["time"].startswith("about 1,000 hours (42 days) on this device")
+    _, rows, _ = dry_run(capsys, "k400", "--set", "data.clips=64")
+    assert rows["time"].startswith("about 16 minutes on this device")
     assert list(tmp_path.iterdir()) == []
 
 

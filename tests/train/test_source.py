@@ -72,6 +72,14 @@ def test_a_training_split_that_does_not_exist_is_refused(folder: Path, tmp_path:
         read_films(few(tmp_path / "list.csv", "data.train_split=trian"))
 
 
+def test_one_class_is_nothing_to_learn(folder: Path) -> None:
+    alone = folder.parent / "alone"
+    (alone / "clapping").mkdir(parents=True)
+    (alone / "clapping" / "0.mp4").write_bytes((folder / "clapping" / "0.mp4").read_bytes())
+    with pytest.raises(ValueError, match="has clips of one class, 'clapping'; give those of two or more"):
+        read_films(few(alone))
+
+
 def test_a_recording_on_both_sides_is_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = ["train", "train", "test", "test"]
     rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]},film" for name in CLASSES for i in range(4)]

@@ -152,6 +152,15 @@ def test_a_hub_that_cannot_be_reached(
     assert "\n" not in message
 
 
+def test_what_reads_like_a_path_that_is_missing_is_called_so(
+    dead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=f"^the folder runs has no 'mine', and runs/mine: {dead} cannot be reached"):
+        crossframe.load("runs/mine")
+
+
 def test_a_hub_that_hangs_up_is_asked_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         calls: list[object] = []

@@ -33,6 +33,12 @@ def test_a_missing_file_is_called_by_its_name(tmp_path: Path) -> None:
         crossframe.load(tmp_path / "nowhere.pth")
 
 
+@pytest.mark.parametrize("path", ["./nowhere", "../nowhere"])
+def test_a_path_is_never_looked_for_on_the_hub(path: str) -> None:
+    with pytest.raises(WeightsError, match=rf"'{path}' is no file, no folder"):
+        crossframe.load(path)
+
+
 def test_the_bundled_model_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("crossframe.weights.loading.BUNDLED", tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="'shapes' is missing from this installation"):

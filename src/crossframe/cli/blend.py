@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    from crossframe.data.manifest import Manifest
     from crossframe.model.xclip import XCLIP
 
 
@@ -27,24 +28,23 @@ def blend(
         raise typer.BadParameter(
             "give one of them, a number or clips of classes left out of training", param_hint="--weight or --choose-on"
         )
+    from crossframe.data.manifest import read_manifest
     from crossframe.weights import load, save
     from crossframe.weights.blending import blend as average
 
+    manifests = [read_manifest(one) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
-    if choose_on:
-        weight = _best(models, choose_on)
+    if manifests:
+        weight = _best(models, manifests)
     print(save(average(*models, weight=1.0 if weight is None else weight), out))
 
 
-def _best(models: tuple[XCLIP, XCLIP], clips: list[str]) -> float:
+def _best(models: tuple[XCLIP, XCLIP], manifests: list[Manifest]) -> float:
     """The weight with the best mean accuracy, of each list of clips among its own labels."""
     from statistics import mean
 
-    from crossframe.data.manifest import read_manifest
     from crossframe.evaluate.run import evaluate_manifest
     from crossframe.weights.blending import choose_weight
-
-    manifests = [read_manifest(one) for one in clips]
 
     def score(model: XCLIP) -> float:
         return mean(evaluate_manifest(model, manifest).counts.top1 for manifest in manifests)

@@ -40,7 +40,7 @@ class PrecisionChoice(StrEnum):
 
 
 def classify(
-    videos: Annotated[list[Path], Argument(help="Video files, or folders of them.")],
+    videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
     label: Annotated[list[str] | None, Option("-l", "--label", help="What may be happening; repeat it.")] = None,
     labels: Annotated[Path | None, Option(help="A file of labels: one a line, or a CSV with label or id,name.")] = None,
     model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")] = DEFAULT_MODEL,
@@ -62,7 +62,8 @@ def classify(
     said = read_descriptions(descriptions) if descriptions else None
     names = list(said) if said and not label and not labels else _labels(label or [], labels, clean)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
-    paths, failed = _present([path for given in videos for path in _expand(given)])
+    paths = [path for given in videos for path in _expand(given)]
+    present = _present(paths)
     screen = _screen()
     with _output(out, screen) as write:
         # Slow to import, and of no use before the command line is known to make sense.
@@ -80,20 +81,21 @@ def classify(
         )
         made_by["precision"] = recognizer.precision
 
-        with _progress(screen, len(paths)) as bar:
-            results = recognizer.classify_each(paths, names)
-            for result in bar.track(results, len(paths), description="videos"):
+        named = 0
+        with _progress(screen, len(present)) as bar:
+            results = recognizer.classify_each(present, names)
+            for result in bar.track(results, len(present), description="videos"):
                 if isinstance(result, VideoError):
-                    failed += 1
                     print(f"crossframe: {result}", file=sys.stderr)
                     continue
+                named += 1
                 if as_json or out:
                     write(json.dumps(_as_json(result, top) | made_by))
                 if not as_json:
                     screen.print(_table(result, top), "", soft_wrap=True)
-    if model == "shapes" and not as_json:
+    if model == "shapes" and named and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if named < len(paths) else 0)
 
 
 def _labels(given: list[str], file: Path | None, clean: bool) -> list[str]:
@@ -114,8 +116,8 @@ def _expand(given: Path) -> list[Path]:
     return found
 
 
-def _present(paths: list[Path]) -> tuple[list[Path], int]:
-    """The files that there are, and how many are missing, which are named: a typing error need not wait for a model."""
+def _present(paths: list[Path]) -> list[Path]:
+    """The files that there are; the others are reported now, for a typing error need not wait for a model."""
     present: list[Path] = []
     for path in paths:
         if os.path.exists(file_of(path)):
@@ -124,7 +126,7 @@ def _present(paths: list[Path]) -> tuple[list[Path], int]:
             print(f"crossframe: {path}: does not exist; check the path", file=sys.stderr)
     if not present:
         raise typer.Exit(1)
-    return present, len(paths) - len(present)
+    return present
 
 
 def _screen() -> Console:

@@ -62,8 +62,9 @@ def _time(plan: Plan, speed: Speed | None) -> str:
         return f"not measured: not one clip fits into the memory of this device ({device})"
     hours = plan.hours(speed)
     days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
-    about = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+    length, unit = (hours, "hours") if hours >= 1 else (60 * hours, "minutes")
+    about = f"{length:,.0f}" if length >= 10 else f"{length:.2g}"
     return (
-        f"about {about} hours{days} on this device ({device}), an estimate from {speed.steps} steps of "
+        f"about {about} {unit}{days} on this device ({device}), an estimate from {speed.steps} steps of "
         f"{speed.clips} clips: {speed.clips_per_second:,.3g} clips a second; reading and testing not included"
     )

@@ -49,8 +49,9 @@ def train(
     if not is_first():
         return
     scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
-    best = f"best after step {summary.best_step}: {scores}" if scores else "no test was asked for"
+    best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
     if summary.unreadable:
-        print(f"{summary.unreadable} of {summary.clips + summary.unreadable} clips could not be read and were skipped")
+        drawn = summary.clips + summary.unreadable
+        print(f"{summary.unreadable} of {drawn} times a clip could not be read; see crossframe data verify")
     print(out / ("best" if scores else "last"))

@@ -15,7 +15,7 @@ from crossframe.data.generated import Clips, Stills, read_lessons
 from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.overlap import check_apart
+from crossframe.data.overlap import check_apart, some
 from crossframe.data.question import Lesson, among_labels
 from crossframe.data.sampling import OfficialSampling, Sampling
 from crossframe.data.split import few_shot
@@ -75,6 +75,8 @@ def read_films(recipe: Recipe) -> Films | None:
     undivided = splits == {""} and data.train_split == FileData.model_fields["train_split"].default
     split = None if undivided else data.train_split
     train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
+    if len(train.labels) < 2:
+        raise ValueError(f"{data.source} has clips of one class, '{some(train.labels)}'; give those of two or more")
     if data.classes is not None and len(train.labels) != data.classes:
         raise ValueError(
             f"{data.source} has {len(train.labels)} classes, and recipe '{recipe.name}' is for {data.classes}; give "

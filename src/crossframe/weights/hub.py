@@ -20,7 +20,7 @@ from crossframe.weights.sources import close_matches
 
 log = logging.getLogger(__name__)
 
-_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that need not name a file
 _SMALL = (OPEN_CLIP_CONFIG, PREPROCESSOR, "tokenizer.json", "vocab.json", "merges.txt")
 

@@ -51,6 +51,16 @@ def load(
     return model.to(place)
 
 
+def _fetch(source: str, revision: str | None) -> Path:
+    path = Path(source)
+    try:
+        return hub.fetch(source, revision)
+    except WeightsError as error:
+        if not path.parent.is_dir():
+            raise
+        raise WeightsError(f"the folder {path.parent} has no '{path.name}', and {error}") from error  # one was meant
+
+
 def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
     path = Path(source).expanduser()
     if source == "shapes":
@@ -62,7 +72,7 @@ def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
     if path.is_file():
         return read_folder(path.parent, path.name) if belongs_to_folder(path) else read_file(path)
     if isinstance(source, str) and hub.is_hub_id(source):
-        return read_folder(hub.fetch(source, revision), authors_heads=source.startswith(_AUTHORS_LARGE))
+        return read_folder(_fetch(source, revision), authors_heads=source.startswith(_AUTHORS_LARGE))
     raise WeightsError(
         f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
     )

@@ -60,7 +60,11 @@ def save(
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        error.filename = str(folder)  # the name that people know
+        raise
     try:
         for name, values in files.items():
             (beside / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
