@@ -278,7 +278,7 @@ def test_parameters_that_are_plain(changed: dict[str, str]) -> None:
     headers = MPEG4(parameters_with(changed))
     stream = [plane(0, 0), plane(1, 3), plane(B, 1), plane(B, 2), plane(0, 0, 1), plane(B, 24), plane(1, 1)]
     pictures = [headers.picture(memoryview(packet)) for packet in stream]
-    assert [picture.count for picture in pictures] == [0, 3, 1, 2, 25, 24, 26]
+    assert [picture.order_count for picture in pictures] == [0, 3, 1, 2, 25, 24, 26]
     sources = [sorted(picture.sources or ()) for picture in pictures]
     assert sources == [[], [0], [0, 1], [0, 1], [], [1, 4], [4]]
     assert [picture.referenced for picture in pictures] == [True, True, False, False, True, False, True]

@@ -144,7 +144,7 @@ def test_streams_that_are_not_plain_are_decoded_in_full(
 
 def test_needed_packets_follow_references_and_restarts() -> None:
     def picture(restart: bool = False, referenced: bool = True, layer: int = 0) -> Picture:
-        return Picture(restart, count=0, layer=layer, referenced=referenced)
+        return Picture(restart, order_count=0, layer=layer, referenced=referenced)
 
     # Packets: I P b P | I b P, where b is referred to by nothing; shown in the order of packets for simplicity.
     pictures = [picture(True), picture(), picture(referenced=False), picture()]

@@ -26,7 +26,7 @@ def packet(*frames: bytes, width: int = 1) -> bytes:
 def restarts(*packets: bytes) -> list[bool]:
     headers = VP9(b"")
     pictures = [headers.picture(memoryview(data)) for data in packets]
-    assert [picture.count for picture in pictures] == list(range(len(packets)))
+    assert [picture.order_count for picture in pictures] == list(range(len(packets)))
     return [picture.restart for picture in pictures]
 
 

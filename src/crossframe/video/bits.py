@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 HEADER_BYTES = 28  # a slice header's beginning, as far as we read it, is much shorter
 
@@ -21,12 +22,11 @@ class Piece:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):  # one for every packet, and made in half the time of a dataclass
     """What headers say about a picture. A packet shows one, and may hold hidden ones that are decoded before it."""
 
     restart: bool  # nothing that is shown from here on refers to anything before
-    count: int  # picture order count: the order of showing since the last restart
+    order_count: int  # the order of showing since the last restart
     layer: int  # temporal layer
     referenced: bool  # pictures of the same layer may refer to it; those of higher layers always may
     sources: Collection[int] | None = None  # numbers of the pictures it refers to, where headers name them

@@ -206,7 +206,7 @@ class _Proof:
                 while waiting:
                     show()
                 last = None
-            heapq.heappush(waiting, (picture.count, number))
+            heapq.heappush(waiting, (picture.order_count, number))
             if len(waiting) > reorder:
                 show()
         while waiting:

@@ -29,7 +29,7 @@ class VP9:
             raise Unproven("a packet that does not show exactly one frame")
         number = self._number
         self._number += 1
-        return Picture(restart=frames[0][0], count=number, layer=0, referenced=True)
+        return Picture(restart=frames[0][0], order_count=number, layer=0, referenced=True)
 
 
 def _frames(packet: memoryview) -> Iterator[memoryview]:
