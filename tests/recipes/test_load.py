@@ -72,6 +72,7 @@ def test_a_base_of_another_kind_of_data_is_replaced_whole(tmp_path: Path) -> Non
         ("data.kind=films", "'stills', 'clips', 'files'"),
         ("model.frames=8", "model.frames is 8 and the data are single frames; set it to 1"),
         ("train.epochs", "write it as train.epochs=10"),
+        ("train.learn=[vision", "'train.learn=[vision' is not YAML (while parsing a flow sequence"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(override: str, complaint: str) -> None:

@@ -192,6 +192,8 @@ def test_what_does_not_fit_is_said_before_anything_is_read(tmp_path: Path) -> No
     ):
         train(tiny("shapes"), tmp_path / "d", init="shapes")
     assert not (tmp_path / "d").exists()
+    with pytest.raises(ValueError, match="no runs/first/last to start from; train it first, or give other weights"):
+        train(tiny("shapes", "init=runs/first/last"), tmp_path / "e")
     (tmp_path / "c" / "last").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds a run already"):
         train(tiny("shapes"), tmp_path / "c")

@@ -196,7 +196,11 @@ def _parse(override: str) -> Values:
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
         raise RecipeError(f"'{override}' sets nothing; write it as train.epochs=10")
-    value: Any = yaml.load(text, _Loader)
+    try:
+        value: Any = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise RecipeError(f"'{override}' is not YAML ({said}); check brackets and quotes") from None
     for key in reversed(path.strip().split(".")):
         value = {key: value}
     return value

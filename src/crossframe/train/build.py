@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.data.generated import vocabulary
+from crossframe.evaluate.protocol import WEIGHTS
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.xclip import XCLIP
@@ -31,7 +32,7 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
 
     `num_classes` is that of a linear head. Draws from torch's random generator.
     """
-    given = from_scratch(asked) if init is None else load(init, device="cpu")
+    given = from_scratch(asked) if init is None else _load(init)
     if init is not None and asked.towers is not None and (size := _size(given.config)) != _size(asked.towers):
         raise ValueError(
             f"{init} has {_said(size)}, and model.towers asks for {_said(_size(asked.towers))}; "
@@ -40,6 +41,13 @@ def build_model(asked: Model, init: str | None, num_classes: int | None = None) 
     if asked.image_encoder is not None:
         given = replace_vision(given, asked.image_encoder)
     return _expanded(asked, given, num_classes, fresh=init is None)
+
+
+def _load(init: str) -> XCLIP:
+    path = Path(init)
+    if path.name in WEIGHTS and not path.exists():  # recipes name the run that comes before theirs
+        raise ValueError(f"there is no {init} to start from; train it first, or give other weights with --init")
+    return load(init, device="cpu")
 
 
 def sketch_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
@@ -60,7 +68,7 @@ def sketch_weights(source: str) -> XCLIP:
     """The model that these weights are of, without values, on the meta device; those of the hub are not fetched."""
     known = next((known for known in list_models() if known.name == source and known.kind == "hub"), None)
     if known is None:
-        return load(source, device="cpu").to("meta")
+        return _load(source).to("meta")
     with torch.device("meta"):
         if known.data == PLAIN_CLIP:
             return from_scratch(Model(towers=cast("Variant", known.variant)))
