@@ -242,3 +242,7 @@ def test_held_out_clips_keep_groups_together(run: Run, tmp_path: Path) -> None:
     again = run("hold-out", tmp_path / "divided.csv", tmp_path / "more.csv")
     assert again.status == 1
     assert "is divided already, into train, val" in again.err
+    for name in ("", "training"):
+        outcome = run("hold-out", tmp_path / "list.csv", tmp_path / "divided.csv", "--name", name)
+        assert outcome.status == 2
+        assert f"'{name}' does not tell them from the others; call them val or test" in outcome.err

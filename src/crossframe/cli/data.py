@@ -89,7 +89,8 @@ def verify(manifest: ManifestFile, workers: Workers = None, timeout: Timeout = 3
     record = record_of(manifest)
     outcomes = _watch(run(listed, record, workers=workers or cpu_count() or 1, timeout=timeout), _files(listed))
     broken = _print_broken(outcomes)
-    print(f"{_files(listed)} files, {broken} problem{'s' * (broken != 1)}; see {record}")
+    files = _files(listed)
+    print(f"{files} file{'s' * (files != 1)}, {broken} problem{'s' * (broken != 1)}; see {record}")
     if broken:
         raise typer.Exit(1)
 
@@ -202,9 +203,14 @@ def hold_out(
     """Divide clips that have no split into train and another; clips of one group stay on one side."""
     from dataclasses import replace
 
+    from crossframe.data.layouts import split_named
     from crossframe.data.manifest import read_manifest, write_manifest
     from crossframe.data.split import hold_out as divide
 
+    if split_named(name) in ("", "train"):
+        raise typer.BadParameter(
+            f"'{name}' does not tell them from the others; call them val or test", param_hint="--name"
+        )
     everything = read_manifest(manifest)
     if splits := sorted({clip.split for clip in everything.clips} - {""}):
         raise ValueError(f"{manifest} is divided already, into {', '.join(splits)}; give a list without splits")
