@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,16 @@ def test_the_weights_file_stands_for_its_folder(tmp_path: Path) -> None:
     (tmp_path / "config.json").unlink()
     with pytest.raises(WeightsError, match=r"crossframe's own: give the folder .* config\.json"):
         crossframe.load(tmp_path / "model.safetensors")
+
+
+def test_a_folder_that_cannot_be_made_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(prefix: str, dir: Path) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir / f"{prefix}x"))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(PermissionError) as caught:
+        crossframe.save(make(XCLIP_CONFIG), tmp_path / "model")
+    assert caught.value.filename == str(tmp_path / "model")
 
 
 def test_a_precision_that_cannot_hold_the_weights(tmp_path: Path) -> None:
