@@ -145,6 +145,16 @@ def test_mistakes_are_named_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_last_of_many_models_is_looked_for_before_the_first_is_measured(
+    command: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    many = ("--model", tiny_folder, "--model", "runs/typo/last")
+    outcome = command("evaluate", "shapes", *many, "--videos", 4, "--out", tmp_path / "run")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "'runs/typo/last' is no file, no folder" in outcome.err
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_a_linear_head_of_other_classes_is_refused(
     command: Run, clips: Path, tiny_config: ModelConfig, tmp_path: Path
 ) -> None:

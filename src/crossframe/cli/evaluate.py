@@ -63,6 +63,7 @@ def evaluate(
     from crossframe.evaluate.protocol import name_trials, training_of
     from crossframe.evaluate.report import write_report
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
+    from crossframe.weights.loading import check_source
     from crossframe.writing import write_json, write_text
 
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
@@ -74,6 +75,8 @@ def evaluate(
         trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
         if writes:
             _check_writable(out)
+        for source in model:
+            check_source(source)  # or the last of many would be missed after hours
         found: dict[str, tuple[Trial, dict[str, Any]]] = {}
         for name, trial in zip(name_trials(trials), trials, strict=True):
             network = _load(trial.model, blend, chosen.init)

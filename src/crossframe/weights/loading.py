@@ -51,6 +51,16 @@ def load(
     return model.to(place)
 
 
+def check_source(source: str | Path) -> None:
+    """Raise `WeightsError` for what cannot be a source of `load`, without reading anything."""
+    path = Path(source).expanduser()
+    on_hub = isinstance(source, str) and hub.is_hub_id(source)
+    if not (source == "shapes" or path.is_dir() or path.is_file() or on_hub):
+        raise WeightsError(
+            f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
+        )
+
+
 def _fetch(source: str, revision: str | None) -> Path:
     path = Path(source)
     try:
@@ -71,8 +81,6 @@ def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
         return read_folder(path)
     if path.is_file():
         return read_folder(path.parent, path.name) if belongs_to_folder(path) else read_file(path)
-    if isinstance(source, str) and hub.is_hub_id(source):
-        return read_folder(_fetch(source, revision), authors_heads=source.startswith(_AUTHORS_LARGE))
-    raise WeightsError(
-        f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
-    )
+    check_source(source)
+    name = str(source)
+    return read_folder(_fetch(name, revision), authors_heads=name.startswith(_AUTHORS_LARGE))
