@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,10 @@ def test_a_training_says_what_it_did_not_test_and_could_not_read(command: Run, t
     assert first.endswith("; not tested, for no clips are held back")
     assert second == "1 of 6 times a clip could not be read; see crossframe data verify"
     assert last == str(tmp_path / "run" / "last")
+
+
+def test_an_installation_without_the_extra_says_how_to_add_it() -> None:
+    program = "import sys; sys.modules['yaml'] = None; from crossframe.cli import main; main(['recipes'])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    said = "crossframe: yaml is not installed; pip install 'crossframe[train]' brings what this command needs\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", said)

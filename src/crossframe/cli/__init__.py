@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from crossframe import __version__
-from crossframe.cli.about import doctor, models
+from crossframe.cli.about import TRAINING_PACKAGES, doctor, models
 from crossframe.cli.blend import blend
 from crossframe.cli.classify import classify
 from crossframe.cli.compare import compare
@@ -124,6 +124,8 @@ def _one_line(error: Exception) -> str:
         case OSError(strerror=str(reason)):
             reason = _OF_FILES.get(error.errno, reason) if error.filename else reason
             text = f"{error.filename}: {reason}" if error.filename else reason
+        case ModuleNotFoundError(name=str(name)) if name in TRAINING_PACKAGES:
+            text = f"{name} is not installed; pip install 'crossframe[train]' brings what this command needs"
         case TyperException():
             text = error.format_message().replace("Value error, ", "")
         case _:
