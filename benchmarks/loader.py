@@ -91,9 +91,9 @@ def _watch() -> None:
 
 def _closing(opening: Callable[..., AbstractContextManager[Media]]) -> Callable[..., AbstractContextManager[Media]]:
     @contextmanager
-    def opened(*arguments: Any) -> Iterator[Media]:
+    def opened(*arguments: Any, **options: Any) -> Iterator[Media]:
         with ExitStack() as stack:
-            context = opening(*arguments)
+            context = opening(*arguments, **options)
             stack.push(_timed(context.__exit__, "ffmpeg"))
             yield context.__enter__()
 

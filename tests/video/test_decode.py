@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from crossframe.video.decode import Frames, VideoError, read_video
+from crossframe.video.media import open_media
 from crossframe.video.sample import sparse
 from tests.video.clips import Pictures, cut_start, decode_fully, moving, write_clip
 from tests.video.kinds import KINDS
@@ -150,6 +151,20 @@ def test_square_pixels_stretch_by_the_pixel_aspect(shared: Path) -> None:
     path = shared / "videos" / "arm_wrestling.mp4"  # pixels of 64:51
     assert read_video(path, 1).pixels.shape[2:] == (256, 340)
     assert read_video(path, 1, square_pixels=True).pixels.shape[2:] == (256, 427)
+
+
+def test_a_file_can_be_opened_without_decoding_its_first_frames(clip: Clip) -> None:
+    with open_media(clip("two_frames.mp4"), "", probe=False) as media:
+        assert media.stream.codec_context.pix_fmt is None  # which only pictures tell
+        assert media.stream.codec_context.width
+    with open_media(clip("two_frames.mp4"), "") as media:
+        assert media.stream.codec_context.pix_fmt == "yuv420p"
+
+
+def test_square_pixels_where_only_the_coded_pictures_tell_their_aspect(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "wide.mp4", frames=moving(12, 96, 64), options={"x264-params": "sar=4/3"})
+    assert b"pasp" not in path.read_bytes()
+    assert read_video(path, 1, square_pixels=True).pixels.shape[2:] == (64, 128)
 
 
 def test_a_short_video_repeats_frames_and_says_so(clip: Clip, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,31 +41,31 @@ def read_arrays(
     if short_side is not None and short_side < 1:
         raise VideoError(f"{name}: a short side of {short_side} is not possible; use 1 or more")
     data = source if isinstance(source, bytes) else Path(source)
-    with open_media(data, name) as media:
+    with open_media(data, name, probe=False) as media:
         stream = _Stream(name, data, media, scan(media))
         collector = partial(Collector, short_side=short_side, square_pixels=square_pixels)
         decoded = _decode_needed(stream, wanted, stream.found.plan, collector) if stream.found.plan else None
         return decoded or _decode_all(stream, wanted, collector)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Stream:
     """A stream that has been scanned, for one decoder after the other."""
 
     name: str
     data: Path | bytes
-    scanned: Media | None  # its decoder is still unused
+    scanned: Media  # without a probe; its decoder is unused
     found: Scan
 
     @contextmanager
-    def start(self) -> Generator[tuple[Media, Iterable[VideoPacket]]]:
+    def start(self, *, probe: bool) -> Generator[tuple[Media, Iterable[VideoPacket]]]:
         """A fresh decoder, and all packets: those that the scan has kept, or else of the file opened once more."""
-        media, self.scanned = self.scanned, None
-        if media is not None and self.found.packets is not None:
-            yield media, self.found.packets
+        kept = self.found.packets
+        if kept is not None and not probe:
+            yield self.scanned, kept
             return
-        with open_media(self.data, self.name) as again:
-            yield again, again.packets()
+        with open_media(self.data, self.name, probe=probe) as again:
+            yield again, again.packets() if kept is None else kept
 
 
 def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
@@ -81,7 +81,7 @@ def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: N
         as_planned = index is None or plan.times is None or frame.pts == plan.times[index]
         return index if as_planned else None
 
-    with stream.start() as (media, packets):
+    with stream.start(probe=False) as (media, packets):
         media.use_threads(True)
         media.be_strict()
         collector.run(media, plan.select(packets, needed), index_of)
@@ -103,7 +103,7 @@ def _decode_all(stream: _Stream, wanted: Wanted, new_collector: NewCollector) ->
     total, may_thread = max(found.shown, 1), True
     for _ in range(3):
         collector = new_collector(wanted.supposing(total))
-        with stream.start() as (media, packets):
+        with stream.start(probe=True) as (media, packets):
             threaded = media.use_threads(may_thread)
             collector.run(media, packets, lambda _frame, seen=collector: seen.count)
             if collector.count == 0:
