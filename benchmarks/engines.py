@@ -86,7 +86,7 @@ def _engines(model: XCLIP, video: Tensor, tiny: bool) -> tuple[dict[str, Encode]
                 )
             if not tiny:  # a compiler takes minutes, however small the model is
                 ways |= {"torch.compile": _compiled, "ahead of time": _ahead_of_time}
-            if find_spec("openvino"):
+            if not tiny and find_spec("openvino"):  # it stays in the process, and later children of that can crash it
                 ways["OpenVINO"] = _openvino
             for way, prepare in ways.items():
                 started = time.perf_counter()
