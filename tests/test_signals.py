@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
+from crossframe import signals
 from crossframe.signals import leave_signals_to_parent
 
 
@@ -35,3 +36,20 @@ def test_a_worker_ends_when_its_parent_says_so_and_for_nobody_else(way: str) -> 
     worker.terminate()
     worker.join(60)
     assert worker.exitcode == 0
+
+
+def work_without_a_parent(pipe: Connection) -> None:
+    signals.GRACE = 0.1
+    leave_signals_to_parent()
+    os.kill(os.getpid(), signal.SIGTERM)
+    pipe.recv()  # nothing comes
+
+
+def test_a_worker_whose_parent_says_nothing_more_ends_by_itself() -> None:
+    context = multiprocessing.get_context("forkserver")
+    mine, theirs = context.Pipe()
+    worker = context.Process(target=work_without_a_parent, args=(theirs,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+    mine.close()

@@ -7,9 +7,11 @@ import os
 import signal
 from threading import Thread
 
+GRACE = 10.0  # seconds in which the parent, told to end as well, finishes what it needs this process for
+
 
 def leave_signals_to_parent() -> None:
-    """Ctrl-C is ignored from now on, and so is SIGTERM unless the parent sends it.
+    """Ctrl-C is ignored from now on, and so is SIGTERM for a while, unless the parent sends it.
 
     Both often reach a whole group of processes, and they are for the parent, which ends the others in order.
     """
@@ -21,6 +23,8 @@ def leave_signals_to_parent() -> None:
 
 
 def _end_for(parent: int | None) -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
+    sent = signal.sigwaitinfo({signal.SIGTERM})
+    while sent is not None and sent.si_pid != parent:
+        # Signals do not queue: the parent's may have been lost in this one, and then no other comes.
+        sent = signal.sigtimedwait({signal.SIGTERM}, GRACE)
     os._exit(0)
