@@ -16,7 +16,8 @@ def replacing(path: Path) -> Generator[Path]:
 
     When the block fails - a full disk, Ctrl-C - what was at `path` before is still there and the rest is removed.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # absolute, or FFmpeg would take a folder with a colon in its name for a protocol
+    part = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
@@ -25,6 +26,12 @@ def replacing(path: Path) -> Generator[Path]:
             error.filename, error.filename2 = str(path), None  # the name that people know
         raise
     finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder and below it."""
+    for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
 
 

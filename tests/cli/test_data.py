@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_no_command_at_all_is_answered_with_the_help_alone(run: Run) -> None:
         (("verify", "nothing.csv"), 1, "nothing.csv does not exist"),
         (("prepare", "nothing.csv", "out"), 1, "nothing.csv does not exist"),
         (("few-shot", "nothing.csv", "out.csv", "--shots", "2"), 1, "nothing.csv does not exist"),
+        (("import", "ucf101", "nowhere", "out.txt"), 1, "out.txt: a manifest is written to a .csv or a .parquet file"),
+        (("verify", ".", "--record", "file/record"), 1, "file/record: cannot be written (File exists); give --record"),
         (("import", "foldr", ".", "out.csv"), 2, "Invalid value for 'name': 'foldr' is not one of"),
     ],
 )
@@ -100,6 +103,9 @@ def test_mistakes_are_named_in_one_line(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("walk").mkdir()
+    Path("walk/a.mp4").touch()
     outcome = run(*arguments)
     assert outcome.status == status
     assert words in outcome.err
@@ -141,7 +147,16 @@ def test_verify_and_prepare_list_the_broken_and_end_with_one(run: Run, tmp_path:
 
     (tmp_path / "clips/walk/c.mp4").unlink()
     write_numbered(tmp_path / "clips/walk/c.mp4")
-    assert run("verify", tmp_path / "list.csv", "--workers", 1).status == 0
+    elsewhere = tmp_path / "notes/record.jsonl"
+    assert run("verify", tmp_path / "list.csv", "--record", elsewhere, "--workers", 1).status == 0
+    assert elsewhere.read_text().count("\n") == 3
+
+
+def test_parquet_without_its_library_is_said_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    outcome = run("import", "ucf101", "nowhere", "list.parquet")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "Parquet files need pyarrow: pip install 'crossframe[train]'; lists of clips may be .csv" in outcome.err
 
 
 def test_few_clips_are_drawn_from_training_and_the_rest_stays(run: Run, tmp_path: Path) -> None:

@@ -155,6 +155,16 @@ def test_the_last_of_many_models_is_looked_for_before_the_first_is_measured(
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_what_saving_needs_is_looked_for_before_anything_is_measured(
+    command: Run, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    outcome = command("evaluate", "finetune", "--model", "no weights", "--data", clips, "--out", tmp_path / "run")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "Parquet files need pyarrow: pip install 'crossframe[train]'" in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_linear_head_of_other_classes_is_refused(
     command: Run, clips: Path, tiny_config: ModelConfig, tmp_path: Path
 ) -> None:

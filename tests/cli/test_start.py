@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crossframe
 from tests.video.clips import moving, write_clip
 
 PROGRAM = """
@@ -37,3 +38,26 @@ def test_commands_import_only_what_they_need(tiny_folder: Path, tmp_path: Path) 
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].split() == ["unwanted:"]
+
+
+INTERRUPTED_WHILE_IT_IMPORTS = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+runpy.run_module("crossframe", run_name="__main__")
+"""
+
+
+def test_ctrl_c_is_one_line_while_the_command_is_imported_too() -> None:
+    result = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "crossframe: interrupted\n")
+
+
+def test_python_dash_m_is_the_command() -> None:
+    result = subprocess.run([sys.executable, "-m", "crossframe", "--version"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, f"crossframe {crossframe.__version__}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,29 @@ def test_mistakes_in_a_table_are_named_in_one_line(tmp_path: Path, text: str, me
     with pytest.raises(ValueError, match=message) as raised:
         read_manifest(source, "train" if "lessons" in text else None)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("header", ["a.mp4,walk", "path;label", "path,class"])
+def test_a_table_without_a_header_is_named(tmp_path: Path, header: str) -> None:
+    with pytest.raises(ValueError, match=f"the first line must be the names of the columns .*; it is '{header}'"):
+        read_manifest(table(tmp_path, f"{header}\nb.mp4,run\n"))
+
+
+def test_what_spreadsheets_leave_in_a_table(tmp_path: Path) -> None:
+    source = tmp_path / "list.csv"
+    (tmp_path / "a.mp4").touch()
+    source.write_bytes("\ufeffpath,label,,\r\na.mp4,walk,,\r\n,,,\r\n\r\n".encode())
+    assert read_manifest(source).clips == (Clip("a.mp4", "walk"),)
+
+
+def test_a_name_that_no_list_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set/walk").mkdir(parents=True)
+    try:
+        (tmp_path / "set/walk" / os.fsdecode(b"\xb2\xbd.mp4")).touch()
+    except OSError:  # macOS takes no such names
+        pytest.skip("this disk has UTF-8 names only")
+    with pytest.raises(ValueError, match=r"walk/.*\.mp4: the name is not UTF-8, which lists need; rename the file"):
+        read_manifest(tmp_path / "set")
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,26 @@ def test_mistakes(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").rename(tmp_path / "videos/a.mp4")
     with pytest.raises(ValueError, match="would be written over itself; choose another folder"):
         prepare(manifest_of(tmp_path, "videos/a.mp4"), tmp_path)
+
+
+def test_what_killed_processes_left_half_written_is_removed(tmp_path: Path) -> None:
+    for name in ("in/run/a.mp4", "in/walk/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_numbered(tmp_path / name)
+    left = [tmp_path / "out/videos" / name for name in ("run/.a.mp4.123.part", "walk/.b.mp4.124.part")]
+    left[0].parent.mkdir(parents=True)
+    left[0].touch()
+    steps = prepare(manifest_of(tmp_path / "in", "run/a.mp4", "walk/b.mp4"), tmp_path / "out", workers=0)
+    next(steps)
+    assert not left[0].exists()
+    left[1].parent.mkdir(parents=True)
+    left[1].touch()
+    steps.close()  # as Ctrl-C does
+    assert sorted(path.name for path in (tmp_path / "out/videos").rglob("*.*")) == ["a.mp4"]
+
+
+def test_a_folder_with_a_colon_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_numbered(tmp_path / "a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert [outcome.problem for outcome in run(manifest_of(tmp_path, "a.mp4"), Path("disk:1"))] == [None]
+    assert read_video("disk:1/videos/a.mp4", 1).total == FRAMES

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.util import find_spec
 from typing import Annotated
 
 from typer import Option
 
 from crossframe import __version__
+from crossframe.cli.json_lines import json_line
 
 # What the extra 'train' brings, by the names under which it is imported.
 TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")
@@ -17,7 +19,6 @@ TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "t
 
 def models(as_json: Annotated[bool, Option("--json", help="One JSON object for each model.")] = False) -> None:
     """List the models that are known by name, with what is known of each."""
-    import json
     from dataclasses import asdict
 
     from rich.console import Console
@@ -28,7 +29,7 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
     known = list_models()
     if as_json:
         for source in known:
-            print(json.dumps(asdict(source), ensure_ascii=False))
+            print(json_line(asdict(source), sys.stdout.encoding))
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)

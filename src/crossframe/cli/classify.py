@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from crossframe.cli.json_lines import json_line
 from crossframe.text.descriptions import read_descriptions
 from crossframe.text.labels import check_labels, humanize, read_labels
 from crossframe.text.templates import PLACE, wordings
@@ -90,7 +90,7 @@ def classify(
                     continue
                 named += 1
                 if as_json or out:
-                    write(json.dumps(_as_json(result, top) | made_by))
+                    write(_as_json(result, top) | made_by)
                 if not as_json:
                     screen.print(_table(result, top), "", soft_wrap=True)
     if model == "shapes" and named and not as_json:
@@ -137,17 +137,17 @@ def _screen() -> Console:
 
 
 @contextmanager
-def _output(out: Path | None, screen: Console) -> Generator[Callable[[str], None]]:
-    """Writes lines to a file, opened before any work is done, or to standard output."""
+def _output(out: Path | None, screen: Console) -> Generator[Callable[[dict[str, Any]], None]]:
+    """Writes objects to a file, opened before any work is done, or to standard output."""
     if out is None:
-        yield lambda line: screen.out(line, highlight=False)
+        yield lambda result: screen.out(json_line(result, screen.encoding), highlight=False)
         return
     try:
         file = out.open("w", encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{out}: cannot be written ({error.strerror}); give --out another path") from error
     with file:
-        yield lambda line: print(line, file=file, flush=True)
+        yield lambda result: print(json_line(result, file.encoding), file=file, flush=True)
 
 
 def _progress(screen: Console, count: int) -> Progress:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
+
+from crossframe.cli.json_lines import json_line
 
 if TYPE_CHECKING:
     from crossframe.evaluate.compare import Comparison
@@ -27,7 +29,7 @@ def compare(
 
     found = run(first, second)
     if as_json:
-        print(json.dumps({**asdict(found), "difference": found.difference}, ensure_ascii=False))
+        print(json_line({**asdict(found), "difference": found.difference}, sys.stdout.encoding))
     else:
         print("\n".join(_lines(found)))
 

@@ -44,7 +44,17 @@ CLASSES = {
 SPLITS = ("train", "val", "test")  # the order of the columns
 
 ManifestFile = Annotated[Path, Argument(help="A .csv or .parquet file, or a folder with a folder for each class.")]
-OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.")]
+
+
+def _check_form(out: Path) -> Path:
+    """Find out before the work whether a list can be written under this name."""
+    from crossframe.data.manifest import check_form
+
+    check_form(out)
+    return out
+
+
+OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.", callback=_check_form)]
 Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
 Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
 
@@ -63,6 +73,7 @@ def import_(
     from dataclasses import replace
 
     from crossframe.data.manifest import write_manifest
+    from crossframe.writing import write_text
 
     imported = _import(name, root, annotations, split_number)
     manifest = imported.manifest
@@ -73,20 +84,30 @@ def import_(
         manifest = replace(manifest, clips=clips, labels=tuple(map(words, manifest.labels)))
     write_manifest(manifest, out)
     if labels is not None:
-        labels.write_text("".join(f"{label}\n" for label in manifest.labels), encoding="utf-8")
+        write_text(labels, "".join(f"{label}\n" for label in manifest.labels))
     _report(name, imported)
     print("\n".join(_count_table(manifest)))
     print(out)
 
 
 @data.command()
-def verify(manifest: ManifestFile, workers: Workers = None, timeout: Timeout = 300) -> None:
+def verify(
+    manifest: ManifestFile,
+    record: Annotated[Path | None, Option(help="Where to note what was found; beside the list if not given.")] = None,
+    workers: Workers = None,
+    timeout: Timeout = 300,
+) -> None:
     """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
     from crossframe.data.verify import record_of
     from crossframe.data.verify import verify as run
 
     listed = _read_unchecked(manifest)
-    record = record_of(manifest)
+    record = record or record_of(manifest)
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.open("a").close()
+    except OSError as error:
+        raise ValueError(f"{record}: cannot be written ({error.strerror}); give --record another path") from error
     outcomes = _watch(run(listed, record, workers=workers or cpu_count() or 1, timeout=timeout), _files(listed))
     broken = _print_broken(outcomes)
     files = _files(listed)

@@ -58,6 +58,7 @@ def evaluate(
 
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
+    from crossframe.data.parquet import pyarrow
     from crossframe.evaluate.environment import ENVIRONMENT, environment
     from crossframe.evaluate.processes import joined, this_process
     from crossframe.evaluate.protocol import name_trials, training_of
@@ -71,6 +72,7 @@ def evaluate(
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
     if (out / "last").is_dir():
         raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
+    pyarrow()  # without it, nothing could be saved in the end
     with joined() as writes:
         trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
         if writes:

@@ -22,6 +22,11 @@ class Clip:
     group: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.path.isascii():  # few are not
+            try:
+                self.path.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{self.path}: the name is not UTF-8, which lists need; rename the file") from None
         begin = 0.0 if self.start is None else self.start
         if not begin >= 0.0 or not (self.end is None or self.end > begin):
             raise ValueError(

@@ -73,12 +73,18 @@ def read_candidates(source: Path) -> list[str]:
 def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     reader = csv.DictReader(StringIO(read_text(source)), strict=True, restkey=_REST)
     try:
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        header = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        if header and not ("path" in header and {"label", "caption"} & set(header)):
+            raise ValueError(
+                f"{source}: the first line must be the names of the columns with commas between them, path,label at "
+                f"least; it is {','.join(header)!r}"
+            )
         for row in reader:
             where = f"{source}, line {reader.line_num}"
             if _REST in row:
                 raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
-            yield where, row
+            if any(row.values()):  # spreadsheets end with rows of commas
+                yield where, row
     except csv.Error as error:
         raise ValueError(f"{source}: {error}; check the quotes") from error
 

@@ -152,8 +152,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     Paths become relative to the file's folder where they lie in it, and absolute elsewhere.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"{path}: a manifest is written to a .csv or a .parquet file; change its ending")
+    check_form(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = [field.name for field in fields(Clip)]
     rows = [asdict(clip) | {"path": _path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
@@ -167,6 +166,14 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
                 writer = csv.DictWriter(file, columns)
                 writer.writeheader()
                 writer.writerows(rows)
+
+
+def check_form(path: Path) -> None:
+    """Raise ValueError where no manifest can be written to a file of this name."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise ValueError(f"{path}: a manifest is written to a .csv or a .parquet file; change its ending")
+    if path.suffix.lower() == ".parquet":
+        pyarrow()
 
 
 def _path_from(folder: Path, file: Path) -> str:

@@ -13,7 +13,9 @@ def pyarrow() -> Any:
         import_module("pyarrow.parquet")
         return import_module("pyarrow")
     except ImportError:
-        raise ValueError("Parquet needs pyarrow: pip install 'crossframe[train]', or use .csv") from None
+        raise ValueError(
+            "Parquet files need pyarrow: pip install 'crossframe[train]'; lists of clips may be .csv instead"
+        ) from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

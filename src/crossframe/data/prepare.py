@@ -30,7 +30,7 @@ from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import Media, View, open_media
 from crossframe.video.wanted import source_name
-from crossframe.writing import replacing, x264_options
+from crossframe.writing import remove_parts, replacing, x264_options
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
 KEY_FRAMES = 16  # frames from one key frame to the next
@@ -73,7 +73,8 @@ def prepare(
 ) -> Iterator[Outcome]:
     """Write every file of a data set to `out/videos`, in the folders that it is in now; an outcome for each.
 
-    Files appear whole or not at all. Those that are there already, of the same source and encoding, stay.
+    Files appear whole or not at all. Those that are there already, of the same source and encoding, stay. What an
+    interrupted run has left half written is removed.
     """
     encoding = encoding or Encoding()
     errands: dict[str, Errand] = {}
@@ -87,7 +88,16 @@ def prepare(
         settings=f"{encoding.short_side} {encoding.quality} {KEY_FRAMES}",
         has_result=lambda name: errands[name].target.is_file(),
     )
-    return do_each(errands, work, out / "prepared.jsonl", workers=workers, timeout=timeout)
+    return _tidy(do_each(errands, work, out / "prepared.jsonl", workers=workers, timeout=timeout), out / "videos")
+
+
+def _tidy(outcomes: Iterator[Outcome], folder: Path) -> Iterator[Outcome]:
+    """The same outcomes; before and after them, whatever is half written in the folder is removed."""
+    remove_parts(folder)
+    try:
+        yield from outcomes
+    finally:
+        remove_parts(folder)
 
 
 def prepared_manifest(manifest: Manifest, out: Path, failed: Collection[str]) -> Manifest:

@@ -208,10 +208,12 @@ def _check_readable(source: Path | bytes, name: str) -> None:
         raise VideoError(f"{name}: {_reason(error)}; check the path") from error
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{name}: is a folder; give the video files in it")
+    if not stat.S_ISREG(status.st_mode):  # nobody may ever write to a pipe, and what was read is gone
+        raise VideoError(f"{name}: is a pipe or a device; write the video to a file first")
     inside = member(source)
     if inside is not None and inside.offset + inside.size > status.st_size:
         raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
-    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+    if status.st_size == 0:
         raise VideoError(f"{name}: is empty; give a video file that plays")
 
 

@@ -81,7 +81,7 @@ def _kept_or_new(old: P | None, new: P) -> P | None:
     return old if old is not None and old.layers == new.layers else new
 
 
-def replace_vision(model: XCLIP, source: str | Path, *, revision: str | None = None) -> XCLIP:
+def replace_vision(model: XCLIP, source: str | Path) -> XCLIP:
     """A new model with the words of `model`, a CLIP, and an image encoder that was trained without words.
 
     `source` is a ViT in timm's or Hugging Face's layout: a file, a folder or a model of the hub. Its projection to the
@@ -93,7 +93,7 @@ def replace_vision(model: XCLIP, source: str | Path, *, revision: str | None = N
         raise WeightsError("the video parts belong to the image encoder: exchange it before crossframe.expand")
     path = Path(source).expanduser()
     if not path.exists() and isinstance(source, str) and hub.is_hub_id(source):
-        path = hub.fetch(source, revision)
+        path = hub.fetch(source)
     vision, tensors, colours = _read_vit(path)
     rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
     pictures = replace(Preprocess.xclip(vision.image_size), **colours)

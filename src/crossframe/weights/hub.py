@@ -30,15 +30,13 @@ def is_hub_id(source: str) -> bool:
     return _ID.fullmatch(source.partition("@")[0]) is not None
 
 
-def fetch(source: str, revision: str | None = None) -> Path:
+def fetch(source: str) -> Path:
     """Downloads what a model needs, or finds it in the cache, and returns the folder.
 
     Raises `WeightsError` when the hub cannot be reached and the cache does not have it, or the hub does not know it.
     """
     name, _, tag = source.partition("@")
-    if tag and revision is not None and tag != revision:
-        raise WeightsError(f"{source} names one revision and revision={revision!r} another: give one")
-    revision = tag or revision
+    revision = tag or None
     if huggingface_hub.try_to_load_from_cache(name, CONFIG, revision=revision) is None:
         _knock(name, revision)
     config = _get(name, CONFIG, revision) or _get(name, OPEN_CLIP_CONFIG, revision)

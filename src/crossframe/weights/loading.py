@@ -23,7 +23,6 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     *,
-    revision: str | None = None,
     num_frames: int | None = None,
     image_size: int | None = None,
 ) -> XCLIP:
@@ -45,7 +44,7 @@ def load(
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise WeightsError(f"device is {device!r}; give cpu, cuda, cuda:1 or mps") from None
-    checkpoint = _resolve(source, revision)
+    checkpoint = _resolve(source)
     with about(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
     return model.to(place)
@@ -61,17 +60,17 @@ def check_source(source: str | Path) -> None:
         )
 
 
-def _fetch(source: str, revision: str | None) -> Path:
+def _fetch(source: str) -> Path:
     path = Path(source)
     try:
-        return hub.fetch(source, revision)
+        return hub.fetch(source)
     except WeightsError as error:
         if not path.parent.is_dir():
             raise
         raise WeightsError(f"the folder {path.parent} has no '{path.name}', and {error}") from error  # one was meant
 
 
-def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
+def _resolve(source: str | Path) -> Checkpoint:
     path = Path(source).expanduser()
     if source == "shapes":
         if not BUNDLED.is_dir():
@@ -83,4 +82,4 @@ def _resolve(source: str | Path, revision: str | None) -> Checkpoint:
         return read_folder(path.parent, path.name) if belongs_to_folder(path) else read_file(path)
     check_source(source)
     name = str(source)
-    return read_folder(_fetch(name, revision), authors_heads=name.startswith(_AUTHORS_LARGE))
+    return read_folder(_fetch(name), authors_heads=name.startswith(_AUTHORS_LARGE))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from crossframe.text.files import read_text
-from crossframe.video.files import VIDEO_SUFFIXES
+from crossframe.video.files import VIDEO_SUFFIXES, files_below
 
 LIST_SUFFIXES = (".csv", ".json", ".txt")
 
@@ -40,7 +39,7 @@ class Tree:
             raise ValueError(f"{root} is no folder; give the one that holds the videos")
         videos: defaultdict[str, list[Path]] = defaultdict(list)
         lists: list[Path] = []
-        for file in _files(root):
+        for file in files_below(root):
             suffix = file.suffix.lower()
             if suffix in VIDEO_SUFFIXES:
                 videos[folded(file.stem)].append(file)
@@ -98,18 +97,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
-
-
-def _files(root: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _stem(name: str) -> str:

@@ -1,0 +1,17 @@
+"""What `--json` writes: one object a line, for programs and for people who look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def json_line(values: Mapping[str, Any], encoding: str) -> str:
+    """An object in one line; characters are escaped where the encoding lacks one of them."""
+    line = json.dumps(values, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(values)
+    return line
