@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ def replacing(path: Path) -> Generator[Path]:
         yield part
         os.replace(part, path)
     except OSError as error:
-        if error.filename == str(part):
-            error.filename, error.filename2 = str(path), None  # the name that people know
+        # the name that people know; a full disk is told without one
+        if error.filename == str(part) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written to, this is not what to tell
+            part.unlink()
 
 
 def remove_parts(folder: Path) -> None:

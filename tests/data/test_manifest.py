@@ -56,6 +56,15 @@ def test_folders_in_a_folder_for_each_split(tmp_path: Path) -> None:
     )
 
 
+def test_links_to_folders_are_followed_but_not_into_another_class(tmp_path: Path) -> None:
+    for name in ("disk/judo/b.mp4", "clips/yoga/a.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "clips/judo").symlink_to(tmp_path / "disk/judo")
+    (tmp_path / "clips/yoga/back").symlink_to(tmp_path / "clips")
+    assert read_manifest(tmp_path / "clips").clips == (Clip("judo/b.mp4", "judo"), Clip("yoga/a.mp4", "yoga"))
+
+
 def test_a_table_with_everything_in_it(tmp_path: Path) -> None:
     text = 'group,path,label,split,start,end,extra\ng1,a.mp4,"run, fast",train,0.5,2,x\n,b.mp4,walk,test,,,y\n'
     manifest = read_manifest(table(tmp_path, "\ufeff" + text))

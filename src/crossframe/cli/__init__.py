@@ -122,7 +122,8 @@ def _run(arguments: list[str], debug: bool) -> int:
 def _one_line(error: Exception) -> str:
     match error:
         case OSError(strerror=str(reason)):
-            reason = _OF_FILES.get(error.errno, reason) if error.filename else reason
+            named = error.filename or error.errno == errno.ENOSPC  # which is told without a name
+            reason = _OF_FILES.get(error.errno, reason) if named else reason
             text = f"{error.filename}: {reason}" if error.filename else reason
         case ModuleNotFoundError(name=str(name)) if name in TRAINING_PACKAGES:
             text = f"{name} is not installed; pip install 'crossframe[train]' brings what this command needs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -127,15 +128,18 @@ def _from_folders(source: Path) -> Iterator[Clip]:
     folders = _folders(source)
     if not folders:
         raise ValueError(f"{source} holds no folders; give one folder of videos for each class, or a manifest")
-    if all(folder.name.lower() in SPLITS for folder in folders):
+    divided = all(folder.name.lower() in SPLITS for folder in folders)
+    if divided:
         parts = [(split_named(folder.name), inner) for folder in folders for inner in _folders(folder)]
     else:
         parts = [("", folder) for folder in folders]
+    files: defaultdict[Path, list[Path]] = defaultdict(list)  # of each class; a link that leads to another adds none
+    for file in videos_in(source):
+        files[source.joinpath(*file.relative_to(source).parts[: 1 + divided])].append(file)
     for split, folder in parts:
-        files = videos_in(folder)
-        if not files:
+        if folder not in files:
             raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
-        for file in files:
+        for file in files[folder]:
             yield Clip(file.relative_to(source).as_posix(), folder.name, split)
 
 
