@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.writing import replacing, write_json
+from crossframe.writing import check_writable, replacing, write_json
 
 
 def test_what_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -46,3 +46,14 @@ def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path: Path, mo
     with pytest.raises(OSError, match="Read-only") as error:
         write_json(tmp_path / "a.json", {})
     assert error.value.filename == str(tmp_path / "a.json")
+
+
+def test_whether_a_folder_takes_files_is_known_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_writable(tmp_path / "a/b")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(PermissionError) as error:
+        check_writable(tmp_path / "a/b")
+    assert error.value.filename == str(tmp_path / "a/b")

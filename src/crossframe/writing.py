@@ -32,6 +32,18 @@ def replacing(path: Path) -> Generator[Path]:
             part.unlink()
 
 
+def check_writable(folder: Path) -> None:
+    """Find out now, rather than after an hour, whether a folder takes files or can be made. Raises OSError."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir():
+        reason = errno.EEXIST if place == folder.absolute() else errno.ENOTDIR
+    elif not os.access(place, os.W_OK):
+        reason = errno.EACCES
+    else:
+        return
+    raise OSError(reason, os.strerror(reason), str(folder))
+
+
 def remove_parts(folder: Path) -> None:
     """Remove what processes that were killed while they wrote have left in a folder and below it."""
     for part in folder.rglob(".*.part"):

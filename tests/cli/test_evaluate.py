@@ -123,7 +123,7 @@ def test_splits_of_drawn_clips(command: Run, tiny_folder: Path, tmp_path: Path) 
     [
         (("finetune",), "this recipe needs clips: give a manifest or a folder with --data"),
         (("finetune", "--data", "nowhere.csv"), "nowhere.csv does not exist"),
-        (("finetune", "--data", "LIST", "--split", "val"), "has no split 'val'; it has 'test1', 'test2'"),
+        (("finetune", "--data", "LIST", "--split", "val"), "has no split 'val'; it has 'test1', 'test2'; choose one"),
         (("finetune", "--data", "FOLDER", "--split", "val"), "has no split 'val'; it has no splits"),
         (("finetune", "--data", "LIST", "--split", "test1", "--labels-too", "no.txt"), "no.txt does not exist"),
         (("finetune", "--data", "LIST", "--videos", "3"), "--videos and --seed choose drawn clips"),
@@ -152,7 +152,7 @@ def test_the_last_of_many_models_is_looked_for_before_the_first_is_measured(
     outcome = command("evaluate", "shapes", *many, "--videos", 4, "--out", tmp_path / "run")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     assert "'runs/typo/last' is no file, no folder" in outcome.err
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_saving_needs_is_looked_for_before_anything_is_measured(

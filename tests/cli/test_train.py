@@ -61,6 +61,15 @@ def test_a_training_says_what_it_did_not_test_and_could_not_read(command: Run, t
     assert last == str(tmp_path / "run" / "last")
 
 
+def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given = ("--tiny", "--init", "no weights at all", "--data", write_dataset(tmp_path / "clips", 1))
+    for out, reason in (("file", "is a file, where a folder is needed"), ("file/run", "lies in a file")):
+        outcome = command("train", "finetune", *given, "--out", tmp_path / out)
+        assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+        assert f"{tmp_path / out}: {reason}" in outcome.err
+
+
 def test_an_installation_without_the_extra_says_how_to_add_it() -> None:
     program = "import sys; sys.modules['yaml'] = None; from crossframe.cli import main; main(['recipes'])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

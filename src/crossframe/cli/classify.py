@@ -95,6 +95,8 @@ def classify(
                     screen.print(_table(result, top), "", soft_wrap=True)
     if model == "shapes" and named and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
+    if len(names) == 1 and named and not as_json:
+        print("One label alone always gets 100%; give others, or --json for its similarity.", file=sys.stderr)
     raise typer.Exit(1 if named < len(paths) else 0)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -65,7 +63,7 @@ def evaluate(
     from crossframe.evaluate.report import write_report
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
     from crossframe.weights.loading import check_source
-    from crossframe.writing import write_json, write_text
+    from crossframe.writing import check_writable, write_json, write_text
 
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
@@ -76,7 +74,7 @@ def evaluate(
     with joined() as writes:
         trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
         if writes:
-            _check_writable(out)
+            check_writable(out)
         for source in model:
             check_source(source)  # or the last of many would be missed after hours
         found: dict[str, tuple[Trial, dict[str, Any]]] = {}
@@ -94,13 +92,6 @@ def evaluate(
             write_text(out / RECIPE, dump_recipe(chosen))
             _print_scores(found, out)
             print(write_report(out))
-
-
-def _check_writable(folder: Path) -> None:
-    """Make the folder, and find out now rather than after an hour whether it takes files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:

@@ -138,7 +138,8 @@ def read_manifest(
         known = sorted({clip.split for clip in clips} - {""})
         clips = [clip for clip in clips if clip.split == split_named(split)]
         if not clips:
-            raise ValueError(f"{source} has no split {split!r}; it has {', '.join(map(repr, known)) or 'no splits'}")
+            others = f"{', '.join(map(repr, known))}; choose one of them" if known else "no splits"
+            raise ValueError(f"{source} has no split {split!r}; it has {others}")
     if labels is None:
         labels = sorted({clip.label for clip in clips})
     manifest = Manifest(tuple(clips), tuple(labels), folder if root is None else Path(root))

@@ -27,8 +27,8 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     new, old = _beside(folder, "new"), _beside(folder, "old")
     recover(folder)
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
     try:
+        new.mkdir(parents=True)
         write(new)
         _sync(new)
         if folder.exists():

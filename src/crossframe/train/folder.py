@@ -20,7 +20,7 @@ from crossframe.evaluate.result import SUMMARY
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state, recover, replace_folder
-from crossframe.writing import write_json, write_text
+from crossframe.writing import check_writable, write_json, write_text
 
 
 class RunFolder:
@@ -45,11 +45,13 @@ class RunFolder:
             recover(self.last)
 
     def check(self, *, resume: bool) -> None:
-        """Raise ValueError where there is nothing to go on from, or a run already."""
+        """Raise ValueError where there is nothing to go on from, or a run already, OSError for no place to write to."""
         if resume and not self.last.is_dir():
             raise ValueError(f"{self.path} has no checkpoint 'last' to go on from; start without --resume")
         if not resume and self.last.is_dir():
             raise ValueError(f"{self.path} holds a run already; give another folder, or --resume to go on with it")
+        if self.writes:
+            check_writable(self.path)
 
     def loggers(self) -> list[Logger]:
         """A CSV file and TensorBoard's."""
