@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,35 @@ def test_a_folder_that_cannot_be_made_is_called_by_its_name(tmp_path: Path, monk
     with pytest.raises(PermissionError) as caught:
         crossframe.save(make(XCLIP_CONFIG), tmp_path / "model")
     assert caught.value.filename == str(tmp_path / "model")
+
+
+def test_a_full_disk_keeps_the_old_model_and_is_one_line(tmp_path: Path) -> None:
+    old = make()
+    crossframe.save(old, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # a write beyond it fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match=r"model\.safetensors cannot be written: .*File too large") as caught:
+            crossframe.save(make(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    assert same_weights(crossframe.load(tmp_path), old)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_half_a_save_lies_in_the_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    beside: list[Path] = []
+
+    def killed(*_: object) -> None:
+        beside.extend(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crossframe.weights.saving.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        crossframe.save(make(), tmp_path / "model")
+    assert beside == [tmp_path / "model"]  # what replaces a checkpoint begins with removing this folder
 
 
 def test_a_precision_that_cannot_hold_the_weights(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossframe.data.manifest import Manifest
-from crossframe.writing import replacing
+from crossframe.writing import remove_parts, replacing
 
 SHARD_BYTES = 2**30  # an archive is closed when it has this many
 
@@ -37,6 +37,7 @@ def pack(manifest: Manifest, out: Path, *, skip: Collection[str] = (), shard_byt
 
     Raises ValueError where there is no file to pack.
     """
+    remove_parts(out / "shards")
     sources = {clip.path: manifest.locate(clip).absolute() for clip in manifest.clips}
     places: dict[str, Path] = {}
     wanted = {path: source for path, source in sources.items() if path not in skip and source.is_file()}

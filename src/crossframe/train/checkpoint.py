@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 STATE = "training.pt"
 
@@ -34,8 +33,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
-    # torch and safetensors report a full disk as errors of their own
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as an error of its own
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         recover(folder)
         kept = folder.exists()

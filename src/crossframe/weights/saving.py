@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from crossframe.model.xclip import XCLIP
@@ -17,7 +18,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
-from crossframe.weights.errors import WeightsError, shorten
+from crossframe.weights.errors import WeightsError, one_line, shorten
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
@@ -42,7 +43,7 @@ def save(
 
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
     half ones, and `load` refuses weights of ours beside the files of another save. Raises `WeightsError` for a format
-    or a precision that cannot hold this model, and for values that are not finite.
+    or a precision that cannot hold this model, and for values that are not finite, `OSError` for a full disk.
     """
     if format not in ("crossframe", "transformers"):
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
@@ -61,7 +62,9 @@ def save(
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        # in the folder where it is there: whoever was killed while saving leaves nothing beside it
+        place = folder if folder.is_dir() else folder.parent
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=place))
     except OSError as error:
         error.filename = str(folder)  # the name that people know
         raise
@@ -72,7 +75,10 @@ def save(
             model.tokenizer.save(beside)
         beside_them = {path.name: digest(path) for path in beside.iterdir()} if format == "crossframe" else {}
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
+        try:
+            save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
+        except SafetensorError as error:  # a full disk, for instance
+            raise OSError(f"{folder / _WEIGHTS} cannot be written: {one_line(error)}") from error
         _move(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
