@@ -269,6 +269,10 @@ def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: 
     assert outcome.status == 1
     assert one_line(outcome, "gone.mp4: does not exist; check the path")
     assert out.read_text() == "kept"
+    Path(tmp_path / "text.mp4").write_text("buy milk")
+    outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "mistyped", "--out", out)
+    assert one_line(outcome, "'mistyped' is no file, no folder and no model of the hub")
+    assert out.read_text() == "kept"
 
 
 def test_whether_a_file_may_be_read_is_found_out_by_reading_it(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 from typer import Argument, Option
@@ -64,35 +64,35 @@ def classify(
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
     paths = [path for given in videos for path in _expand(given)]
     present = _present(paths)
+    if out:
+        _opened(out, "a").close()  # what an earlier run has written is kept until there is something to take its place
+
+    # Slow to import, and of no use before the command line is known to make sense.
+    from crossframe.cli.device import choose_device
+    from crossframe.recognizer import Recognizer
+    from crossframe.video.error import VideoError
+    from crossframe.weights import load
+    from crossframe.weights.fingerprint import fingerprint
+
+    network = load(model, device=None if device is None else choose_device(device))
+    made_by = {"model": model, "weights": fingerprint(network) if as_json or out else None, "template": template}
+    made_by["descriptions"] = None if descriptions is None else str(descriptions)
+    recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template, descriptions=said)
+    made_by["precision"] = recognizer.precision
+
     screen = _screen()
-    with _output(out, screen) as write:
-        # Slow to import, and of no use before the command line is known to make sense.
-        from crossframe.cli.device import choose_device
-        from crossframe.recognizer import Recognizer
-        from crossframe.video.error import VideoError
-        from crossframe.weights import load
-        from crossframe.weights.fingerprint import fingerprint
-
-        network = load(model, device=None if device is None else choose_device(device))
-        made_by = {"model": model, "weights": fingerprint(network) if as_json or out else None, "template": template}
-        made_by["descriptions"] = None if descriptions is None else str(descriptions)
-        recognizer = Recognizer(
-            network, num_frames=frames, precision=precision.value, template=template, descriptions=said
-        )
-        made_by["precision"] = recognizer.precision
-
-        named = 0
-        with _progress(screen, len(present)) as bar:
-            results = recognizer.classify_each(present, names)
-            for result in bar.track(results, len(present), description="videos"):
-                if isinstance(result, VideoError):
-                    print(f"crossframe: {result}", file=sys.stderr)
-                    continue
-                named += 1
-                if as_json or out:
-                    write(_as_json(result, top) | made_by)
-                if not as_json:
-                    screen.print(_table(result, top), "", soft_wrap=True)
+    named = 0
+    with _output(out, screen) as write, _progress(screen, len(present)) as bar:
+        results = recognizer.classify_each(present, names)
+        for result in bar.track(results, len(present), description="videos"):
+            if isinstance(result, VideoError):
+                print(f"crossframe: {result}", file=sys.stderr)
+                continue
+            named += 1
+            if as_json or out:
+                write(_as_json(result, top) | made_by)
+            if not as_json:
+                screen.print(_table(result, top), "", soft_wrap=True)
     if model == "shapes" and named and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     if len(names) == 1 and named and not as_json:
@@ -138,17 +138,20 @@ def _screen() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
+def _opened(out: Path, mode: Literal["a", "w"]) -> TextIO:
+    try:
+        return out.open(mode, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error.strerror}); give --out another path") from error
+
+
 @contextmanager
 def _output(out: Path | None, screen: Console) -> Generator[Callable[[dict[str, Any]], None]]:
-    """Writes objects to a file, opened before any work is done, or to standard output."""
+    """Writes objects to a file or to standard output."""
     if out is None:
         yield lambda result: screen.out(json_line(result, screen.encoding), highlight=False)
         return
-    try:
-        file = out.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{out}: cannot be written ({error.strerror}); give --out another path") from error
-    with file:
+    with _opened(out, "w") as file:
         yield lambda result: print(json_line(result, file.encoding), file=file, flush=True)
 
 

@@ -135,6 +135,8 @@ def prepare(
     from crossframe.data.prepare import prepare as run
     from crossframe.data.shards import pack
 
+    if manifest.resolve() in (out.resolve(), (out / "manifest.csv").resolve()):
+        raise ValueError(f"{out} holds the list itself, which would be written over; choose another folder")
     listed = _read_unchecked(manifest)
     if as_is:
         if not shards:
