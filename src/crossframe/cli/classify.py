@@ -75,11 +75,10 @@ def classify(
     from crossframe.weights.fingerprint import fingerprint
 
     network = load(model, device=None if device is None else choose_device(device))
-    made_by = {"model": model, "weights": fingerprint(network) if as_json or out else None, "template": template}
-    made_by["descriptions"] = None if descriptions is None else str(descriptions)
+    weights = fingerprint(network) if as_json or out else None  # of those as loaded; the recognizer may pack them
     recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template, descriptions=said)
-    made_by["precision"] = recognizer.precision
-
+    made_by = {"model": model, "weights": weights, "template": template}
+    made_by |= {"descriptions": descriptions and str(descriptions), "precision": recognizer.precision}
     screen = _screen()
     named = 0
     with _output(out, screen) as write, _progress(screen, len(present)) as bar:
@@ -93,10 +92,8 @@ def classify(
                 write(_as_json(result, top) | made_by)
             if not as_json:
                 screen.print(_table(result, top), "", soft_wrap=True)
-    if model == "shapes" and named and not as_json:
-        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
-    if len(names) == 1 and named and not as_json:
-        print("One label alone always gets 100%; give others, or --json for its similarity.", file=sys.stderr)
+    if named and not as_json:
+        _say_what_scores_mean(model, names)
     raise typer.Exit(1 if named < len(paths) else 0)
 
 
@@ -169,6 +166,13 @@ def _progress(screen: Console, count: int) -> Progress:
         redirect_stdout=False,  # it may be a file; where it is the terminal, `screen` prints above the bar
         redirect_stderr=sys.stderr.isatty(),
     )
+
+
+def _say_what_scores_mean(model: str, names: list[str]) -> None:
+    if model == "shapes":
+        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
+    if len(names) == 1:
+        print("One label alone always gets 100%; give others, or --json for its similarity.", file=sys.stderr)
 
 
 def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
