@@ -75,10 +75,14 @@ def classify(
     from crossframe.weights.fingerprint import fingerprint
 
     network = load(model, device=None if device is None else choose_device(device))
-    weights = fingerprint(network) if as_json or out else None  # of those as loaded; the recognizer may pack them
     recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template, descriptions=said)
-    made_by = {"model": model, "weights": weights, "template": template}
-    made_by |= {"descriptions": descriptions and str(descriptions), "precision": recognizer.precision}
+    made_by = {
+        "model": model,
+        "weights": fingerprint(network) if as_json or out else None,
+        "template": template,
+        "descriptions": None if descriptions is None else str(descriptions),
+        "precision": recognizer.precision,
+    }
     screen = _screen()
     named = 0
     with _output(out, screen) as write, _progress(screen, len(present)) as bar:
