@@ -79,3 +79,9 @@ def test_evaluate_asks_for_the_weights_to_blend_with(
     error = capsys.readouterr().err
     assert "give those that training started from: --set init=" in error
     assert error.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run("blend", "no weights", "nor these", "--weight", 0.5, "--out", tmp_path / "file") == 1
+    assert capsys.readouterr().err.endswith("file: is a file, where a folder is needed; give another path\n")

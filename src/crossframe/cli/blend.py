@@ -31,7 +31,9 @@ def blend(
     from crossframe.data.manifest import read_manifest
     from crossframe.weights import load, save
     from crossframe.weights.blending import blend as average
+    from crossframe.writing import check_writable
 
+    check_writable(out)
     manifests = [read_manifest(one) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
     if manifests:
