@@ -93,10 +93,14 @@ def test_the_original_is_left_alone(clip: XCLIP) -> None:
     assert clip.mit is None
 
 
-def test_all_switches_off_leaves_a_clip_as_it_is(clip: XCLIP) -> None:
-    same = crossframe.expand(clip, 4, mixing="none", mit_layers=0, prompt_layers=0)
-    assert same_weights(same, clip)
-    assert same.preprocess == Preprocess.clip(32)
+@pytest.mark.parametrize("frames", [4, 8])
+def test_all_switches_off_leaves_the_weights_of_a_clip_and_gives_it_the_pictures_of_the_rest(
+    clip: XCLIP, frames: int
+) -> None:
+    mean = crossframe.expand(clip, frames, mixing="none", mit_layers=0, prompt_layers=0)
+    assert same_weights(mean, clip)
+    assert clip.preprocess == Preprocess.clip(32)
+    assert mean.preprocess == crossframe.expand(clip, frames).preprocess == Preprocess.xclip(32)
 
 
 def test_pictures_of_other_models_stay(clip: XCLIP) -> None:

@@ -52,8 +52,9 @@ def expand(
     label, and `num_classes` puts a linear head in the place of words and prompts. Beyond the paper, `message_time`
     gives messages a learned position in time, which starts at zero.
 
-    CLIP's own pictures become those that the authors trained with (ImageNet's colours); others stay as they are. New
-    values are drawn from torch's random generator. Raises `ConfigError` for parts that do not go together.
+    CLIP's own pictures become those that the authors trained with (ImageNet's colours), also where all parts are
+    switched off, so that every line of an ablation sees the same; others stay as they are. New values are drawn from
+    torch's random generator. Raises `ConfigError` for parts that do not go together.
     """
     old = model.config
     classes = old.num_classes if num_classes is None else num_classes
@@ -68,10 +69,9 @@ def expand(
         prompts=None if classes else _kept_or_new(old.prompts, prompts),
         num_classes=classes,
     )
-    preprocess = model.preprocess
-    if config != old and preprocess == Preprocess.clip(old.vision.image_size):
-        preprocess = Preprocess.xclip(old.vision.image_size)
-    return _grown(config, model.state_dict(), model, preprocess)
+    size = old.vision.image_size
+    pictures = Preprocess.xclip(size) if model.preprocess == Preprocess.clip(size) else model.preprocess
+    return _grown(config, model.state_dict(), model, pictures)
 
 
 def _kept_or_new(old: P | None, new: P) -> P | None:
