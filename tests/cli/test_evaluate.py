@@ -110,6 +110,31 @@ def test_labels_of_another_data_set_join_the_candidates(
     assert {label for labels in said for label in labels} == {"clapping", "jumping", "waving", "arm wrestling", "yoga"}
 
 
+def test_a_run_is_measured_as_it_was_trained_by_its_own_recipe(
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    switches = [word for entry in ("data.template=ensemble", "data.sampling=dense") for word in ("--set", entry)]
+    short = ("--set", "train.epochs=2", "--tiny", "--init", tiny_folder, "--data", clips)
+    assert command("train", "finetune", *short, *switches, "--out", tmp_path / "run").status == 0
+    words = ("evaluate", tmp_path / "run/recipe.yaml", "--model", tmp_path / "run/last")
+    assert command(*words, "--out", tmp_path / "test").status == 0
+    made_with = summary(tmp_path / "test")["made_with"]
+    assert (made_with["template"], made_with["sampling"]["rule"]) == ("ensemble", "dense")
+    assert Path(made_with["data"]) == clips
+
+
+def test_the_authors_views_in_time_are_asked_for_and_said(
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--views", 4)
+    for name, more in (("ours", ()), ("theirs", ("--set", "test.official=true"))):
+        assert command(*words, *more, "--out", tmp_path / name).status == 0
+    told = {name: summary(tmp_path / name)["made_with"]["sampling"]["official"] for name in ("ours", "theirs")}
+    assert told == {"ours": False, "theirs": True}
+    scores = [pyarrow.parquet.read_table(tmp_path / name / "predictions.parquet")["label_score"] for name in told]
+    assert scores[0].to_pylist() != scores[1].to_pylist()
+
+
 def test_splits_of_drawn_clips(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
     words = ("evaluate", "shapes", "--model", tiny_folder, "--videos", 4, "--out", tmp_path / "run")
     assert command(*words, "--split", "unseen", "--split", "test").status == 0

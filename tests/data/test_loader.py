@@ -89,6 +89,16 @@ def test_evaluation_reads_fixed_frames_in_order_and_keeps_the_broken_clip(folder
     assert content(list(loader)) == content(batches)
 
 
+def test_the_authors_views_are_drawn_for_each_clip_and_in_every_run_alike(folder: Path) -> None:
+    manifest, sampling = read_manifest(folder), Sampling(2, views=2, official=True)
+    alone = list(EvalLoader(manifest, sampling, 4))
+    frames = {tuple(numbers(video)) for batch in alone for video in batch.videos}
+    assert len(frames) > 4  # of eight clips of 20 frames
+    assert all(first // 10 == 0 and second // 10 == 1 for view in frames for first, second in (view[:2], view[2:]))
+    shared = [batch for rank in range(2) for batch in EvalLoader(manifest, sampling, 4, process=(rank, 2))]
+    assert sorted(content(shared)) == sorted(content(alone))
+
+
 def test_a_batch_in_which_nothing_can_be_read_is_empty(folder: Path) -> None:
     batches = list(EvalLoader(read_manifest(folder), Sampling(2), 1))
     assert len(batches[BROKEN]) == 0

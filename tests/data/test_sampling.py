@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from crossframe.data.sampling import OfficialSampling, Sampling
+from crossframe.data.sampling import Sampling
 
 
 def test_testing_looks_at_fixed_places_one_view_after_the_other() -> None:
@@ -24,11 +24,21 @@ def test_training_draws_one_frame_of_each_part() -> None:
 
 
 def test_the_authors_never_draw_a_clips_last_frames_and_wrap_short_ones() -> None:
-    drawn = [OfficialSampling(4).train(43, random.Random(seed)) for seed in range(200)]
+    drawn = [Sampling(4, official=True).train(43, random.Random(seed)) for seed in range(200)]
     for part in range(4):
         assert {indices[part] for indices in drawn} == set(range(10 * part, 10 * part + 10))
-    assert OfficialSampling(8).train(2, random.Random(0)) == [0, 0, 0, 1, 1, 1, 0, 0]
-    assert OfficialSampling(4).test(16) == Sampling(4).test(16)
+    assert Sampling(8, official=True).train(2, random.Random(0)) == [0, 0, 0, 1, 1, 1, 0, 0]
+    assert Sampling(4, official=True).test(16) == Sampling(4).test(16)
+
+
+def test_several_views_of_the_authors_are_draws_of_their_own_and_all_alike_for_short_clips() -> None:
+    sampling = Sampling(4, views=3, official=True)
+    views = [sampling.train(43, random.Random(seed)) for seed in range(50)]
+    assert {len(indices) for indices in views} == {12}
+    assert all(index // 10 == place % 4 for indices in views for place, index in enumerate(indices))
+    assert all(indices[:4] != indices[4:8] != indices[8:] for indices in views)
+    assert Sampling(8, views=2, official=True).train(2, random.Random(0)) == [0, 0, 0, 1, 1, 1, 0, 0] * 2
+    assert [Sampling(4, views=v, official=o).draws_tests for v in (1, 3) for o in (False, True)] == [*[False] * 3, True]
 
 
 def test_dense_training_draws_a_place() -> None:
@@ -42,3 +52,5 @@ def test_nonsense_is_refused() -> None:
         Sampling(0)
     with pytest.raises(ValueError, match="'random' is unknown"):
         Sampling(8, "random")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="the authors' code has no dense sampling"):
+        Sampling(8, "dense", official=True)

@@ -73,7 +73,7 @@ def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Mani
     assert [row["videos"] for row in summary["per_class"]] == [3, 3, 3]
     assert summary["mean_class"] == pytest.approx(sum(row["top1"] for row in summary["per_class"]) / 3)
     made_with = summary["made_with"]
-    assert made_with["sampling"] == {"num_frames": 4, "rule": "sparse", "views": 1}
+    assert made_with["sampling"] == {"num_frames": 4, "rule": "sparse", "views": 1, "official": False}
     assert (made_with["crops"], made_with["precision"]) == (1, "float32")
     assert (made_with["data"], made_with["split"], made_with["split_hash"]) == (str(root), "all", manifest.digest())
     assert len(made_with["weights"]) == 64

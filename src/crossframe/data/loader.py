@@ -66,7 +66,10 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """The fixed frames of every clip, once, in groups that do not depend on the number of processes."""
+    """The fixed frames of every clip, once, in groups that do not depend on the number of processes.
+
+    Where `sampling` has the authors' draws in their place, those depend on the clip's place in the manifest alone.
+    """
 
     def __init__(
         self,
@@ -89,7 +92,8 @@ class EvalLoader:
         return len(self._groups)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._workers.read(_jobs(self.manifest, self._targets, self._groups))
+        draw = (0, 0) if self.sampling.draws_tests else None
+        return self._workers.read(_jobs(self.manifest, self._targets, self._groups, draw))
 
 
 def _jobs(

@@ -14,18 +14,27 @@ from crossframe.video.sample import dense, dense_views, sparse_random, sparse_vi
 class Sampling:
     """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), or T close together (`dense`).
 
-    Testing looks at fixed places and at `views` of them in turn; training draws one view.
+    Testing looks at fixed places and at `views` of them in turn; training draws one view. With `official`, frames are
+    drawn as by the authors' code (`crossframe.video.official`), where several views of a test are draws, too.
     """
 
     num_frames: int = 8
     rule: Literal["sparse", "dense"] = "sparse"
     views: int = 1
+    official: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.views < 1:
             raise ValueError(f"{self.num_frames} frames in {self.views} views were asked for; use 1 or more")
         if self.rule not in ("sparse", "dense"):
             raise ValueError(f"sampling {self.rule!r} is unknown; use 'sparse' or 'dense'")
+        if self.official and self.rule != "sparse":
+            raise ValueError(f"the authors' code has no {self.rule} sampling; leave official out, or sample sparsely")
+
+    @property
+    def draws_tests(self) -> bool:
+        """Whether a test takes what `train` draws."""
+        return self.official and self.views > 1
 
     def test(self, total: int) -> list[int]:
         """The frames of all views, one view after the other: views * T indices, the same in every run.
@@ -37,22 +46,18 @@ class Sampling:
         return [index for view in choose(total, self.num_frames, self.views) for index in view]
 
     def train(self, total: int, generator: random.Random) -> list[int]:
-        """T indices at random places."""
+        """T indices at random places; with `official`, as many for each of the views.
+
+        >>> Sampling(num_frames=8, official=True).train(2, random.Random(0))
+        [0, 0, 0, 1, 1, 1, 0, 0]
+        """
+        if self.official:
+            return [index for _ in range(self.views) for index in self._official(total, generator)]
         if self.rule == "sparse":
             return sparse_random(total, self.num_frames, generator)
         return dense(total, self.num_frames, offset=generator.random())
 
-
-@dataclass(frozen=True, slots=True)
-class OfficialSampling(Sampling):
-    """Sparse frames, in training as the authors' code draws them (`crossframe.video.official`)."""
-
-    def train(self, total: int, generator: random.Random) -> list[int]:
-        """T indices at random places; a clip's last frames are never among them.
-
-        >>> OfficialSampling(num_frames=8).train(2, random.Random(0))
-        [0, 0, 0, 1, 1, 1, 0, 0]
-        """
+    def _official(self, total: int, generator: random.Random) -> list[int]:
         length = segment_length(total, self.num_frames)
         draws = [generator.randrange(length) for _ in range(self.num_frames)] if length else ()
         return train_indices(total, self.num_frames, draws)

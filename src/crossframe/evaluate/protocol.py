@@ -79,10 +79,11 @@ def run_trial(
     descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
     with evaluating(model):
         text = label_features(model, wordings(manifest.labels, data.template, descriptions))
+    sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.official)
     return evaluate_manifest(
         model,
         manifest,
-        Setting(Sampling(model.config.num_frames, data.sampling, test.views), test.crops, test.precision),
+        Setting(sampling, test.crops, test.precision),
         text=text,
         made_with={
             "template": data.template,

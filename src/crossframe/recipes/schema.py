@@ -235,13 +235,15 @@ class Test(Section):
     """The protocol by which `crossframe evaluate` measures the trained model.
 
     `splits`: which clips, by default `test`, or all where nothing is divided. The probabilities of `views` in time
-    times `crops` in space are averaged. `labels_too`: lists of clips or files of labels, whose labels are candidates
-    beside the clips' own.
+    times `crops` in space are averaged. `official`: several views in time are the random draws of the authors' code,
+    here the same in every run, and not evenly shifted (`video.official`). `labels_too`: lists of clips or files of
+    labels, whose labels are candidates beside the clips' own.
     """
 
     splits: tuple[str, ...] = ()
     views: Count = 1
     crops: Literal[1, 3] = 1
+    official: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     labels_too: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.overlap import check_apart, some
 from crossframe.data.question import Lesson, among_labels
-from crossframe.data.sampling import OfficialSampling, Sampling
+from crossframe.data.sampling import Sampling
 from crossframe.data.split import few_shot
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.run import Setting, evaluate_manifest
@@ -213,7 +213,7 @@ def _films(recipe: Recipe, data: FileData, model: XCLIP, films: Films) -> FileSo
     official = train.official and data.sampling == "sparse"
     loader = TrainLoader(
         films.train,
-        OfficialSampling(sampling.num_frames) if official else sampling,
+        replace(sampling, official=official),
         train.batch_size,
         seed=train.seed,
         short_side=getattr(model.preprocess, "short_side", None),

@@ -1,9 +1,9 @@
-"""How the authors' code draws the frames of training, for those who need their numbers (`train.official`).
+"""How the authors' code draws frames, for those who need their numbers (`train.official`, `test.official`).
 
 Every segment has `total // num_frames` frames, so the last `total % num_frames` frames of a video are never seen; a
 video shorter than `num_frames` is stretched by rounding half to even, and an index past its end wraps to frame 0.
 `sample` has none of this. Their tests in several clips draw at random in the same way, so that the result changes from
-run to run; here testing never draws.
+run to run; here a clip's place in the list decides, so that it does not.
 """
 
 from __future__ import annotations
