@@ -12,11 +12,13 @@ import torch
 from transformers import ViTConfig, ViTModel
 
 import crossframe
+from crossframe.model.config import variant
 from crossframe.recipes.load import load_recipe
-from crossframe.recipes.paper import ABLATIONS, Experiment, experiments
-from crossframe.recipes.schema import Augment, FileData, Mix
+from crossframe.recipes.paper import ABLATIONS, HEADLINE, Experiment, experiments
+from crossframe.recipes.schema import FileData
 from crossframe.train import run
-from crossframe.train.build import from_scratch
+from crossframe.train.build import from_scratch, sketch_model
+from crossframe.video.transform import Preprocess
 from crossframe.weights import list_models
 from tests.video.clips import write_clip
 
@@ -91,18 +93,57 @@ def test_no_experiment_is_listed_twice() -> None:
     assert len(numbers) == len([run for line in ABLATIONS for run in line.experiments()])
 
 
-def test_recipes_say_what_the_paper_says() -> None:
-    full, zero, few = (load_recipe(name) for name in ("k400", "zero-shot", "ucf101-few-shot"))
-    assert [r.train.epochs for r in (full, zero, few)] == [30, 10, 50]
-    assert [r.train.batch_size for r in (full, zero, few)] == [256, 256, 64]
-    assert [r.train.rates.base for r in (full, zero, few)] == [8e-6, 8e-6, 2e-6]
-    assert [r.model.frames for r in (full, zero, few)] == [8, 32, 32]
-    for recipe in (full, zero, few):
-        rates, train = recipe.train.rates, recipe.train
-        assert (rates.new, rates.final, rates.weight_decay) == (10, 0.01, 0.001)
-        assert (rates.betas, rates.eps) == ((0.9, 0.98), 1e-8)
-        assert (train.augment, train.mix) == (Augment(), Mix())
-        assert (train.warmup_epochs, train.label_smoothing, train.learn) == (5, 0.1, ("vision",))
+@pytest.mark.parametrize(
+    ("name", "frames", "epochs", "batch", "rate", "classes", "protocol"),
+    [
+        ("k400", 8, 30, 256, 8e-6, 400, ("val", 4, 3)),
+        ("k600", 8, 30, 256, 8e-6, 600, ("val", 4, 3)),
+        ("zero-shot", 32, 10, 256, 8e-6, 400, ("test", 1, 1)),
+        ("hmdb51-few-shot", 32, 50, 64, 2e-6, 51, ("test", 1, 1)),
+        ("ucf101-few-shot", 32, 50, 64, 2e-6, 101, ("test", 1, 1)),
+    ],
+)
+def test_recipes_say_what_the_paper_says(
+    name: str, frames: int, epochs: int, batch: int, rate: float, classes: int, protocol: tuple[str, int, int]
+) -> None:
+    recipe = load_recipe(name)
+    train, data = recipe.train, recipe.data
+    assert (recipe.init, recipe.model.frames) == ("openai/clip-vit-base-patch16", frames)
+    assert (train.epochs, train.warmup_epochs, train.batch_size, train.accumulate) == (epochs, 5, batch, 1)
+    rates = {"base": rate, "new": 10, "text": 1, "final": 0.01, "weight_decay": 0.001}
+    assert train.rates.model_dump() == {**rates, "betas": (0.9, 0.98), "eps": 1e-8, "muon": None}
+    crops = {"scales": (1, 0.875, 0.75, 0.66), "flip": 0.5, "jitter": 0.8, "grey": 0.2}
+    assert train.augment is not None
+    assert train.augment.model_dump() == crops
+    assert train.mix is not None
+    assert train.mix.model_dump() == {"mixup": 0.8, "cutmix": 1.0, "switch": 0.5}
+    assert (train.label_smoothing, train.learn, recipe.model.drop_path) == (0.1, ("vision",), 0)
+    assert (train.clip_norm, train.average, train.interpolate, train.distill, train.official) == (*[None] * 4, False)
+    assert isinstance(data, FileData)
+    assert (data.classes, data.shots) == (classes, 2 if "few" in name else None)
+    assert (data.train_split, data.sampling, data.template, data.descriptions) == ("train", "sparse", "{}", None)
+    assert ((*recipe.test.splits, recipe.test.views, recipe.test.crops), recipe.test.precision) == (protocol, "float32")
+
+
+@pytest.mark.parametrize(("size", "frames"), [("B/32", 16), ("B/16", 8), ("L/14", 8), ("L/14@336", 16)])
+def test_recipes_build_the_papers_models(size: str, frames: int) -> None:
+    (experiment,) = [one for one in HEADLINE if one.recipe == "k400" and one.name == f"{size}, {frames} frames"]
+    recipe = load_recipe("k400", experiment.changes)
+    model = sketch_model(recipe.model, experiment.init or recipe.init)
+    side = 336 if "336" in size else 224
+    assert (model.config, model.preprocess) == (variant(size, frames), Preprocess(side, side * 256 // 224))
+    assert recipe.train.checkpoint_blocks == (side == 336)
+
+
+def test_every_ablation_sees_the_same_pictures() -> None:
+    """ImageNet's colours and a short side of 256, which the authors' one pipeline makes for every line of a table."""
+    recipes = [load_recipe(experiment.recipe, experiment.changes) for experiment in experiments()]
+    short = [recipe.model for recipe in recipes if recipe.model.frames != 32 and recipe.model.image_encoder is None]
+    asked = {model.model_dump_json(): model for model in short}
+    assert len(asked) > 8
+    for entries, model in asked.items():
+        pictures = sketch_model(model, "openai/clip-vit-base-patch16", 51).preprocess
+        assert pictures == Preprocess(224, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), entries
 
 
 @pytest.mark.parametrize("experiment", ONE_OF_EACH_KIND.values(), ids=lambda run: f"{run.recipe} {run.name}")

@@ -175,3 +175,11 @@ def test_multiply_accumulates_are_just_below_the_authors(golden: Path) -> None:
         learning, frozen = parameters(model)
         assert learning + frozen == sum(p.numel() for p in model.parameters())
         assert frozen == 1 + sum(p.numel() for p in model.text.parameters())  # pyright: ignore
+
+
+def test_joint_attention_costs_what_the_paper_says() -> None:
+    """184: prompts join, the multi-frame transformer does not."""
+    plain = variant("B/16", 8)
+    with torch.device("meta"):
+        model = XCLIP(replace(plain, vision=replace(plain.vision, mixing="joint"), mit=None))
+    assert multiply_accumulates(model, 400) / 1e9 == pytest.approx(184, rel=0.006)
