@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
-from crossframe.data.zero_shot import match_classes, new_classes
+from crossframe.data.zero_shot import match_classes, new_classes, read_renamed
 
 OLD = [
     *("abseiling", "baby waking up", "changing wheel", "drinking", "dying hair", "garbage collecting", "hugging"),
@@ -53,6 +58,20 @@ def test_the_caller_has_the_last_word() -> None:
     ]
     with pytest.raises(ValueError, match="'yodeling', renamed from 'drinking': one of them is in neither list"):
         match_classes(OLD, NEW, {"yodeling": "drinking"})
+
+
+def test_the_table_in_the_docs_leaves_the_papers_220_classes(golden: Path, tmp_path: Path) -> None:
+    labels = json.loads((golden / "tokens.json").read_text(encoding="utf-8"))["labels"]
+    old, new = (labels[f"kinetics_{size}_labels.csv"]["names"] for size in (400, 600))
+    plain = match_classes(old, new)
+    assert Counter(match.reason for match in plain) == {"same": 368, "qualifier": 5, "spelling": 2, "new": 225}
+    page = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^```csv\n(.*?)^```$", page, flags=re.M | re.S)
+    (tmp_path / "renamed.csv").write_text(table)
+    found = new_classes(match_classes(old, new, read_renamed(tmp_path / "renamed.csv")))
+    assert len(found) == 220
+    assert {"hugging baby", "opening wine bottle", "yarn spinning"} < set(found)
+    assert not {"dyeing hair", "tying necktie", "waking up"} & set(found)
 
 
 def test_a_class_that_could_be_two_is_matched_with_neither() -> None:
