@@ -103,15 +103,34 @@ def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
     indented = [page.name for page in DOCS if re.search(r"^    (\S*/)?crossframe ", page.read_text(), re.M)]
     assert indented == []  # where nothing below would find them
     recipes: list[str] = []
+    runs: set[str] = set()  # that a page trains
+    own: set[str] = set()  # whose own recipe measures them
     for arguments in (words for page in DOCS for words in commands(f"docs/{page.name}")):
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         values = command.make_context(command.name, arguments).params
-        if isinstance(values.get("recipe"), str):
-            load_recipe(values["recipe"], values["changes"] or ())
-            recipes.append(values["recipe"])
+        recipe = values.get("recipe")
+        if not isinstance(recipe, str):
+            continue
+        if command.name == "train":
+            runs.add(str(values["out"]))
+        if recipe.endswith("/recipe.yaml"):
+            own.add(recipe.removesuffix("/recipe.yaml"))
+        else:
+            load_recipe(recipe, values["changes"] or ())
+            recipes.append(recipe)
     assert set(recipes) > {run.recipe for run in experiments()}
+    assert len(own) > 3
+    assert own <= runs
+
+
+def test_commands_stand_where_the_tests_find_them() -> None:
+    """Fenced, one a line: an indented one would be wrapped like prose and looked at by nobody."""
+    pages = {page: page.read_text(encoding="utf-8") for page in (*DOCS, ROOT / "README.md")}
+    assert [
+        page.name for page, text in pages.items() if re.search(r"^    (crossframe|python) ", text, flags=re.M)
+    ] == []
 
 
 def test_every_link_of_the_pages_leads_somewhere() -> None:

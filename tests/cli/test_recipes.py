@@ -31,6 +31,7 @@ def test_a_recipe_shows_the_experiments_that_it_makes(capsys: pytest.CaptureFixt
     for run in experiments():
         assert (run.command in lines) == (run.recipe == "k400")
     assert "B/32, 16 frames; the paper: 81.1 / 95.5" in lines
+    assert lines[-1] == "crossframe evaluate RUN/recipe.yaml --model RUN/last --out RUN-test"
 
 
 def test_a_typo_gets_a_guess(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
@@ -31,7 +31,7 @@ def recipes(
         raise unknown(name)
     command, purpose = about(name)
     print(f"{textwrap.fill(purpose, WIDTH)}\n  {command}")
-    _print_experiments(run for run in experiments() if run.recipe == name)
+    _print_experiments([run for run in experiments() if run.recipe == name])
 
 
 def _groups() -> list[tuple[str, list[str]]]:
@@ -49,13 +49,18 @@ def _groups() -> list[tuple[str, list[str]]]:
     ]
 
 
-def _print_experiments(runs: Iterable[Experiment]) -> None:
+def _print_experiments(runs: Sequence[Experiment]) -> None:
     table = ""
     for run in runs:
         if run.table != table:
             table = run.table
             print(f"\n{table}")
         print(f"  {run.name}; the paper: {run.result}\n      {run.command}")
+    if runs:
+        print(
+            "\nA run is measured by its own recipe, zero-shot on lists of new classes (--data), ablations of k400 in\n"
+            "one view (--views 1 --crops 1):\n  crossframe evaluate RUN/recipe.yaml --model RUN/last --out RUN-test"
+        )
 
 
 def _indented(text: str) -> str:
