@@ -175,6 +175,19 @@ def test_drop_path_drops_whole_clips_in_training_alone(config: ModelConfig) -> N
     assert [block.drop_path.rate for block in model.vision.blocks] == [0.0, 0.5]
 
 
+def test_drop_path_covers_what_messages_hear_of_each_other(config: ModelConfig) -> None:
+    model = make(replace(config, vision=replace(config.vision, drop_path=0.5))).train()
+    first, last = (block.message for block in model.vision.blocks)
+    assert (first.drop_path.rate, last.drop_path.rate) == (0.0, 0.5)
+    tokens = torch.randn(1, 4, 24, dtype=torch.float64).expand(32, -1, -1)
+    with torch.no_grad():
+        heard = last(tokens) - last.project(tokens)
+        all_heard = last.attention(last.norm(last.project(tokens[:1])))
+    kept = heard.flatten(1).abs().amax(dim=1) > 0
+    assert 0 < kept.sum() < 32
+    torch.testing.assert_close(heard[kept], (2 * all_heard).expand(int(kept.sum()), -1, -1))
+
+
 def test_a_linear_head_needs_no_words(config: ModelConfig, video: Tensor, tokens: Tensor) -> None:
     model = make(replace(config, text=None, prompts=None, num_classes=7))
     assert model(video).shape == (2, 7)

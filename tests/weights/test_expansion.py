@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_all_switches_off_leaves_the_weights_of_a_clip_and_gives_it_the_pictures
     assert same_weights(mean, clip)
     assert clip.preprocess == Preprocess.clip(32)
     assert mean.preprocess == crossframe.expand(clip, frames).preprocess == Preprocess.xclip(32)
+
+
+@pytest.mark.parametrize("sizes", [(32, 32), ({"shortest_edge": 32}, {"height": 32, "width": 32})], ids=["old", "new"])
+def test_clips_pictures_are_known_by_what_the_hub_says_of_them(clip: XCLIP, tmp_path: Path, sizes: Any) -> None:
+    """The entries of OpenAI's own preprocessor_config.json, in its older and its newer form."""
+    crossframe.save(clip, tmp_path, "transformers")
+    colours = {
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+    asked = {"do_center_crop": True, "do_normalize": True, "do_resize": True, "resample": 3, **colours}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": sizes[0], "crop_size": sizes[1], **asked}))
+    assert crossframe.expand(crossframe.load(tmp_path)).preprocess == Preprocess.xclip(32)
 
 
 def test_pictures_of_other_models_stay(clip: XCLIP) -> None:
