@@ -43,7 +43,7 @@ def measure(options: Options) -> Result:
             everything = decode_fully(path)
             ours = read_arrays(path, FRAMES)
             indices = ours.indices.tolist()
-            exact &= np.array_equal(ours.pixels, np.stack([everything[i] for i in indices]).transpose(0, 3, 1, 2))
+            exact &= np.array_equal(ours.pixels, np.stack([everything[i] for i in indices]))
             able = {name: read for name, read in peers.items() if _works(read, path, indices, everything[0].shape)}
             ways: dict[str, Callable[[], object]] = {
                 name: lambda read=read, path=path, indices=indices: read(path, indices) for name, read in able.items()

@@ -27,7 +27,7 @@ def misbehave(source: str, num_frames: int) -> Decoded:
     if source == "talk":
         print("libraries print things")
     return Decoded(
-        pixels=np.zeros((num_frames, 3, 4, 4), dtype=np.uint8),
+        pixels=np.zeros((num_frames, 4, 4, 3), dtype=np.uint8),
         indices=np.arange(num_frames),
         times=np.full(num_frames, float(os.getpid())),
         total=num_frames,

@@ -113,7 +113,7 @@ def test_impossible_limits() -> None:
 
 
 def test_arrays_cross_a_pipe_as_they_are_and_a_cut_answer_is_no_answer(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (2, 3, 40, 50), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 40, 50, 3), dtype=np.uint8)
     path = tmp_path / "answer"
     with path.open("wb") as pipe:
         send(pipe, Decoded(pixels, np.arange(2), np.zeros(2), 9, np.zeros(2, dtype=np.bool_), 0, "a.mp4"))

@@ -140,7 +140,7 @@ class _Plan:
 class _Packed:
     """A batch on its way between processes: all pixels in one tensor, because each tensor costs an open file there."""
 
-    pixels: Tensor  # uint8, flat
+    pixels: Tensor  # uint8, flat, in the order of memory: frames, rows, columns, colours
     shapes: list[torch.Size]
     indices: list[int]
     targets: list[int]
@@ -152,7 +152,7 @@ class _Packed:
 
     def unpack(self) -> Batch:
         flat = self.pixels.split([prod(shape) for shape in self.shapes])
-        videos = [part.view(shape) for part, shape in zip(flat, self.shapes, strict=True)]
+        videos = [part.view(shape).permute(0, 3, 1, 2) for part, shape in zip(flat, self.shapes, strict=True)]
         return Batch(
             videos,
             torch.tensor(self.targets, dtype=torch.int64),
@@ -163,9 +163,10 @@ class _Packed:
 
 def _pack(results: list[ReadClip | Failure]) -> _Packed:
     clips = [result for result in results if isinstance(result, ReadClip)]
+    pixels = [clip.pixels.permute(0, 2, 3, 1) for clip in clips]  # (T, H, W, 3)
     return _Packed(
-        pixels=torch.cat([clip.pixels.flatten() for clip in clips]) if clips else torch.empty(0, dtype=torch.uint8),
-        shapes=[clip.pixels.shape for clip in clips],
+        pixels=torch.cat([frames.flatten() for frames in pixels]) if pixels else torch.empty(0, dtype=torch.uint8),
+        shapes=[frames.shape for frames in pixels],
         indices=[clip.index for clip in clips],
         targets=[clip.target for clip in clips],
         failures=tuple(result for result in results if isinstance(result, Failure)),

@@ -178,7 +178,7 @@ class _Film:
             raise VideoError(f"{name}: holds no frame that can be decoded; give a video file that plays")
         self._container.mux(self._stream.encode(None))
         return Decoded(
-            pixels=self._first.transpose(2, 0, 1)[None].copy(),
+            pixels=self._first[None],
             indices=np.zeros(1, dtype=np.int64),
             times=np.zeros(1),
             total=self._count,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes
-from crossframe.video.transform import Preprocess
+from crossframe.video.transform import Preprocess, moved
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 
@@ -120,8 +120,7 @@ def apply(
     levels become whole numbers wherever an 8-bit picture would be stored between two of these.
     """
     _check(clips, draws)
-    moved = [clip.to(device, non_blocking=True) for clip in clips]
-    views = [_view(clip, draw, preprocess, eight_bit) for clip, draw in zip(moved, draws, strict=True)]
+    views = [_view(moved(clip, device), draw, preprocess, eight_bit) for clip, draw in zip(clips, draws, strict=True)]
     pictures = torch.stack(views).flatten(0, 1)  # (N, 3, S, S), N = B * T
     num_frames = len(clips[0])
     jitter_(pictures, [jitter for draw in draws for jitter in _for_each_frame(draw, num_frames)], eight_bit=eight_bit)

@@ -16,7 +16,7 @@ from crossframe.video.media import Media, VideoPacket, View
 class Decoded:
     """`frames.Frames` before they are tensors; the fields mean the same."""
 
-    pixels: NDArray[np.uint8]  # (T, 3, H, W)
+    pixels: NDArray[np.uint8]  # (T, H, W, 3), as FFmpeg writes them
     indices: NDArray[np.int64]  # (T,)
     times: NDArray[np.float64]  # (T,)
     total: int
@@ -95,8 +95,8 @@ class Collector:
         self._view = self._view or media.view(frame, self.short_side, self.square_pixels)
         picture = media.picture(frame, self._view)
         if self._pixels is None:
-            self._pixels = np.empty((len(self.indices), 3, *picture.shape[:2]), dtype=np.uint8)
+            self._pixels = np.empty((len(self.indices), *picture.shape), dtype=np.uint8)
         for place in self._places.pop(index):
-            self._pixels[place] = picture.transpose(2, 0, 1)
+            self._pixels[place] = picture
             self._times[place] = media.seconds(frame)
             self._repaired[place] = frame.is_corrupt

@@ -15,7 +15,8 @@ from crossframe.video.collect import Decoded
 class Frames:
     """T frames of one video and where in it they come from.
 
-    `pixels` uint8 (T, 3, H, W), red green blue.
+    `pixels` uint8 (T, 3, H, W), red green blue; those of a file lie in memory as they came, the colours of a pixel side
+    by side (channels last).
     `indices` int64 (T,), positions among the frames of the video in the order of showing, from 0.
     `times` float64 (T,), seconds on the file's own clock, which need not start at 0; NaN where nobody knows.
     `total`, how many frames the video has, counted.
@@ -50,7 +51,7 @@ class Frames:
     def from_arrays(cls, decoded: Decoded) -> Self:
         """The same memory, as tensors."""
         return cls(
-            pixels=torch.from_numpy(decoded.pixels),
+            pixels=torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2),
             indices=torch.from_numpy(decoded.indices),
             times=torch.from_numpy(decoded.times),
             total=decoded.total,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -41,12 +42,18 @@ STRICT = {"mpeg4": {"bug": "0"}}
 # short clips. It decodes none if told to leave all out, which goes for this look alone.
 UNPROBED = {"skip_frame": "all"}
 _beside_others = False
+# A process that reads clip after clip needs the same megabytes for each, which glibc would give back to the system and
+# get anew, page by page. These are the highest of its own M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (malloc.h).
+KEPT_MEMORY = {-3: 32 << 20, -1: 64 << 20}
 
 
 def read_beside_others() -> None:
     """To be called once in a process that reads clips while other processes do."""
     global _beside_others
     _beside_others = True
+    with suppress(AttributeError, OSError, TypeError):  # another C library than glibc
+        for parameter, size in KEPT_MEMORY.items():
+            ctypes.CDLL(None).mallopt(parameter, size)
 
 
 # FFmpeg draws text files as the video of a terminal.

@@ -110,6 +110,11 @@ class Preprocess:
         return pictures.sub_(mean).div_(std)
 
 
+def moved(clip: Tensor, device: torch.device | str | None) -> Tensor:
+    """A clip (T, 3, H, W) on `device`, each colour by itself in memory; as decoded, a pixel's lie side by side."""
+    return clip.to(device, non_blocking=True).contiguous()
+
+
 def _cut(clips: Tensor, box: Box) -> Tensor:
     left, top, right, bottom = box
     return clips[..., top:bottom, left:right]
@@ -126,7 +131,7 @@ def _by_size(
     parts: list[Tensor] = []
     order: list[int] = []
     for positions in groups.values():
-        batch = torch.stack([clips[position].to(device, non_blocking=True) for position in positions])
+        batch = torch.stack([moved(clips[position], device) for position in positions])
         parts.append(convert(batch))
         order += positions
     if len(parts) == 1:
