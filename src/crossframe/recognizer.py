@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crossframe.cores import cores
 from crossframe.engine import can_pack, pack, with_parts
 from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
@@ -236,7 +237,7 @@ def choose_precision(precision: Precision | Literal["auto"], device: torch.devic
 
 def _default_workers(device: torch.device) -> int:
     # A processor is busy with the model itself; a GPU waits for frames.
-    return 1 if device.type == "cpu" else min(os.cpu_count() or 1, 8)
+    return 1 if device.type == "cpu" else min(cores(), 8)
 
 
 def _or_raise(result: R | VideoError) -> R:

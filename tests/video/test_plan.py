@@ -201,7 +201,7 @@ def test_reading_past_the_end_of_a_header_is_unproven() -> None:
 def test_threads_change_no_frame_and_are_left_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("crossframe.video.media.cores", lambda: 4)
     monkeypatch.setattr(media, "BIG", 320 * 240)
     path = write_clip(tmp_path / "clip.mp4", **(kind | {"frames": moving(20, 320, 240)}))
     used: list[bool] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typer import Option
 
 from crossframe import __version__
 from crossframe.cli.json_lines import json_line
+from crossframe.cores import cores
 
 # What the extra 'train' brings, by the names under which it is imported.
 TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")
@@ -57,7 +57,7 @@ def doctor() -> None:
     rows = [
         ("crossframe", __version__),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        ("torch", f"{torch.__version__}, {torch.get_num_threads()} of {os.cpu_count()} processors used"),
+        ("torch", f"{torch.__version__}, {torch.get_num_threads()} of {cores()} processors used"),
         ("video", f"PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}, nothing to install"),
         ("decoders", ", ".join(_decoders())),
     ]

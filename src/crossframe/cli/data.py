@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
+
+from crossframe.cores import cores
 
 if TYPE_CHECKING:
     from crossframe.data.importers.assemble import Imported
@@ -108,7 +109,7 @@ def verify(
         record.open("a").close()
     except OSError as error:
         raise ValueError(f"{record}: cannot be written ({error.strerror}); give --record another path") from error
-    outcomes = _watch(run(listed, record, workers=workers or cpu_count() or 1, timeout=timeout), _files(listed))
+    outcomes = _watch(run(listed, record, workers=workers or cores(), timeout=timeout), _files(listed))
     broken = _print_broken(outcomes)
     files = _files(listed)
     print(f"{files} file{'s' * (files != 1)}, {broken} problem{'s' * (broken != 1)}; see {record}")
@@ -144,7 +145,7 @@ def prepare(
         write_manifest(pack(listed, out), out / "manifest.csv")
         print(out / "manifest.csv")
         return
-    steps = run(listed, out, Encoding(short_side, quality), workers=workers or cpu_count() or 1, timeout=timeout)
+    steps = run(listed, out, Encoding(short_side, quality), workers=workers or cores(), timeout=timeout)
     outcomes = _watch(steps, _files(listed))
     failed = {outcome.name for outcome in outcomes if outcome.problem is not None}
     prepared = prepared_manifest(listed, out, failed)

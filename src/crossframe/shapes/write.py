@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from crossframe.cores import cores
 from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
@@ -78,7 +78,7 @@ def render_dataset(
     (out / part).mkdir(parents=True, exist_ok=True)
     make = partial(_make, out, part, seed)
     rows: list[Row] = []
-    for row in _in_parallel(make, videos, workers or os.cpu_count() or 1):
+    for row in _in_parallel(make, videos, workers or cores()):
         rows.append(row)
         if progress is not None:
             progress(len(rows))

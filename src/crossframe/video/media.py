@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import stat
 from collections.abc import Generator, Iterator
@@ -24,6 +23,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from crossframe.cores import cores
 from crossframe.video.error import VideoError
 from crossframe.video.geometry import resized
 from crossframe.video.shard import file_of, member
@@ -107,7 +107,7 @@ class Media:
     def use_threads(self, wanted: bool) -> bool:
         """Decode in threads if `wanted` and if it pays, which is the answer. To be called before the first packet."""
         decoder = self.stream.codec_context
-        threads = min(os.cpu_count() or 1, MAX_THREADS)
+        threads = min(cores(), MAX_THREADS)
         enough = NOT_SMALL if decoder.name in SLOW_CODECS and not _beside_others else BIG
         if not wanted or threads == 1 or decoder.width * decoder.height < enough:
             decoder.thread_count = 1
