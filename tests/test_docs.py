@@ -125,14 +125,6 @@ def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
     assert own <= runs
 
 
-def test_commands_stand_where_the_tests_find_them() -> None:
-    """Fenced, one a line: an indented one would be wrapped like prose and looked at by nobody."""
-    pages = {page: page.read_text(encoding="utf-8") for page in (*DOCS, ROOT / "README.md")}
-    assert [
-        page.name for page, text in pages.items() if re.search(r"^    (crossframe|python) ", text, flags=re.M)
-    ] == []
-
-
 def test_every_link_of_the_pages_leads_somewhere() -> None:
     seen, broken = 0, []
     for page in (*DOCS, *ROOT.glob("*.md")):
