@@ -25,7 +25,7 @@ from benchmarks.study import Scores, report, trained
 from crossframe import XCLIP, load
 from crossframe.evaluate.shapes import ask
 from crossframe.shapes.actions import ACTIONS
-from crossframe.weights.blending import WEIGHTS, blend, choose_weight
+from crossframe.weights.blending import CANDIDATES, blend, choose_weight
 
 LEFT_OUT = ("moving up", "moving down", "appearing", "vanishing", "approaching", "moving away from")
 HELD_OUT = ("growing", "shrinking", "blinking", "shaking")
@@ -74,7 +74,7 @@ def main() -> None:
             runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})
             for kind in CHOOSING:
                 paths.setdefault(f"{name}, {kind}", []).append({at: scores[kind] for at, scores in path.items()})
-        report(paths, [str(weight) for weight in WEIGHTS])
+        report(paths, [str(weight) for weight in CANDIDATES])
         report(runs, (*TESTS, "weight"), clips=arguments.clips, steps=arguments.steps)
 
 

@@ -1,4 +1,4 @@
-"""Lessons drawn from the generated world: the same for everyone, with true answers, and without what is held out."""
+"""Batches drawn from the generated world: the same for everyone, with true answers, and without what is held out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.data.generated import Clips, Drawn, Stills, read_lessons, vocabulary
-from crossframe.data.question import Lesson
+from crossframe.data.generated import Clips, Drawn, Stills, read_batches, vocabulary
+from crossframe.data.task import TrainBatch
 from crossframe.shapes import actions, caption
 from crossframe.shapes.looks import LOOKS
 from crossframe.shapes.render import render, sparse_times
@@ -20,35 +20,35 @@ STILLS = Stills("stills", 0, 8, 32)
 CLIPS = Clips("train", 0, 6, 32, 4, clips_per_object=2)
 
 
-def same(first: Lesson, second: Lesson) -> bool:
-    pixels = torch.equal(first.batch.videos, second.batch.videos)
-    pairs = zip(first.questions, second.questions, strict=True)
+def same(first: TrainBatch, second: TrainBatch) -> bool:
+    pixels = torch.equal(first.clips.videos, second.clips.videos)
+    pairs = zip(first.tasks, second.tasks, strict=True)
     return pixels and all(a.texts == b.texts and torch.equal(a.targets, b.targets) for a, b in pairs)
 
 
 @pytest.mark.parametrize("drawn", [STILLS, CLIPS])
-def test_a_lesson_depends_on_its_number_alone(drawn: Drawn) -> None:
-    assert same(drawn.lesson(3), drawn.lesson(3))
-    assert not same(drawn.lesson(3), drawn.lesson(4))
+def test_a_batch_depends_on_its_number_alone(drawn: Drawn) -> None:
+    assert same(drawn.batch(3), drawn.batch(3))
+    assert not same(drawn.batch(3), drawn.batch(4))
 
 
-def test_worker_processes_give_the_same_lessons_in_order() -> None:
-    here = list(read_lessons(STILLS, range(2, 6)))
-    there = list(read_lessons(STILLS, range(2, 6), workers=2))
+def test_worker_processes_give_the_same_batches_in_order() -> None:
+    here = list(read_batches(STILLS, range(2, 6)))
+    there = list(read_batches(STILLS, range(2, 6), workers=2))
     assert len(here) == len(there) == 4
     assert all(same(a, b) for a, b in zip(here, there, strict=True))
 
 
 def test_stills_are_the_frames_of_the_split() -> None:
-    lesson = STILLS.lesson(1)
-    assert lesson.batch.videos.shape == (8, 1, 3, 32, 32)
-    assert lesson.batch.indices.tolist() == list(range(8, 16))
+    batch = STILLS.batch(1)
+    assert batch.clips.videos.shape == (8, 1, 3, 32, 32)
+    assert batch.clips.indices.tolist() == list(range(8, 16))
     scene = draw("stills", 0, 8)
     near = render(scene, 32, times=np.array([0.5])).astype(int)
-    assert np.abs(near - lesson.batch.videos[0].numpy().astype(int)).mean() < 12  # but for grain and camera shake
-    questions = {question.name: question for question in lesson.questions}
-    answer = questions["look"].targets[0]
-    true = {questions["look"].texts[i] for i in answer.nonzero().flatten().tolist()}
+    assert np.abs(near - batch.clips.videos[0].numpy().astype(int)).mean() < 12  # but for grain and camera shake
+    tasks = {task.name: task for task in batch.tasks}
+    answer = tasks["look"].targets[0]
+    true = {tasks["look"].texts[i] for i in answer.nonzero().flatten().tolist()}
     things = [scene.target] if scene.other is None else [scene.target, scene.other]
     assert true == {caption.named(thing.look) for thing in things}
     assert float(answer.sum()) == pytest.approx(1)
@@ -57,9 +57,9 @@ def test_stills_are_the_frames_of_the_split() -> None:
 def test_only_things_that_show_how_they_are_turned_are_asked_for_it() -> None:
     asked = unasked = 0
     for number in range(4):
-        lesson = STILLS.lesson(number)
-        tilt = next(question for question in lesson.questions if question.name == "tilt")
-        for index, answer in zip(lesson.batch.indices.tolist(), tilt.targets, strict=True):
+        batch = STILLS.batch(number)
+        tilt = next(task for task in batch.tasks if task.name == "tilt")
+        for index, answer in zip(batch.clips.indices.tolist(), tilt.targets, strict=True):
             scene = draw("stills", 0, index)
             things = [scene.target] if scene.other is None else [scene.target, scene.other]
             turnable = any(thing.look.shape not in ("circle", "ring") for thing in things)
@@ -70,11 +70,11 @@ def test_only_things_that_show_how_they_are_turned_are_asked_for_it() -> None:
 
 
 def test_clips_come_with_their_reverse_and_one_true_sentence() -> None:
-    lesson = CLIPS.lesson(0)
-    (question,) = lesson.questions
-    assert lesson.batch.videos.shape == (6, 4, 3, 32, 32)
-    assert question.targets.sum(dim=1).tolist() == [1.0] * 6
-    said = [question.texts[int(answer.argmax())] for answer in question.targets]
+    batch = CLIPS.batch(0)
+    (task,) = batch.tasks
+    assert batch.clips.videos.shape == (6, 4, 3, 32, 32)
+    assert task.targets.sum(dim=1).tolist() == [1.0] * 6
+    said = [task.texts[int(answer.argmax())] for answer in task.targets]
     for number in range(3):
         scene = draw("train", 0, number)
         assert said[2 * number] == caption.sentence(scene)
@@ -88,7 +88,7 @@ def test_clips_have_the_pixels_of_the_world() -> None:
     rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(0, 7, 1)))
     alone = Clips("train", 0, 1, 32, 4, clips_per_object=1)
     expected = render(draw("train", 0, 7), 32, times=sparse_times(4, rng))
-    assert np.array_equal(alone.lesson(7).batch.videos[0].numpy(), expected)
+    assert np.array_equal(alone.batch(7).clips.videos[0].numpy(), expected)
 
 
 def test_what_is_held_out_is_not_even_offered() -> None:
@@ -98,7 +98,7 @@ def test_what_is_held_out_is_not_even_offered() -> None:
         for action, known in actions.ACTIONS.items()
         if not known.couple and is_held_out(look, action)
     }
-    offered = {text for number in range(20) for text in CLIPS.lesson(number).questions[0].texts}
+    offered = {text for number in range(20) for text in CLIPS.batch(number).tasks[0].texts}
     assert held_out
     assert not held_out & offered
 
@@ -113,7 +113,7 @@ def test_chosen_actions_alone_are_shown_and_offered() -> None:
     chosen = ("moving left", "growing", "shrinking")
     drawn = Clips("train", 0, 8, 32, 4, clips_per_object=4, actions=chosen)
     for number in range(4):
-        (question,) = drawn.lesson(number).questions
-        assert all(any(text.endswith(f" {action}") for action in chosen) for text in question.texts)
+        (task,) = drawn.batch(number).tasks
+        assert all(any(text.endswith(f" {action}") for action in chosen) for text in task.texts)
     everything = Clips("train", 0, 8, 32, 4, clips_per_object=4)
-    assert same(replace(drawn, actions=tuple(actions.ACTIONS)).lesson(1), everything.lesson(1))
+    assert same(replace(drawn, actions=tuple(actions.ACTIONS)).batch(1), everything.batch(1))

@@ -18,7 +18,7 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import ABLATIONS, HEADLINE, Experiment, experiments
 from crossframe.recipes.schema import FileData
 from crossframe.train import run
-from crossframe.train.build import build_model, from_scratch, sketch_model
+from crossframe.train.build import build_model, from_scratch, meta_model
 from crossframe.video.transform import Preprocess
 from crossframe.weights import list_models
 from tests.video.clips import write_clip
@@ -130,7 +130,7 @@ def test_recipes_say_what_the_paper_says(
 def test_recipes_build_the_papers_models(size: str, frames: int) -> None:
     (experiment,) = [one for one in HEADLINE if one.recipe == "k400" and one.name == f"{size}, {frames} frames"]
     recipe = load_recipe("k400", experiment.changes)
-    model = sketch_model(recipe.model, experiment.init or recipe.init)
+    model = meta_model(recipe.model, experiment.init or recipe.init)
     side = 336 if "336" in size else 224
     assert (model.config, model.preprocess) == (variant(size, frames), Preprocess(side, side * 256 // 224))
     assert recipe.train.checkpoint_blocks == (side == 336)

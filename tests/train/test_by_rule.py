@@ -12,15 +12,16 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from crossframe.data.batch import Batch
-from crossframe.data.question import Lesson, Question
+from crossframe.data.task import Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
-from crossframe.train.learner import Learner, Sentences
+from crossframe.train.learner import Learner
 from crossframe.train.loop import Loop
 from crossframe.train.objective import Objective
 from crossframe.train.optimizer import build_optimizers, freeze
-from crossframe.train.pictures import Pictures
 from crossframe.train.schedule import Schedule
+from crossframe.train.text_cache import TextCache
+from crossframe.train.transform import TrainTransform
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI
 from tests.model.by_rule import ByRule, read_by_rule
@@ -41,11 +42,11 @@ def _in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def lesson(case: ByRule, rows: Sequence[int]) -> Lesson:
+def train_batch(case: ByRule, rows: Sequence[int]) -> TrainBatch:
     targets = torch.tensor(case.expected["training"]["soft_targets"], dtype=torch.float64)[list(rows)]
     places = torch.tensor(rows)
     batch = Batch(torch.zeros(len(rows), 1, 3, 1, 1, dtype=torch.uint8), torch.zeros_like(places), places)
-    return Lesson(batch, (Question("label", LABELS, targets),))
+    return TrainBatch(batch, (Task("label", LABELS, targets),))
 
 
 def make_loop(case: ByRule, model: XCLIP, accumulate: int, *, text: bool) -> Loop:
@@ -58,10 +59,10 @@ def make_loop(case: ByRule, model: XCLIP, accumulate: int, *, text: bool) -> Loo
             group["minimum"] = group["base"]
     tokens = case.tokens
 
-    def pictures(lesson: Lesson, number: int) -> tuple[Tensor, tuple[Question, ...]]:
-        return case.video[lesson.batch.indices], lesson.questions
+    def transform(batch: TrainBatch, number: int) -> tuple[Tensor, tuple[Task, ...]]:
+        return case.video[batch.clips.indices], batch.tasks
 
-    def sentences(texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+    def texts(texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
         return (tokens, None) if text else (None, model.encode_text(tokens).detach())
 
     return Loop(
@@ -70,24 +71,24 @@ def make_loop(case: ByRule, model: XCLIP, accumulate: int, *, text: bool) -> Loo
         objective=Objective(model, fabric.setup_module(Learner(model)), smoothing=0.0),
         optimizers=optimizers,
         schedule=Schedule(3, accumulate, accumulate=accumulate),
-        pictures=cast("Pictures", pictures),
-        sentences=cast("Sentences", sentences),
+        transform=cast("TrainTransform", transform),
+        texts=cast("TextCache", texts),
         average=None,
         clip_norm=None,
         seed=0,
     )
 
 
-@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "computed again"])
+@pytest.mark.parametrize("grad_checkpointing", [False, True], ids=["kept", "computed again"])
 @pytest.mark.parametrize("batches", [[(0, 1, 2)], [(0, 1), (2,)]], ids=["whole", "in parts"])
 @pytest.mark.parametrize("text", [False, True], ids=["text frozen", "all trained"])
-def test_three_steps(case: ByRule, text: bool, batches: list[tuple[int, ...]], recompute: bool) -> None:
+def test_three_steps(case: ByRule, text: bool, batches: list[tuple[int, ...]], grad_checkpointing: bool) -> None:
     model = case.model().train()
     assert model.text is not None
-    model.vision.recompute = model.text.recompute = recompute
+    model.vision.grad_checkpointing = model.text.grad_checkpointing = grad_checkpointing
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     loop = make_loop(case, model, len(batches), text=text)
-    reports = list(loop.run(iter([lesson(case, rows) for _ in range(3) for rows in batches])))
+    reports = list(loop.run(iter([train_batch(case, rows) for _ in range(3) for rows in batches])))
     expected = case.expected["all_trained" if text else "text_frozen"]
     losses = [report.loss.item() for report in reports]
     assert losses == pytest.approx(expected["loss_soft_steps_0_to_3"][:3], rel=1e-7)

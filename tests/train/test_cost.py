@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from crossframe.data.question import Question
+from crossframe.data.task import Task
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates, Train
 from crossframe.train.average import AveragedWeights
-from crossframe.train.build import keep_to_pretrained
 from crossframe.train.cost import BatchSize, multiply_accumulates, parameters, step_memory
 from crossframe.train.learner import Learner
-from crossframe.train.objective import Objective
+from crossframe.train.objective import Objective, build_objective
 from crossframe.train.optimizer import build_optimizers, freeze
 
 TOLERANCE = 0.02
@@ -46,10 +45,7 @@ def make_objective(model: XCLIP, asked: Train, pretrained: XCLIP | None = None) 
             logits, embedding = learner(*inputs)
         return logits.float(), embedding.float()
 
-    objective = Objective(model, in_precision, asked.label_smoothing, autocast)
-    if pretrained is not None:
-        objective.interpolation, objective.distillation = keep_to_pretrained(asked, model, pretrained)
-    return objective
+    return build_objective(asked, model, in_precision, autocast, pretrained)
 
 
 def step(objective: Objective, asked: Train, batch: BatchSize) -> None:
@@ -59,11 +55,11 @@ def step(objective: Objective, asked: Train, batch: BatchSize) -> None:
     for _ in range(asked.accumulate):
         video = torch.randn(batch.clips, frames, 3, size, size)
         learns = model.text is not None and model.text.projection.requires_grad
-        tokens = torch.arange(batch.tokens).repeat(batch.sentences, 1) if learns else None
-        text = None if learns else torch.randn(batch.sentences, model.config.embed_dim)
-        targets = torch.rand(batch.clips, batch.sentences)
-        question = Question("label", tuple(map(str, range(batch.sentences))), targets)
-        for loss in objective(video, tokens, text, (question,), 0):
+        tokens = torch.arange(batch.tokens).repeat(batch.texts, 1) if learns else None
+        text = None if learns else torch.randn(batch.texts, model.config.embed_dim)
+        targets = torch.rand(batch.clips, batch.texts)
+        task = Task("label", tuple(map(str, range(batch.texts))), targets)
+        for loss in objective(video, tokens, text, (task,), 0):
             loss.sum().backward()
 
 
@@ -97,9 +93,9 @@ def test_the_memory_of_a_step_is_what_torch_hands_out(
     model: XCLIP, changes: dict[str, object], learn: tuple[str, ...]
 ) -> None:
     asked = Train.model_validate({"epochs": 9, "batch_size": 3, **changes})
-    batch = BatchSize(clips=3, sentences=20, tokens=6)
+    batch = BatchSize(clips=3, texts=20, tokens=6)
     freeze(model, vision="vision" in learn, text="text" in learn)
-    model.vision.recompute = model.text.recompute = asked.checkpoint_blocks  # pyright: ignore
+    model.vision.grad_checkpointing = model.text.grad_checkpointing = asked.checkpoint_blocks  # pyright: ignore
     estimate = step_memory(model, asked, batch, CPU)
     assert estimate.passes == pytest.approx(measured_peak(make_objective(model, asked), asked, batch), rel=TOLERANCE)
     assert estimate.weights == sum(p.nbytes for p in model.parameters())
@@ -115,7 +111,7 @@ def test_the_memory_of_what_stays_near_the_pretrained_weights_is_counted(
 ) -> None:
     alone = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision})
     asked = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision, **{way: {} for way in ways}})
-    batch = BatchSize(clips=3, sentences=20, tokens=6)
+    batch = BatchSize(clips=3, texts=20, tokens=6)
     freeze(model, vision=True, text=False)
     pretrained = deepcopy(model)
     plain, estimate = step_memory(model, alone, batch, CPU), step_memory(model, asked, batch, CPU, pretrained)

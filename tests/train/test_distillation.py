@@ -14,11 +14,11 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.distillation import Distillation
-from crossframe.train.optimizer import beside
+from crossframe.train.optimizer import auxiliary_optimizer
 from crossframe.train.schedule import Schedule
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand
-from tests.train.test_loop import lessons, make_loop, weights
+from tests.train.test_loop import batches, make_loop, weights
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def test_the_student_and_the_residual_learn_and_the_teacher_does_not(teacher: XC
     loop = make_loop(model, Schedule(1, 3))
     distillation = Distillation(teacher, model)
     loop.objective.distillation = distillation
-    loop.optimizers.append(beside(distillation, Rates(base=1e-2, new=1.0), model.config.vision.width))
+    loop.optimizers.append(auxiliary_optimizer(distillation, Rates(base=1e-2, new=1.0), model.config.vision.width))
     taught, before = weights(teacher), distillation.residual.fc2.weight.detach().clone()
     distillation.train()
     assert not teacher.training
-    first, *_, last = [report.loss for report in loop.run(lessons([6, 6, 6]))]
+    first, *_, last = [report.loss for report in loop.run(batches([6, 6, 6]))]
     assert last < first
     assert not torch.equal(distillation.residual.fc2.weight, before)
     assert all(torch.equal(weight, taught[name]) for name, weight in weights(teacher).items())
@@ -71,11 +71,11 @@ def test_the_plain_loss_stays_what_it_was_without_distillation(teacher: XCLIP) -
     torch.manual_seed(5)
     model = expand(teacher, 4)
     start = weights(model)
-    (plain,) = make_loop(model, Schedule(1, 1)).run(lessons([4]))
+    (plain,) = make_loop(model, Schedule(1, 1)).run(batches([4]))
     model.load_state_dict(start)
     loop = make_loop(model, Schedule(1, 1))
     loop.objective.distillation = Distillation(teacher, model)
-    (report,) = loop.run(lessons([4]))
+    (report,) = loop.run(batches([4]))
     assert 0 < report.loss - plain.loss <= 4  # the farthest two unit vectors can be apart, squared
 
 

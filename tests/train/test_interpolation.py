@@ -9,13 +9,13 @@ from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.average import AveragedWeights
-from crossframe.train.interpolation import Interpolation, learning_twins
-from crossframe.train.losses import lesson_loss
+from crossframe.train.interpolation import Interpolation, pretrained_values
+from crossframe.train.losses import batch_loss
 from crossframe.train.optimizer import freeze
 from crossframe.train.schedule import Schedule
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand
-from tests.train.test_loop import lessons, make_loop, weights
+from tests.train.test_loop import batches, make_loop, weights
 
 
 @pytest.fixture
@@ -44,43 +44,43 @@ def test_fractions_depend_on_seed_and_batch_alone_and_fill_the_range() -> None:
 
 def test_only_what_learns_and_has_a_twin_is_moved(model: XCLIP, pretrained: XCLIP) -> None:
     freeze(model, vision=True, text=False)
-    twins = learning_twins(model, pretrained)
-    assert "vision.projection" in twins
-    assert not any(name.startswith(("text.", "mit.", "prompts.")) or ".message." in name for name in twins)
-    moved = Interpolation(twins, seed=3).moved(model, 5)
-    fraction = Interpolation(twins, seed=3).fraction(5)
+    values = pretrained_values(model, pretrained)
+    assert "vision.projection" in values
+    assert not any(name.startswith(("text.", "mit.", "prompts.")) or ".message." in name for name in values)
+    moved = Interpolation(values, seed=3).moved(model, 5)
+    fraction = Interpolation(values, seed=3).fraction(5)
     expected = (1 - fraction) * model.vision.projection + fraction * pretrained.vision.projection
     torch.testing.assert_close(moved["vision.projection"], expected)
 
 
 def test_a_step_descends_both_losses_by_the_chain_rule(model: XCLIP, pretrained: XCLIP) -> None:
     loop = make_loop(model, Schedule(1, 1))
-    loop.objective.interpolation = Interpolation(learning_twins(model, pretrained), weight=0.5, seed=7)
-    (lesson,) = lessons([4])
-    video, before = model.prepare(lesson.batch.videos), weights(model)
+    loop.objective.interpolation = Interpolation(pretrained_values(model, pretrained), weight=0.5, seed=7)
+    (batch,) = batches([4])
+    video, before = model.prepare(batch.clips.videos), weights(model)
     fraction = loop.objective.interpolation.fraction(0)
 
     def loss_and_gradients() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         model.zero_grad()
-        tokens = model.tokenize(lesson.questions[0].texts)
-        loss = lesson_loss(model(video, tokens), lesson.questions, 0.1).mean()
+        tokens = model.tokenize(batch.tasks[0].texts)
+        loss = batch_loss(model(video, tokens), batch.tasks, 0.1).mean()
         loss.backward()
         return loss.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     plain, gradients = loss_and_gradients()
-    twins = loop.objective.interpolation.pretrained
+    values = loop.objective.interpolation.pretrained
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name in twins:
-                parameter.copy_((1 - fraction) * before[name] + fraction * twins[name])
+            if name in values:
+                parameter.copy_((1 - fraction) * before[name] + fraction * values[name])
     second, other = loss_and_gradients()
     model.load_state_dict(before)
     model.zero_grad()
 
-    (report,) = loop.run(lessons([4]))
+    (report,) = loop.run(batches([4]))
     torch.testing.assert_close(report.loss, plain + 0.5 * second)
     for name, weight in weights(model).items():
-        factor = 0.5 * (1 - fraction if name in twins else 1.0)
+        factor = 0.5 * (1 - fraction if name in values else 1.0)
         expected = before[name] - 0.1 * (gradients[name] + factor * other[name])
         torch.testing.assert_close(weight, expected, atol=1e-6, rtol=1e-4)
 

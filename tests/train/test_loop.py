@@ -11,18 +11,19 @@ from torch.nn import functional as F
 from torch.optim import SGD
 
 from crossframe.data.batch import Batch, Failure
-from crossframe.data.question import Lesson, among_labels
+from crossframe.data.task import TrainBatch, classification
 from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.average import AveragedWeights
-from crossframe.train.learner import Learner, Sentences
+from crossframe.train.learner import Learner
 from crossframe.train.loop import DivergedError, Loop, StepReport
 from crossframe.train.objective import Objective
 from crossframe.train.optimizer import freeze
-from crossframe.train.pictures import Pictures
 from crossframe.train.progress import Meter
 from crossframe.train.schedule import Schedule
+from crossframe.train.text_cache import TextCache
+from crossframe.train.transform import TrainTransform
 from crossframe.video.transform import Preprocess
 
 LABELS = ("walking", "running", "jumping")
@@ -33,7 +34,7 @@ def model(tiny_config: ModelConfig) -> XCLIP:
     return XCLIP(tiny_config, tokenizer=Tokenizer.clip(), preprocess=Preprocess(32, 32))
 
 
-def lessons(sizes: list[int], failures: int = 0) -> Iterator[Lesson]:
+def batches(sizes: list[int], failures: int = 0) -> Iterator[TrainBatch]:
     """The same clips in batches of these sizes."""
     generator = torch.Generator().manual_seed(7)
     total = sum(sizes)
@@ -42,7 +43,7 @@ def lessons(sizes: list[int], failures: int = 0) -> Iterator[Lesson]:
     lost = tuple(Failure(100 + i, 0, "unreadable") for i in range(failures))
     for size in sizes:
         rows = torch.arange(start, start + size)
-        yield among_labels(Batch(videos[rows], rows % len(LABELS), rows, lost), LABELS)
+        yield classification(Batch(videos[rows], rows % len(LABELS), rows, lost), LABELS)
         start += size
 
 
@@ -55,8 +56,8 @@ def make_loop(model: XCLIP, schedule: Schedule, *, text: bool = True, average: f
     learner, wrapped = fabric.setup(Learner(model), optimizer)
     objective = Objective(model, learner, 0.1, fabric.autocast)
     averaged = None if average is None else AveragedWeights(model, average)
-    pictures, sentences = Pictures(model), Sentences(model)
-    return Loop(fabric, model, objective, [wrapped], schedule, pictures, sentences, averaged, None, seed=0)
+    transform, texts = TrainTransform(model), TextCache(model)
+    return Loop(fabric, model, objective, [wrapped], schedule, transform, texts, averaged, None, seed=0)
 
 
 def weights(model: XCLIP) -> dict[str, torch.Tensor]:
@@ -65,10 +66,10 @@ def weights(model: XCLIP) -> dict[str, torch.Tensor]:
 
 def test_small_batches_do_what_a_large_one_does(model: XCLIP) -> None:
     before = weights(model)
-    (whole,) = make_loop(model, Schedule(1, 1)).run(lessons([7]))
+    (whole,) = make_loop(model, Schedule(1, 1)).run(batches([7]))
     large = weights(model)
     model.load_state_dict(before)
-    (parts,) = make_loop(model, Schedule(1, 3, accumulate=3)).run(lessons([3, 3, 1]))
+    (parts,) = make_loop(model, Schedule(1, 3, accumulate=3)).run(batches([3, 3, 1]))
     assert parts.clips == whole.clips == 7
     torch.testing.assert_close(parts.loss, whole.loss)
     for name, weight in weights(model).items():
@@ -77,14 +78,14 @@ def test_small_batches_do_what_a_large_one_does(model: XCLIP) -> None:
 
 
 def test_the_step_is_plain_gradient_descent_on_the_mean_loss(model: XCLIP) -> None:
-    (lesson,) = lessons([4])
+    (batch,) = batches([4])
     before = weights(model)
-    logits = model(model.prepare(lesson.batch.videos), model.tokenize(LABELS))
-    loss = F.cross_entropy(logits, lesson.batch.targets, label_smoothing=0.1)
+    logits = model(model.prepare(batch.clips.videos), model.tokenize(LABELS))
+    loss = F.cross_entropy(logits, batch.clips.targets, label_smoothing=0.1)
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    (report,) = make_loop(model, Schedule(1, 1)).run(lessons([4]))
+    (report,) = make_loop(model, Schedule(1, 1)).run(batches([4]))
     torch.testing.assert_close(report.loss, loss.detach())
     for name, gradient in gradients.items():
         torch.testing.assert_close(weights(model)[name], before[name] - 0.1 * gradient, atol=1e-6, rtol=1e-5)
@@ -95,7 +96,7 @@ def test_frozen_text_keeps_its_weights_and_is_encoded_once(model: XCLIP, monkeyp
     encode = model.encode_text
     monkeypatch.setattr(model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode(tokens))
     before = weights(model)
-    list(make_loop(model, Schedule(1, 3), text=False).run(lessons([2, 2, 2])))
+    list(make_loop(model, Schedule(1, 3), text=False).run(batches([2, 2, 2])))
     assert calls == [len(LABELS)]
     for name, weight in weights(model).items():
         frozen = name.startswith("text.") or name == "logit_scale"
@@ -104,14 +105,14 @@ def test_frozen_text_keeps_its_weights_and_is_encoded_once(model: XCLIP, monkeyp
 
 
 def test_unreadable_clips_are_counted_and_do_not_dilute_the_step(model: XCLIP) -> None:
-    (report,) = make_loop(model, Schedule(1, 1)).run(lessons([4], failures=2))
+    (report,) = make_loop(model, Schedule(1, 1)).run(batches([4], failures=2))
     assert (report.clips, report.unreadable) == (4, 2)
 
 
 def test_averaged_weights_lie_between_the_first_and_the_last(model: XCLIP) -> None:
     before = weights(model)["vision.projection"]
     loop = make_loop(model, Schedule(1, 4), average=0.5)
-    list(loop.run(lessons([2, 2, 2, 2])))
+    list(loop.run(batches([2, 2, 2, 2])))
     last = weights(model)["vision.projection"]
     assert loop.average is not None
     with loop.average.applied():
@@ -134,4 +135,4 @@ def test_only_the_official_schedule_drops_what_is_left_of_an_epoch(
     official: bool, clips: list[int], model: XCLIP
 ) -> None:
     loop = make_loop(model, Schedule(2, 3, accumulate=2, official=official))
-    assert [report.clips for report in loop.run(lessons([2, 2, 1, 2, 2, 1]))] == clips
+    assert [report.clips for report in loop.run(batches([2, 2, 1, 2, 2, 1]))] == clips

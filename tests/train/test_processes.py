@@ -15,7 +15,7 @@ from crossframe.data.generated import Clips, Stills
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state
-from crossframe.train.exchange import plan
+from crossframe.train.exchange import plan_exchange
 from crossframe.train.launch import check_processes
 from crossframe.train.processes import Processes
 from tests.data.dataset import write_dataset
@@ -106,15 +106,15 @@ def test_processes_stop_together_when_one_is_asked(filmed: Recipe, tmp_path: Pat
         Clips("train", 3, 6, 32, 2),
     ],
 )
-def test_processes_share_a_lesson(drawn: Stills | Clips) -> None:
-    whole = drawn.lesson(5)
+def test_processes_share_a_batch(drawn: Stills | Clips) -> None:
+    whole = drawn.batch(5)
     for rank in range(2):
-        part = replace(drawn, process=(rank, 2)).lesson(5)
-        assert torch.equal(part.batch.indices, whole.batch.indices[rank::2])
-        assert torch.equal(torch.as_tensor(part.batch.videos), torch.as_tensor(whole.batch.videos)[rank::2])
-        for question, asked in zip(part.questions, whole.questions, strict=True):
-            assert question.texts == asked.texts
-            assert torch.equal(question.targets, asked.targets[rank::2])
+        part = replace(drawn, process=(rank, 2)).batch(5)
+        assert torch.equal(part.clips.indices, whole.clips.indices[rank::2])
+        assert torch.equal(torch.as_tensor(part.clips.videos), torch.as_tensor(whole.clips.videos)[rank::2])
+        for task, expected in zip(part.tasks, whole.tasks, strict=True):
+            assert task.texts == expected.texts
+            assert torch.equal(task.targets, expected.targets[rank::2])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_every_clip_meets_its_partner(clips: list[list[int]]) -> None:
     """What each process would send is put together by hand here."""
     everybody = sorted(clip for own in clips for clip in own)
     partners = torch.randperm(len(everybody), generator=torch.Generator().manual_seed(1)).tolist()
-    plans = [plan(clips, partners, rank) for rank in range(len(clips))]
+    plans = [plan_exchange(clips, partners, rank) for rank in range(len(clips))]
     for rank, own in enumerate(clips):
         came: list[int] = []
         for sender, plan_of_sender in enumerate(plans):
@@ -143,7 +143,7 @@ def test_every_clip_meets_its_partner(clips: list[list[int]]) -> None:
 
 def test_one_process_needs_nobody() -> None:
     alone = Processes()
-    assert (alone.first, alone.add_up(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
+    assert (alone.first, alone.sum(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
     with pytest.raises(RuntimeError, match="connection"), alone.watched():
         raise RuntimeError("connection of another kind")
 

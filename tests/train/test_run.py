@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import crossframe
-from crossframe.data.question import Lesson
+from crossframe.data.task import TrainBatch
 from crossframe.evaluate.protocol import training_of
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
@@ -130,8 +130,8 @@ def test_a_run_that_died_goes_on_to_the_same_weights(
     recipe, whole = uninterrupted
     steps = Loop.run
 
-    def die(self: Loop, lessons: Iterator[Lesson], stopping: Callable[[], bool]) -> Iterator[StepReport]:
-        for report in steps(self, lessons, stopping):
+    def die(self: Loop, batches: Iterator[TrainBatch], stopping: Callable[[], bool]) -> Iterator[StepReport]:
+        for report in steps(self, batches, stopping):
             if report.step == stop:
                 raise MemoryError
             yield report
@@ -156,16 +156,16 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     uninterrupted: tuple[Recipe, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, whole = uninterrupted
-    lessons = ClipSource.lessons
+    batches = ClipSource.batches
 
-    def press(self: ClipSource, start: int, stop: int) -> Iterator[Lesson]:
-        for number, lesson in enumerate(lessons(self, start, stop)):
+    def press(self: ClipSource, start: int, stop: int) -> Iterator[TrainBatch]:
+        for number, batch in enumerate(batches(self, start, stop)):
             if number == 4:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield lesson
+            yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClipSource, "lessons", press)
+        patch.setattr(ClipSource, "batches", press)
         with pytest.raises(TrainingStopped, match="after step 3 of 10; go on with --resume"):
             train(recipe, tmp_path)
     train(recipe, tmp_path, resume=True)
@@ -208,16 +208,16 @@ def test_what_keeps_to_the_pretrained_weights_resumes_exactly_and_is_not_saved(
     sizes = ("data.batches_per_epoch=4", "train.epochs=2", "train.save_every=3", "data.test_clips=4")
     recipe = tiny("shapes-messages", *switches, *sizes, "train.precision=bfloat16")
     train(recipe, tmp_path / "whole", init=start)
-    lessons = ClipSource.lessons
+    batches = ClipSource.batches
 
-    def press(self: ClipSource, start: int, stop: int) -> Iterator[Lesson]:
-        for number, lesson in enumerate(lessons(self, start, stop)):
+    def press(self: ClipSource, start: int, stop: int) -> Iterator[TrainBatch]:
+        for number, batch in enumerate(batches(self, start, stop)):
             if number == 5:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield lesson
+            yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClipSource, "lessons", press)
+        patch.setattr(ClipSource, "batches", press)
         with pytest.raises(TrainingStopped):
             train(recipe, tmp_path / "cut", init=start)
     train(recipe, tmp_path / "cut", resume=True)

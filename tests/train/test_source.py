@@ -1,4 +1,4 @@
-"""Lessons from files: which clips, in which words."""
+"""Batches from files: which clips, in which words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.source import open_source, read_films
+from crossframe.train.clip_files import read_clip_files
+from crossframe.train.source import open_source
 from crossframe.video.transform import Preprocess
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
@@ -37,10 +38,10 @@ def few(folder: Path, *changes: str) -> Recipe:
 def test_few_shot_draws_by_its_seed_and_larger_draws_hold_smaller_ones(folder: Path) -> None:
     drawn = {}
     for changes in (("data.shots=2",), ("data.shots=2", "data.draw=1"), ("data.shots=3",)):
-        films = read_films(few(folder, *changes))
-        assert films is not None
-        drawn[changes] = set(films.train.names)
-        assert set(films.train.counts().values()) == {3 if "data.shots=3" in changes else 2}
+        files = read_clip_files(few(folder, *changes))
+        assert files is not None
+        drawn[changes] = set(files.train.names)
+        assert set(files.train.counts().values()) == {3 if "data.shots=3" in changes else 2}
     two, other_two, three = drawn.values()
     assert two != other_two
     assert two < three
@@ -52,24 +53,24 @@ def test_a_test_split_by_another_name_is_found_and_none_at_all_is_told(
     splits = ["training", "training", "testing", "testing"]
     rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]}" for name in CLASSES for i in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
-    films = read_films(few(tmp_path / "list.csv", "data.shots=2"))
-    assert films is not None
-    assert films.test is not None
-    assert len(films.test) == 6
+    files = read_clip_files(few(tmp_path / "list.csv", "data.shots=2"))
+    assert files is not None
+    assert files.test is not None
+    assert len(files.test) == 6
     assert not caplog.messages
-    films = read_films(few(tmp_path / "list.csv", "data.shots=2", "data.test_split=exam"))
-    assert films is not None
-    assert films.test is None
+    files = read_clip_files(few(tmp_path / "list.csv", "data.shots=2", "data.test_split=exam"))
+    assert files is not None
+    assert files.test is None
     assert caplog.messages == [f"{tmp_path / 'list.csv'} has no split 'exam', and so nothing is tested"]
 
 
 def test_a_training_split_that_does_not_exist_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no split 'trian'; it has no splits"):
-        read_films(few(folder, "data.train_split=trian"))
+        read_clip_files(few(folder, "data.train_split=trian"))
     rows = [f"{folder / name}/{i}.mp4,{name},{('train', 'val')[i % 2]}" for name in CLASSES for i in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
     with pytest.raises(ValueError, match="has no split 'trian'; it has 'train', 'val'"):
-        read_films(few(tmp_path / "list.csv", "data.train_split=trian"))
+        read_clip_files(few(tmp_path / "list.csv", "data.train_split=trian"))
 
 
 def test_one_class_is_nothing_to_learn(folder: Path) -> None:
@@ -77,32 +78,32 @@ def test_one_class_is_nothing_to_learn(folder: Path) -> None:
     (alone / "clapping").mkdir(parents=True)
     (alone / "clapping" / "0.mp4").write_bytes((folder / "clapping" / "0.mp4").read_bytes())
     with pytest.raises(ValueError, match="has clips of one class, 'clapping'; give those of two or more"):
-        read_films(few(alone))
+        read_clip_files(few(alone))
 
 
 def test_a_recording_on_both_sides_is_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = ["train", "train", "test", "test"]
     rows = [f"{folder / name}/{i}.mp4,{name},{splits[i]},film" for name in CLASSES for i in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split,group", *rows]))
-    assert read_films(few(tmp_path / "list.csv", "data.shots=2")) is not None
+    assert read_clip_files(few(tmp_path / "list.csv", "data.shots=2")) is not None
     assert any("1 recordings have clips in several splits: film (train, test)" in line for line in caplog.messages)
 
 
 def test_a_class_with_too_few_clips_and_a_wrong_number_of_classes_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="3 of 3 classes have fewer than 5 clips, 'clapping' has 4"):
-        read_films(few(folder, "data.shots=5"))
+        read_clip_files(few(folder, "data.shots=5"))
     with pytest.raises(ValueError, match=r"has 3 classes, and recipe 'hmdb51-few-shot' is for 51; give all") as caught:
-        read_films(few(folder, "data.classes=51"))
+        read_clip_files(few(folder, "data.classes=51"))
     assert "\n" not in str(caught.value)
 
 
-def test_each_lesson_draws_one_template_by_its_number(folder: Path, model: XCLIP) -> None:
+def test_each_batch_draws_one_template_by_its_number(folder: Path, model: XCLIP) -> None:
     recipe = few(folder, "data.template=ensemble")
-    source = open_source(recipe, model, read_films(recipe))
-    asked = [lesson.questions[0].texts for lesson in source.lessons(0, 6)]
+    source = open_source(recipe, model, read_clip_files(recipe))
+    asked = [batch.tasks[0].texts for batch in source.batches(0, 6)]
     assert len(set(asked)) > 2
     assert all(list(texts) in [fill(template, CLASSES) for template in ENSEMBLE] for texts in asked)
-    assert [lesson.questions[0].texts for lesson in source.lessons(3, 6)] == asked[3:]
+    assert [batch.tasks[0].texts for batch in source.batches(3, 6)] == asked[3:]
 
 
 def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_config: ModelConfig) -> None:
@@ -110,10 +111,8 @@ def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_c
 
     def drawn(*changes: str) -> set[int]:
         recipe = few(folder, *changes)
-        lessons = open_source(recipe, three, read_films(recipe)).lessons(0, 12)
-        return {
-            number for lesson in lessons for clip in lesson.batch.videos for number in numbers(torch.as_tensor(clip))
-        }
+        batches = open_source(recipe, three, read_clip_files(recipe)).batches(0, 12)
+        return {number for batch in batches for clip in batch.clips.videos for number in numbers(torch.as_tensor(clip))}
 
     assert drawn("train.official=true") == set(range(18))  # three parts of 6 frames, of 20
     assert {18, 19} <= drawn()
@@ -122,8 +121,8 @@ def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_c
 
 def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> None:
     recipe = few(folder)
-    (lesson,) = open_source(recipe, model, read_films(recipe)).lessons(0, 1)
-    assert lesson.questions[0].texts == CLASSES
+    (batch,) = open_source(recipe, model, read_clip_files(recipe)).batches(0, 1)
+    assert batch.tasks[0].texts == CLASSES
 
 
 def test_described_labels_are_asked_in_one_of_their_sentences_each(folder: Path, model: XCLIP, tmp_path: Path) -> None:
@@ -131,12 +130,12 @@ def test_described_labels_are_asked_in_one_of_their_sentences_each(folder: Path,
     path = tmp_path / "said.json"
     path.write_text(json.dumps(said))
     recipe = few(folder, f"data.descriptions={path}", "data.test_split=train")
-    source = open_source(recipe, model, read_films(recipe))
-    asked = [lesson.questions[0].texts for lesson in source.lessons(0, 12)]
+    source = open_source(recipe, model, read_clip_files(recipe))
+    asked = [batch.tasks[0].texts for batch in source.batches(0, 12)]
     assert len(set(asked)) > 2
     for texts in asked:
         assert all(text in said[label] for text, label in zip(texts, CLASSES, strict=True))
     del said["waving"]
     path.write_text(json.dumps(said))
     with pytest.raises(ValueError, match="the label 'waving' has no description; add one for it"):
-        read_films(recipe)
+        read_clip_files(recipe)

@@ -10,7 +10,7 @@ import torch
 import crossframe
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import WeightsError
-from crossframe.weights.blending import WEIGHTS, blend, choose_weight, twins
+from crossframe.weights.blending import CANDIDATES, blend, choose_weight, shared_values
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, same_weights
 
 
@@ -44,13 +44,14 @@ def test_the_ends_are_the_models_themselves(tuned: XCLIP, clip: XCLIP) -> None:
 
 def test_positions_are_interpolated_to_those_of_the_tuned_model(tuned: XCLIP) -> None:
     longer = crossframe.expand(make(XCLIP_CONFIG), 8)
-    assert twins(longer, tuned)["mit.position"].shape == (8, 128)
-    assert twins(crossframe.expand(tuned, 4, prompt_layers=1), tuned).keys() < dict(tuned.named_parameters()).keys()
+    assert shared_values(longer, tuned)["mit.position"].shape == (8, 128)
+    shallow = crossframe.expand(tuned, 4, prompt_layers=1)
+    assert shared_values(shallow, tuned).keys() < dict(tuned.named_parameters()).keys()
 
 
-def test_a_new_head_has_no_twin_and_needs_no_words(clip: XCLIP) -> None:
+def test_a_new_head_has_no_pretrained_value_and_needs_no_words(clip: XCLIP) -> None:
     seven, five = (crossframe.expand(clip, 4, num_classes=count) for count in (7, 5))
-    assert not twins(seven, five).keys() & {"head.weight", "head.bias"}
+    assert not shared_values(seven, five).keys() & {"head.weight", "head.bias"}
     assert torch.equal(blend(seven, clip, 0.5).head.weight, seven.head.weight)
 
 
@@ -71,5 +72,5 @@ def test_the_best_weight_is_the_one_that_scores_best(tuned: XCLIP, clip: XCLIP) 
     wanted = clip.logit_scale.item() + 0.4
     weight, scores = choose_weight(tuned, clip, lambda model: -abs(model.logit_scale.item() - wanted))
     assert weight == 0.4
-    assert tuple(scores) == WEIGHTS
+    assert tuple(scores) == CANDIDATES
     assert choose_weight(tuned, clip, lambda model: 0.0)[0] == 1.0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.plan import print_plan
+from crossframe.cli.dry_run import print_dry_run
 from crossframe.cli.processes import is_first
 
 
@@ -29,7 +29,7 @@ def train(
 
     chosen = load_recipe(recipe, changes or (), tiny=tiny)
     if dry_run:
-        print_plan(chosen, init, data)
+        print_dry_run(chosen, init, data)
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")

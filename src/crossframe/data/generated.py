@@ -1,7 +1,7 @@
-"""Shapes without files: lessons drawn and rendered on the fly, the same clips as those that the writer makes.
+"""Shapes without files: training batches drawn and rendered on the fly, with the same clips that the writer makes.
 
-A lesson is a pure function of (split, seed, number), so a run that was interrupted goes on with the very next one, and
-any number of worker processes gives the same lessons in the same order.
+A batch is a pure function of (split, seed, number), so an interrupted run goes on with the very next one, and any
+number of worker processes gives the same batches in the same order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from crossframe.data.batch import Batch
-from crossframe.data.question import Lesson, Question, choose
+from crossframe.data.task import Task, TrainBatch, make_task
 from crossframe.shapes import actions, caption, looks
 from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene
@@ -32,18 +32,18 @@ TILTS = ("upright", "turned clockwise", "turned over", "turned anticlockwise")  
 
 
 def vocabulary() -> Iterator[str]:
-    """Everything that lessons may say, for a tokenizer to learn from."""
+    """Every text of these tasks, for a tokenizer to learn from."""
     yield from caption.corpus()
-    for texts in _CHOICES.values():
+    for texts in _CANDIDATES.values():
         yield from texts
 
 
 @dataclass(frozen=True, slots=True)
 class Stills:
-    """Lessons for language-image pretraining in miniature: single frames, and what can be said of them.
+    """Batches for language-image pretraining in miniature: single frames, and a task for each of `topics`.
 
-    `topics`: `caption` asks for the picture's own caption among those of the batch, both ways; each of the others asks
-    for one property in a closed list.
+    `caption` matches frames and captions of a batch in both directions, as CLIP does; each of the others classifies one
+    property among a closed list of texts.
     """
 
     split: str
@@ -54,27 +54,27 @@ class Stills:
     nuisance: float = 1.0
     process: tuple[int, int] = (0, 1)
 
-    def lesson(self, number: int) -> Lesson:
-        """Lesson `number`, of (B, 1, 3, S, S) frames: the share of this process of `batch_size` frames."""
+    def batch(self, number: int) -> TrainBatch:
+        """Batch `number`: this process's share B of `batch_size` frames, (B, 1, 3, S, S)."""
         first = number * self.batch_size
         indices = range(first, first + self.batch_size)
-        rng = _lesson_rng(self.split, self.seed, number)
+        rng = _batch_rng(self.split, self.seed, number)
         scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance) for index in indices]
         moments = rng.random(len(scenes))
-        questions = [_ask(topic, scenes, moments, rng) for topic in self.topics]
+        tasks = [_task(topic, scenes, moments, rng) for topic in self.topics]
         mine = range(len(scenes))[_share(self.process)]
         frames = [render(scenes[i], self.size, times=moments[i : i + 1]) for i in mine]
-        return Lesson(_batch(frames, [indices[i] for i in mine]), _of_rows(questions, self.process))
+        return TrainBatch(_as_batch(frames, [indices[i] for i in mine]), _shared(tasks, self.process))
 
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """Lessons for video: clips, and one question with every sentence that could be true of one of them.
+    """Batches for video: clips, and one task among all sentences that could be true of any of them.
 
     Each object comes from one of the writer's clips. Its further clips, up to `clips_per_object`, are the same scene
     backwards, where that has a name, and scenes of other actions: with both directions side by side, only the order of
-    frames tells the answer. Combinations that are held out for testing are neither shown nor offered, nor is any action
-    that is not among `actions`.
+    frames tells them apart. Combinations held out for testing appear neither as clips nor as sentences, nor does any
+    action that is not among `actions`.
     """
 
     split: str
@@ -87,23 +87,23 @@ class Clips:
     process: tuple[int, int] = (0, 1)
     actions: tuple[str, ...] = tuple(actions.ACTIONS)
 
-    def lesson(self, number: int) -> Lesson:
-        """Lesson `number`, of (B, T, 3, S, S) clips, each frame at a random moment of its part of the clip.
+    def batch(self, number: int) -> TrainBatch:
+        """Batch `number`: this process's share B of `batch_size` clips, (B, T, 3, S, S).
 
-        B is the share of this process of `batch_size` clips.
+        Each frame shows a random moment of its part of the clip.
         """
-        rng = _lesson_rng(self.split, self.seed, number)
+        rng = _batch_rng(self.split, self.seed, number)
         objects = ceil(self.batch_size / self.clips_per_object)
         groups = [self._object(number * objects + i, rng) for i in range(objects)]
         scenes = [scene for group in groups for scene in group][: self.batch_size]
         times = [sparse_times(self.num_frames, rng) for _ in scenes]
-        offered = [text for group in groups for text in _sentences(group[0], self.actions).values()]
+        possible = [text for group in groups for text in _sentences(group[0], self.actions).values()]
         truths = [caption.sentence(scene) for scene in scenes]
-        question = choose("sentence", [[truth] for truth in truths], [*offered, *truths])
+        task = make_task("sentence", [[truth] for truth in truths], [*possible, *truths])
         first = number * self.batch_size
         mine = range(len(scenes))[_share(self.process)]
         clips = [render(scenes[i], self.size, times=times[i]) for i in mine]
-        return Lesson(_batch(clips, [first + i for i in mine]), _of_rows([question], self.process))
+        return TrainBatch(_as_batch(clips, [first + i for i in mine]), _shared([task], self.process))
 
     def _object(self, index: int, rng: Generator) -> list[Scene]:
         index = index_among(parse(self.split), self.actions, index)
@@ -122,8 +122,8 @@ class Clips:
 Drawn: TypeAlias = Stills | Clips
 
 
-def read_lessons(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[Lesson]:
-    """The lessons of these numbers in order, drawn ahead by other processes."""
+def read_batches(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[TrainBatch]:
+    """The batches of these numbers in order, drawn ahead by `workers` processes."""
     loader = DataLoader(
         _Numbered(drawn),
         batch_size=None,
@@ -136,27 +136,27 @@ def read_lessons(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[
     return iter(loader)
 
 
-class _Numbered(Dataset[Lesson]):
+class _Numbered(Dataset[TrainBatch]):
     def __init__(self, drawn: Drawn) -> None:
         self.drawn = drawn
 
-    def __getitem__(self, number: int) -> Lesson:
-        return self.drawn.lesson(number)
+    def __getitem__(self, number: int) -> TrainBatch:
+        return self.drawn.batch(number)
 
 
 def _prepare_worker(_number: int) -> None:
     leave_signals_to_parent()
 
 
-def _lesson_rng(split: str, seed: int, number: int) -> Generator:
-    """For what belongs to a lesson as a whole, apart from the generators of its scenes."""
+def _batch_rng(split: str, seed: int, number: int) -> Generator:
+    """For what a batch draws beside its scenes, which have generators of their own."""
     part = list(Split).index(parse(split))
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(part, number, 1)))
 
 
-def _batch(clips: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> Batch:
-    pixels = torch.from_numpy(np.stack(clips))  # (B, T, 3, S, S)
-    return Batch(pixels, torch.zeros(len(clips), dtype=torch.int64), torch.tensor(indices))
+def _as_batch(frames: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> Batch:
+    pixels = torch.from_numpy(np.stack(frames))  # (B, T, 3, S, S)
+    return Batch(pixels, torch.zeros(len(frames), dtype=torch.int64), torch.tensor(indices))
 
 
 def _share(process: tuple[int, int]) -> slice:
@@ -165,9 +165,9 @@ def _share(process: tuple[int, int]) -> slice:
     return slice(rank, None, world)
 
 
-def _of_rows(questions: Sequence[Question], process: tuple[int, int]) -> tuple[Question, ...]:
-    """What is asked of a process's own clips."""
-    return tuple(replace(question, targets=question.targets[_share(process)]) for question in questions)
+def _shared(tasks: Sequence[Task], process: tuple[int, int]) -> tuple[Task, ...]:
+    """The tasks of a process's own clips."""
+    return tuple(replace(task, targets=task.targets[_share(process)]) for task in tasks)
 
 
 def _reversible(action: str, among: Sequence[str]) -> bool:
@@ -181,13 +181,13 @@ def _sentences(scene: Scene, among: Sequence[str]) -> dict[str, str]:
     return caption.all_sentences(scene, shown)
 
 
-def _ask(topic: Topic, scenes: Sequence[Scene], moments: NDArray[np.float64], rng: Generator) -> Question:
+def _task(topic: Topic, scenes: Sequence[Scene], moments: NDArray[np.float64], rng: Generator) -> Task:
     if topic == "caption":
         captions = [[caption.frame_caption(s, float(t), rng)] for s, t in zip(scenes, moments, strict=True)]
-        return replace(choose(topic, captions), both_ways=True)
+        return replace(make_task(topic, captions), symmetric=True)
     things = [[scene.target] if scene.other is None else [scene.target, scene.other] for scene in scenes]
     true = [[text for thing in pair if (text := _describe(topic, thing)) is not None] for pair in things]
-    return choose(topic, true, _CHOICES[topic])
+    return make_task(topic, true, _CANDIDATES[topic])
 
 
 def _describe(topic: Topic, thing: Thing) -> str | None:
@@ -211,7 +211,7 @@ def _describe(topic: Topic, thing: Thing) -> str | None:
             return None
 
 
-_CHOICES: dict[Topic, tuple[str, ...]] = {
+_CANDIDATES: dict[Topic, tuple[str, ...]] = {
     "look": tuple(caption.named(look) for look in looks.LOOKS),
     "place": tuple(words for row in caption.PLACES for words in row),
     "spot": tuple(f"something {c} {words}" for c in looks.COLOURS for row in caption.PLACES for words in row),

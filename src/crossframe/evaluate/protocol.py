@@ -29,7 +29,7 @@ from crossframe.text.descriptions import read_descriptions
 from crossframe.text.templates import wordings
 from crossframe.writing import write_json
 
-WEIGHTS = ("last", "best")  # folders of a run, which do not say which run it is
+CHECKPOINTS = ("last", "best")  # a run's folders of weights, whose names do not say which run it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def name_trials(trials: Sequence[Trial]) -> list[str]:
 def _short(path: str) -> str:
     """`runs/a/last` is a, `lists/ucf-1.csv` is ucf-1."""
     whole = Path(path)
-    return whole.parent.name if whole.name in WEIGHTS else whole.stem
+    return whole.parent.name if whole.name in CHECKPOINTS else whole.stem
 
 
 def scores(summary: Mapping[str, Any]) -> dict[str, float]:

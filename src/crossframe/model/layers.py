@@ -130,15 +130,15 @@ def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
     return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T
 
 
-def through(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, recompute: bool = False) -> Tensor:
-    """One block after the other, (..., L, D) -> (..., L, D).
+def run_blocks(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, grad_checkpointing: bool = False) -> Tensor:
+    """All blocks in turn, (..., L, D) -> (..., L, D).
 
-    With `recompute`, training keeps the input of each block alone and computes the rest again when the gradient needs
-    it (activation checkpointing): the same numbers, for less memory and a third more time.
+    `grad_checkpointing` keeps only the input of each block and computes the rest again for the gradient: the same
+    numbers, with less memory and a third more time.
     """
     for block in blocks:
         step = partial(block, causal=True) if causal else block
-        x = checkpoint(step, x, use_reentrant=False) if recompute and torch.is_grad_enabled() else step(x)
+        x = checkpoint(step, x, use_reentrant=False) if grad_checkpointing and torch.is_grad_enabled() else step(x)
     return x
 
 

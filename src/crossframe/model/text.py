@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import TextConfig
-from crossframe.model.layers import Block, init_clip_block, through
+from crossframe.model.layers import Block, init_clip_block, run_blocks
 
 
 class TextTransformer(nn.Module):
@@ -15,7 +15,7 @@ class TextTransformer(nn.Module):
     def __init__(self, config: TextConfig, embed_dim: int) -> None:
         super().__init__()
         self.config = config
-        self.recompute = False
+        self.grad_checkpointing = False
         width = config.width
         self.token_embed = nn.Embedding(config.vocab_size, width)
         self.position = nn.Parameter(torch.empty(config.context_length, width))
@@ -51,7 +51,7 @@ class TextTransformer(nn.Module):
             x = torch.cat([x[:, :1], learned, x[:, 1:]], dim=1)  # start, learned vectors, label, end
             end = end + self.config.learned_vectors
         x = x + self.position[: x.shape[1]]
-        x = through(self.blocks, x, causal=True, recompute=self.recompute)
+        x = run_blocks(self.blocks, x, causal=True, grad_checkpointing=self.grad_checkpointing)
         rows = torch.arange(x.shape[0], device=x.device)
         return self.final_norm(x[rows, end]) @ self.projection
 

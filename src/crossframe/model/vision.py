@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
-from crossframe.model.layers import Block, init_clip_block, through
+from crossframe.model.layers import Block, init_clip_block, run_blocks
 
 
 class VisionTransformer(nn.Module):
@@ -16,7 +16,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: VisionConfig, embed_dim: int) -> None:
         super().__init__()
         self.config = config
-        self.recompute = False
+        self.grad_checkpointing = False
         width, patch = config.width, config.patch_size
         self.patch_embed = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
         self.class_token = nn.Parameter(torch.empty(width))
@@ -46,7 +46,7 @@ class VisionTransformer(nn.Module):
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
         if self.config.mixing == "joint":
             x = x.flatten(1, 2)  # (B, T L, D): every token sees every token of every frame
-        x = through(self.blocks, x, recompute=self.recompute)
+        x = run_blocks(self.blocks, x, grad_checkpointing=self.grad_checkpointing)
         if self.config.mixing == "joint":
             x = x.unflatten(1, (frames, -1))
         return self.post_norm(x[:, :, 0]) @ self.projection, x[:, :, 1:]

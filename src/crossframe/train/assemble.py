@@ -1,4 +1,4 @@
-"""The parts of a run put together as its recipe says."""
+"""From a recipe and its model to a loop that is ready to run."""
 
 from __future__ import annotations
 
@@ -7,75 +7,73 @@ from lightning_fabric import Fabric
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.average import AveragedWeights
-from crossframe.train.build import keep_to_pretrained
-from crossframe.train.learner import Learner, Sentences
+from crossframe.train.learner import Learner
 from crossframe.train.loop import Loop
-from crossframe.train.mixing import Mixing
-from crossframe.train.objective import Objective
-from crossframe.train.optimizer import beside, build_optimizers, freeze
-from crossframe.train.pictures import Pictures
+from crossframe.train.mixup import Mixup
+from crossframe.train.objective import build_objective
+from crossframe.train.optimizer import auxiliary_optimizer, build_optimizers, freeze
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
+from crossframe.train.text_cache import TextCache
+from crossframe.train.transform import TrainTransform
 from crossframe.video.augment import Augment
 
 
-def set_up(recipe: Recipe, model: XCLIP) -> None:
-    """Stop the parameters that do not learn under this recipe, and have blocks computed again if it says so."""
+def prepare_model(recipe: Recipe, model: XCLIP) -> None:
+    """Freeze what the recipe does not train, and turn activation checkpointing on if it says so."""
     learn = recipe.train.learn
     freeze(model, vision="vision" in learn, text="text" in learn, fresh=_fresh(recipe))
     for tower in (model.vision, model.text):
         if tower is not None:
-            tower.recompute = recipe.train.checkpoint_blocks
+            tower.grad_checkpointing = recipe.train.checkpoint_blocks
 
 
 def _fresh(recipe: Recipe) -> tuple[str, ...]:
-    """Parameters that are new although their names are those of pretrained ones."""
+    """Parameters that are new, although their names are those of pretrained ones."""
     return () if recipe.model.image_encoder is None else ("vision.projection",)
 
 
 def build_loop(
     recipe: Recipe, model: XCLIP, batches: int, fabric: Fabric, processes: Processes, pretrained: XCLIP | None = None
 ) -> Loop:
-    """Everything that a step needs, on its device, for epochs of so many batches.
+    """Everything that a step needs, on its device, for epochs of `batches` batches.
 
-    `pretrained` are the weights that training must stay near (`train.build.stays_near`), on the same device.
+    `pretrained`: the weights of `train.objective.pretrained_source`, on the same device.
     """
-    asked = recipe.train
-    set_up(recipe, model)
+    train = recipe.train
+    prepare_model(recipe, model)
     model.to(fabric.device)
     learner = fabric.setup_module(Learner(model))
-    # After it may have divided the parameters, or the optimisers would change what is no longer there.
-    optimizers = build_optimizers(model, asked.rates, _fresh(recipe))
-    objective = Objective(model, learner, asked.label_smoothing, fabric.autocast)
-    if pretrained is not None:
-        objective.interpolation, objective.distillation = keep_to_pretrained(asked, model, pretrained)
+    # After setup_module, which may shard the parameters: optimisers must hold the shards.
+    optimizers = build_optimizers(model, train.rates, _fresh(recipe))
+    objective = build_objective(train, model, learner, fabric.autocast, pretrained)
     if objective.residual is not None:
-        optimizers.append(beside(objective.residual, asked.rates, model.config.vision.width))
-    schedule = Schedule(asked.epochs, batches, asked.warmup_epochs, asked.accumulate, asked.official)
+        optimizers.append(auxiliary_optimizer(objective.residual, train.rates, model.config.vision.width))
+    schedule = Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.official)
     return Loop(
         fabric=fabric,
         model=model,
         objective=objective,
         optimizers=optimizers,
         schedule=schedule,
-        pictures=_pictures(asked, model, processes),
-        sentences=Sentences(model),
-        average=_average(asked, model, schedule),
-        clip_norm=asked.clip_norm,
-        seed=asked.seed,
+        transform=_transform(train, model, processes),
+        texts=TextCache(model),
+        average=_average(train, model, schedule),
+        clip_norm=train.clip_norm,
+        seed=train.seed,
         processes=processes,
     )
 
 
-def _average(asked: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights | None:
-    if asked.average is None:
+def _average(train: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights | None:
+    if train.average is None:
         return None
-    if asked.average == "epochs":
+    if train.average == "epochs":
         return AveragedWeights(model, None, every=schedule.steps_per_epoch)
-    return AveragedWeights(model, asked.average)
+    return AveragedWeights(model, train.average)
 
 
-def _pictures(asked: Train, model: XCLIP, processes: Processes) -> Pictures:
-    augment = None if asked.augment is None else Augment(**asked.augment.model_dump(), official=asked.official)
-    mixing = None if asked.mix is None else Mixing(**asked.mix.model_dump())
-    return Pictures(model, augment, mixing, asked.seed, processes)
+def _transform(train: Train, model: XCLIP, processes: Processes) -> TrainTransform:
+    augment = None if train.augment is None else Augment(**train.augment.model_dump(), official=train.official)
+    mixup = None if train.mix is None else Mixup(**train.mix.model_dump())
+    return TrainTransform(model, augment, mixup, train.seed, processes)

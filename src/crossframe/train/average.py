@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossframe.train.shard import like
+from crossframe.train.shard import shard_like
 
 
 class AveragedWeights:
@@ -60,7 +60,7 @@ class AveragedWeights:
         """Go on from where `state_dict` was taken."""
         self.steps = state["steps"]
         for name, tensor in state["mean"].items():
-            self.mean[name].copy_(like(tensor, self.mean[name]))
+            self.mean[name].copy_(shard_like(tensor, self.mean[name]))
 
 
 @torch.no_grad()

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.data.generated import vocabulary
-from crossframe.evaluate.protocol import WEIGHTS
+from crossframe.evaluate.protocol import CHECKPOINTS
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant
+from crossframe.recipes.schema import Model, Start, Towers, Variant
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.distillation import Distillation
-from crossframe.train.interpolation import Interpolation, learning_twins
 from crossframe.video.transform import Preprocess
 from crossframe.weights import expand, list_models, load, replace_vision
 from crossframe.weights.sources import PLAIN_CLIP
@@ -27,45 +25,45 @@ GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi
 
 
-def build_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
+def build_model(spec: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
     """The model of a recipe, its new parts untrained, from the weights `init` or from random towers.
 
-    `num_classes` is that of a linear head. Draws from torch's random generator.
+    `num_classes`: of a linear head. Draws from torch's random generator.
     """
-    given = from_scratch(asked) if init is None else _load(init)
-    if init is not None and asked.towers is not None and (size := _size(given.config)) != _size(asked.towers):
+    given = from_scratch(spec) if init is None else _load(init)
+    if init is not None and spec.towers is not None and (size := _size(given.config)) != _size(spec.towers):
         raise ValueError(
-            f"{init} has {_said(size)}, and model.towers asks for {_said(_size(asked.towers))}; "
+            f"{init} has {_said(size)}, and model.towers asks for {_said(_size(spec.towers))}; "
             "give weights of that size, or leave out model.towers"
         )
-    if asked.image_encoder is not None:
-        given = replace_vision(given, asked.image_encoder)
-    return _expanded(asked, given, num_classes, fresh=init is None)
+    if spec.image_encoder is not None:
+        given = replace_vision(given, spec.image_encoder)
+    return _expanded(spec, given, num_classes, fresh=init is None)
 
 
 def _load(init: str) -> XCLIP:
     path = Path(init)
-    if path.name in WEIGHTS and not path.exists():  # recipes name the run that comes before theirs
+    if path.name in CHECKPOINTS and not path.exists():  # recipes may name an earlier run
         raise ValueError(f"there is no {init} to start from; train it first, or give other weights with --init")
     return load(init, device="cpu")
 
 
-def sketch_model(asked: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
-    """The same model without values, on the meta device, and without fetching anything from the hub.
+def meta_model(spec: Model, init: str | None, num_classes: int | None = None) -> XCLIP:
+    """The same model on the meta device, without fetching anything from the hub.
 
-    Weights that are published under the name `init` are known by their variant, and an image encoder that is not on
-    this disk is taken to be like the one in whose place it would stand.
+    Published weights are known by their variant, and an image encoder that is not on this disk is taken to be like the
+    one it replaces.
     """
-    given = None if init is None else sketch_weights(init)
+    given = None if init is None else meta_weights(init)
     with torch.device("meta"):
-        given = given or from_scratch(asked)
-        if asked.image_encoder is not None and Path(asked.image_encoder).expanduser().exists():
-            given = replace_vision(given, asked.image_encoder)
-        return _expanded(asked, given, num_classes, fresh=init is None)
+        given = given or from_scratch(spec)
+        if spec.image_encoder is not None and Path(spec.image_encoder).expanduser().exists():
+            given = replace_vision(given, spec.image_encoder)
+        return _expanded(spec, given, num_classes, fresh=init is None)
 
 
-def sketch_weights(source: str) -> XCLIP:
-    """The model that these weights are of, without values, on the meta device; those of the hub are not fetched."""
+def meta_weights(source: str) -> XCLIP:
+    """The model of these weights on the meta device; those of the hub are not fetched."""
     known = next((known for known in list_models() if known.name == source and known.kind == "hub"), None)
     if known is None:
         return _load(source).to("meta")
@@ -76,21 +74,21 @@ def sketch_weights(source: str) -> XCLIP:
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(config.vision.image_size))
 
 
-def _expanded(asked: Model, given: XCLIP, num_classes: int | None, *, fresh: bool) -> XCLIP:
+def _expanded(spec: Model, given: XCLIP, num_classes: int | None, *, fresh: bool) -> XCLIP:
     video = given.config if given.config.mit or given.config.prompts else None
-    known_time = asked.mixing == "cross_frame" and given.config.vision.message_frames > 0
+    known_time = spec.mixing == "cross_frame" and given.config.vision.message_frames > 0
     model = expand(
         given,
-        _first(asked.frames, video and video.num_frames, 8),
-        mixing=asked.mixing,
-        message_time=known_time if asked.message_time is None else asked.message_time,
-        mit_layers=_first(asked.mit_layers, video and (video.mit.layers if video.mit else 0), 1),
-        prompt_layers=_first(asked.prompt_layers, video and (video.prompts.layers if video.prompts else 0), 2),
-        learned_vectors=asked.learned_vectors,
-        num_classes=num_classes if asked.linear_head else None,
+        _first(spec.frames, video and video.num_frames, 8),
+        mixing=spec.mixing,
+        message_time=known_time if spec.message_time is None else spec.message_time,
+        mit_layers=_first(spec.mit_layers, video and (video.mit.layers if video.mit else 0), 1),
+        prompt_layers=_first(spec.prompt_layers, video and (video.prompts.layers if video.prompts else 0), 2),
+        learned_vectors=spec.learned_vectors,
+        num_classes=num_classes if spec.linear_head else None,
     )
-    _start(model, asked.start, fresh=fresh, trained={name for name, _ in given.named_parameters()})
-    set_drop_path(model, asked.drop_path)
+    _start(model, spec.start, fresh=fresh, trained={name for name, _ in given.named_parameters()})
+    set_drop_path(model, spec.drop_path)
     return model
 
 
@@ -107,45 +105,19 @@ def _said(size: tuple[int, ...]) -> str:
     return "pictures of {}, patches of {}, width {}, {} layers, embeddings of {}".format(*size)
 
 
-def _first(asked: int | None, given: int | None, paper: int) -> int:
-    """What the recipe asks for, else what the weights have, else the paper's number."""
-    return next(value for value in (asked, given, paper) if value is not None)
+def _first(wanted: int | None, given: int | None, paper: int) -> int:
+    """What the recipe says, else what the weights have, else the paper's number."""
+    return next(value for value in (wanted, given, paper) if value is not None)
 
 
-def stays_near(recipe: Recipe) -> str | None:
-    """The weights that training must stay near, which are those that it starts from; None where it need not."""
-    if recipe.train.interpolate is None and recipe.train.distill is None:
-        return None
-    if recipe.init is None:
-        raise ValueError("train.interpolate and train.distill stay near pretrained weights; give them with --init")
-    return recipe.init
-
-
-def keep_to_pretrained(
-    asked: Train, model: XCLIP, pretrained: XCLIP
-) -> tuple[Interpolation | None, Distillation | None]:
-    """What ties `model` to the weights that its training started from, as far as it is asked for; both on one device.
-
-    Draws from torch's random generator.
-    """
-    interpolation = distillation = None
-    if asked.interpolate is not None:
-        twins = learning_twins(model, pretrained)
-        interpolation = Interpolation(twins, asked.interpolate.weight, asked.interpolate.up_to, asked.seed)
-    if asked.distill is not None:
-        with model.device:  # made there: tensors without values cannot always be moved
-            distillation = Distillation(pretrained, model, asked.distill.weight)
-    return interpolation, distillation
-
-
-def from_scratch(asked: Model) -> XCLIP:
-    """A language-image model with random weights; one's own towers get a vocabulary of their own."""
-    if asked.towers is None or isinstance(asked.towers, str):
-        paper = variant(asked.towers or "B/16")
+def from_scratch(spec: Model) -> XCLIP:
+    """A language-image model with random weights; towers of one's own get a vocabulary of the generated world."""
+    if spec.towers is None or isinstance(spec.towers, str):
+        paper = variant(spec.towers or "B/16")
         config = replace(paper, vision=replace(paper.vision, mixing="none"), num_frames=1, mit=None, prompts=None)
         size = config.vision.image_size
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.clip(size))
-    own: Towers = asked.towers
+    own: Towers = spec.towers
     tokenizer = Tokenizer.train(vocabulary(), own.vocab_size, own.context_length)
     vision = VisionConfig(
         image_size=own.image_size,

@@ -18,12 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.data.question import Question
+from crossframe.data.task import Task
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Train
-from crossframe.train.build import keep_to_pretrained
 from crossframe.train.learner import Learner
-from crossframe.train.objective import Objective
+from crossframe.train.objective import Objective, build_objective
 from crossframe.train.optimizer import groups
 
 READ_NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -46,10 +45,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """Clips, sentences to choose from, and tokens of the longest sentence."""
+    """Clips, texts to classify them among, and tokens of the longest text."""
 
     clips: int
-    sentences: int
+    texts: int
     tokens: int
 
 
@@ -73,39 +72,39 @@ def parameters(model: XCLIP) -> tuple[int, int]:
 
 
 def step_memory(
-    model: XCLIP, asked: Train, batch: BatchSize, device: torch.device, pretrained: XCLIP | None = None
+    model: XCLIP, train: Train, batch: BatchSize, device: torch.device, pretrained: XCLIP | None = None
 ) -> Memory:
-    """The memory of one process that takes steps as `asked` on `device`, each with `batch` at a time.
+    """The memory of one process that trains on `device` with `batch` at a time.
 
-    `model` may be anywhere; its frozen parameters are those that are frozen now (`train.optimizer.freeze`).
-    `pretrained`, anywhere too, is what training must stay near (`train.build.stays_near`).
+    `model` may be on any device, the meta device too; what is frozen in it counts as frozen. `pretrained`, on any
+    device as well: see `train.objective.pretrained_source`.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
-        objective = _objective(model, asked, device, pretrained)
+        objective = _objective(model, train, device, pretrained)
         before = living.now
-        for _ in range(min(asked.accumulate, 2)):  # the second batch finds the gradients of the first
+        for _ in range(min(train.accumulate, 2)):  # the second batch finds the gradients of the first
             _pass(objective, batch)
-    return Memory(batch.clips, before, _optimizer_bytes(objective, asked), living.peak - before)
+    return Memory(batch.clips, before, _optimizer_bytes(objective, train), living.peak - before)
 
 
-def _without_values(model: XCLIP, device: torch.device) -> XCLIP:
-    """A model of the same sizes on `device` whose parameters are made here, in the present mode."""
+def _fake(model: XCLIP, device: torch.device) -> XCLIP:
+    """A model of the same sizes on `device` whose parameters are fake tensors, in the mode that is active."""
     with torch.device("meta"):
-        twin = XCLIP(model.config).train()
+        fake = XCLIP(model.config).train()
     for name, p in model.named_parameters():
         owner, _, own = name.rpartition(".")
         values = torch.empty(p.shape, dtype=p.dtype, device=device)
-        setattr(twin.get_submodule(owner), own, nn.Parameter(values, requires_grad=p.requires_grad))
-    twin.vision.recompute = model.vision.recompute
-    if twin.text is not None and model.text is not None:
-        twin.text.recompute = model.text.recompute
-    return twin
+        setattr(fake.get_submodule(owner), own, nn.Parameter(values, requires_grad=p.requires_grad))
+    fake.vision.grad_checkpointing = model.vision.grad_checkpointing
+    if fake.text is not None and model.text is not None:
+        fake.text.grad_checkpointing = model.text.grad_checkpointing
+    return fake
 
 
-def _objective(model: XCLIP, asked: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
+def _objective(model: XCLIP, train: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
     """What a step computes, under the precision that Fabric would give it."""
-    twin = _without_values(model, device)
-    learner, bfloat16 = Learner(twin), asked.precision == "bfloat16"
+    fake = _fake(model, device)
+    learner, bfloat16 = Learner(fake), train.precision == "bfloat16"
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
@@ -115,11 +114,8 @@ def _objective(model: XCLIP, asked: Train, device: torch.device, pretrained: XCL
             logits, embedding = learner(*inputs)
         return logits.float(), embedding.float()
 
-    objective = Objective(twin, in_precision, asked.label_smoothing, autocast)
-    if pretrained is not None:
-        near = _without_values(pretrained, device)
-        objective.interpolation, objective.distillation = keep_to_pretrained(asked, twin, near)
-    return objective
+    near = None if pretrained is None else _fake(pretrained, device)
+    return build_objective(train, fake, in_precision, autocast, near)
 
 
 def _pass(objective: Objective, batch: BatchSize) -> None:
@@ -129,25 +125,25 @@ def _pass(objective: Objective, batch: BatchSize) -> None:
     video = torch.empty(batch.clips, frames, 3, size, size, device=device)
     tokens = text = None
     if model.text is not None and any(p.requires_grad for p in model.text.parameters()):
-        tokens = torch.empty(batch.sentences, batch.tokens, dtype=torch.int64, device=device)
+        tokens = torch.empty(batch.texts, batch.tokens, dtype=torch.int64, device=device)
     elif model.text is not None:
-        text = torch.empty(batch.sentences, model.config.embed_dim, device=device)
-    answers = model.config.num_classes or batch.sentences
-    question = Question("label", tuple(map(str, range(answers))), torch.empty(batch.clips, answers, device=device))
-    for loss in objective(video, tokens, text, (question,), 0):
+        text = torch.empty(batch.texts, model.config.embed_dim, device=device)
+    classes = model.config.num_classes or batch.texts
+    task = Task("label", tuple(map(str, range(classes))), torch.empty(batch.clips, classes, device=device))
+    for loss in objective(video, tokens, text, (task,), 0):
         loss.sum().backward()
 
 
-def _optimizer_bytes(objective: Objective, asked: Train) -> int:
+def _optimizer_bytes(objective: Objective, train: Train) -> int:
     """AdamW keeps two numbers for each that learns, Muon one, and averaging another."""
     named = dict(objective.model.named_parameters())
     total = 0
     for group in groups(objective.model):
-        copies = 1 if asked.rates.muon is not None and group.matrix else 2
-        copies += asked.average is not None
+        copies = 1 if train.rates.muon is not None and group.matrix else 2
+        copies += train.average is not None
         total += copies * sum(named[name].nbytes for name in group.names)
-    beside = () if objective.residual is None else objective.residual.parameters()
-    return total + 2 * sum(parameter.nbytes for parameter in beside)
+    residual = () if objective.residual is None else objective.residual.parameters()
+    return total + 2 * sum(parameter.nbytes for parameter in residual)
 
 
 class _Living(TorchDispatchMode):
@@ -163,7 +159,7 @@ class _Living(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is READ_NUMBER:  # the one number that the model reads from a tensor: where the longest sentence ends
+        if func is READ_NUMBER:  # the only value that the model reads from a tensor: where the longest text ends
             return self._longest - 1
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):

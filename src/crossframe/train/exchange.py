@@ -13,10 +13,10 @@ from crossframe.train.processes import Processes
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What one process sends and gets, so that each of its clips meets its partner.
+    """What one process sends and receives, so that each of its clips meets its partner.
 
-    `rows`: its clips, in the order of those who need them; `sent`: how many go to each process; `received`: how many
-    come from each; `places`: for each of its own clips, where among those received its partner is.
+    `rows`: its clips, in the order of the processes they are sent to; `sent`: how many go to each; `received`: how many
+    come from each; `places`: for each of its own clips, where its partner is among those received.
     """
 
     rows: tuple[int, ...]
@@ -28,16 +28,16 @@ class Exchange:
         """One row for each clip of this process -> the rows of their partners."""
         rows = torch.tensor(self.rows, dtype=torch.int64, device=values.device)
         places = torch.tensor(self.places, dtype=torch.int64, device=values.device)
-        return processes.send_rows(values[rows], self.sent, self.received)[places]
+        return processes.all_to_all(values[rows], self.sent, self.received)[places]
 
 
-def plan(clips: Sequence[Sequence[int]], partners: Sequence[int], rank: int) -> Exchange:
+def plan_exchange(clips: Sequence[Sequence[int]], partners: Sequence[int], rank: int) -> Exchange:
     """The exchange of process `rank`, where process p has the clips `clips[p]`, by their places in the data set.
 
     Partners are drawn for all clips in the order of the data set: clip number i of these meets clip number
     `partners[i]`. So it does not matter how the clips came to their processes.
 
-    >>> plan([[30, 10], [20]], [1, 2, 0], rank=0)  # 10 meets 20, 20 meets 30, 30 meets 10
+    >>> plan_exchange([[30, 10], [20]], [1, 2, 0], rank=0)  # 10 meets 20, 20 meets 30, 30 meets 10
     Exchange(rows=(1, 0), sent=(1, 1), received=(1, 1), places=(0, 1))
     """
     world = len(clips)

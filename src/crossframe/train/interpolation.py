@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.blending import twins
+from crossframe.weights.blending import shared_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Interpolation:
     """A second loss for each batch, `weight` times that of weights moved towards the pretrained ones by a fraction.
 
     The fraction is uniform between 0 and `up_to`, and depends on the seed and the batch's number in the run alone, so
-    that a resumed run and every process draw the same. `pretrained` are the values of what learns and has a twin.
+    that a resumed run and every process draw the same. `pretrained` is what `pretrained_values` gives.
     """
 
     pretrained: Mapping[str, Tensor]
@@ -27,16 +27,16 @@ class Interpolation:
     seed: int = 0
 
     def fraction(self, number: int) -> float:
-        """How far batch `number` of the run is moved."""
+        """How far the weights are moved for batch `number` of the run."""
         return random.Random(f"interpolate/{self.seed}/{number}").uniform(0.0, self.up_to)
 
     def moved(self, model: XCLIP, number: int) -> dict[str, Tensor]:
-        """The moved weights by name. Gradients go back through them to the weights that are trained."""
+        """The moved weights by name; gradients pass through them to the trained weights."""
         named, fraction = dict(model.named_parameters()), self.fraction(number)
-        return {name: torch.lerp(named[name], twin, fraction) for name, twin in self.pretrained.items()}
+        return {name: torch.lerp(named[name], value, fraction) for name, value in self.pretrained.items()}
 
 
-def learning_twins(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
-    """The pretrained values of the parameters that learn. What does not learn is pretrained already."""
-    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {name: twin for name, twin in twins(model, pretrained).items() if name in learning}
+def pretrained_values(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
+    """The pretrained values of the parameters that are trained, by name, as far as they have any."""
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: value for name, value in shared_values(model, pretrained).items() if name in trained}

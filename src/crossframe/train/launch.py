@@ -41,17 +41,17 @@ def this_rank() -> tuple[int, int]:
     return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "LOCAL_RANK" in os.environ else (0, 1)
 
 
-def check_processes(asked: Train) -> None:
+def check_processes(train: Train) -> None:
     """Raise ValueError, in one line, for what cannot be divided over the processes there are."""
     _, world = this_rank()
-    if asked.batch_size % world:
+    if train.batch_size % world:
         raise ValueError(
-            f"train.batch_size is {asked.batch_size} over {world} processes; use a multiple of {world}, "
+            f"train.batch_size is {train.batch_size} over {world} processes; use a multiple of {world}, "
             "it counts the clips of all of them"
         )
 
 
-def launch(asked: Train, loggers: list[Logger]) -> Fabric:
+def launch(train: Train, loggers: list[Logger]) -> Fabric:
     """Fabric on this process's device, connected to the other processes."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every process
     rank, world = this_rank()
@@ -60,10 +60,10 @@ def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
     fabric = Fabric(
         accelerator="auto",
-        strategy=_strategy(asked, world),
+        strategy=_strategy(train, world),
         devices=local,
         num_nodes=world // local,
-        precision=PRECISIONS[asked.precision],
+        precision=PRECISIONS[train.precision],
         # Without torchrun it is one process, also where a cluster's scheduler is found.
         plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
         loggers=loggers,
@@ -72,9 +72,9 @@ def launch(asked: Train, loggers: list[Logger]) -> Fabric:
     return fabric
 
 
-def _strategy(asked: Train, world: int) -> Strategy | str:
+def _strategy(train: Train, world: int) -> Strategy | str:
     if world == 1:
         return "auto"
-    if asked.strategy == "fsdp":
+    if train.strategy == "fsdp":
         return ModelParallelStrategy(shard, data_parallel_size=world, tensor_parallel_size=1, timeout=TIMEOUT)
     return Replicas(timeout=TIMEOUT)

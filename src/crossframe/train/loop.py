@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from crossframe.data.question import Lesson, Question
+from crossframe.data.task import Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
-from crossframe.train.learner import Sentences
 from crossframe.train.objective import Objective
-from crossframe.train.pictures import Pictures
 from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
-from crossframe.train.shard import divide_state, gradient_norm, is_sharded, like, whole, whole_model
+from crossframe.train.shard import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
+from crossframe.train.text_cache import TextCache
+from crossframe.train.transform import TrainTransform
 
 
 class DivergedError(ValueError):
@@ -32,9 +32,9 @@ class DivergedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step did, all processes together: its number, its mean loss (on the device), the gradient's norm before
-    clipping, clips learnt from and clips that could not be read; seconds in all and those spent waiting for data; and
-    whether a process was asked to stop."""
+    """What a step did, over all processes: its number, its mean loss (on the device), the gradient's norm before
+    clipping, clips trained on and clips that could not be read, seconds in all and seconds spent waiting for data, and
+    whether any process was asked to stop."""
 
     step: int
     loss: Tensor
@@ -48,25 +48,25 @@ class StepReport:
 
 @dataclass(slots=True)
 class Loop:
-    """Everything that a step touches. `next_step` counts from 0 and is all that resuming needs beside the tensors."""
+    """Everything that a step touches. Beside the tensors, resuming needs `next_step` alone, which counts from 0."""
 
     fabric: Fabric
     model: XCLIP
     objective: Objective
     optimizers: list[Optimizer]
     schedule: Schedule
-    pictures: Pictures
-    sentences: Sentences
+    transform: TrainTransform
+    texts: TextCache
     average: AveragedWeights | None
     clip_norm: float | None
     seed: int
     processes: Processes = field(default_factory=Processes)
     next_step: int = 0
 
-    def run(self, lessons: Iterator[Lesson], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
-        """Train to the end of the schedule, a report after each step. `lessons` begin where `next_step` is.
+    def run(self, batches: Iterator[TrainBatch], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
+        """Train to the end of the schedule, with a report after each step. `batches` begin where `next_step` is.
 
-        `stopping` tells whether this process was asked to stop; the report says whether any was.
+        `stopping` tells whether this process was asked to stop, the report whether any process was.
         """
         parts = filter(None, (self.model, self.objective.residual))
         parameters = [p for part in parts for p in part.parameters() if p.requires_grad]
@@ -81,26 +81,25 @@ class Loop:
             self._set_rates(step)
             total, clips, unreadable = torch.zeros((), device=self.fabric.device), 0, 0
             numbers = self.schedule.batches_of(step)
-            for _ in islice(lessons, numbers.start - taken):
-                pass  # the official schedule drops what is left of an epoch
+            for _ in islice(batches, numbers.start - taken):
+                pass  # the official schedule drops an epoch's incomplete last step
             taken = numbers.stop
-            for number, lesson in zip(numbers, clock.watch(islice(lessons, len(numbers))), strict=True):
-                unreadable += len(lesson.batch.failures)
-                video, questions = self.pictures(lesson, number)  # (B, T, 3, S, S)
-                if not len(lesson):
+            for number, batch in zip(numbers, clock.watch(islice(batches, len(numbers))), strict=True):
+                unreadable += len(batch.clips.failures)
+                video, tasks = self.transform(batch, number)  # (B, T, 3, S, S)
+                if not len(batch):
                     if not sharded:
                         continue
-                    video, questions = _nothing(video, questions)  # the others need this process's part of the weights
-                tokens, text = self.sentences([sentence for question in questions for sentence in question.texts])
-                for loss in self.objective(video, tokens, text, questions, number):
-                    loss = loss.sum() * bool(lesson)
+                    video, tasks = _dummy(video, tasks)  # the other processes need this one's shard of the weights
+                tokens, text = self.texts([text for task in tasks for text in task.texts])
+                for loss in self.objective(video, tokens, text, tasks, number):
+                    loss = loss.sum() * bool(batch)
                     self.fabric.backward(loss)
                     total = total + loss.detach()
-                clips += len(lesson)
-            clips, unreadable, stops = self.processes.add_up(clips, unreadable, stopping())
-            # Batches and processes add up, then the sum is divided once: several small batches do exactly what a large
-            # one does.
-            self._add_up(total, parameters, clips)
+                clips += len(batch)
+            clips, unreadable, stops = self.processes.sum(clips, unreadable, stopping())
+            # Sums over batches and processes are divided once: several small batches do exactly what a large one does.
+            self._reduce(total, parameters, clips)
             gradient = self._clip(parameters)
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -113,8 +112,8 @@ class Loop:
                 step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0
             )
 
-    def _add_up(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
-        """Sums of losses and of gradients over processes; gradients become those of the mean loss of all `clips`."""
+    def _reduce(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
+        """Sum losses and gradients over processes; gradients become those of the mean loss of all `clips`."""
         if not clips:
             return
         if self.processes.world > 1:
@@ -122,16 +121,16 @@ class Loop:
                 if parameter.grad is None:  # this process had no clip
                     parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        divided = [gradient for gradient in gradients if isinstance(gradient, DTensor)]
-        self.processes.add_up_tensors([total, *(g for g in gradients if not isinstance(g, DTensor))])
-        for gradient in divided:  # added up already, and divided by the number of processes
-            gradient.mul_(self.processes.world)
+        self.processes.sum_tensors([total, *(g for g in gradients if not isinstance(g, DTensor))])
+        for gradient in gradients:
+            if isinstance(gradient, DTensor):  # FSDP has summed it already, and divided it by the number of processes
+                gradient.mul_(self.processes.world)
         if clips > 1:
             for gradient in gradients:
                 gradient.div_(clips)
 
     def _clip(self, parameters: list[nn.Parameter]) -> Tensor:
-        """The norm of the gradients, which are scaled down to `clip_norm` where it is larger."""
+        """The norm of the gradients, which are scaled down to `clip_norm` if it is larger."""
         limit = self.clip_norm or float("inf")
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if not is_sharded(self.model):
@@ -147,35 +146,35 @@ class Loop:
                 group["lr"] = self.schedule.rate(step, group["base"], group["minimum"])
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the model that is saved: weights as they are, optimisers, averages, place.
+        """What a checkpoint needs beside the saved model: the weights in training, optimisers, averages, the step.
 
-        Whole, also where processes divide the model; then all of them must ask at once.
+        All tensors are full ones. Where the model is sharded, all processes must call this together.
         """
         state = {
             "next_step": self.next_step,
-            # a copy, for `final_model` puts other weights into the model
+            # a copy, since `final_model` swaps other weights into the model
             "weights": {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
             "residual": None if self.objective.residual is None else self.objective.residual.state_dict(),
         }
-        return whole(state)
+        return full(state)
 
     @contextmanager
     def final_model(self) -> Generator[XCLIP]:
-        """The model that is tested and saved: whole, with the averaged weights where there are any."""
+        """The model that is tested and saved: unsharded, with the averaged weights if there are any."""
         with nullcontext() if self.average is None else self.average.applied():
-            yield whole_model(self.model) if is_sharded(self.model) else self.model
+            yield full_model(self.model) if is_sharded(self.model) else self.model
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
         named = dict(self.model.named_parameters())
         for name, weight in state["weights"].items():
-            named[name].copy_(like(weight, named[name]))
+            named[name].copy_(shard_like(weight, named[name]))
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
-            divide_state(optimizer)
+            shard_state(optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.objective.residual is not None:
@@ -184,12 +183,12 @@ class Loop:
 
 
 class _Waiting:
-    """Adds up the time that passes before each item comes."""
+    """Adds up the time spent waiting for items."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def watch(self, items: Iterator[Lesson]) -> Iterator[Lesson]:
+    def watch(self, items: Iterator[TrainBatch]) -> Iterator[TrainBatch]:
         while True:
             started = time.perf_counter()
             item = next(items, None)
@@ -199,7 +198,7 @@ class _Waiting:
             yield item
 
 
-def _nothing(video: Tensor, questions: Sequence[Question]) -> tuple[Tensor, list[Question]]:
-    """A black clip that is asked nothing: its loss is zero, and so is its gradient."""
+def _dummy(video: Tensor, tasks: Sequence[Task]) -> tuple[Tensor, list[Task]]:
+    """A black clip without targets, whose loss and gradient are zero."""
     clip = video.new_zeros(1, *video.shape[1:])
-    return clip, [replace(question, targets=torch.zeros(1, len(question.texts))) for question in questions]
+    return clip, [replace(task, targets=torch.zeros(1, len(task.texts))) for task in tasks]

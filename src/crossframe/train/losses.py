@@ -6,32 +6,32 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from crossframe.data.question import Question
+from crossframe.data.task import Task
 
 
-def question_loss(logits: Tensor, question: Question, smoothing: float = 0.0) -> Tensor:
-    """float (B, K) -> (B,): cross-entropy of each clip's answer, zero for clips that are not asked.
+def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
+    """float (B, K) -> (B,): the cross-entropy of each clip, zero for clips without a target.
 
-    Where the question goes both ways, each sentence is also matched to its clips: the symmetric contrastive loss of
-    language-image pretraining, in which clips with the same caption are all right. The columns' mean is then spread
-    evenly over the clips, so that the mean of the result is the mean of both directions.
+    A symmetric task also matches each text to its clips: the contrastive loss of language-image pretraining, in which
+    all clips with the same caption count as right. The mean over texts is spread evenly over the clips, so that the
+    mean of the result is the mean of both directions.
     """
-    targets = question.targets.to(logits)
-    asked = targets.sum(dim=1, keepdim=True)
-    rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * asked / targets.shape[1])
-    if not question.both_ways:
+    targets = task.targets.to(logits)
+    mass = targets.sum(dim=1, keepdim=True)  # 1, or 0 without a target
+    rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * mass / targets.shape[1])
+    if not task.symmetric:
         return rows
     columns = targets.T / targets.sum(dim=0).clamp_min(1e-6).unsqueeze(1)  # (K, B)
     return (rows + _cross_entropy(logits.T, columns).mean()) / 2
 
 
-def lesson_loss(logits: Tensor, questions: Iterable[Question], smoothing: float = 0.0) -> Tensor:
-    """Logits of all questions side by side, (B, K1 + K2 + ...), to the sum of their losses, (B,)."""
+def batch_loss(logits: Tensor, tasks: Iterable[Task], smoothing: float = 0.0) -> Tensor:
+    """Logits of all tasks side by side, (B, K1 + K2 + ...) -> the sum of their losses, (B,)."""
     total = logits.new_zeros(logits.shape[0])
     start = 0
-    for question in questions:
-        stop = start + len(question.texts)
-        total = total + question_loss(logits[:, start:stop], question, smoothing)
+    for task in tasks:
+        stop = start + len(task.texts)
+        total = total + task_loss(logits[:, start:stop], task, smoothing)
         start = stop
     return total
 

@@ -17,8 +17,8 @@ from crossframe.train.source import open_source
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The memory of a step of the recipe's batch, and of a single clip; `free` is what the device has left, None where
-    it does not say."""
+    """The memory of a step with the recipe's batch, and with a single clip; `free` is what the device has left, None
+    where it does not tell."""
 
     batch: Memory
     one: Memory
@@ -28,19 +28,19 @@ class Estimate:
 
     @property
     def each(self) -> float:
-        """Bytes of a further clip: memory grows evenly with them."""
+        """Bytes for each further clip: memory grows linearly with their number."""
         return (self.batch.total - self.one.total) / max(1, self.batch.clips - 1)
 
     @property
     def fitting(self) -> int:
-        """Clips of the batch that fit at a time, 0 if not even one does."""
+        """Clips that fit at a time, 0 if not even one does."""
         if self.free is None or self.batch.total <= self.free:
             return self.batch.clips
         return max(0, 1 + math.floor((self.free - self.one.total) / max(1.0, self.each)))
 
     @property
     def needs(self) -> str:
-        """How much a step takes, and for what."""
+        """How much a step takes, and for what, in words."""
         batch = self.batch
         return (
             f"{_size(batch.total)} for {batch.clips} clips at a time: weights {_size(batch.weights)}, optimiser "
@@ -49,7 +49,7 @@ class Estimate:
 
     @property
     def room(self) -> str:
-        """Whether that is there, and what to do where it is not."""
+        """Whether it fits, and what to do where it does not, in words."""
         if self.free is None:
             return "the device does not say how much is free"
         clips, free = self.batch.clips, f"{_size(self.free)} are free"
@@ -70,9 +70,9 @@ def estimate_memory(
     processes: int = 1,
     pretrained: XCLIP | None = None,
 ) -> Estimate:
-    """The memory of the steps of one of `processes`, with these labels, on `device`.
+    """The memory of a training step in one of `processes`, with these labels, on `device`.
 
-    `model`, and the `pretrained` one that training must stay near, may be elsewhere.
+    `model` and `pretrained` (see `train.objective.pretrained_source`) may be on other devices.
     """
     tokens = 0
     if model.tokenizer is not None:
@@ -83,12 +83,12 @@ def estimate_memory(
     )
     free = free_memory(device)
     if free is not None and model.device.type == device.type:
-        free += batch.weights  # they are there already
+        free += batch.weights  # they are loaded already
     return Estimate(batch, one, recipe.train.accumulate, processes, free)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had; None where nobody says."""
+    """Bytes that are free; None where the device does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     known = Path("/proc/meminfo")
@@ -98,15 +98,15 @@ def free_memory(device: torch.device) -> int | None:
     return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
 
 
-def drawn_sentences(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:
-    """What the first lesson of clips that are drawn asks."""
+def drawn_texts(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:
+    """The texts of the first batch, where batches are generated."""
     data = recipe.data.model_copy(update={"test_clips": 1})
-    lesson = next(open_source(recipe.model_copy(update={"data": data}), model, None).lessons(0, 1))
-    return tuple(text for question in lesson.questions for text in question.texts)
+    batch = next(open_source(recipe.model_copy(update={"data": data}), model, None).batches(0, 1))
+    return tuple(text for task in batch.tasks for text in task.texts)
 
 
 def _size(count: float) -> str:
-    """Bytes as people say them.
+    """Bytes in readable units.
 
     >>> _size(245_577_455_624), _size(1_052_008), _size(779_716_612)
     ('246 GB', '1.05 MB', '780 MB')

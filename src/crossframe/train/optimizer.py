@@ -83,8 +83,8 @@ def base_for(width: int) -> float:
     return 2e-6 * max(1.0, 768 / width) ** 2
 
 
-def beside(module: nn.Module, rates: Rates, width: int) -> Optimizer:
-    """AdamW for what learns beside a model of this width and is not kept, at the rate of new modules."""
+def auxiliary_optimizer(module: nn.Module, rates: Rates, width: int) -> Optimizer:
+    """AdamW for a module that is trained beside a model of this width, at the rate of new modules."""
     base = rates.base or base_for(width)
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     group = {"params": learning, "lr": base * rates.new, "base": base * rates.new, "minimum": base * rates.final}

@@ -1,4 +1,4 @@
-"""The processes of a run: one, or several that torchrun has started, which do together what one would do alone."""
+"""The processes of a run: one, or several that torchrun has started, and what they do together."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class LostProcessError(ConnectionError):
 
 
 class Processes:
-    """This process, number `rank` of `world`, and what all of them do together, each at the same place of its work.
+    """This process, `rank` of `world`, and the collective operations of the run, which all processes call together.
 
-    Whole numbers travel over a connection of their own between the hosts, not between GPUs: so they wait for no
-    computation, and a process that dies is noticed at the next step by all others.
+    Counts and objects travel over gloo, between the hosts: they wait for no GPU, and all others notice at the next step
+    when a process dies.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Processes:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def add_up(self, *values: int) -> list[int]:
+    def sum(self, *values: int) -> list[int]:
         """The sums over all processes."""
         totals = torch.tensor(values, dtype=torch.int64)
         if self.world > 1:
@@ -53,8 +53,8 @@ class Processes:
         return totals.tolist()
 
     def wait(self) -> None:
-        """Until all processes are here."""
-        self.add_up(0)
+        """A barrier: return when all processes are here."""
+        self.sum(0)
 
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, by rank."""
@@ -64,10 +64,10 @@ class Processes:
         dist.all_gather_object(values, value, group=self._hosts)
         return values
 
-    def add_up_tensors(self, tensors: Sequence[Tensor]) -> None:
+    def sum_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, in place.
 
-        They travel in the order given, so that a run that is resumed adds in the same order and gets the same bits.
+        They are sent in the order given, so that a resumed run adds in the same order and gets the same bits.
         """
         if self.world == 1:
             return
@@ -77,13 +77,13 @@ class Processes:
             for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def send_rows(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
-        """The first `sent[0]` rows go to process 0, the next to process 1 ...; what came, in the order of senders."""
+    def all_to_all(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
+        """Send the first `sent[0]` rows to process 0, the next to process 1 ...; returns those received, by sender."""
         if self.world == 1:
             return rows
-        came = rows.new_empty(sum(received), *rows.shape[1:])
-        dist.all_to_all_single(came, rows.contiguous(), list(received), list(sent))
-        return came
+        result = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(result, rows.contiguous(), list(received), list(sent))
+        return result
 
     @contextmanager
     def watched(self) -> Generator[None]:

@@ -1,4 +1,4 @@
-"""From a recipe to a trained model, by one process or by many."""
+"""From a recipe to a trained model, in one process or several."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from torch import distributed as dist
 from crossframe.recipes.load import check_unchanged, with_sources
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop
-from crossframe.train.build import build_model, set_drop_path, stays_near
+from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import save_state
+from crossframe.train.clip_files import read_clip_files
 from crossframe.train.folder import RunFolder
 from crossframe.train.launch import check_processes, launch, this_rank
 from crossframe.train.loop import DivergedError, Loop
-from crossframe.train.memory import Estimate, drawn_sentences, estimate_memory
+from crossframe.train.memory import Estimate, drawn_texts, estimate_memory
+from crossframe.train.objective import pretrained_source
 from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.source import Scores, Source, open_source, read_films
+from crossframe.train.source import Scores, Source, open_source
 from crossframe.train.stop import TrainingStopped, stop_signal
 from crossframe.weights import load, save
 
@@ -31,7 +33,7 @@ LOG_EVERY = 20  # steps
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run went: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable."""
+    """A finished run: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable."""
 
     folder: str
     steps: int
@@ -51,16 +53,15 @@ def train(
     data: str | Path | None = None,
     resume: bool = False,
 ) -> Summary:
-    """Train as `recipe` says and leave everything in the folder `out`.
+    """Train by `recipe` and write everything to the folder `out`.
 
-    `init` and `data` take the place of the recipe's own. With `resume`, go on from `out/last`, under the recipe that
-    the run was started with (other sources than its own are refused); the result is the same, to the last bit, as that
-    of a run that was never interrupted.
-    Under torchrun, all its processes train together; the result is that of one process, but for rounding.
+    `init` and `data` replace the recipe's own. With `resume`, go on from `out/last` under the recipe that the run was
+    started with (other sources are refused); the result equals, bit for bit, that of a run that was never interrupted.
+    Under torchrun, its processes train together; the result is that of one process but for rounding.
 
     Raises ValueError, in one line, for what does not fit together, before any clip is read; `DivergedError` when the
-    loss is not a number any more; `TrainingStopped` after Ctrl-C, with everything saved; `LostProcessError` where
-    another process has ended.
+    loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved; `LostProcessError` when another
+    process has ended.
     """
     rank, _ = this_rank()
     folder = RunFolder(Path(out), writes=rank == 0)
@@ -84,21 +85,21 @@ def train(
 
 
 def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Processes, *, resume: bool) -> _Run:
-    """A run at its beginning, or where its last checkpoint is."""
-    asked = recipe.train
-    if asked.threads is not None:
-        torch.set_num_threads(asked.threads)
-    films = read_films(recipe)
-    torch.manual_seed(asked.seed)
-    classes = None if films is None else len(films.train.labels)
+    """A run at its start, or where its last checkpoint left it."""
+    train = recipe.train
+    if train.threads is not None:
+        torch.set_num_threads(train.threads)
+    files = read_clip_files(recipe)
+    torch.manual_seed(train.seed)
+    classes = None if files is None else len(files.train.labels)
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
-    source = open_source(recipe, model, films)
-    near = stays_near(recipe)
-    pretrained = None if near is None else load(near, device=fabric.device)
-    run = _Run(folder, build_loop(recipe, model, source.batches, fabric, processes, pretrained), source)
-    if processes.first and asked.strategy != "fsdp":  # whose processes hold parts of the weights
-        labels = drawn_sentences(recipe, model) if films is None else films.train.labels
+    source = open_source(recipe, model, files)
+    origin = pretrained_source(recipe)
+    pretrained = None if origin is None else load(origin, device=fabric.device)
+    run = _Run(folder, build_loop(recipe, model, source.batches_per_epoch, fabric, processes, pretrained), source)
+    if processes.first and train.strategy != "fsdp":  # where each process holds a shard of the weights
+        labels = drawn_texts(recipe, model) if files is None else files.train.labels
         run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world, pretrained)
     if resume:
         state = folder.state()
@@ -110,7 +111,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
 
 
 class _Run:
-    """A loop with its folder: logs, tests, checkpoints, the summary."""
+    """The loop of a run with its logs, tests, checkpoints and summary."""
 
     def __init__(self, folder: RunFolder, loop: Loop, source: Source) -> None:
         self.folder = folder
@@ -129,12 +130,12 @@ class _Run:
         schedule = self.loop.schedule
         meter, started = Meter(), time.perf_counter() - self.seconds
         first = schedule.batches_of(self.loop.next_step).start if self.loop.next_step < schedule.steps else 0
-        lessons = self.source.lessons(first, schedule.epochs * schedule.batches)
+        batches = self.source.batches(first, schedule.epochs * schedule.batches)
         shown = self.loop.processes.first
         with stop_signal() as stopping, progress_bar(self.loop.next_step, schedule.steps, shown=shown) as bar:
             if self.memory is not None:
                 bar.say(f"memory: {self.memory.needs}; {self.memory.room}")
-            for report in self.loop.run(lessons, stopping):
+            for report in self.loop.run(batches, stopping):
                 meter.add(report)
                 done = report.step + 1
                 self.clips += report.clips
@@ -205,7 +206,7 @@ class _Run:
         )
 
     def state(self) -> dict[str, Any]:
-        """What the next process needs to know of this one."""
+        """What resuming needs beside the loop's own state."""
         names = ("scores", "best", "best_step", "clips", "unreadable", "seconds")
         return {name: getattr(self, name) for name in names}
 

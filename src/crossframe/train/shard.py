@@ -1,8 +1,7 @@
-"""A model divided over processes (FSDP2), and put together again where it is tested or saved.
+"""A model sharded over processes (FSDP2), and gathered again to be tested or saved.
 
-Each process keeps a part of every learning parameter, of its gradient and of the optimiser's state; a block's
-parameters come together when the block computes. What is frozen stays whole everywhere: it has neither gradient nor
-optimiser.
+Each process keeps a shard of every trained parameter, of its gradient and of the optimiser's state; the parameters of a
+block are gathered while it computes. Frozen parameters, without gradient and optimiser state, are replicated.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from crossframe.train.processes import Processes
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
-    """Divide the learning parameters of `module` over the processes of `mesh`, block by block, in place."""
+    """Shard the trained parameters of `module` over the processes of `mesh`, block by block, in place."""
     processes = mesh["data_parallel"]
-    # a scalar, the scale of the logits, cannot be divided
+    # a scalar, the scale of the logits, cannot be sharded
     kept = {parameter for parameter in module.parameters() if not parameter.requires_grad or not parameter.dim()}
     for part in module.modules():
         if isinstance(part, Block) and any(parameter.requires_grad for parameter in part.parameters()):
@@ -35,49 +34,49 @@ def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether parameters of `model` are divided over processes."""
+    """Whether parameters of `model` are sharded over processes."""
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def gradient_norm(gradients: Sequence[Tensor], processes: Processes) -> Tensor:
-    """The norm of all gradients together, of which some are divided over `processes`."""
-    squares = torch.zeros(2, device=gradients[0].device)  # of what is whole, and of this process's parts
+    """The norm of all gradients together, of which some are sharded over `processes`."""
+    squares = torch.zeros(2, device=gradients[0].device)  # of replicated gradients, and of this process's shards
     for gradient in gradients:
-        part = gradient.to_local() if isinstance(gradient, DTensor) else gradient
-        squares[int(isinstance(gradient, DTensor))] += part.square().sum()
-    processes.add_up_tensors([squares[1:]])
+        local = gradient.to_local() if isinstance(gradient, DTensor) else gradient
+        squares[int(isinstance(gradient, DTensor))] += local.square().sum()
+    processes.sum_tensors([squares[1:]])
     return squares.sum().sqrt()
 
 
-def whole(values: Any) -> Any:
-    """The same values with divided tensors put together, in main memory; all processes must ask at once."""
+def full(values: Any) -> Any:
+    """The same values with sharded tensors gathered, on the CPU; all processes must call this together."""
     if isinstance(values, DTensor):
         return values.full_tensor().detach().cpu()
     if isinstance(values, dict):
-        return {name: whole(value) for name, value in values.items()}
-    return [whole(value) for value in values] if isinstance(values, list) else values
+        return {name: full(value) for name, value in values.items()}
+    return [full(value) for value in values] if isinstance(values, list) else values
 
 
-def like(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """A whole tensor, divided as `parameter` is."""
+def shard_like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A full tensor, sharded as `parameter` is."""
     if not isinstance(parameter, DTensor):
         return tensor
     return distribute_tensor(tensor.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
-def whole_model(model: XCLIP) -> XCLIP:
-    """A copy with whole parameters, on the same device; all processes must ask at once."""
+def full_model(model: XCLIP) -> XCLIP:
+    """A copy with full parameters, on the same device; all processes must call this together."""
     with torch.device("meta"):
         copy = XCLIP(model.config, tokenizer=model.tokenizer, preprocess=model.preprocess)
-    tensors = {name: whole(tensor).to(model.device) for name, tensor in model.state_dict().items()}
+    tensors = {name: full(tensor).to(model.device) for name, tensor in model.state_dict().items()}
     copy.load_state_dict(tensors, assign=True)
     return copy
 
 
 @torch.no_grad()
-def divide_state(optimizer: Optimizer) -> None:
-    """Divide the state of an optimiser as its parameters are, after whole tensors were loaded."""
+def shard_state(optimizer: Optimizer) -> None:
+    """Shard an optimiser's state as its parameters are, after full tensors were loaded."""
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and not isinstance(value, DTensor):
-                values[name] = like(value, parameter)
+                values[name] = shard_like(value, parameter)

@@ -15,7 +15,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.weights.build import with_positions
 from crossframe.weights.errors import WeightsError, shorten
 
-WEIGHTS = tuple(step / 10 for step in range(11))  # that `choose_weight` tries
+CANDIDATES = tuple(step / 10 for step in range(11))  # the weights that `choose_weight` tries
 
 
 def blend(tuned: XCLIP, pretrained: XCLIP, weight: float) -> XCLIP:
@@ -29,13 +29,13 @@ def blend(tuned: XCLIP, pretrained: XCLIP, weight: float) -> XCLIP:
     blended = deepcopy(tuned)
     with torch.no_grad():
         named = dict(blended.named_parameters())
-        for name, twin in twins(tuned, pretrained).items():
-            named[name].copy_(torch.lerp(twin, named[name], weight))
+        for name, value in shared_values(tuned, pretrained).items():
+            named[name].copy_(torch.lerp(value, named[name], weight))
     return blended
 
 
-def twins(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
-    """The pretrained values of those parameters of `tuned` that `pretrained` has too, in tuned's type and place.
+def shared_values(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
+    """The pretrained values of the parameters that both models have, in the dtype and on the device of `tuned`.
 
     Positions are interpolated where the number of frames or the size of pictures changed.
     """
@@ -50,7 +50,7 @@ def twins(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
             f"the tuned and the pretrained model differ in {shorten(differ)}: "
             "give the pretrained model that the tuned one was trained from"
         )
-    return {name: twin.detach().to(named[name].device, named[name].dtype) for name, twin in found.items()}
+    return {name: value.detach().to(named[name].device, named[name].dtype) for name, value in found.items()}
 
 
 def _is_new(name: str) -> bool:
@@ -64,5 +64,5 @@ def choose_weight(tuned: XCLIP, pretrained: XCLIP, score: Callable[[XCLIP], floa
     The score must come from classes that the tuned model was not trained on, or 1 always wins; and from classes that
     are not those of the final test, or its result is not zero-shot.
     """
-    scores = {weight: score(blend(tuned, pretrained, weight)) for weight in WEIGHTS}
+    scores = {weight: score(blend(tuned, pretrained, weight)) for weight in CANDIDATES}
     return max(scores, key=lambda weight: (scores[weight], weight)), scores

@@ -12,11 +12,11 @@ from crossframe.cli import main
 from crossframe.model.config import variant
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import HEADLINE
-from crossframe.train import memory, plan, probe
-from crossframe.train.build import build_model, sketch_model, sketch_weights
+from crossframe.train import dry_run, memory, speed
+from crossframe.train.build import build_model, meta_model, meta_weights
 from crossframe.train.cost import Memory, multiply_accumulates
 from crossframe.train.memory import Estimate
-from crossframe.train.probe import Speed
+from crossframe.train.speed import Speed
 from tests.data.dataset import write_dataset
 
 GB = 10**9
@@ -25,14 +25,14 @@ MEMORY = Memory(1, GB, GB, GB)
 
 @pytest.fixture
 def _two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "STEPS", 2)
+    monkeypatch.setattr(speed, "STEPS", 2)
 
 
 @pytest.mark.usefixtures("_two_steps")
 def test_a_plan_counts_clips_steps_and_hours(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "clips", 3, broken="jumping/1.mp4")  # which a dry run does not notice
     recipe = load_recipe("k400", ["train.batch_size=4", "train.accumulate=2"], tiny=True)
-    found = plan.plan(recipe, data=folder)
+    found = dry_run.dry_run(recipe, data=folder)
     assert (found.clips, found.labels) == (9, ("clapping", "jumping", "waving"))
     assert (found.schedule.steps_per_epoch, found.schedule.steps) == (2, 2 * recipe.train.epochs)
     model = build_model(recipe.model, None)
@@ -49,19 +49,19 @@ def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
     recipe = load_recipe(
         "finetune", ["train.interpolate={}", "train.distill={}", "data.classes=3", "data.clips=9"], tiny=True
     )
-    found = plan.plan(recipe, init="shapes")
-    plain = plan.plan(load_recipe("finetune", ["data.classes=3", "data.clips=9"], tiny=True), init="shapes")
+    found = dry_run.dry_run(recipe, init="shapes")
+    plain = dry_run.dry_run(load_recipe("finetune", ["data.classes=3", "data.clips=9"], tiny=True), init="shapes")
     memory = found.memory()
     assert memory.batch.weights > 1.9 * plain.memory().batch.weights
     assert found.speed(memory) is not None
     with pytest.raises(ValueError, match="stay near pretrained weights; give them with --init"):
-        plan.plan(load_recipe("shapes", ["train.distill={}"], tiny=True))
+        dry_run.dry_run(load_recipe("shapes", ["train.distill={}"], tiny=True))
 
 
 def test_drawn_clips_are_planned_too() -> None:
     recipe = load_recipe("shapes", tiny=True)
-    found = plan.plan(recipe)
-    assert found.films is None
+    found = dry_run.dry_run(recipe)
+    assert found.files is None
     assert found.clips == recipe.data.batches_per_epoch * recipe.train.batch_size  # pyright: ignore
     assert len(found.labels) > 20
     assert found.memory().batch.clips == recipe.train.batch_size
@@ -71,7 +71,7 @@ def test_drawn_clips_are_planned_too() -> None:
 def test_the_papers_models_are_known_without_fetching_them(experiment: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     recipe = load_recipe(experiment.recipe, experiment.changes)  # pyright: ignore
-    model = sketch_model(recipe.model, experiment.init or recipe.init, recipe.data.classes)  # pyright: ignore
+    model = meta_model(recipe.model, experiment.init or recipe.init, recipe.data.classes)  # pyright: ignore
     name = {"B/32, 8 frames": "B/32", "L/14@336, 16 frames": "L/14@336"}.get(experiment.name, "B/16")  # pyright: ignore
     assert model.config == variant(name, recipe.model.frames or 0)
     assert all(parameter.is_meta for parameter in model.parameters())
@@ -79,17 +79,17 @@ def test_the_papers_models_are_known_without_fetching_them(experiment: object, m
     assert model.preprocess is not None
 
 
-def test_a_sketch_has_the_shapes_of_the_model(tiny_folder: Path) -> None:
+def test_a_meta_model_has_the_shapes_of_the_model(tiny_folder: Path) -> None:
     asked = load_recipe("k400", ["model.frames=2"]).model
-    sketch, model = sketch_model(asked, str(tiny_folder)), build_model(asked, str(tiny_folder))
-    assert sketch.config == model.config
-    assert {n: p.shape for n, p in sketch.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
+    meta, model = meta_model(asked, str(tiny_folder)), build_model(asked, str(tiny_folder))
+    assert meta.config == model.config
+    assert {n: p.shape for n, p in meta.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
 
 
 def test_published_weights_of_clip_are_those_of_a_plain_clip() -> None:
-    near = sketch_weights("openai/clip-vit-base-patch16").config
+    near = meta_weights("openai/clip-vit-base-patch16").config
     assert (near.vision.mixing, near.mit, near.prompts) == ("none", None, None)
-    assert sketch_weights("microsoft/xclip-base-patch16").config == variant("B/16")
+    assert meta_weights("microsoft/xclip-base-patch16").config == variant("B/16")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_published_weights_of_clip_are_those_of_a_plain_clip() -> None:
 )
 def test_ablations_cost_what_the_paper_says(changes: tuple[str, ...], paper: int) -> None:
     recipe = load_recipe("k400", changes)
-    macs = multiply_accumulates(sketch_model(recipe.model, recipe.init), 400) / 1e9
+    macs = multiply_accumulates(meta_model(recipe.model, recipe.init), 400) / 1e9
     assert 0.98 * paper < macs < paper
 
 
@@ -117,7 +117,7 @@ def test_too_little_memory_is_said_with_the_remedy() -> None:
     assert replace(fits, free=None).fitting == 64
 
 
-def dry_run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, str], str]:
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, str], str]:
     with pytest.raises(SystemExit) as ended:
         main(["train", *arguments, "--dry-run"])
     output = capsys.readouterr()
@@ -129,10 +129,10 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plan, "measure", lambda *_: Speed(2.0, 5, 16))
+    monkeypatch.setattr(dry_run, "measure", lambda *_: Speed(2.0, 5, 16))
     monkeypatch.setattr(memory, "free_memory", lambda _: 40 * GB)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    code, rows, _ = dry_run(capsys, "k400", "--set", "train.batch_size=64")
+    code, rows, _ = run_command(capsys, "k400", "--set", "train.batch_size=64")
     assert code == 0
     assert rows["weights"] == "openai/clip-vit-base-patch16"
     assert rows["data"].startswith("none given, about 240,000 clips of 400 classes; sparse frames")
@@ -140,7 +140,7 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     assert rows["compute"].startswith("143.5 billion multiply-accumulates a clip")
     assert "enough for 32: set train.batch_size=32 and train.accumulate=2" in rows["memory"]
     assert rows["time"].startswith("about 1,000 hours (42 days) on this device")
-    _, rows, _ = dry_run(capsys, "k400", "--set", "data.clips=64")
+    _, rows, _ = run_command(capsys, "k400", "--set", "data.clips=64")
     assert rows["time"].startswith("about 16 minutes on this device")
     assert list(tmp_path.iterdir()) == []
 
@@ -153,9 +153,9 @@ def test_each_line_is_printed_before_the_next_is_measured(
     def note(*_: object) -> None:
         printed.append([line.split()[0] for line in capsys.readouterr().out.splitlines()])
 
-    monkeypatch.setattr(plan, "estimate_memory", lambda *_, **__: note() or Estimate(MEMORY, MEMORY, 1, 1, None))
-    monkeypatch.setattr(plan, "measure", lambda *_: note() or Speed(2.0, 5, 16))
-    dry_run(capsys, "shapes", "--tiny")
+    monkeypatch.setattr(dry_run, "estimate_memory", lambda *_, **__: note() or Estimate(MEMORY, MEMORY, 1, 1, None))
+    monkeypatch.setattr(dry_run, "measure", lambda *_: note() or Speed(2.0, 5, 16))
+    run_command(capsys, "shapes", "--tiny")
     first, second = printed
     assert first == ["recipe", "weights", "model", "data", "learning", "schedule", "compute"]
     assert second == ["memory"]
@@ -178,7 +178,7 @@ def test_what_would_keep_a_run_from_beginning_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    code, rows, error = dry_run(capsys, *arguments)
+    code, rows, error = run_command(capsys, *arguments)
     assert (code, rows) == (1, {})
     assert complaint in error
     assert error.count("\n") == 1
@@ -187,7 +187,7 @@ def test_what_would_keep_a_run_from_beginning_is_said_in_one_line(
 def test_a_dry_run_is_of_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    code, rows, error = dry_run(capsys, "shapes", "--tiny")
+    code, rows, error = run_command(capsys, "shapes", "--tiny")
     assert (code, rows, error) == (1, {}, "crossframe: a dry run is of one process; leave torchrun out\n")
 
 

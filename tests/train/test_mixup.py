@@ -1,4 +1,4 @@
-"""Mixing against the authors' (draws recorded) and against its own rules."""
+"""Mixup against the authors' (draws recorded) and against its own rules."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.data.question import Question
-from crossframe.train.losses import question_loss
-from crossframe.train.mixing import Mix, Mixing, cut_box
+from crossframe.data.task import Task
+from crossframe.train.losses import task_loss
+from crossframe.train.mixup import Mix, Mixup, cut_box
 
 CASES = [f"seed{seed}" for seed in (*range(10), *range(20, 25))]
 
@@ -60,7 +60,7 @@ def test_answers_of_the_authors(name: str, records: dict[str, Any]) -> None:
     torch.testing.assert_close((1 - smoothing) * soft + smoothing / classes, expected, atol=2e-7, rtol=0)
     # the loss smooths the mixed answers, which is the same as mixing smoothed ones
     logits = torch.randn(4, classes) * 3
-    loss = question_loss(logits, Question("label", tuple("abcde"), soft), smoothing)
+    loss = task_loss(logits, Task("label", tuple("abcde"), soft), smoothing)
     torch.testing.assert_close(loss, -(expected * logits.log_softmax(dim=1)).sum(dim=1), atol=1e-5, rtol=0)
 
 
@@ -75,7 +75,7 @@ def test_boxes_and_shares_of_the_authors(records: dict[str, Any]) -> None:
 
 def test_draws_are_as_probable_as_the_paper_says() -> None:
     generator = random.Random(0)
-    mixes = [Mixing(mixup=0.8).draw(4, 224, generator) for _ in range(4000)]
+    mixes = [Mixup(mixup=0.8).draw(4, 224, generator) for _ in range(4000)]
     blended = torch.tensor([mix.share for mix in mixes if mix.box is None])
     assert len(blended) / 4000 == pytest.approx(0.5, abs=0.03)
     assert blended.mean() == pytest.approx(0.5, abs=0.03)
@@ -88,7 +88,7 @@ def test_the_share_of_a_cut_is_what_is_left_of_the_picture() -> None:
     generator = random.Random(1)
     numbered = torch.arange(3.0).view(3, 1, 1, 1, 1).expand(3, 2, 3, 20, 20)
     for _ in range(50):
-        mix = Mixing(switch=1).draw(3, 20, generator)
+        mix = Mixup(switch=1).draw(3, 20, generator)
         left = (mix.videos(numbered) == numbered).float().mean(dim=(1, 2, 3, 4))
         expected = [1.0 if partner == i else mix.share for i, partner in enumerate(mix.partners)]
         assert left.tolist() == pytest.approx(expected)
@@ -96,27 +96,27 @@ def test_the_share_of_a_cut_is_what_is_left_of_the_picture() -> None:
 
 def test_switch_chooses_one_kind() -> None:
     generator = random.Random(2)
-    assert all(Mixing(switch=0).draw(2, 8, generator).box is None for _ in range(50))
-    assert all(Mixing(switch=1).draw(2, 8, generator).box is not None for _ in range(50))
+    assert all(Mixup(switch=0).draw(2, 8, generator).box is None for _ in range(50))
+    assert all(Mixup(switch=1).draw(2, 8, generator).box is not None for _ in range(50))
 
 
 def test_the_same_generator_draws_the_same() -> None:
     for seed in range(20):
-        assert Mixing().draw(8, 224, random.Random(seed)) == Mixing().draw(8, 224, random.Random(seed))
+        assert Mixup().draw(8, 224, random.Random(seed)) == Mixup().draw(8, 224, random.Random(seed))
 
 
 def test_one_clip_mixes_with_itself() -> None:
     video, targets = torch.randn(1, 2, 3, 8, 8), torch.eye(3)[:1]
     for seed in range(10):
-        mix = Mixing().draw(1, 8, random.Random(seed))
+        mix = Mixup().draw(1, 8, random.Random(seed))
         torch.testing.assert_close(mix.videos(video), video)
         torch.testing.assert_close(mix.targets(targets), targets)
 
 
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"an alpha of 0.0 for mixup"):
-        Mixing(mixup=0.0)
+        Mixup(mixup=0.0)
     with pytest.raises(ValueError, match="an alpha of inf for cutmix"):
-        Mixing(cutmix=float("inf"))
+        Mixup(cutmix=float("inf"))
     with pytest.raises(ValueError, match="a switch of 2 is no probability"):
-        Mixing(switch=2)
+        Mixup(switch=2)

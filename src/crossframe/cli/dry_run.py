@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
-    from crossframe.train.plan import Plan
-    from crossframe.train.probe import Speed
+    from crossframe.train.dry_run import DryRun
+    from crossframe.train.speed import Speed
 
 
-def print_plan(recipe: Recipe, init: str | None, data: str | None) -> None:
+def print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:
     """Say what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
-    from crossframe.train.plan import plan
+    from crossframe.train.dry_run import dry_run
 
-    for name, value in _lines(plan(recipe, init, data)):
+    for name, value in _lines(dry_run(recipe, init, data)):
         print(f"{name:<11} {value}", flush=True)
 
 
-def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    recipe, asked, config, schedule = plan.recipe, plan.recipe.train, plan.model.config, plan.schedule
+def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
+    recipe, train, config, schedule = run.recipe, run.recipe.train, run.model.config, run.schedule
     yield "recipe", recipe.name
     yield "weights", recipe.init or "none: from random values"
     vision = config.vision
@@ -35,32 +35,32 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
     if config.text and config.text.learned_vectors:
         parts.append(f"{config.text.learned_vectors} learned vectors")
     yield "model", "; ".join(parts)
-    yield "data", _data(plan)
-    learn = " and ".join([*asked.learn, "new parts"])
-    yield "learning", f"{learn}; {asked.precision}; {plan.learning:,} parameters learn, {plan.frozen:,} are frozen"
-    batches = f"{asked.batch_size} clips" + (f" x {asked.accumulate}" if asked.accumulate > 1 else "")
+    yield "data", _data(run)
+    learn = " and ".join([*train.learn, "new parts"])
+    yield "learning", f"{learn}; {train.precision}; {run.learning:,} parameters learn, {run.frozen:,} are frozen"
+    batches = f"{train.batch_size} clips" + (f" x {train.accumulate}" if train.accumulate > 1 else "")
     yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
-    yield "compute", f"{plan.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
-    memory = plan.memory()
+    yield "compute", f"{run.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
+    memory = run.memory()
     yield "memory", f"{memory.needs}; {memory.room}"
-    yield "time", _time(plan, plan.speed(memory))
+    yield "time", _time(run, run.speed(memory))
 
 
-def _data(plan: Plan) -> str:
-    data = plan.recipe.data
+def _data(run: DryRun) -> str:
+    data = run.recipe.data
     if data.kind != "files":
-        return f"{data.kind} of Shapes, drawn: {plan.clips:,} an epoch, {len(plan.labels)} sentences at a time"
-    source = f"{data.source}:" if plan.films else "none given, about"
+        return f"{data.kind} of Shapes, drawn: {run.clips:,} an epoch, {len(run.labels)} sentences at a time"
+    source = f"{data.source}:" if run.files else "none given, about"
     shots = f", {data.shots} of each" if data.shots else ""
     words = f"{data.sampling} frames, template '{data.template}'"
-    return f"{source} {plan.clips:,} clips of {len(plan.labels)} classes{shots}; {words}"
+    return f"{source} {run.clips:,} clips of {len(run.labels)} classes{shots}; {words}"
 
 
-def _time(plan: Plan, speed: Speed | None) -> str:
-    device = plan.fabric.device
+def _time(run: DryRun, speed: Speed | None) -> str:
+    device = run.fabric.device
     if speed is None:
         return f"not measured: not one clip fits into the memory of this device ({device})"
-    hours = plan.hours(speed)
+    hours = run.hours(speed)
     days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
     length, unit = (hours, "hours") if hours >= 1 else (60 * hours, "minutes")
     about = f"{length:,.0f}" if length >= 10 else f"{length:.2g}"

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from crossframe.data.batch import Batch
-from crossframe.data.question import Lesson, choose
+from crossframe.data.task import TrainBatch, make_task
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop
@@ -32,22 +32,22 @@ class Speed:
 
 
 def measure(
-    recipe: Recipe, sketch: XCLIP, texts: Sequence[str], most: int, fabric: Fabric, pretrained: XCLIP | None = None
+    recipe: Recipe, model: XCLIP, texts: Sequence[str], most: int, fabric: Fabric, pretrained: XCLIP | None = None
 ) -> Speed:
     """The speed of training on `fabric`'s device, with at most `most` clips at a time.
 
-    `sketch`, a model without values, is given random ones there, and so is the `pretrained` one that training must
-    stay near. The first step, of one clip, is for warming up; then steps grow until they are long enough to be timed.
-    Reading clips from files is not part of it.
+    `model` and `pretrained` (see `train.objective.pretrained_source`) are on the meta device and get random values.
+    The first step, of one clip, is a warm-up; then steps grow until they are long enough to be timed. Reading files is
+    not included.
     """
-    model = _with_values(sketch, fabric.device)
-    near = None if pretrained is None else _with_values(pretrained, fabric.device)
+    model = _randomized(model, fabric.device)
+    near = None if pretrained is None else _randomized(pretrained, fabric.device)
     once = {"epochs": 1, "warmup_epochs": 0.0, "accumulate": 1, "average": None}
     alone = recipe.model_copy(update={"train": recipe.train.model_copy(update=once)})
     noise = _Noise(model, tuple(texts))
     spent, done, steps = 0.0, 0, 0
     started = time.perf_counter()
-    for report in build_loop(alone, model, MANY, fabric, Processes(), near).run(noise.lessons()):
+    for report in build_loop(alone, model, MANY, fabric, Processes(), near).run(noise.batches()):
         if fabric.device.type == "cuda":
             torch.cuda.synchronize(fabric.device)
         now = time.perf_counter()
@@ -64,8 +64,8 @@ def measure(
     return Speed(done / spent, steps, noise.clips)
 
 
-def _with_values(sketch: XCLIP, device: torch.device) -> XCLIP:
-    model = sketch.to_empty(device=device)
+def _randomized(model: XCLIP, device: torch.device) -> XCLIP:
+    model = model.to_empty(device=device)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.02)
@@ -73,7 +73,7 @@ def _with_values(sketch: XCLIP, device: torch.device) -> XCLIP:
 
 
 class _Noise:
-    """Clips of random pixels, `clips` of them in the next lesson, of the size that a reader would hand over."""
+    """Clips of random pixels, `clips` of them in the next batch, of the size that a loader would give."""
 
     def __init__(self, model: XCLIP, texts: tuple[str, ...]) -> None:
         self.clips = 1
@@ -82,9 +82,10 @@ class _Noise:
         shown = model.preprocess.short_side if isinstance(model.preprocess, Preprocess) else None
         self._shape = (model.config.num_frames, 3, shown or size, (shown or size) * 4 // 3)
 
-    def lessons(self) -> Iterator[Lesson]:
+    def batches(self) -> Iterator[TrainBatch]:
         while True:
             pixels = torch.randint(0, 256, (self.clips, *self._shape), dtype=torch.uint8)
             places = torch.arange(self.clips)
-            answers = [[self._texts[int(place) % len(self._texts)]] for place in places]
-            yield Lesson(Batch(pixels, torch.zeros_like(places), places), (choose("noise", answers, self._texts),))
+            true = [[self._texts[int(place) % len(self._texts)]] for place in places]
+            task = make_task("noise", true, self._texts)
+            yield TrainBatch(Batch(pixels, torch.zeros_like(places), places), (task,))

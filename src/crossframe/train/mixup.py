@@ -1,7 +1,7 @@
-"""Mixup and cutmix: each clip of a batch gets a part of another clip, and as much of its answer.
+"""Mixup and cutmix: each clip of a batch gets a part of another clip, and the same part of its target.
 
-`Mixing` draws, and the `Mix` that comes out is applied to pictures and to answers. Labels are smoothed in the loss, as
-without mixing: smoothing and mixing are both linear, so their order does not matter.
+`Mixup` draws a `Mix`, which is applied to videos and to targets. Labels are smoothed in the loss, as without mixing:
+smoothing and mixing are both linear, so their order does not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crossframe.video.geometry import Box
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What chance decided for a batch: clip i keeps `share` of itself, and the rest is of clip `partners[i]`.
+    """One draw for a batch: clip i keeps `share` of itself, and the rest is of clip `partners[i]`.
 
     Without a `box` the pixels are blended (mixup). With one, the partner's pixels fill it in all frames (cutmix), and
     `share` is the part of the picture outside it.
@@ -38,13 +38,13 @@ class Mix:
         return mixed
 
     def targets(self, targets: Tensor, others: Tensor | None = None) -> Tensor:
-        """Shares of K sentences in the answer, (B, K) -> (B, K)."""
+        """Target distributions over K texts, (B, K) -> (B, K)."""
         others = targets[list(self.partners)] if others is None else others
         return self.share * targets + (1 - self.share) * others
 
 
 @dataclass(frozen=True, slots=True)
-class Mixing:
+class Mixup:
     """The paper's mixing: a batch is cut with probability `switch` and blended otherwise, never neither.
 
     The shares come from Beta(a, a), where a is `mixup` or `cutmix`: small for one clip that prevails, 1 for all shares
@@ -63,7 +63,7 @@ class Mixing:
             raise ValueError(f"a switch of {self.switch} is no probability; use 0 (only mixup) to 1 (only cutmix)")
 
     def draw(self, clips: int, size: int, generator: random.Random) -> Mix:
-        """Chance for a batch of `clips` whose pictures have side `size`."""
+        """A draw for a batch of `clips` clips whose frames have side `size`."""
         cut = generator.random() < self.switch
         alpha = self.cutmix if cut else self.mixup
         share = generator.betavariate(alpha, alpha)
