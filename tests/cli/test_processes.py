@@ -22,7 +22,7 @@ main()
 
 
 def test_the_others_leave_without_a_word_when_torchrun_ends_them() -> None:
-    other = {**os.environ, "LOCAL_RANK": "1", "RANK": "1"}
+    other = {**os.environ, "LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}
     command = [sys.executable, "-c", ENDED_WHILE_IT_WAITS, *WRONG]
     result = subprocess.run(command, capture_output=True, text=True, env=other)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
@@ -31,8 +31,8 @@ def test_the_others_leave_without_a_word_when_torchrun_ends_them() -> None:
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_process_that_nobody_ends_speaks_for_itself(rank: str, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     previous = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setenv("LOCAL_RANK", rank)
-    monkeypatch.setenv("RANK", rank)
+    for name, value in (("LOCAL_RANK", rank), ("RANK", rank), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
     waited: list[float] = []
     monkeypatch.setattr(processes.time, "sleep", waited.append)
     try:

@@ -1,4 +1,4 @@
-"""A command in several processes, as torchrun starts them: what there is to say is said once."""
+"""A command in several processes, as torchrun starts them: every message is printed once."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import os
 import signal
 import time
 
+from crossframe.torchrun import launched
+
 PATIENCE = 30  # seconds: on a busy machine, processes are that far apart
 
 
 def is_first() -> bool:
-    """Whether this is the process that speaks."""
-    return "LOCAL_RANK" not in os.environ or os.environ["RANK"] == "0"
+    """Whether this is the process that prints."""
+    return launched()[0] == 0
 
 
 def leave_it_to_the_first(status: int) -> None:
-    """Let the first process say what is wrong: it was given the same command, and torchrun ends all when one ends.
+    """Let the first process print the error: it runs the same command, and torchrun ends all processes when one ends.
 
-    This one then exits with `status` and without a word. Returns where it is not ended, so that it can say what it
-    alone has met, such as a file that its machine lacks.
+    This one then exits with `status`, silently. Returns if nobody ends it, so that it can print an error of its own,
+    such as a file that only its machine lacks.
     """
     if is_first():
         return

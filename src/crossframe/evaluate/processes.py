@@ -1,4 +1,4 @@
-"""Several processes that share an evaluation: torchrun starts them, and one of them writes."""
+"""Several processes that share an evaluation: torchrun starts them, and the first one writes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
+from crossframe.torchrun import launched
+
 T = TypeVar("T")
 
 
 def this_process() -> tuple[int, int]:
-    """(rank, world) of torch.distributed, (0, 1) without it."""
+    """(rank, world size) in torch.distributed; (0, 1) before it is initialised, and without it."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
 def from_all_processes(mine: list[T]) -> list[T]:
-    """The lists of all processes of torch.distributed, one after the other."""
+    """The lists of all processes in torch.distributed, concatenated by rank."""
     _, world = this_process()
     if world == 1:
         return mine
@@ -30,16 +32,16 @@ def from_all_processes(mine: list[T]) -> list[T]:
 
 @contextmanager
 def joined() -> Generator[bool]:
-    """As one of the processes that torchrun started, where it did; yields whether this is the one that writes.
+    """Connect the processes that torchrun started, if it did; yields whether this one writes.
 
-    Each process takes the GPU of its own number; without GPUs they meet by gloo.
+    Each process takes the GPU of its own local rank; without GPUs they connect over gloo.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if launched()[1] == 1:
         yield True
         return
     gpus = torch.cuda.is_available()
     if gpus:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if gpus else "gloo")
     try:
         yield this_process()[0] == 0

@@ -12,11 +12,12 @@ from lightning_fabric import Fabric
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import with_sources
 from crossframe.recipes.schema import FileData, Recipe
+from crossframe.torchrun import launched
 from crossframe.train.assemble import prepare_model
 from crossframe.train.build import meta_model, meta_weights
 from crossframe.train.clip_files import ClipFiles, read_clip_files
 from crossframe.train.cost import multiply_accumulates, parameters
-from crossframe.train.launch import launch, this_rank
+from crossframe.train.launch import launch
 from crossframe.train.memory import Estimate, drawn_texts, estimate_memory
 from crossframe.train.objective import pretrained_source
 from crossframe.train.schedule import Schedule
@@ -64,7 +65,7 @@ def dry_run(recipe: Recipe, init: str | Path | None = None, data: str | Path | N
 
     Raises ValueError, in one line, for what would keep the run from starting.
     """
-    if this_rank()[1] > 1:
+    if launched()[1] > 1:
         raise ValueError("a dry run is of one process; leave torchrun out")
     recipe = with_sources(recipe, init, data)
     train = recipe.train

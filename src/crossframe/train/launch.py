@@ -17,6 +17,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from torch import nn
 
 from crossframe.recipes.schema import Train
+from crossframe.torchrun import launched
 from crossframe.train.processes import TIMEOUT
 from crossframe.train.shard import shard
 
@@ -24,10 +25,10 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true",
 
 
 class Replicas(DDPStrategy):
-    """Data parallelism in which the loop itself adds up the gradients, once a step and always in the same order.
+    """Data parallelism in which the loop itself sums the gradients, once a step and always in the same order.
 
-    torch's own wrapper adds while it computes, in an order that it changes after the first step, so that a resumed run
-    of many processes would not get the same bits; and it waits forever where a process has no clip to learn from.
+    torch's own wrapper changes its order after the first step, so that a resumed run would not get the same bits, and
+    it waits forever for a process that has no clip to learn from.
     """
 
     def setup_module(self, module: nn.Module) -> nn.Module:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -36,14 +37,9 @@ class Replicas(DDPStrategy):
         return module
 
 
-def this_rank() -> tuple[int, int]:
-    """(rank, world) as torchrun says, before anything is connected; (0, 1) without it."""
-    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "LOCAL_RANK" in os.environ else (0, 1)
-
-
 def check_processes(train: Train) -> None:
-    """Raise ValueError, in one line, for what cannot be divided over the processes there are."""
-    _, world = this_rank()
+    """Raise ValueError, in one line, where the batch cannot be shared by the processes there are."""
+    _, world = launched()
     if train.batch_size % world:
         raise ValueError(
             f"train.batch_size is {train.batch_size} over {world} processes; use a multiple of {world}, "
@@ -54,8 +50,8 @@ def check_processes(train: Train) -> None:
 def launch(train: Train, loggers: list[Logger]) -> Fabric:
     """Fabric on this process's device, connected to the other processes."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every process
-    rank, world = this_rank()
-    if rank > 0:  # what there is to say is said once
+    rank, world = launched()
+    if rank > 0:  # every message once
         logging.getLogger("crossframe").setLevel(logging.ERROR)
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
     fabric = Fabric(
@@ -64,7 +60,7 @@ def launch(train: Train, loggers: list[Logger]) -> Fabric:
         devices=local,
         num_nodes=world // local,
         precision=PRECISIONS[train.precision],
-        # Without torchrun it is one process, also where a cluster's scheduler is found.
+        # Without torchrun it is one process, even under a cluster's scheduler.
         plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
         loggers=loggers,
     )

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch import distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
+from crossframe.evaluate.processes import this_process
+
 TIMEOUT = timedelta(minutes=10)  # for a process that is silent, which may be saving; one that died is noticed at once
 ANSWER = timedelta(seconds=10)  # for those that live to say so, when one is missed; a busy machine takes some
 BUCKET = 1 << 25  # numbers that travel together
@@ -32,8 +34,7 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        many = dist.is_available() and dist.is_initialized()
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if many else (0, 1)
+        self.rank, self.world = this_process()
         self._hosts: Any = None
         if self.world > 1:
             self._hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)

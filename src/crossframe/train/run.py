@@ -13,12 +13,13 @@ from torch import distributed as dist
 
 from crossframe.recipes.load import check_unchanged, with_sources
 from crossframe.recipes.schema import Recipe
+from crossframe.torchrun import launched
 from crossframe.train.assemble import build_loop
 from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import save_state
 from crossframe.train.clip_files import read_clip_files
 from crossframe.train.folder import RunFolder
-from crossframe.train.launch import check_processes, launch, this_rank
+from crossframe.train.launch import check_processes, launch
 from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import Estimate, drawn_texts, estimate_memory
 from crossframe.train.objective import pretrained_source
@@ -63,7 +64,7 @@ def train(
     loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved; `LostProcessError` when another
     process has ended.
     """
-    rank, _ = this_rank()
+    rank, _ = launched()
     folder = RunFolder(Path(out), writes=rank == 0)
     if resume:
         recipe = folder.recipe_to_resume()
