@@ -1,8 +1,8 @@
-"""A model for recognition on a processor: its weights rearranged once for oneDNN, small steps fused into the products.
+"""An inference engine for CPUs: weights rearranged once for oneDNN, activation and residual fused into the products.
 
-PyTorch's linear layers rearrange the weights in every call, or take a library that is slow on some processors, and
-pass over the activations again for activation and residual. Nothing is left out here: in float32 the results differ by
-rounding alone. For inference only; weights are taken as they are when a model is packed.
+PyTorch's linear layers rearrange the weights in every call, or take a library that is slow on some CPUs, and pass over
+memory again for activation and residual. The arithmetic is the same: in float32 results differ by rounding alone. Weights
+that change after packing have no effect.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from crossframe.model.layers import ACTIVATIONS, MLP, Attention, Block, DropPath
 from crossframe.model.video_prompt import CrossAttention, PromptLayer, VideoPrompt
 from crossframe.model.xclip import XCLIP
 
-LABELS_AT_ONCE = 512  # so that what is computed of them stays in the processor's cache
-MANY_TOKENS = 1024  # from here on PyTorch's kernel pays, which never holds all scores
+LABELS_AT_ONCE = 512  # so that their activations stay in the CPU's cache
+MANY_TOKENS = 1024  # from here on PyTorch's kernel, which never holds all scores, is faster
 
 # oneDNN's names of the activations, and the factor that makes them ours: quick_gelu(x) = swish(1.702 x) / 1.702
 _FUSED: dict[Callable[[Tensor], Tensor], tuple[str, str, float]] = {
@@ -30,7 +30,7 @@ _FUSED: dict[Callable[[Tensor], Tensor], tuple[str, str, float]] = {
     ACTIVATIONS["gelu"]: ("gelu", "none", 1.0),
     ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh", 1.0),
 }
-# All that is taken apart; whatever else stands in one of their places computes something of its own.
+# The modules that are packed; a subclass or a replacement may compute something else.
 _OURS = {
     *(Block, CrossFrameBlock, Message, Attention, MLP, DropPath),
     *(VideoPrompt, PromptLayer, CrossAttention),
@@ -40,8 +40,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
-    """Whether `pack` helps here: float32 weights on a processor where oneDNN computes in `dtype`, in layers of ours
-    that nobody has hooked into."""
+    """Whether `pack` applies: float32 weights on a CPU where oneDNN computes in `dtype`, in modules of ours without
+    hooks."""
     mkldnn = torch.ops.mkldnn
     if model.device.type != "cpu" or any(parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
@@ -58,7 +58,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
-    """The same model with image encoder and prompts packed in `dtype`; the other parts are those of `model` itself."""
+    """The same model with image encoder and prompts packed in `dtype`; the other parts are shared with `model`."""
     vision = with_parts(model.vision, blocks=nn.ModuleList(_PackedBlock(block, dtype) for block in model.vision.blocks))
     for name in ("patch_embed", "pre_norm", "post_norm"):
         vision.add_module(name, copy.deepcopy(model.vision.get_submodule(name)).to(dtype))
@@ -71,7 +71,7 @@ def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
 
 
 def with_parts(module: M, **parts: nn.Module) -> M:
-    """A module that shares everything with `module`, but for these parts."""
+    """A shallow copy of `module` with some submodules replaced."""
     made = copy.copy(module)
     for kept in ("_modules", "_parameters"):
         made.__dict__[kept] = dict(module.__dict__[kept])
@@ -112,7 +112,7 @@ class _PackedMLP(nn.Module):
 
 
 class _PackedAttention(nn.Module):
-    """`layers.Attention`, where what is only seen asks a query too, which costs less than a second product."""
+    """`layers.Attention`; context tokens get queries too, which costs less than a second product."""
 
     def __init__(self, attention: Attention, dtype: torch.dtype) -> None:
         super().__init__()
@@ -120,9 +120,9 @@ class _PackedAttention(nn.Module):
         self.qkv = _PackedLinear(*_scaled(attention), dtype)
         self.out = _PackedLinear(attention.out.weight, attention.out.bias, dtype)
 
-    def forward(self, x: Tensor, *, seen: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *, context: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
         """(..., L, D) -> (..., L, D)"""
-        tokens = x if seen is None else torch.cat([x, seen], dim=-2)  # (..., L + M, D)
+        tokens = x if context is None else torch.cat([x, context], dim=-2)  # (..., L + M, D)
         q, k, v = self.qkv(tokens).chunk(3, dim=-1)
         return self.out(_attend(q[..., : x.shape[-2], :], k, v, self.heads), residual)
 
@@ -141,7 +141,7 @@ class _PackedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., L, D) -> (..., L, D)"""
         message = None if self.message is None else self.norm1(self.message(x[:, :, 0])).unsqueeze(2)  # (B, T, 1, D)
-        x = self.attention(self.norm1(x), seen=message, residual=x)
+        x = self.attention(self.norm1(x), context=message, residual=x)
         return self.mlp(self.norm2(x), x)
 
 
@@ -161,11 +161,11 @@ class _PackedPrompts(nn.Module):
     def forward(self, labels: Tensor, video: Tensor) -> Tensor:
         """(K, E), (B, N, E) -> (B, K, E)"""
         video = self.plain.video_norm(video).to(self.dtype)
-        seen = [(layer.k(video), layer.v(video)) for layer in self.layers]
+        keys_values = [(layer.k(video), layer.v(video)) for layer in self.layers]
         parts: list[Tensor] = []
         for some in labels.split(LABELS_AT_ONCE):
             prompt = some.to(self.dtype).expand(video.shape[0], -1, -1).contiguous()
-            for layer, (k, v) in zip(self.layers, seen, strict=True):
+            for layer, (k, v) in zip(self.layers, keys_values, strict=True):
                 prompt = layer(prompt, k, v)
             parts.append(some + self.plain.alpha * prompt)
         return torch.cat(parts, dim=1)
@@ -213,6 +213,6 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     if q.dtype == torch.float32 or k.shape[2] > MANY_TOKENS:
         return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).reshape(shape)
     out = q.new_empty(q.shape[0], q.shape[2], heads, q.shape[3])
-    for i in range(q.shape[0]):  # one frame's scores stay in the processor's cache
+    for i in range(q.shape[0]):  # one frame's scores stay in the CPU's cache
         out[i] = ((q[i] @ k[i].transpose(-2, -1)).softmax(dim=-1) @ v[i]).transpose(0, 1)
     return out.view(shape)

@@ -11,7 +11,7 @@ C = TypeVar("C")
 
 
 class ConfigError(ValueError):
-    """A configuration that no model can have; the message names the value and the remedy."""
+    """An impossible configuration; the message names the value and the remedy."""
 
 
 def _check_heads(part: str, width: int, heads: int) -> None:
@@ -32,10 +32,10 @@ def _check_sizes(part: str, **sizes: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """The image encoder, a ViT. `mixing` says what its blocks see of the other frames.
+    """The image encoder, a ViT. `mixing` is how its blocks mix information between frames.
 
-    `cross_frame`: message tokens (the paper). `none`: nothing, each frame on its own. `joint`: full attention over all
-    tokens of all frames. `pre_norm` and `patch_bias` tell CLIP's ViT (True, False) from the ImageNet one (False, True).
+    `cross_frame`: through message tokens (the paper). `none`: not at all. `joint`: by full attention over all tokens of
+    all frames. `pre_norm` and `patch_bias` tell CLIP's ViT (True, False) from the ImageNet one (False, True).
     `message_frames`: how many learned positions in time the message tokens have; 0, as in the paper, for none.
     """
 

@@ -1,4 +1,4 @@
-"""Idea 1, cross-frame attention: the frames of a clip talk to each other through message tokens (eq. 7-9)."""
+"""Idea 1, cross-frame attention: the frames of a clip exchange information through message tokens (eq. 7-9)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from crossframe.model.layers import Attention, Block, DropPath, interpolate_time
 
 
 class Message(nn.Module):
-    """One message token for each frame, which has heard the messages of the other frames.
+    """One message token for each frame, which attends to the messages of all frames.
 
-    In the paper there is no position in time here, and without the multi-frame transformer nothing in the model knows
-    the order of frames. With `message_frames` there is one; it starts at zero, where it changes nothing.
+    In the paper messages have no position in time, so that without the multi-frame transformer nothing in the model
+    knows the order of frames. With `message_frames` they have one, which starts at zero, where it changes nothing.
     """
 
     def __init__(self, config: VisionConfig, drop_path: float) -> None:
@@ -24,7 +24,7 @@ class Message(nn.Module):
         self.drop_path = DropPath(drop_path)
         frames = config.message_frames
         self.position = nn.Parameter(torch.zeros(frames, config.width)) if frames else None
-        # The authors leave PyTorch's own start here: `project` and `out` keep it, the fused product is Xavier.
+        # The authors keep PyTorch's own initialisation here: Xavier for the fused product, the default for the others.
         nn.init.xavier_uniform_(self.attention.qkv.weight)
         nn.init.zeros_(self.attention.qkv.bias)
         nn.init.zeros_(self.attention.out.bias)
@@ -38,7 +38,7 @@ class Message(nn.Module):
 
 
 class CrossFrameBlock(Block):
-    """A pretrained block of the ViT in which every frame's tokens also see that frame's message."""
+    """A pretrained block of the ViT in which the tokens of each frame also attend to that frame's message."""
 
     def __init__(self, config: VisionConfig, drop_path: float) -> None:
         super().__init__(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
@@ -46,7 +46,7 @@ class CrossFrameBlock(Block):
 
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
         """(B, T, L, D) -> (B, T, L, D)"""
-        # The message's own output would be thrown away, so it gives a key and a value but asks no query.
+        # The message's own output would be dropped, so it gives a key and a value but no query.
         message = self.norm1(self.message(x[:, :, 0])).unsqueeze(2)  # (B, T, 1, D)
-        x = x + self.drop_path(self.attention(self.norm1(x), seen=message, causal=causal))  # eq. 8, IFA
+        x = x + self.drop_path(self.attention(self.norm1(x), context=message, causal=causal))  # eq. 8, IFA
         return x + self.drop_path(self.mlp(self.norm2(x)))  # eq. 9

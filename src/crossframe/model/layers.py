@@ -35,7 +35,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, *, causal: bool = False)
     lead = q.shape[:-2]
     # the fused kernels want exactly (batch, heads, tokens, head width)
     q, k, v = (t.unflatten(-1, (heads, -1)).flatten(0, -4).transpose(1, 2) for t in (q, k, v))
-    # Training in bfloat16 on a processor, the backward pass of PyTorch's kernel is several times slower than this.
+    # In bfloat16 on the CPU, the backward pass of PyTorch's kernel is several times slower than plain products.
     slow = q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu"
     out = _attend_plainly(q, k, v, causal) if slow else F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     return out.transpose(1, 2).flatten(-2).unflatten(0, lead)
@@ -58,13 +58,13 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, *, seen: Tensor | None = None, causal: bool = False) -> Tensor:
-        """(..., L, D) -> (..., L, D). `seen` (..., M, D): tokens that are looked at but do not look."""
+    def forward(self, x: Tensor, *, context: Tensor | None = None, causal: bool = False) -> Tensor:
+        """(..., L, D) -> (..., L, D). `context` (..., M, D): more tokens to attend to, without queries."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
-        if seen is not None:
+        if context is not None:
             width = x.shape[-1]
-            seen_k, seen_v = F.linear(seen, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
-            k, v = torch.cat([k, seen_k], dim=-2), torch.cat([v, seen_v], dim=-2)  # (..., L + M, D)
+            more_k, more_v = F.linear(context, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+            k, v = torch.cat([k, more_k], dim=-2), torch.cat([v, more_v], dim=-2)  # (..., L + M, D)
         return self.out(attend(q, k, v, self.heads, causal=causal))
 
 
@@ -143,7 +143,7 @@ def run_blocks(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, grad_c
 
 
 def init_clip_block(block: Block, layers: int) -> None:
-    """CLIP's own start for training from scratch: residual branches shrink with the depth of the tower."""
+    """CLIP's own initialisation for training from scratch: residual branches shrink with the depth of the tower."""
     width = block.attention.out.in_features
     nn.init.normal_(block.attention.qkv.weight, std=width**-0.5)
     nn.init.normal_(block.attention.out.weight, std=(2 * layers * width) ** -0.5)
@@ -154,6 +154,6 @@ def init_clip_block(block: Block, layers: int) -> None:
 
 
 def init_new_linear(linear: nn.Linear) -> None:
-    """The authors' start for what CLIP does not supply: truncated normal 0.02, zero bias."""
+    """The authors' initialisation of what CLIP does not supply: truncated normal 0.02, zero bias."""
     for parameter in linear.parameters():
         _ = nn.init.trunc_normal_(parameter, std=0.02) if parameter.dim() > 1 else nn.init.zeros_(parameter)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class MultiFrameTransformer(nn.Module):
-    """Gives frames a position in time, lets them attend to each other, and averages them."""
+    """Adds a position in time to each frame, lets the frames attend to each other, and averages them."""
 
     def __init__(self, config: MultiFrameConfig, embed_dim: int, num_frames: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class MultiFrameTransformer(nn.Module):
         x = frames + self._position_for(frames.shape[1])
         for block in self.blocks:
             x = block(x)
-        # The authors' code adds the input once more, which the formula does not show.
+        # The authors' code adds the input once more, which eq. 6 does not show.
         return (frames + x).mean(dim=1)
 
     def _position_for(self, num_frames: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Idea 3, video-specific prompts: the label embeddings look at the video before they are compared with it (eq. 10)."""
+"""Idea 3, video-specific prompts: label embeddings attend to the video before they are compared with it (eq. 10)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crossframe.model.layers import MLP, attend, init_new_linear
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of labels to a video; queries, keys and values have no bias."""
+    """Multi-head attention from labels to a video; queries, keys and values have no bias."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class PromptLayer(nn.Module):
 
 
 class VideoPrompt(nn.Module):
-    """Summarises a clip's patch tokens once, then lets any number of labels look at the summary."""
+    """Summarises a clip's patch tokens once, then lets any number of labels attend to the summary."""
 
     def __init__(self, config: PromptConfig, vision_width: int, embed_dim: int) -> None:
         super().__init__()
@@ -61,11 +61,11 @@ class VideoPrompt(nn.Module):
 
     def summarize(self, patches: Tensor) -> Tensor:
         """(B, T, N, D) -> (B, N, E): normalised, averaged over frames, projected to the joint space."""
-        # The projection is linear, so the mean may come first: T times fewer products than in the authors' order.
+        # The projection is linear, so the mean can come first: T times fewer products than in the authors' order.
         return self.patch_norm(patches.to(self.alpha.dtype)).mean(dim=1) @ self.patch_projection
 
     def forward(self, labels: Tensor, video: Tensor) -> Tensor:
-        """(K, E), (B, N, E) -> (B, K, E): the labels as this video colours them."""
+        """(K, E), (B, N, E) -> (B, K, E): label embeddings adapted to each video."""
         video = self.video_norm(video)  # once, outside the layers
         prompt = labels.expand(video.shape[0], -1, -1)  # (B, K, E)
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""The pretrained image encoder: a ViT over the frames of a clip. How its blocks see other frames is `config.mixing`."""
+"""The pretrained image encoder: a ViT over the frames of a clip, whose blocks mix frames by `config.mixing`."""
 
 from __future__ import annotations
 
@@ -35,17 +35,14 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(parameter, std=std)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips to class embeddings and patch tokens.
-
-        (B, T, 3, H, W) -> (B, T, E) in the joint space, and (B, T, N, D) as the last block leaves them.
-        """
+        """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, the last block's patch tokens (B, T, N, D)."""
         clips, frames = video.shape[:2]
         patches = self.patch_embed(video.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B T, N, D)
         class_token = self.class_token.expand(patches.shape[0], 1, -1)
         x = torch.cat([class_token, patches], dim=1) + self.position  # (B T, L, D), L = 1 + N
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
         if self.config.mixing == "joint":
-            x = x.flatten(1, 2)  # (B, T L, D): every token sees every token of every frame
+            x = x.flatten(1, 2)  # (B, T L, D): every token attends to all tokens of all frames
         x = run_blocks(self.blocks, x, grad_checkpointing=self.grad_checkpointing)
         if self.config.mixing == "joint":
             x = x.unflatten(1, (frames, -1))

@@ -34,8 +34,8 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFeatures:
-    """What the model knows of B clips: `embedding` (B, E), not normalised, and `patches` (B, N, E), the mean over
-    frames of the patch tokens in the joint space, for the prompts (None without them)."""
+    """Features of B clips: `embedding` (B, E), not normalised, and `patches` (B, N, E), the mean over frames of the
+    patch tokens in the joint space, for the prompts (None without them)."""
 
     embedding: Tensor
     patches: Tensor | None
@@ -74,7 +74,7 @@ class XCLIP(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are, those of the image encoder aside, which may be lower."""
+        """The dtype of the weights, except those of the image encoder, which may be of lower precision."""
         return self.logit_scale.dtype
 
     def forward(self, video: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -90,7 +90,7 @@ class XCLIP(nn.Module):
                 f"video has shape {tuple(video.shape)}; this model takes (B, T, 3, {size}, {size}): "
                 "use model.prepare(frames)"
             )
-        # The image encoder, where the time goes, may be in lower precision than the rest.
+        # The image encoder, which takes most of the time, may be in lower precision than the rest.
         frames, patches = self.vision(video.to(self.vision.position.dtype))  # (B, T, E), (B, T, N, D)
         frames = frames.to(self.dtype)
         embedding = frames.mean(dim=1) if self.mit is None else self.mit(frames)
