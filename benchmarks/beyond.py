@@ -23,7 +23,7 @@ from statistics import mean
 
 from benchmarks.study import Scores, report, trained
 from crossframe import XCLIP, load
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.shapes.actions import ACTIONS
 from crossframe.weights.blending import CANDIDATES, blend, choose_weight
 
@@ -116,7 +116,7 @@ def path_between(tuned: XCLIP, pretrained: XCLIP, out: Path, clips: int) -> tupl
 
 
 def accuracy(model: XCLIP, split: str, among: tuple[str, ...] | None, clips: int) -> float:
-    return ask(model, split, clips, among=among).summary()["action"]
+    return evaluate_shapes(model, split, clips, among=among).summary()["action"]
 
 
 if __name__ == "__main__":

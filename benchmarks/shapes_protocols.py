@@ -19,7 +19,7 @@ from statistics import mean, stdev
 
 from crossframe import load
 from crossframe.evaluate.protocol import read_trials, run_trial
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import FileData
 from crossframe.shapes.splits import Split, split_actions
@@ -61,7 +61,7 @@ def _drawn(model: str, split: str, clips: int, runs: Path) -> float:
     """Top-1 among actions on clips drawn in memory."""
     folder = runs / f"{split}-{clips}"
     if not (folder / "summary.json").is_file():
-        ask(load(model, device="cpu"), split, clips).save(folder)
+        evaluate_shapes(load(model, device="cpu"), split, clips).save(folder)
     return _top1(folder)
 
 

@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from crossframe import load
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.recipes.load import load_recipe
 from crossframe.train.run import train
 
@@ -38,7 +38,7 @@ def measured(weights: Path, out: Path, clips: int = CLIPS) -> Scores:
         folder = out / split
         path = folder / "summary.json"
         if not path.is_file():
-            ask(load(weights, device="cpu"), split, clips).save(folder)
+            evaluate_shapes(load(weights, device="cpu"), split, clips).save(folder)
         summary = json.loads(path.read_text())
         scores.update({f"{split} {kind}": summary[kind] for kind in KINDS})
     return scores

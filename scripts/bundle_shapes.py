@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.weights import load, save
 from crossframe.weights.folder import BUNDLED
 
@@ -73,7 +73,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=CLIPS)
     arguments = parser.parse_args()
     save(load(arguments.checkpoint, device="cpu"), BUNDLED, dtype=torch.float16)
-    summaries = {split: ask(load(BUNDLED, device="cpu"), split, arguments.clips).summary() for split in MEANING}
+    model = load(BUNDLED, device="cpu")
+    summaries = {split: evaluate_shapes(model, split, arguments.clips).summary() for split in MEANING}
     (BUNDLED / "README.md").write_text(_card(summaries, arguments.clips), encoding="utf-8")
     (BUNDLED / "scores.json").write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
     for split, summary in summaries.items():

@@ -16,7 +16,7 @@ from crossframe import Recognizer
 from crossframe.cli import main
 from crossframe.data.manifest import read_manifest
 from crossframe.evaluate.run import evaluate_manifest
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes.splits import draw as draw_scene
 from crossframe.shapes.write import write_clip
@@ -90,7 +90,7 @@ def test_plain_drawings_are_read(shapes: XCLIP, tmp_path: Path) -> None:
 
 def test_actions_and_their_opposites_on_unseen_seeds(shapes: XCLIP) -> None:
     """Far enough below the figures of the model card that no other machine's rounding can fail it."""
-    scores = ask(shapes, "test", 220, seed=1).summary()
+    scores = evaluate_shapes(shapes, "test", 220, seed=1).summary()
     assert scores["action"] > 0.85
     assert scores["colour"] > 0.9
     for action in ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking"):

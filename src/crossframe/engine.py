@@ -1,8 +1,8 @@
 """An inference engine for CPUs: weights rearranged once for oneDNN, activation and residual fused into the products.
 
 PyTorch's linear layers rearrange the weights in every call, or take a library that is slow on some CPUs, and pass over
-memory again for activation and residual. The arithmetic is the same: in float32 results differ by rounding alone. Weights
-that change after packing have no effect.
+memory again for activation and residual. The arithmetic is the same: in float32 results differ by rounding alone.
+Changes to the weights after packing have no effect.
 """
 
 from __future__ import annotations

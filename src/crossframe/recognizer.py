@@ -32,12 +32,12 @@ from crossframe.weights import load
 R = TypeVar("R")
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
-KEPT_LABELS = 16  # lists of labels whose features are remembered
+KEPT_LABELS = 16  # lists of labels whose features are cached
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What one video shows: a score for every label, in the order in which the labels were given.
+    """What one video shows: a score for every label, in the order of the labels given.
 
     `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
     and label, each of which means something on its own; a model with a linear head has none.
@@ -59,18 +59,17 @@ class Prediction:
 
 
 class Recognizer:
-    """A model, a precision and a number of frames; remembers the features of the labels that it was asked for last.
+    """A model, a precision and a number of frames; caches the features of recent labels.
 
-    `precision` is that of the image encoder, where the time goes. float32 gives what the model that you hold gives
-    itself; `auto`, which `from_pretrained` takes, is bfloat16 where the device is fast at it or the weights are rounded
-    already. Copies of the weights, as they are now, do the work, and the model stays as it was: after training it
-    further, or registering hooks on it, make another recognizer.
+    `precision` is that of the image encoder, which takes most of the time. float32 gives the results of the model
+    itself; `auto`, the default of `from_pretrained`, is bfloat16 where the device is fast at it or the weights are
+    rounded already. The recognizer works on copies of the weights: after training the model further, or registering
+    hooks on it, make another recognizer.
 
     `template`, for instance "a video of {}", is put around every label; of several, such as
     `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
     `descriptions` are sentences that stand for each label in its place, averaged too.
-    `workers` processes read videos while the model works: by default one beside a processor, as many as feed it beside
-    a GPU.
+    `workers` processes decode videos while the model computes: by default one on a CPU, and up to eight on a GPU.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Recognizer:
             precision = "bfloat16"
         self._precision: Precision = choose_precision(precision, model.device)
         check_precision(model, self._precision)
-        self._fast = self._prepared()
+        self._fast = self._optimized()
         self.template = PLACE if template is None else template
         self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
@@ -99,16 +98,16 @@ class Recognizer:
 
     @property
     def model(self) -> XCLIP:
-        """The model that this was made of."""
+        """The model given."""
         return self._model
 
     @property
     def precision(self) -> Precision:
-        """In which the image encoder computes."""
+        """The precision of the image encoder."""
         return self._precision
 
-    def _prepared(self) -> XCLIP:
-        """The model as it encodes videos and scores labels here."""
+    def _optimized(self) -> XCLIP:
+        """The model that encodes videos and scores labels, in the precision asked for."""
         dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
         if can_pack(self.model, dtype):
             return pack(self.model, dtype)
@@ -128,7 +127,7 @@ class Recognizer:
         descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> Self:
-        """Loads `source` (see `crossframe.load`) and makes a recognizer of it."""
+        """Load `source` (see `crossframe.load`) into a recognizer."""
         model = load(source, device=device)
         return cls(
             model,
@@ -144,10 +143,10 @@ class Recognizer:
     @overload
     def classify(self, videos: Sequence[Source] | Iterator[Source], labels: Sequence[str]) -> list[Prediction]: ...
     def classify(self, videos: Source | Iterable[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
-        """Which of `labels` fits each video. One video gives one prediction, several give a list.
+        """Score `labels` for each video. One video gives one prediction, several give a list.
 
-        Raises `ValueError` for labels that are empty or read the same to the model, and `VideoError`, which is one too,
-        at the first file that cannot be read; `classify_each` goes on instead.
+        Raises `ValueError` for labels that are empty or read the same to the model, and its subclass `VideoError` at
+        the first file that cannot be read; `classify_each` goes on instead.
         """
         if isinstance(videos, ONE_VIDEO):
             return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
@@ -186,7 +185,7 @@ class Recognizer:
 
     @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
-        """(K, E) on the model's device, remembered by all that is said for the labels; None for a linear head."""
+        """(K, E) on the model's device, cached by the labels' wordings; None for a linear head."""
         said = tuple(wordings(labels, self.template, self.descriptions))
         if said not in self._text:
             self._text[said] = label_features(self.model, said)
@@ -201,10 +200,10 @@ class Recognizer:
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
         short_side = getattr(self.model.preprocess, "short_side", None)
-        alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to read ahead, nothing to protect
+        alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
         decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers)
-        # A processor is as fast on one clip as on many, and its user sees the first name sooner.
+        # A CPU is as fast on one clip as on many, and the first result comes sooner.
         size = 1 if self.model.device.type == "cpu" else 8
         while group := list(islice(decoded, size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
@@ -220,7 +219,7 @@ class Recognizer:
 
 
 def choose_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """`auto` is bfloat16 where the processor or the GPU multiplies such matrices at full speed."""
+    """`auto` is bfloat16 where the CPU or the GPU multiplies such matrices at full speed."""
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision is '{precision}'; choose auto, float32 or bfloat16")
     if precision != "auto":
@@ -236,7 +235,7 @@ def choose_precision(precision: Precision | Literal["auto"], device: torch.devic
 
 
 def _default_workers(device: torch.device) -> int:
-    # A processor is busy with the model itself; a GPU waits for frames.
+    # A CPU is busy with the model itself; a GPU waits for frames.
     return 1 if device.type == "cpu" else min(cores(), 8)
 
 

@@ -21,7 +21,7 @@ from crossframe.data.manifest import read_manifest
 from crossframe.evaluate.report import MANY, SHOWN, write_report
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.run import Setting, evaluate_manifest
-from crossframe.evaluate.shapes import ask, frames_of
+from crossframe.evaluate.shapes import evaluate_shapes, frames_of
 from crossframe.pages import strip
 from crossframe.shapes.splits import draw
 from tests.browser import CHROMIUM, opened
@@ -149,7 +149,7 @@ def test_a_stretch_of_a_file_is_shown_where_it_is(clips: Path, tmp_path: Path) -
 
 def test_clips_of_shapes_are_drawn_again(tiny_folder: Path, tmp_path: Path) -> None:
     model = crossframe.load(tiny_folder)
-    evaluation = ask(model, "test", 4, among=("growing", "shrinking", "turning"))
+    evaluation = evaluate_shapes(model, "test", 4, among=("growing", "shrinking", "turning"))
     evaluation.save(tmp_path)
     text = read(write_report(tmp_path))
     wrong = [evaluation.names[result.index] for result in evaluation.results if not result.correct]

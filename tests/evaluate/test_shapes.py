@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import crossframe
-from crossframe.evaluate.shapes import ask, questions
+from crossframe.evaluate.shapes import evaluate_shapes, questions
 from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import sentence
 from crossframe.shapes.splits import Split, draw
@@ -36,24 +36,24 @@ def test_the_action_is_asked_among_all_that_the_object_could_do() -> None:
 def test_a_model_that_cannot_decide_is_never_right(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = crossframe.load(tiny_folder)
     monkeypatch.setattr(model, "score", lambda video, text: torch.zeros(1, len(text)))
-    summary = ask(model, "test", 44).summary()
+    summary = evaluate_shapes(model, "test", 44).summary()
     assert (summary["action"], summary["opposite"], summary["colour"], summary["shape"]) == (0, 0, 0, 0)
     assert sum(row["clips"] for row in summary["mistaken"]) <= 44
 
 
 def test_a_summary_is_the_same_each_time_and_says_what_it_was_made_with(tiny_folder: Path, tmp_path: Path) -> None:
     model = crossframe.load(tiny_folder)
-    first, second = (ask(model, "unseen", 22, seed=3).summary() for _ in range(2))
+    first, second = (evaluate_shapes(model, "unseen", 22, seed=3).summary() for _ in range(2))
     assert first == second
     assert first["made_with"]["split"] == "unseen"
     assert first["made_with"]["seed"] == 3
     assert 0 <= first["action"] <= 1
-    ask(model, "unseen", 22, seed=3).save(tmp_path)
+    evaluate_shapes(model, "unseen", 22, seed=3).save(tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text()) == first
 
 
 def test_the_question_of_the_action_is_an_evaluation_like_any_other(tiny_folder: Path) -> None:
-    evaluation = ask(crossframe.load(tiny_folder), "test", 44)
+    evaluation = evaluate_shapes(crossframe.load(tiny_folder), "test", 44)
     summary = evaluation.summary()
     assert summary["top1"] == summary["action"]
     assert summary["per_action"] == {row["label"]: row["top1"] for row in summary["per_class"]}
@@ -68,16 +68,16 @@ def test_the_question_of_the_action_is_an_evaluation_like_any_other(tiny_folder:
 
 def test_an_unknown_split_is_refused(tiny_folder: Path) -> None:
     with pytest.raises(ValueError, match="tset"):
-        ask(crossframe.load(tiny_folder), "tset", 8)
+        evaluate_shapes(crossframe.load(tiny_folder), "tset", 8)
 
 
 def test_some_actions_can_be_asked_among_themselves(tiny_folder: Path) -> None:
     model, chosen = crossframe.load(tiny_folder), ("blinking", "moving left", "moving right")
-    evaluation = ask(model, "test", 9, among=chosen)
+    evaluation = evaluate_shapes(model, "test", 9, among=chosen)
     assert evaluation.labels == chosen
     assert evaluation.made_with["actions"] == list(chosen)
     names = dict(zip(evaluation.names, evaluation.results, strict=True))
-    everything = ask(model, "test", 22)
+    everything = evaluate_shapes(model, "test", 22)
     shared = [name for name in everything.names if name in names]
     assert len(shared) == 3
     for name, result in names.items():
@@ -85,4 +85,4 @@ def test_some_actions_can_be_asked_among_themselves(tiny_folder: Path) -> None:
         assert chosen[result.target] == scene.action
         assert len(result.scores) == 3
     with pytest.raises(ValueError, match="no clip of test shows 'flying'; its actions are moving right, moving left"):
-        ask(model, "test", 9, among=["flying"])
+        evaluate_shapes(model, "test", 9, among=["flying"])

@@ -11,7 +11,7 @@ from crossframe.shapes.background import KINDS, Background
 from crossframe.shapes.looks import Look
 from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene, sample_still
-from crossframe.shapes.scene import Camera, Film, Scene, Thing
+from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 BLACK = (0.0, 0.0, 0.0)
 RED = (1.0, 0.0, 0.0)
@@ -26,7 +26,7 @@ def plain(thing: Thing, **changes: object) -> Scene:
         "blue",
         Background("plain", BLACK, BLACK),
         Camera(),
-        Film(96, 96, 10, 16, 20),
+        VideoFormat(96, 96, 10, 16, 20),
     )
     return replace(scene, **changes)
 

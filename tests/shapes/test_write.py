@@ -24,12 +24,12 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_files_show_what_memory_shows(tmp_path: Path) -> None:
     for index in (2, 8, 17):
         scene = splits.draw("train", 0, index)
-        film = scene.film
+        fmt = scene.format
         with av.open(str(write_clip(scene, tmp_path / "clip.mp4"))) as container:
             assert container.streams.video[0].codec_context.name == "h264"
-            assert container.streams.video[0].average_rate == film.fps
+            assert container.streams.video[0].average_rate == fmt.fps
             decoded = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-        expected = render(scene, (film.height, film.width), film.num_frames).transpose(0, 2, 3, 1)
+        expected = render(scene, (fmt.height, fmt.width), fmt.num_frames).transpose(0, 2, 3, 1)
         assert decoded.shape == expected.shape
         assert np.abs(decoded.astype(int) - expected).mean() < 9  # grain is what compression takes away first
         assert np.abs(decoded.mean((0, 1, 2)) - expected.mean((0, 1, 2))).max() < 4
@@ -48,7 +48,7 @@ def test_the_manifest_says_what_the_clips_show(tmp_path: Path) -> None:
         assert row["action"] == scene.action
         assert f"{row['colour']} {row['shape']}" == str(scene.target.look)
         with av.open(str(manifest.parent / row["path"])) as container:
-            assert container.streams.video[0].frames == scene.film.num_frames
+            assert container.streams.video[0].frames == scene.format.num_frames
 
 
 def test_many_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:

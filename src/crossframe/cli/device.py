@@ -6,7 +6,7 @@ import torch
 
 
 def devices() -> list[torch.device]:
-    """The processor, every GPU that CUDA reaches, and Apple's."""
+    """The CPU, every CUDA GPU, and Apple's GPU."""
     found = [torch.device("cpu")]
     found += [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     return found + ([torch.device("mps")] if torch.backends.mps.is_available() else [])

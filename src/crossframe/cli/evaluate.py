@@ -132,7 +132,7 @@ def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int]
     """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
     from crossframe.cli.progress import progress
     from crossframe.evaluate.protocol import run_trial
-    from crossframe.evaluate.shapes import ask
+    from crossframe.evaluate.shapes import evaluate_shapes
     from crossframe.recipes.schema import ClipData
 
     videos, seed = drawn
@@ -144,7 +144,9 @@ def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int]
 
         if isinstance(recipe.data, ClipData):
             nuisance = recipe.data.nuisance
-            return ask(model, trial.split, videos, seed=seed, nuisance=nuisance, done=lambda done: show(done, videos))
+            return evaluate_shapes(
+                model, trial.split, videos, seed=seed, nuisance=nuisance, done=lambda done: show(done, videos)
+            )
         return run_trial(model, trial, recipe, watch=lambda loader: _watched(loader, show))
 
 

@@ -1,7 +1,7 @@
-"""What a model knows of the generated world, asked word by word: the action, its opposite, the colour, the shape.
+"""Accuracies in the generated world by kind of word: the action, its opposite, the colour, the shape.
 
-Every clip has its own questions, because its sentences name its own object. A question is a choice between sentences of
-which exactly one is true; the model answers with the best of them.
+Each clip has multiple-choice questions of its own, since the sentences name its own object: exactly one sentence is
+true, and the model answers with the one of the highest score.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RENDER_SIZE = 112  # the smaller side of the smaller files that `crossframe shap
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A choice between `sentences`, keyed by the one word in which they differ; `right` is the key of the true one."""
+    """A choice between `sentences`, keyed by the word in which they differ; `right` is the key of the true one."""
 
     kind: str
     sentences: dict[str, str]
@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model chose: the words are keys of the question's sentences."""
+    """What the model chose; `right` and `said` are keys of the question's sentences."""
 
     kind: str
     action: str  # what the clip shows
@@ -52,7 +52,7 @@ class Answer:
 
 
 def questions(scene: Scene, split: Split, among: Sequence[str] | None = None) -> Iterator[Question]:
-    """The questions of a scene. `among`: the actions to choose from; all of the split where it is not said.
+    """The questions of a scene. `among`: the actions to choose from, by default all of the split.
 
     `action`: everything its object could do; in `zero_shot` every pair, in the few-shot splits every new action.
     `opposite`: the action or its reversal in time, which shows the same frames in the other order.
@@ -93,7 +93,7 @@ class ShapesEvaluation(Evaluation):
 
 
 @torch.inference_mode()
-def ask(
+def evaluate_shapes(
     model: XCLIP,
     split: Split | str = Split.TEST,
     clips: int = 1100,
@@ -103,10 +103,9 @@ def ask(
     among: Sequence[str] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> ShapesEvaluation:
-    """Ask the model about the first `clips` clips of a split, drawn in memory, on all processes of torch.distributed.
+    """Evaluate the first `clips` clips of a split, rendered in memory, on all processes of torch.distributed.
 
-    `among`: the actions that these clips show and that there are to choose from; all of the split where it is not said.
-    Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
+    `among`: the actions that these clips show and that can be chosen, by default all of the split. Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
     model.eval()
@@ -149,7 +148,7 @@ def ask(
 
 
 def frames_of(scene: Scene, count: int) -> Tensor:
-    """What a model is shown of a scene, uint8 (T, 3, H, W)."""
+    """The frames of a scene that a model gets, uint8 (T, 3, H, W)."""
     return torch.from_numpy(render(scene, RENDER_SIZE, count))
 
 

@@ -35,7 +35,7 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(parameter, std=std)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, the last block's patch tokens (B, T, N, D)."""
+        """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
         clips, frames = video.shape[:2]
         patches = self.patch_embed(video.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B T, N, D)
         class_token = self.class_token.expand(patches.shape[0], 1, -1)

@@ -12,7 +12,7 @@ from crossframe.shapes import actions, looks
 from crossframe.shapes.actions import Action, Motion
 from crossframe.shapes.background import KINDS, Background
 from crossframe.shapes.looks import RGB, Look
-from crossframe.shapes.scene import Camera, Film, Scene, Thing
+from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 _CONTRAST = 0.5  # the least distance between a thing's colour and its background's
 _SMALLEST, _LARGEST = 0.1, 0.7  # diameters that growing and shrinking stay within
@@ -62,7 +62,7 @@ def sample_scene(
         (target,), other = place(rng, replace(target, motions=motions, turns_to=turns_to)), None
     props = _draw_props(rng, target.size, nuisance)
     camera = _draw_camera(rng, nuisance)
-    return Scene(action, target, partner, new_colour, background, camera, _draw_film(rng), other, props)
+    return Scene(action, target, partner, new_colour, background, camera, _draw_format(rng), other, props)
 
 
 def sample_still(rng: Generator, *, nuisance: float = 1.0) -> Scene:
@@ -209,14 +209,14 @@ def _draw_camera(rng: Generator, nuisance: float) -> Camera:
     return Camera(shake, (horizontal, vertical), (x, y), grain, seed, soft_edges=bool(rng.random() < 0.7))
 
 
-def _draw_film(rng: Generator) -> Film:
+def _draw_format(rng: Generator) -> VideoFormat:
     short = (96, 112, 128, 144)[rng.integers(4)]
     wide, tall = ((1, 1), (1, 1), (4, 3), (16, 9), (3, 4))[rng.integers(5)]
     unit = short / min(wide, tall)
     fps = (10, 12, 15, 24, 25, 30)[rng.integers(6)]
     num_frames = max(16, round(fps * rng.uniform(1.0, 2.5)))
-    # H.264 wants even sides.
-    return Film(2 * round(wide * unit / 2), 2 * round(tall * unit / 2), fps, num_frames, int(rng.integers(16, 27)))
+    width, height = (2 * round(side * unit / 2) for side in (wide, tall))  # H.264 wants even sides
+    return VideoFormat(width, height, fps, num_frames, int(rng.integers(16, 27)))
 
 
 def _pick(rng: Generator, names: tuple[str, ...]) -> str:

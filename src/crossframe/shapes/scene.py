@@ -44,7 +44,7 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class VideoFormat:
     """How the clip is written to a file."""
 
     width: int
@@ -64,7 +64,7 @@ class Scene:
     new_colour: str
     background: Background
     camera: Camera
-    film: Film
+    format: VideoFormat
     other: Thing | None = None  # the partner, where the action takes two
     props: tuple[Thing, ...] = ()
     backwards: bool = False  # time runs from the end to the start, for everything in the scene

@@ -32,11 +32,11 @@ def write_clip(scene: Scene, path: str | Path) -> Path:
 
     The file appears whole or not at all. Raises OSError where it cannot be written.
     """
-    path, film = Path(path), scene.film
-    frames = render(scene, (film.height, film.width), film.num_frames)
+    path, fmt = Path(path), scene.format
+    frames = render(scene, (fmt.height, fmt.width), fmt.num_frames)
     with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=film.fps, options=x264_options(film.quality))
-        stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
+        stream = container.add_stream("libx264", rate=fmt.fps, options=x264_options(fmt.quality))
+        stream.width, stream.height, stream.pix_fmt = fmt.width, fmt.height, "yuv420p"
         for pixels in frames:
             image = np.ascontiguousarray(pixels.transpose(1, 2, 0))  # (H, W, 3)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

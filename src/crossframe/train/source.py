@@ -18,7 +18,7 @@ from crossframe.data.task import TrainBatch, classification
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
-from crossframe.evaluate.shapes import ask
+from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among
@@ -93,7 +93,7 @@ class ClipSource:
         return read_batches(self.drawn, range(start, stop), workers=self.workers)
 
     def test(self, model: XCLIP) -> Scores:
-        summary = ask(model, "val", self.test_clips, among=self.drawn.actions).summary()
+        summary = evaluate_shapes(model, "val", self.test_clips, among=self.drawn.actions).summary()
         return {name: summary[name] for name in ("action", "opposite", "colour", "shape") if name in summary}
 
 

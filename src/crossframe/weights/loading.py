@@ -33,7 +33,7 @@ def load(
     OpenAI's `.pt`, a `.safetensors` or a state dict of any of these. No file can run code. A plain CLIP becomes the
     mean-of-frames baseline with CLIP's own pictures; `crossframe.expand` adds the paper's parts.
 
-    `device`: the GPU if there is one, else the processor, when None. `dtype`: float32 when None, or float64 where the
+    `device`: by default the GPU if there is one, else the CPU. `dtype`: float32 when None, or float64 where the
     file has it. `num_frames` and `image_size` interpolate the positions when they are not those of the weights.
 
     Raises `WeightsError`, in one line, when the source is unknown, unreachable, damaged, incomplete or unsafe.
