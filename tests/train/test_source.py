@@ -16,7 +16,7 @@ from crossframe.recipes.schema import Recipe
 from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.clip_files import read_clip_files
-from crossframe.train.source import open_source
+from crossframe.train.source import build_source
 from crossframe.video.transform import Preprocess
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
@@ -99,7 +99,7 @@ def test_a_class_with_too_few_clips_and_a_wrong_number_of_classes_are_refused(fo
 
 def test_each_batch_draws_one_template_by_its_number(folder: Path, model: XCLIP) -> None:
     recipe = few(folder, "data.template=ensemble")
-    source = open_source(recipe, model, read_clip_files(recipe))
+    source = build_source(recipe, model, read_clip_files(recipe))
     asked = [batch.tasks[0].texts for batch in source.batches(0, 6)]
     assert len(set(asked)) > 2
     assert all(list(texts) in [fill(template, CLASSES) for template in ENSEMBLE] for texts in asked)
@@ -111,7 +111,7 @@ def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_c
 
     def drawn(*changes: str) -> set[int]:
         recipe = few(folder, *changes)
-        batches = open_source(recipe, three, read_clip_files(recipe)).batches(0, 12)
+        batches = build_source(recipe, three, read_clip_files(recipe)).batches(0, 12)
         return {number for batch in batches for clip in batch.clips.videos for number in numbers(torch.as_tensor(clip))}
 
     assert drawn("train.official=true") == set(range(18))  # three parts of 6 frames, of 20
@@ -121,7 +121,7 @@ def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_c
 
 def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> None:
     recipe = few(folder)
-    (batch,) = open_source(recipe, model, read_clip_files(recipe)).batches(0, 1)
+    (batch,) = build_source(recipe, model, read_clip_files(recipe)).batches(0, 1)
     assert batch.tasks[0].texts == CLASSES
 
 
@@ -130,7 +130,7 @@ def test_described_labels_are_asked_in_one_of_their_sentences_each(folder: Path,
     path = tmp_path / "said.json"
     path.write_text(json.dumps(said))
     recipe = few(folder, f"data.descriptions={path}", "data.test_split=train")
-    source = open_source(recipe, model, read_clip_files(recipe))
+    source = build_source(recipe, model, read_clip_files(recipe))
     asked = [batch.tasks[0].texts for batch in source.batches(0, 12)]
     assert len(set(asked)) > 2
     for texts in asked:

@@ -17,7 +17,7 @@ def render(
     split: Annotated[str, Option(help="train, val, test, unseen, zero_shot, few_shot_train or few_shot_test.")],
     videos: Annotated[int, Option(min=1, help="How many clips.")] = 100,
     seed: Annotated[int, Option(min=0, help="Another seed gives other clips.")] = 0,
-    workers: Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")] = None,
+    workers: Annotated[int | None, Option(min=1, help="Processes; one for each CPU if not given.")] = None,
 ) -> None:
     """Write clips as H.264 files, and a manifest of what they show. The same seed gives the same clips."""
     from crossframe.cli.progress import progress

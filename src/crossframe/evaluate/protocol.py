@@ -22,7 +22,8 @@ from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
+from crossframe.recipes.errors import RecipeError
+from crossframe.recipes.load import RECIPE, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.descriptions import read_descriptions

@@ -105,7 +105,8 @@ def evaluate_shapes(
 ) -> ShapesEvaluation:
     """Evaluate the first `clips` clips of a split, rendered in memory, on all processes of torch.distributed.
 
-    `among`: the actions that these clips show and that can be chosen, by default all of the split. Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
+    `among`: the actions that these clips show and that can be chosen, by default all of the split.
+    Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
     model.eval()

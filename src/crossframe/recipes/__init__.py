@@ -1,1 +1,4 @@
-"""Experiments as files: `schema` says what a recipe may hold, `load` reads and checks one, *.yaml are those we ship."""
+"""Experiments as files: `schema` says what a recipe may hold, `load` reads one, `errors` explains what is wrong with it.
+
+The *.yaml files here are those we ship.
+"""

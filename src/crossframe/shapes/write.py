@@ -63,7 +63,7 @@ def render_dataset(
         split: one of `splits.Split`.
         videos: how many clips.
         seed: another seed gives other clips.
-        workers: processes; as many as processors where None.
+        workers: processes; one for each CPU if None.
         progress: called with the number of clips done so far.
 
     Raises:

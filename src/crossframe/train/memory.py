@@ -12,7 +12,7 @@ import torch
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
 from crossframe.train.cost import BatchSize, Memory, step_memory
-from crossframe.train.source import open_source
+from crossframe.train.source import build_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def free_memory(device: torch.device) -> int | None:
 def drawn_texts(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:
     """The texts of the first batch, where batches are generated."""
     data = recipe.data.model_copy(update={"test_clips": 1})
-    batch = next(open_source(recipe.model_copy(update={"data": data}), model, None).batches(0, 1))
+    batch = next(build_source(recipe.model_copy(update={"data": data}), model, None).batches(0, 1))
     return tuple(text for task in batch.tasks for text in task.texts)
 
 

@@ -25,7 +25,7 @@ from crossframe.train.memory import Estimate, drawn_texts, estimate_memory
 from crossframe.train.objective import pretrained_source
 from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.source import Scores, Source, open_source
+from crossframe.train.source import Scores, Source, build_source
 from crossframe.train.stop import TrainingStopped, stop_signal
 from crossframe.weights import load, save
 
@@ -95,7 +95,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     classes = None if files is None else len(files.train.labels)
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
-    source = open_source(recipe, model, files)
+    source = build_source(recipe, model, files)
     origin = pretrained_source(recipe)
     pretrained = None if origin is None else load(origin, device=fabric.device)
     run = _Run(folder, build_loop(recipe, model, source.batches_per_epoch, fabric, processes, pretrained), source)

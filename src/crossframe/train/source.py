@@ -46,7 +46,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(recipe: Recipe, model: XCLIP, files: ClipFiles | None) -> Source:
+def build_source(recipe: Recipe, model: XCLIP, files: ClipFiles | None) -> Source:
     """The data of a recipe for this model."""
     if isinstance(recipe.data, StillData):
         return _stills(recipe, recipe.data, model)
