@@ -6,6 +6,7 @@ import pytest
 from crossframe.shapes import actions
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
 from crossframe.shapes.looks import SYMMETRY, Look
+from crossframe.shapes.motion import Pose, pose_at
 from crossframe.shapes.render import render
 from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, reverse
@@ -18,8 +19,8 @@ def scene_of(action: str, seed: int = 0) -> Scene:
     return sample_scene(np.random.default_rng(seed), action=action)
 
 
-def poses(action: str, seed: int = 0) -> actions.Pose:
-    return actions.pose(scene_of(action, seed).target.motions, TIMES)
+def poses(action: str, seed: int = 0) -> Pose:
+    return pose_at(TIMES, scene_of(action, seed).target.motions)
 
 
 @pytest.mark.parametrize("action", [action for action in EVERYTHING if action != "turning"])
@@ -67,7 +68,7 @@ def test_circling_turns_the_right_way(action: str, sign: int) -> None:
 
 def gap(scene: Scene) -> np.ndarray:
     assert scene.other is not None
-    first, second = (actions.pose(thing.motions, TIMES) for thing in (scene.target, scene.other))
+    first, second = (pose_at(TIMES, thing.motions) for thing in (scene.target, scene.other))
     return np.hypot(
         scene.target.x + first.dx - scene.other.x - second.dx, scene.target.y + first.dy - scene.other.y - second.dy
     )
@@ -86,7 +87,7 @@ def test_two_things_approach_part_and_keep_their_distance(seed: int) -> None:
 def test_the_leader_is_ahead(action: str, sign: int, seed: int) -> None:
     scene = scene_of(action, seed)
     assert scene.other is not None
-    pose = actions.pose(scene.target.motions, TIMES)
+    pose = pose_at(TIMES, scene.target.motions)
     way = np.array([pose.dx[-1] - pose.dx[0], pose.dy[-1] - pose.dy[0]])
     ahead = np.array([scene.target.x - scene.other.x, scene.target.y - scene.other.y])
     assert sign * (way @ ahead) > 0
@@ -95,7 +96,7 @@ def test_the_leader_is_ahead(action: str, sign: int, seed: int) -> None:
 def test_swapping_ends_where_the_other_began() -> None:
     scene = scene_of("swapping places with")
     assert scene.other is not None
-    first, second = (actions.pose(thing.motions, np.array([0.0, 1.0])) for thing in (scene.target, scene.other))
+    first, second = (pose_at(np.array([0.0, 1.0]), thing.motions) for thing in (scene.target, scene.other))
     assert scene.target.x + first.dx[1] == pytest.approx(scene.other.x + second.dx[0])
     assert scene.target.y + first.dy[1] == pytest.approx(scene.other.y + second.dy[0])
 
@@ -105,7 +106,7 @@ def test_spinning_cannot_be_mistaken_for_the_other_way(shape: str) -> None:
     """Between two of 8 frames a shape turns by less than half of what makes it look the same again."""
     for seed in range(20):
         motion = actions.draw_motion(np.random.default_rng(seed), ACTIONS["spinning clockwise"], shape)
-        angles = np.degrees(actions.pose((motion,), (np.arange(8) + 0.5) / 8).angle)
+        angles = np.degrees(pose_at((np.arange(8) + 0.5) / 8, (motion,)).angle)
         assert np.diff(angles).max() < SYMMETRY[shape] / 2
 
 

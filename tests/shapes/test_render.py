@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from crossframe.shapes import looks, splits
-from crossframe.shapes.actions import Motion
 from crossframe.shapes.background import KINDS, Background
 from crossframe.shapes.looks import Look
+from crossframe.shapes.motion import Motion
 from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene, sample_still
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat

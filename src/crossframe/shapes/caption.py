@@ -13,6 +13,7 @@ from numpy.random import Generator
 from crossframe.shapes import actions, looks
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
 from crossframe.shapes.looks import Look
+from crossframe.shapes.motion import pose_at
 from crossframe.shapes.scene import Scene, Thing
 
 # Place words by row and column of a 3 x 3 grid.
@@ -131,7 +132,7 @@ def frame_caption(scene: Scene, moment: float, rng: Generator | None = None) -> 
 def _describe(scene: Scene, thing: Thing, moment: float, rng: Generator | None) -> str | None:
     """One thing in words as it is at `moment`, or None where it cannot be seen."""
     t = 1 - moment if scene.backwards else moment
-    pose = actions.pose(thing.motions, np.array([t]))
+    pose = pose_at(np.array([t]), thing.motions)
     x, y, scale, opacity, mix = (
         float(np.asarray(value).flat[0])
         for value in (thing.x + pose.dx, thing.y + pose.dy, pose.scale, pose.opacity, pose.mix)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from crossframe.shapes import actions, outlines
+from crossframe.shapes import outlines
 from crossframe.shapes.background import paint
+from crossframe.shapes.motion import TURN, pose_at
 from crossframe.shapes.scene import Camera, Scene, Thing
 
 Pixels = NDArray[np.uint8]
@@ -86,13 +87,13 @@ def _still_picture(scene: Scene, height: int, width: int, margin: int) -> Floats
 
 def _camera_shifts(camera: Camera, moments: Times, short: int) -> NDArray[np.int64]:
     """Where the camera points at each moment, in whole pixels, (T, 2)."""
-    waves = np.sin(actions.TURN * moments[:, None] * np.array(camera.speed) + np.array(camera.phase))
+    waves = np.sin(TURN * moments[:, None] * np.array(camera.speed) + np.array(camera.phase))
     return np.round(camera.shake * short * waves).astype(np.int64)
 
 
 def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64]) -> NDArray[np.float64]:
     """A thing at each moment, (T, 7): x and y in pixels, radius in pixels, squash, angle, opacity, mix."""
-    pose = actions.pose(thing.motions, moments)
+    pose = pose_at(moments, thing.motions)
     columns = (
         (thing.x + pose.dx) * short + middle[0],
         (thing.y + pose.dy) * short + middle[1],

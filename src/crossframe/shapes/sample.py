@@ -9,9 +9,10 @@ import numpy as np
 from numpy.random import Generator
 
 from crossframe.shapes import actions, looks
-from crossframe.shapes.actions import Action, Motion
+from crossframe.shapes.actions import Action
 from crossframe.shapes.background import KINDS, Background
 from crossframe.shapes.looks import RGB, Look
+from crossframe.shapes.motion import TURN, Motion, pose_at
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 _CONTRAST = 0.5  # the least distance between a thing's colour and its background's
@@ -86,7 +87,7 @@ def place(rng: Generator, *things: Thing) -> tuple[Thing, ...]:
     low, high = np.full(2, np.inf), np.full(2, -np.inf)  # x, y
     leaving = rng.uniform(0.5, 1.1)
     for thing in things:
-        pose = actions.pose(thing.motions, moments)
+        pose = pose_at(moments, thing.motions)
         size = float(np.clip(thing.size, _SMALLEST / np.min(pose.scale), _LARGEST / np.max(pose.scale)))
         margin = leaving * size / 2 * np.max(pose.scale)
         low = np.minimum(low, [thing.x + np.min(pose.dx) - margin, thing.y + np.min(pose.dy) - margin])
@@ -111,7 +112,7 @@ def _draw_thing(rng: Generator, look: Look, colour: RGB, size: float) -> Thing:
 
 def _put_anywhere(rng: Generator, thing: Thing) -> Thing:
     x, y = rng.uniform(0.03, 0.97, 2).tolist()
-    angle = thing.angle if rng.random() < 0.5 else rng.uniform(0, actions.TURN)
+    angle = thing.angle if rng.random() < 0.5 else rng.uniform(0, TURN)
     return replace(thing, x=x, y=y, angle=angle)
 
 
@@ -119,7 +120,7 @@ def _move_together(rng: Generator, action: Action, first: Thing, second: Thing) 
     """Give two things the motions that together are the action, and the places this needs, around (0, 0)."""
     first, second = (replace(thing, size=min(thing.size, _LARGEST_OF_TWO)) for thing in (first, second))
     touching = 0.55 * (first.size + second.size)
-    direction = rng.uniform(0, actions.TURN)
+    direction = rng.uniform(0, TURN)
     start, stop = actions.draw_span(rng)
     motion = Motion("glide", 0.0, direction, 0.0, start, stop, bool(rng.random() < 0.4), action.backwards)
     match action.kind:
@@ -150,7 +151,7 @@ def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Back
         background = Background(kind, first, second)
         if all(_shows_on(colour, background) for colour in things):
             break
-    angle, scale, seed = rng.uniform(0, actions.TURN), rng.uniform(2, 7), int(rng.integers(2**31))
+    angle, scale, seed = rng.uniform(0, TURN), rng.uniform(2, 7), int(rng.integers(2**31))
     return replace(background, angle=angle, scale=scale, seed=seed)
 
 
@@ -204,7 +205,7 @@ def _draw_camera(rng: Generator, nuisance: float) -> Camera:
     shake = rng.uniform(0.005, 0.02) if rng.random() < 0.35 * nuisance else 0.0
     grain = rng.uniform(2, 14) if rng.random() < 0.5 * nuisance else 0.0
     horizontal, vertical = rng.uniform(0.7, 2.2, 2).tolist()
-    x, y = rng.uniform(0, actions.TURN, 2).tolist()
+    x, y = rng.uniform(0, TURN, 2).tolist()
     seed = int(rng.integers(2**31))
     return Camera(shake, (horizontal, vertical), (x, y), grain, seed, soft_edges=bool(rng.random() < 0.7))
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crossframe.shapes import actions
-from crossframe.shapes.actions import Motion
 from crossframe.shapes.background import Background
 from crossframe.shapes.looks import RGB, Look
+from crossframe.shapes.motion import Motion
 
 
 @dataclass(frozen=True, slots=True)
