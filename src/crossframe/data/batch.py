@@ -1,4 +1,4 @@
-"""What a loader hands over: uint8 clips, their classes, and what could not be read."""
+"""What a loader yields: uint8 clips, their classes, and what could not be read."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Clip:
     """A clip of a data set.
 
-    `path` is as the manifest has it: relative to the manifest's root, or absolute. `start` and `end` are seconds
-    after the first frame; None means that of the file. Clips of one `group` come from one recording and must not be
-    divided between training and testing.
+    `path` is relative to the manifest's root, or absolute. `start` and `end` are seconds after the first frame; None
+    means those of the file. Clips of one `group` were cut from one recording and must not be divided between training
+    and testing.
     """
 
     path: str
@@ -35,12 +35,12 @@ class Clip:
 
     @property
     def recording(self) -> str:
-        """What it was cut from: its group, or else its file."""
+        """The recording it was cut from: its group, or else its file."""
         return self.group or self.path
 
     @property
     def name(self) -> str:
-        """What messages and tables call it: the path, with the stretch as a media fragment (`a.mp4#t=2.0,4.5`)."""
+        """Its name in messages and tables: the path, with the times as a media fragment (`a.mp4#t=2.0,4.5`)."""
         if self.start is None and self.end is None:
             return self.path
         begin = "" if self.start is None else str(self.start)

@@ -1,4 +1,4 @@
-"""How people store labelled clips: tables, folders for each class, and the X-CLIP authors' text files."""
+"""The forms in which people store labelled clips: tables, a folder for each class, the X-CLIP authors' text files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLES = ("manifest.csv", "manifest.parquet")
 
 
 def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], Path]:
-    """The clips of a data set in any known layout, and the folder that their paths start from.
+    """The clips of a data set in any known layout, and the folder that their paths are relative to.
 
     `labels` are needed where the file has only class indices. Raises ValueError where `source` is none of the layouts.
     """
@@ -53,7 +53,7 @@ def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], 
 
 
 def split_named(name: str) -> str:
-    """The same word for the same split everywhere: train, val or test.
+    """The canonical name of a split: train, val or test for their synonyms, any other name as it is.
 
     >>> split_named("validate"), split_named("Train"), split_named("unseen")
     ('val', 'train', 'unseen')
@@ -91,7 +91,7 @@ def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _clip(where: str, row: Mapping[str, Any]) -> Clip:
-    """A row of a table; columns that we do not know are left alone."""
+    """A row of a table; unknown columns are ignored."""
     text = {name: "" if value is None else str(value).strip() for name, value in row.items()}
     label = "label" if "label" in text else "caption"
     for name in ("path", label):

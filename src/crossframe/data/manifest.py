@@ -24,8 +24,8 @@ from crossframe.writing import replacing
 class Manifest:
     """Clips and the labels they may have; a label's place in `labels` is its class index.
 
-    Clips keep their order, which is the index that batches and results refer to. Labels without a clip are allowed:
-    candidates to be confused with; `require_every_class` refuses them.
+    Clips keep their order, which is the index that batches and results refer to. Labels without a clip are allowed, as
+    further candidates; `require_every_class` refuses them.
 
     Raises ValueError where a clip's label is not among `labels`, a label has two spellings, or a clip has two labels.
     """
@@ -82,7 +82,7 @@ class Manifest:
         return replace(self, clips=tuple(clips))
 
     def among(self, labels: Iterable[str]) -> Manifest:
-        """The same clips with further labels to be confused with; those that read like one there is are left out."""
+        """The same clips with further candidate labels; those that read like an existing one are left out."""
         known = {_reading(label): label for label in self.labels}
         for label in labels:
             known.setdefault(_reading(label), label)
@@ -91,7 +91,7 @@ class Manifest:
     def require_every_class(self) -> Manifest:
         """This manifest, if every label has a clip.
 
-        Raises ValueError that names the labels which have none: training on them would teach nothing.
+        Raises ValueError that names the labels without one: training could not learn them.
         """
         empty = [label for label, count in self.counts().items() if count == 0]
         if empty:
@@ -103,7 +103,7 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 over the clips and the labels in class order, as 64 hexadecimal digits.
 
-        Neither the order of the clips nor the place of the folder matters.
+        It depends neither on the order of the clips nor on where the folder is.
         """
         rows = sorted(json.dumps([clip.path, clip.start, clip.end, clip.label]) for clip in self.clips)
         return hashlib.sha256("\n".join([json.dumps(self.labels), *rows]).encode()).hexdigest()
@@ -117,7 +117,7 @@ def read_manifest(
 ) -> Manifest:
     """Read the clips of `split`, or all clips, of a data set in any of these forms:
 
-    - a CSV or Parquet file with columns `path` and `label` (or `caption`), and maybe `split`, `start`, `end`,
+    - a CSV or Parquet file with columns `path` and `label` (or `caption`), optionally `split`, `start`, `end`,
       `group`;
     - a folder for each class, or such folders in one for each split; or a folder that holds `manifest.csv` or
       `manifest.parquet`;
@@ -126,7 +126,7 @@ def read_manifest(
 
     `labels` fixes the class indices: a list, or a file of them. Without it, classes are the labels of the clips read,
     sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`,
-    by default the folder of the manifest. Other words for train, val and test mean the same, here and in the data set.
+    by default the folder of the manifest. Synonyms of train, val and test are understood, here and in the data set.
 
     Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
     """
@@ -183,7 +183,7 @@ def _path_from(folder: Path, file: Path) -> str:
 
 
 def _reading(label: str) -> str:
-    """What is the same in all spellings of a label."""
+    """The same text for all spellings of a label."""
     return humanize(label.replace("-", " ")).casefold()
 
 
@@ -199,7 +199,7 @@ def _check_spelling(labels: Sequence[str], used: Iterable[str]) -> None:
 
 
 def _check_unique(clips: Sequence[Clip]) -> None:
-    """One clip has one label everywhere, and counts once in a split."""
+    """Each clip has one label everywhere, and is listed once in a split."""
     given: dict[str, str] = {}
     listed: set[tuple[str, str]] = set()
     for clip in clips:
@@ -213,7 +213,7 @@ def _check_unique(clips: Sequence[Clip]) -> None:
 
 
 def _check_files(source: Path, manifest: Manifest) -> None:
-    # One listing of each folder, because asking for file after file takes minutes on a network drive.
+    # One listing of each folder: asking for file after file takes minutes on a network drive.
     folders: defaultdict[Path, set[str]] = defaultdict(set)
     for clip in manifest.clips:
         file = file_of(manifest.locate(clip))

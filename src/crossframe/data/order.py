@@ -1,4 +1,4 @@
-"""Which clips make which batch: pure functions of numbers, so that every process knows all batches without asking."""
+"""Which clips make which batch: pure functions, so that every process knows all batches without communication."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def training_batches(order: Sequence[int], batch_size: int, *, rank: int = 0, world: int = 1) -> list[list[int]]:
-    """What process `rank` of `world` gets of one epoch: its share of every global batch of `batch_size` clips.
+    """The batches of one epoch for process `rank` of `world`: its share of every global batch of `batch_size` clips.
 
     Every clip is in exactly one batch of one process, and all processes have the same number of batches; in the last,
     incomplete one the shares differ by at most one clip and may be empty.
@@ -35,7 +35,7 @@ def evaluation_batches(count: int, batch_size: int, *, rank: int = 0, world: int
 
 
 def shuffled(count: int, seed: int, epoch: int) -> list[int]:
-    """The order of an epoch: depends on (seed, epoch) alone."""
+    """The order of the clips in an epoch, which depends only on (seed, epoch)."""
     name = hashlib.sha256(f"order/{seed}/{epoch}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(name[:7], "big"))
     return torch.randperm(count, generator=generator).tolist()

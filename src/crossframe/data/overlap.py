@@ -1,4 +1,4 @@
-"""Clips that training and testing share, which would make every number worthless."""
+"""Clips that training and testing share, which would make every result worthless."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class OverlapError(ValueError):
 
 
 def check_apart(clips: Iterable[Clip]) -> str | None:
-    """Refuse a clip that is in several splits, all of it or a part.
+    """Refuse clips that are in several splits, wholly or in part.
 
-    Returns a line on recordings of which several splits have different clips, which official lists do here and there;
-    None where there are none.
+    Returns a warning about recordings whose clips are spread over several splits, which occur in a few official lists;
+    None if there are none.
     """
     files: defaultdict[str, list[Clip]] = defaultdict(list)
     recordings: defaultdict[str, dict[str, None]] = defaultdict(dict)  # their splits, in order
@@ -52,7 +52,7 @@ def _overlapping(stretches: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
     """Stretches of one file that overlap in time with an earlier one of another split."""
     if len({clip.split for clip in stretches}) == 1:
         return
-    last: dict[str, Clip] = {}  # of each split, the stretch that lasts longest so far
+    last: dict[str, Clip] = {}  # of each split, the stretch that ends last so far
     for clip in sorted(stretches, key=_begin):
         others = [other for split, other in last.items() if split != clip.split]
         yield from ((clip, other) for other in others if _begin(clip) < _end(other))
@@ -69,6 +69,6 @@ def _end(clip: Clip) -> float:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few of many names."""
+    """The first few names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

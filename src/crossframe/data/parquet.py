@@ -1,4 +1,4 @@
-"""Parquet files, for which the core does not bring the library."""
+"""Parquet files. Their library is not part of the core installation."""
 
 from __future__ import annotations
 

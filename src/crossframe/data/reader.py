@@ -1,7 +1,6 @@
-"""One clip from its file: what a loader's processes do.
+"""One clip from its file: the work of a loader's processes.
 
-A process knows how to read; what to read comes with each job. So it holds no manifest, and a data set of millions
-costs it nothing.
+What to read comes with each job, so that the processes hold no manifest, however large the data set.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from crossframe.video.media import open_media
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A clip to read: where it is, and what it is in the data set.
+    """A clip to read: its file, its index and its class in the data set.
 
-    `draw` names the random draw of its frames, (seed, epoch); without one they are the fixed frames of testing.
+    `draw`, (seed, epoch), seeds the random draw of its frames; without it they are the fixed frames of testing.
     """
 
     path: Path
@@ -47,10 +46,9 @@ class ReadClip:
 
 
 class ClipReader(Dataset[ReadClip | Failure]):
-    """Reads the frames that `sampling` chooses.
+    """Reads the frames that `sampling` chooses, scaled down to `short_side` as they are decoded if they are larger.
 
-    Frames larger than `short_side` are scaled down to it as they are decoded. The frames of a training clip depend on
-    (seed, epoch, index) alone, so any clip of any epoch can be read again.
+    The frames of a training clip depend only on (seed, epoch, index), so any clip of any epoch can be read again.
     """
 
     def __init__(self, sampling: Sampling, short_side: int | None = None) -> None:
@@ -61,7 +59,7 @@ class ClipReader(Dataset[ReadClip | Failure]):
         try:
             return ReadClip(job.index, job.target, self._read(job))
         except (VideoError, OSError) as error:
-            # A drive that fails is as good a reason as a broken file; both must not end an epoch.
+            # Neither a broken file nor a failing drive must end an epoch.
             return Failure(job.index, job.target, " ".join(str(error).split()))
 
     def _read(self, job: Job) -> Tensor:
@@ -70,7 +68,7 @@ class ClipReader(Dataset[ReadClip | Failure]):
             first, last = frame_range(job.path, job.start, job.end)
 
         def choose(total: int) -> Sequence[int]:
-            # The file's own count rules: packets that cannot be decoded have no frame.
+            # The decoded count decides: packets that cannot be decoded have no frame.
             frames = min(total if last is None else last, total) - first
             if frames < 1:
                 raise VideoError(

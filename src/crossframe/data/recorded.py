@@ -1,7 +1,7 @@
-"""One piece of work for each of many videos: in parallel, and taken up again where it stopped.
+"""One task for each of many videos: in parallel, and resumable.
 
-What came of each file is appended at once to a record, a line of JSON for each. A file that went well is not done
-again unless it, or the way it is treated, has changed; one that failed is.
+The outcome of each file is appended at once to a record, as a line of JSON. A file that succeeded is not processed
+again unless it, or the settings, have changed; one that failed is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ File: TypeAlias = "os.PathLike[str]"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a file: how many frames it has, or its `problem`, in one line."""
+    """The outcome for a file: how many frames it has, or its `problem`, in one line."""
 
     name: str
     frames: int
@@ -33,10 +33,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to do with each file: `read(path)`, which must be importable by name.
+    """What to do with each file: `read(path)`, a function that can be imported by name.
 
-    `settings` names all choices that would make the result another one. `has_result` tells whether what was made of
-    a file, by its name, is still there.
+    `settings` names every choice that changes the result. `has_result` tells whether the result for a file, by name, is
+    still there.
     """
 
     read: Read
@@ -45,13 +45,13 @@ class Work:
 
 
 def do_each(files: Mapping[str, File], work: Work, record: Path, *, workers: int, timeout: float) -> Iterator[Outcome]:
-    """Work on every file, by name, each for up to `timeout` seconds; outcomes come in the order of the files.
+    """Process every file, by name, each for up to `timeout` seconds; outcomes come in the order of the files.
 
-    With 0 workers, everything is done in this process, without limits.
+    With 0 workers, everything runs in this process, without limits.
 
     Raises OSError where the record cannot be written.
     """
-    # Here, so that the processes, which import this module by way of `work.read`, do without torch.
+    # Imported here, so that the workers, which import this module for `work.read`, need no torch.
     from crossframe.video.isolate import decode_many
 
     stamps = {name: _stamp(path, work.settings) for name, path in files.items()}
@@ -87,7 +87,7 @@ def _do_here(path: File, read: Read) -> Decoded | VideoError:
 
 
 def _stamp(path: File, settings: str) -> str:
-    """Changes when the file, or the way it is treated, does."""
+    """A text that changes with the file and with the settings."""
     with suppress(OSError, ValueError):
         status = os.stat(file_of(Path(path)))
         return f"{status.st_size} {status.st_mtime_ns} {settings}"
@@ -95,7 +95,7 @@ def _stamp(path: File, settings: str) -> str:
 
 
 def _read_record(record: Path, stamps: Mapping[str, str]) -> dict[str, Outcome]:
-    """What is still true of the record; of several lines about one file, the last counts."""
+    """The outcomes in the record that still hold; of several lines about one file, the last counts."""
     found: dict[str, Outcome] = {}
     if not record.exists():
         return found

@@ -1,4 +1,4 @@
-"""Which frames of a clip are looked at, in training and in testing."""
+"""Which frames of a clip are used, in training and in testing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossframe.video.sample import dense, dense_views, sparse_random, sparse_vi
 class Sampling:
     """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), or T close together (`dense`).
 
-    Testing looks at fixed places and at `views` of them in turn; training draws one view. With `official`, frames are
+    Testing takes fixed frames, in each of `views` views; training draws one view at random. With `official`, frames are
     drawn as by the authors' code (`crossframe.video.official`), where several views of a test are draws, too.
     """
 

@@ -1,7 +1,7 @@
-"""Packing a data set into a few large tar archives, which network drives and copying programs like better than files.
+"""Packing a data set into a few large tar archives, which suit network drives better than many files.
 
-Every archive is an ordinary one. The new list says where in it each video lies (`crossframe.video.shard`), so clips are
-read in any order, and shuffling, resuming and verifying are what they are with files.
+The archives are ordinary ones. The new list says where in them each video lies (`crossframe.video.shard`), so clips are
+read in any order, and shuffling, resuming and verifying work as with files.
 """
 
 from __future__ import annotations

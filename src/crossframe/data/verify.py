@@ -1,4 +1,4 @@
-"""Decoding every video of a data set from its first to its last frame, to find the broken ones beforehand."""
+"""Decoding every video of a data set to its last frame, to find broken files beforehand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from crossframe.video.wanted import source_name
 
 
 def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float = 300.0) -> Iterator[Outcome]:
-    """Decode every file once; an outcome for each, and one more for each clip that lies outside its file.
+    """Decode every file once; yields an outcome for each, and one more for each clip that lies outside its file.
 
-    A file is sound if all its frames can be decoded without error, and none is missing that its container promises.
-    Files found sound are remembered in `record`, as long as their size and date stay the same.
+    A file is sound if all frames that its container announces are there and decode without error. Sound files are kept
+    in `record`, and skipped as long as their size and date stay the same.
     """
     files = {clip.path: manifest.locate(clip) for clip in manifest.clips}
     sound: set[str] = set()
-    for outcome in do_each(files, Work(watch), record, workers=workers, timeout=timeout):
+    for outcome in do_each(files, Work(decode_fully), record, workers=workers, timeout=timeout):
         if outcome.problem is None:
             sound.add(outcome.name)
         yield outcome
@@ -32,7 +32,7 @@ def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float
 
 
 def record_of(source: Path) -> Path:
-    """Where the outcomes for a manifest are kept: beside it, or in the folder that stands for one.
+    """Where the outcomes for a manifest are kept: beside it, or inside a folder of clips.
 
     >>> record_of(Path("data/list.csv")).as_posix()
     'data/list.verified.jsonl'
@@ -40,10 +40,10 @@ def record_of(source: Path) -> Path:
     return source / "verified.jsonl" if source.is_dir() else source.with_suffix(".verified.jsonl")
 
 
-def watch(source: str | os.PathLike[str], _num_frames: int = 1, **_options: Any) -> Decoded:
+def decode_fully(source: str | os.PathLike[str], _num_frames: int = 1, **_options: Any) -> Decoded:
     """Decode a file to its end and return its first frame, with the count of all.
 
-    Raises VideoError for what is not as it should be, also where `read_video` would make do with a warning.
+    Raises VideoError for anything wrong, even where `read_video` would only warn.
     """
     name = source_name(source)
     with open_media(Path(source), name) as media:
@@ -66,7 +66,7 @@ def watch(source: str | os.PathLike[str], _num_frames: int = 1, **_options: Any)
 
 
 def _outside(manifest: Manifest, sound: set[str]) -> Iterator[Outcome]:
-    """Clips of sound files that have not one frame."""
+    """Clips without a single frame, of sound files."""
     for clip in manifest.clips:
         if clip.path in sound and (clip.start is not None or clip.end is not None):
             from crossframe.data.reader import frame_range  # see `do_each`

@@ -1,8 +1,8 @@
 """Which classes of one data set are new to another, with a record of how names were matched.
 
-The paper's zero-shot test on Kinetics-600 is on classes that Kinetics-400 does not have. Some classes were renamed from
-one to the other, so that comparing names alone finds too many, and papers differ by a class. Here every decision can be
-read, and the last word is the caller's.
+The paper's zero-shot test on Kinetics-600 uses the classes that Kinetics-400 does not have. Some classes were renamed
+between the two, so that comparing names alone finds too many, and papers differ by a class. Here every decision is
+shown, and the caller can overrule it.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class ClassMatch:
 def match_classes(
     old: Sequence[str], new: Sequence[str], renamed: Mapping[str, str] | None = None
 ) -> tuple[ClassMatch, ...]:
-    """What every class of `new`, in order, is in `old`. `renamed` maps names of `new` to names of `old`.
+    """The class of `old`, if any, that each class of `new` stands for, in order. `renamed` maps new names to old ones.
 
-    Each class of `old` is matched once, what the caller says before all else, then the most certain match first.
+    Each class of `old` is matched once: first as `renamed` says, then by the most certain match.
 
     >>> [(m.label, m.old) for m in match_classes(["hugging"], ["hugging (not baby)", "hugging baby"])]
     [('hugging (not baby)', 'hugging'), ('hugging baby', None)]
