@@ -15,7 +15,7 @@ from crossframe.evaluate.statistics import grouped, mcnemar, paired_interval
 
 @dataclass(frozen=True, slots=True)
 class ClassChange:
-    """A class, and how many of its videos the first and the second run have right."""
+    """A class, and how many of its videos the first and the second run classify correctly."""
 
     label: str
     videos: int
@@ -25,12 +25,12 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Top-1 of two runs, and what is known of the difference, `second - first`.
+    """Top-1 of two runs, and the statistics of the difference, `second - first`.
 
-    `gained` videos only the second has right, `lost` only the first. `interval` is the 95% interval of the difference
-    over videos drawn again in pairs; `p_value` is that of McNemar's exact test. Where several videos were cut from one
-    recording, whole recordings are drawn, and exchanged between the models in an exact permutation test; `recordings`
-    is their number, and else None. `classes` are those that moved, the most moved first.
+    `gained`: videos that only the second run has right; `lost`: only the first. `interval`: 95% from the paired
+    bootstrap over videos. `p_value`: McNemar's exact test. Where several videos were cut from one recording, whole
+    recordings are resampled and permuted instead (exact permutation test); `recordings` is their number, otherwise
+    None. `classes`: those that changed, the most changed first.
     """
 
     videos: int
@@ -80,7 +80,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def _rows(run: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """What a run says of each video, by its path and label."""
+    """The predictions of a run, by path and label."""
     if not (run / PREDICTIONS).is_file():
         trials = sorted(path.parent.name for path in run.glob(f"*/{PREDICTIONS}"))
         if trials:

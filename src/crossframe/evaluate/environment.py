@@ -1,4 +1,4 @@
-"""What a result depends on beside its recipe: versions and the machine."""
+"""What a result depends on besides its recipe: versions and the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENVIRONMENT = "environment.json"
 
 
 def environment(device: torch.device, processes: int) -> dict[str, Any]:
-    """What is written to `ENVIRONMENT` in every run's folder, of `processes` that compute on such a device each."""
+    """The content of `ENVIRONMENT` in every run's folder, for `processes` processes on one device each."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "crossframe": crossframe.__version__,

@@ -12,9 +12,9 @@ TOP = 5  # the second number of every table
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Videos of each class, and how many of them have their label in the first place, or in the first five.
+    """For each class, its videos, and how many of them have their label in the top 1 and in the top 5.
 
-    All int64 (K,). With fewer than five classes, the first five places are all there are.
+    All int64 (K,). With fewer than five classes, the top 5 are all of them.
     """
 
     videos: Tensor
@@ -25,7 +25,7 @@ class Counts:
     def of(cls, ranked: Tensor, targets: Tensor, num_classes: int) -> Counts:
         """Count `ranked`, int64 (B, at least min(5, K)), class indices, best first, against `targets`, int64 (B,).
 
-        The row of a video that could not be read holds -1, which is nobody's class: it counts as wrong.
+        The row of a video that could not be read holds -1, which is no class: it counts as wrong.
         """
         hits = ranked[:, :TOP] == targets[:, None]  # (B, min(5, K))
         right, near = hits[:, :1].any(dim=1), hits.any(dim=1)

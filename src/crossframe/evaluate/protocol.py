@@ -1,8 +1,8 @@
 """How a trained model is measured: on which clips, among which labels, in how many views, and how often.
 
-The protocol itself is data: a recipe's section `test`. Where the paper gives a mean and a deviation - for new classes
-on the three splits of UCF-101 and HMDB-51, or on three draws from those of Kinetics-600; for a few clips in several
-draws - an evaluation has several trials: every model on every split of every list of clips.
+The protocol itself is data: a recipe's section `test`. Where the paper gives a mean and a deviation (zero-shot on the
+three splits of UCF-101 and HMDB-51 or on three draws from Kinetics-600, few-shot on several draws), an evaluation has
+several trials: every model on every split of every list of clips.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHECKPOINTS = ("last", "best")  # a run's folders of weights, whose names do not
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One evaluation of several: the weights `model` on a `split` of a list of clips, `data`, None for drawn clips."""
+    """One of several evaluations: the weights `model` on a `split` of the list `data`, None for generated clips."""
 
     model: str
     split: str
@@ -49,7 +49,7 @@ def drawn_trials(models: Sequence[str], test: Test) -> list[Trial]:
 
 
 def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, test: Test) -> list[Trial]:
-    """Every model on every split of every list, or of the recipe's own where `sources` is empty. Nothing is decoded.
+    """Every model on every split of every list, by default of the recipe's own list. Nothing is decoded.
 
     Raises ValueError, in one line, where a list cannot be used or has no such split.
     """
@@ -73,7 +73,7 @@ def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manife
 def run_trial(
     model: XCLIP, trial: Trial, recipe: Recipe, watch: Callable[[EvalLoader], Iterable[Batch]] = iter
 ) -> Evaluation:
-    """Evaluate a model on the clips of a trial, as the recipe says; `watch` may wrap the batches in a progress bar."""
+    """Evaluate a model on a trial by the recipe's protocol; `watch` may wrap the batches in a progress bar."""
     data, test, manifest = recipe.data, recipe.test, trial.manifest
     if not isinstance(data, FileData) or manifest is None:
         raise ValueError(f"recipe '{recipe.name}' draws its clips, and the trial is of clips in files")
@@ -97,9 +97,9 @@ def run_trial(
 
 
 def training_of(model: str) -> dict[str, Any] | None:
-    """Which training the weights `model` come from, as their checkpoint says; None where it says nothing.
+    """The training that the weights `model` come from, by their checkpoint's recipe; None where there is none.
 
-    `shots` clips of each class were drawn by the seed `draw`, `seed` is that of everything else.
+    `shots` clips of each class were drawn with the seed `draw`; `seed` is that of everything else.
     """
     try:
         recipe = load_recipe(Path(model) / RECIPE)
@@ -117,7 +117,7 @@ def training_of(model: str) -> dict[str, Any] | None:
 
 
 def name_trials(trials: Sequence[Trial]) -> list[str]:
-    """A name for each trial, which is also its folder's: what tells it from the others; "" for a single one."""
+    """A name for each trial and its folder, from what tells it from the others; "" for a single one."""
     ways = [
         [_short(trial.model) for trial in trials],
         [_short(trial.data or "") for trial in trials],
@@ -142,7 +142,7 @@ def scores(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]]) -> dict[str, Any]:
-    """What several trials, by name, found together: mean and deviation (of a sample: over n - 1) of every score."""
+    """The summary of several trials, by name: mean and sample standard deviation of every score."""
     found = [scores(summary) for _, summary in trials.values()]
     return {
         "mean": {name: mean(values[name] for values in found) for name in found[0]},

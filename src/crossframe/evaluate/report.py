@@ -1,4 +1,4 @@
-"""A page about an evaluation, made from the two files that it left."""
+"""The HTML page about an evaluation, made from the two files that it wrote."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ Values: TypeAlias = dict[str, Any]
 def write_report(run: str | Path, out: str | Path | None = None, root: str | Path | None = None) -> Path:
     """Write the page about the evaluation in the folder `run` to `out`, a file or a folder, by default `run`.
 
-    Videos are looked for where they were evaluated, or below `root`; where one is gone, the page says so. Of several
-    trials, the page has the mean, and leads to the page of each in its own folder, which is written beside it.
+    Videos are looked for where they were evaluated, or below `root`; the page says which are missing. For several
+    trials, the page shows the mean and links to a page for each, which is written to the trial's folder.
 
     Raises ValueError, in one line, where `run` holds no evaluation.
     """
@@ -142,7 +142,7 @@ def _paper(made_with: Values) -> str:
 
 
 def _tiles(summary: Values) -> list[Values]:
-    """The numbers at the top: name, value and what there is to say of it."""
+    """The numbers at the top: name, value and note."""
     low, high = summary["top1_interval"]
     over = f" over {summary['recordings']:,} recordings:" if summary.get("recordings") else ""
     tiles = [("top-1", summary["top1"], f"95% interval{over} {low:.1%} to {high:.1%}")]
@@ -164,14 +164,14 @@ def _calibration(summary: Values) -> str:
 
 
 def _bins(summary: Values) -> list[Values]:
-    """The bins of confidence that hold videos."""
+    """The bins of confidence that are not empty."""
     full = [part for part in summary["calibration"]["bins"] if part["videos"]]
     total = sum(part["videos"] for part in full)
     return [{**part, "share": part["videos"] / total} for part in full]
 
 
 def _classes(summary: Values) -> Values:
-    """Classes at either end, the extreme ones first, and all of them where that leaves some out."""
+    """The worst and the best classes, and a list of all where these are not all."""
     most: dict[str, Values] = {}
     for pair in _mistaken(summary):
         most.setdefault(pair["label"], pair)
@@ -192,9 +192,9 @@ def _mistaken(summary: Values) -> list[Values]:
 
 
 def _confusion(summary: Values) -> Values:
-    """The classes of the matrix and its rows: for each cell that is not empty, its column, videos and their share.
+    """The classes of the matrix, and its rows as lists of non-empty cells: column, videos, share of the row.
 
-    A last column takes all other answers, and videos without one.
+    A last column collects all other answers, and videos without an answer.
     """
     videos = {row["label"]: row["videos"] for row in summary["per_class"]}
     counts = {(pair["label"], pair["predicted"]): pair["videos"] for pair in summary["confusion"]}
@@ -241,7 +241,7 @@ def _clip(row: Values, frames: Tensor | str) -> pages.Clip:
 
 
 def _pictures(summary: Values, root: str | Path | None) -> Callable[[str], Tensor | str]:
-    """A function from a video's name to the frames of its first view, (T, 3, H, W), or to what is wrong with it."""
+    """A function from a video's name to the frames of its first view, (T, 3, H, W), or to why there are none."""
     made_with = summary["made_with"]
     sampling = Sampling(**made_with["sampling"])
     if made_with.get("data") == SHAPES:
@@ -264,7 +264,7 @@ def _pictures(summary: Values, root: str | Path | None) -> Callable[[str], Tenso
 
 
 def _job(folder: Path, name: str) -> Job:
-    """Where the clip of this name is; `a.mp4#t=2.0,4.5` is a stretch of a file (see `data.clip.Clip.name`)."""
+    """How to read the clip of this name; `a.mp4#t=2.0,4.5` is a part of a file (see `data.clip.Clip.name`)."""
     stretch = re.fullmatch(r"(.*)#t=([\d.]*)(?:,([\d.]+))?", name, flags=re.S)
     if stretch is None or (folder / name).exists():
         return Job(folder / name, 0, 0)
@@ -279,7 +279,7 @@ def _failures_lead(summary: Values) -> str:
 
 
 def _flat(values: Values, before: str = "") -> list[tuple[str, str]]:
-    """Entries of nested sections as a list, without those that hold nothing: `sampling views`, `4`."""
+    """Nested entries as a flat list, without empty ones: `sampling views`, `4`."""
     found: list[tuple[str, str]] = []
     for name, value in values.items():
         name = f"{before} {name.replace('_', ' ')}".strip()

@@ -1,4 +1,4 @@
-"""What an evaluation found, video by video, and its two files."""
+"""The result of an evaluation, video by video, and its two files."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class VideoResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Answers for all videos, in the order of the data set, and what they were made with.
+    """Answers for all videos, in the order of the data set, and the settings they were made with.
 
-    `recordings`: what each video was cut from; None where every video stands alone.
+    `recordings`: the recording that each video was cut from; None where no two videos share one.
     """
 
     labels: tuple[str, ...]

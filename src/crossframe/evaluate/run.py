@@ -1,4 +1,4 @@
-"""A model over a whole data set: every video once, for any number of processes."""
+"""A model evaluated on a whole data set: every video once, in any number of processes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from crossframe.weights.fingerprint import fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How videos are looked at: what a number depends on besides weights, videos and words.
+    """How videos are presented to the model: what a result depends on besides weights, videos and labels.
 
-    `sampling.views` temporal views times `crops` (the centre, or three along the long side); `batch_size` videos are
-    computed together, always the same ones.
+    There are `sampling.views` temporal views times `crops` (the centre, or three along the long side). `batch_size`
+    videos are computed together, the same ones in any number of processes.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -51,10 +51,9 @@ def evaluate_manifest(
 ) -> Evaluation:
     """Evaluate the clips of a manifest among its labels, on all processes of torch.distributed if it is initialised.
 
-    Without `setting`, one centre view of as many frames as the model was trained with. `text` is as for `evaluate`;
-    `made_with` is what else the summary should say, for instance where the text comes from, and `watch` may wrap the
-    batches in a progress bar. The result, the same in every process, also names the weights and the clips by their
-    hashes.
+    Without `setting`, one centre view of as many frames as the model was trained with. `text`: see `evaluate`.
+    `made_with`: further entries of the summary, such as the origin of the text. `watch` may wrap the batches in a
+    progress bar. The result is the same in every process, and includes hashes of the weights and of the list of clips.
     """
     setting = setting or Setting(Sampling(model.config.num_frames))
     short_side = getattr(model.preprocess, "short_side", None)
@@ -88,11 +87,11 @@ def evaluate(
     text: Tensor | None = None,
     setting: Setting | None = None,
 ) -> Evaluation:
-    """Evaluate any batches, decoded or drawn; `names` are those of all videos, by index.
+    """Evaluate any batches; `names` are those of all videos, by index.
 
-    `text`, (K, E), are features of the labels' words where these are not the labels themselves (see
-    `label_features`). Under torch.distributed each process gives its own batches, and together they must cover every
-    video once. The model is put into evaluation mode and back.
+    `text`, (K, E): features of the labels, by default those of their plain texts (see `label_features`). Under
+    torch.distributed each process passes its own batches, which must cover every video once together. The model's mode
+    is restored afterwards.
 
     Raises ValueError where a video is missing or comes twice, or weights are rounded to less than float32 and no less
     was asked for.

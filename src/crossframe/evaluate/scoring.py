@@ -17,14 +17,15 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 Crops: TypeAlias = Literal[1, 3]
 
 ROUNDED = {torch.bfloat16, torch.float16}  # to less than float32
-TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features do not depend on it
+TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features are reproducible
 
 
 @torch.no_grad()
 def label_features(model: XCLIP, texts: Sequence[str | Sequence[str]]) -> Tensor | None:
-    """What the model knows of K labels, (K, E), not normalised; None for a linear head, which has its classes inside.
+    """Features of K labels, (K, E), not normalised; None for a linear head, which has its classes built in.
 
-    A label is one text or several, whose directions are averaged, and whose lengths, which prompts meet, are too.
+    A label is one text or several. Of several, the mean direction and the mean length are taken: prompts see the
+    length.
     """
     if model.text is None:
         if len(texts) != model.config.num_classes:
@@ -58,8 +59,8 @@ def probabilities(
 ) -> Tensor:
     """uint8 (views * T, 3, H, W) for each of B clips, of any sizes -> float64 (B, K) on the CPU, rows that add up to 1.
 
-    Views are encoded one after the other, so that memory does not grow with their number. The softmax is taken in
-    float64, where labels that are far behind still have an order.
+    Views are encoded one after the other, so that memory does not grow with their number. The softmax is computed in
+    float64, which still orders labels of tiny probability.
     """
     odd = [len(video) for video in videos if views < 1 or len(video) % views]
     if odd:
@@ -76,7 +77,7 @@ def probabilities(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Generator[None]:
-    """The model in evaluation mode and products in full float32, with everything put back as it was on the way out.
+    """The model in evaluation mode and matrix products in full float32; everything is restored on exit.
 
     GPUs round the inputs of convolutions to 10 bits (TF32) unless told otherwise.
     """
@@ -94,7 +95,7 @@ def evaluating(model: nn.Module) -> Generator[None]:
 
 
 def check_precision(model: XCLIP, precision: Precision) -> None:
-    """Raise ValueError where the weights are already rounded to less than the precision that the result would claim."""
+    """Raise ValueError if the weights are of lower precision than the result would claim."""
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is unknown; use 'float32' or 'bfloat16'")
     rounded = {parameter.dtype for parameter in model.parameters()} & ROUNDED
@@ -114,7 +115,7 @@ def _crops(model: XCLIP, clips: list[Tensor], crops: Crops) -> Sequence[Tensor]:
 
 
 def _encode(model: XCLIP, batch: Tensor, precision: Precision) -> VideoFeatures:
-    # Only the encoder is lowered: similarities rounded to 8 bits tie.
+    # Only the encoder runs in lower precision: similarities rounded to 8 bits tie.
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         features = model.encode_video(batch)
     patches = None if features.patches is None else features.patches.to(model.dtype)

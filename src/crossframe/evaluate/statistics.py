@@ -1,11 +1,10 @@
-"""How far a number can be trusted: intervals, the calibration of scores, and whether two models differ.
+"""Confidence intervals, calibration, and tests of whether two models differ.
 
-Videos of one recording are alike, so they are right or wrong together. What counts as one observation is therefore a
-`Group`: all videos of a recording, or a single video where nothing is known of recordings.
+Videos of one recording are not independent, so one observation is a `Group`: all videos of a recording, or a single
+video where recordings are unknown.
 
-Intervals are percentiles of the bootstrap: the groups are drawn again, with replacement, many times. How often groups
-of each kind are drawn is a multinomial variable, so that is drawn directly. The seed is fixed: the same counts always
-give the same interval.
+Intervals are percentiles of the bootstrap, which resamples groups with replacement. How often groups with equal counts
+are drawn is multinomial, so that is sampled directly. The seed is fixed: the same counts always give the same interval.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ DRAWN_AT_ONCE = 1000  # bounds memory
 CONFIDENCE = 0.95
 BINS = 15  # of confidence, as in most papers on calibration
 
-Group: TypeAlias = tuple[int, int]  # what was counted in videos that belong together, and how many they are
+Group: TypeAlias = tuple[int, int]  # a count over videos that belong together, and their number
 
 
 def grouped(counted: Sequence[int], recordings: Sequence[Hashable] | None = None) -> list[Group]:
-    """What was counted in each video, by recording; without `recordings`, every video stands alone."""
+    """Counts per video, summed by recording; without `recordings`, every video is a group of its own."""
     totals, videos = Counter[Hashable](), Counter[Hashable]()
     for count, recording in zip(counted, range(len(counted)) if recordings is None else recordings, strict=True):
         totals[recording] += count
@@ -39,10 +38,10 @@ def grouped(counted: Sequence[int], recordings: Sequence[Hashable] | None = None
 
 
 def interval(rights: Sequence[Group]) -> tuple[float, float]:
-    """The 95% interval of a share, from the bootstrap. `rights`: how many videos of each group are right.
+    """The 95% bootstrap interval of an accuracy. `rights`: how many videos of each group are right.
 
-    Where all videos are right, or none, drawing them again knows no doubt: the exact binomial bound for as many groups
-    takes its place.
+    Where all videos are right, or none, the bootstrap has no width: the exact binomial bound for as many groups
+    replaces it.
     """
     right, videos = (sum(part) for part in zip(*rights, strict=True))
     edge = ((1 - CONFIDENCE) / 2) ** (1 / len(rights))
@@ -69,10 +68,10 @@ def paired_interval(gains: Sequence[Group]) -> tuple[float, float]:
 
 
 def mcnemar(gains: Iterable[Group]) -> float:
-    """The p-value, two-sided: how likely a difference this large is where there is none.
+    """The two-sided p-value of the difference between two models.
 
-    Where nothing distinguishes two models, what one of them gains in a group is as likely to be the other's: the signs
-    of all gains are tried, which is the exact permutation test of pairs. Of single videos, it is McNemar's exact test.
+    If the models do not differ, the gain in each group is as likely to have the opposite sign: all sign patterns are
+    enumerated, which is the exact permutation test for pairs. For groups of single videos, it is McNemar's exact test.
     """
     found = [gain for gain, _ in gains]
     ways = {0: 1}  # to reach each sum; whole numbers, so that nothing is rounded
