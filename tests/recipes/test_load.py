@@ -127,6 +127,12 @@ def test_unknown_recipes_are_named_with_the_nearest_one() -> None:
         load_recipe("missing.yaml")
 
 
+def test_the_authors_views_are_of_sparse_frames() -> None:
+    assert load_recipe("k400", ["test.official=true"]).test.official
+    with pytest.raises(RecipeError, match=r"test\.official draws as .* no dense frames; leave it out"):
+        load_recipe("k400", ["test.official=true", "data.sampling=dense"])
+
+
 def test_values_that_json_cannot_hold_are_refused() -> None:
     with pytest.raises(RecipeError, match="not JSON serializable"):
         parse_recipe({"name": object()})

@@ -281,6 +281,8 @@ class Recipe(Section):
         for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):
             if section is not None and self.data.kind != "files":
                 raise ValueError(f"train.{name} changes clips in files, and the data are drawn; set it to null")
+        if self.data.kind == "files" and self.data.sampling == "dense" and self.test.official:
+            raise ValueError("test.official draws as the authors' code, which knows no dense frames; leave it out")
         if self.data.kind != "files" and self.test != Test(splits=self.test.splits):
             raise ValueError("test: drawn clips have one view and labels of their own; set no more than test.splits")
         return self
