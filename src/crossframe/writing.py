@@ -25,7 +25,7 @@ def replacing(path: Path) -> Generator[Path]:
     except OSError as error:
         # the name that people know; a full disk is told without one
         if error.filename == str(part) or error.errno in (errno.ENOSPC, errno.EDQUOT):
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         with suppress(OSError):  # on a disk that cannot be written to, this is not what to tell

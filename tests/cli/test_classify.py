@@ -297,6 +297,8 @@ def test_what_cannot_be_used_ends_with_1_and_one_line(
     outcome = command("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
     assert outcome.status == 1
     assert one_line(outcome, "nothing", "no video")
+    outcome = command("classify", tmp_path / "nothing", clip, *LABELS, "--model", tiny_folder, "--json")
+    assert (outcome.status, outcome.out.count("\n")) == (1, 1)  # one bad one does not stop the others
     for out in (tmp_path / "no" / "such" / "out.jsonl", tmp_path):
         outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--out", out)
         assert outcome.status == 1

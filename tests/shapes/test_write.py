@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import resource
 from pathlib import Path
 
 import av
@@ -87,3 +88,15 @@ def test_a_failed_clip_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest
 def test_zero_videos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 videos"):
         render_dataset(tmp_path, "train", 0)
+
+
+def test_a_disk_that_takes_no_more_is_told_by_the_name_of_the_clip(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # a write beyond it fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            write_clip(splits.draw("train", 0, 0), tmp_path / "clip.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(tmp_path / "clip.mp4")
+    assert not list(tmp_path.iterdir())

@@ -110,20 +110,18 @@ def _labels(given: list[str], file: Path | None, clean: bool) -> list[str]:
 
 
 def _expand(given: Path) -> list[Path]:
-    """A file stands for itself, a folder for the videos in it and below."""
-    if not given.is_dir():
-        return [given]
-    found = videos_in(given)
-    if not found:
-        raise ValueError(f"{given}: no video in this folder; looked for names ending in {' '.join(VIDEO_SUFFIXES)}")
-    return found
+    """A file stands for itself, and so does a folder without videos; any other for the videos in it and below."""
+    return (videos_in(given) if given.is_dir() else []) or [given]
 
 
 def _present(paths: list[Path]) -> list[Path]:
     """The files that there are; the others are reported now, for a typing error need not wait for a model."""
     present: list[Path] = []
     for path in paths:
-        if os.path.exists(file_of(path)):
+        if path.is_dir():
+            looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
+            print(f"crossframe: {path}: no video in this folder; {looked}", file=sys.stderr)
+        elif os.path.exists(file_of(path)):
             present.append(path)
         else:
             print(f"crossframe: {path}: does not exist; check the path", file=sys.stderr)

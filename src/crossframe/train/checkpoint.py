@@ -33,7 +33,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as an error of its own
+    except OSError as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         recover(folder)
         kept = folder.exists()
@@ -54,7 +54,10 @@ def recover(folder: Path) -> None:
 
 def save_state(state: Mapping[str, Any], folder: Path) -> None:
     """Write what resuming needs into a checkpoint's folder."""
-    torch.save(dict(state), folder / STATE)
+    try:
+        torch.save(dict(state), folder / STATE)
+    except RuntimeError as error:  # of torch's own, which does not say what the system said
+        raise OSError(f"the disk did not take all of {STATE}") from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:

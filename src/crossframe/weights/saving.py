@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,7 +20,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
-from crossframe.weights.errors import WeightsError, one_line, shorten
+from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
@@ -77,8 +79,8 @@ def save(
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         try:
             save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
-        except SafetensorError as error:  # a full disk, for instance
-            raise OSError(f"{folder / _WEIGHTS} cannot be written: {one_line(error)}") from error
+        except SafetensorError as error:
+            raise _of_the_system(error, folder / _WEIGHTS) from error
         _move(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -100,6 +102,13 @@ def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str,
             "processor_class": pictures["processor_class"],
         }
     return files
+
+
+def _of_the_system(error: SafetensorError, path: Path) -> OSError:
+    """What safetensors calls an error of its own: a full disk, for instance."""
+    found = re.search(r"os error (\d+)", str(error))
+    reason = int(found[1]) if found else errno.EIO
+    return OSError(reason, os.strerror(reason), str(path))
 
 
 def _move(beside: Path, folder: Path) -> None:
