@@ -124,6 +124,13 @@ def test_what_is_written_is_read_again(tmp_path: Path, folder: Path, suffix: str
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"list{suffix}"]
 
 
+def test_a_folder_with_a_colon_in_its_name(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest = read_manifest(folder)
+    write_manifest(manifest, "disk:1/list.parquet")
+    assert read_manifest("disk:1/list.parquet").labels == manifest.labels
+
+
 def test_paths_are_written_relative_to_the_manifest(tmp_path: Path) -> None:
     manifest = read_manifest(table(tmp_path, HEADER + "a.mp4,walk,train\n"))
     write_manifest(manifest, tmp_path / "again.csv")

@@ -22,7 +22,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a file."""
     arrow = pyarrow()
     try:
-        return arrow.parquet.read_table(path).to_pylist()
+        # absolute, or a folder with a colon in its name would be taken for the scheme of a URI
+        return arrow.parquet.read_table(path.absolute()).to_pylist()
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
