@@ -34,7 +34,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
             folder.rename(old)
         new.rename(folder)
     except OSError as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = error.strerror or str(error)
         recover(folder)
         kept = folder.exists()
         remedy = "it is as it was, make room and go on with --resume" if kept else "make room and start again"
