@@ -46,7 +46,7 @@ def test_a_blended_folder_is_what_evaluate_blends(pair: tuple[Path, Path], tmp_p
 def test_the_weight_is_chosen_on_clips(
     pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blending, "WEIGHTS", (0.0, 0.5, 1.0))
+    monkeypatch.setattr(blending, "CANDIDATES", (0.0, 0.5, 1.0))
     clips = write_dataset(tmp_path / "clips", 1, broken=None)
     assert run("blend", *pair, "--choose-on", clips, "--choose-on", clips, "--out", tmp_path / "new") == 0
     lines = capsys.readouterr().out.splitlines()
