@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from multiprocessing.connection import Connection
 
 import pytest
 
 from crossframe import signals
-from crossframe.signals import leave_signals_to_parent
+from crossframe.signals import leave_signals_to_parent, starting_workers
 
 
 def work(pipe: Connection) -> None:
@@ -53,3 +55,29 @@ def test_a_worker_whose_parent_says_nothing_more_ends_by_itself() -> None:
     worker.join(60)
     assert worker.exitcode == 0
     mine.close()
+
+
+def work_after_a_while(pipe: Connection) -> None:
+    pipe.send("started")
+    pipe.recv()
+    leave_signals_to_parent()
+    pipe.send("still here")
+    pipe.recv()  # nothing comes
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_no_signal_hits_a_worker_before_it_can_leave_them_to_its_parent(way: str) -> None:
+    context = multiprocessing.get_context(way)
+    mine, theirs = context.Pipe()
+    worker = context.Process(target=work_after_a_while, args=(theirs,))
+    with starting_workers():
+        worker.start()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert mine.recv() == "started"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert subprocess.run([sys.executable, "-c", f"import os; os.kill({worker.pid}, {number})"]).returncode == 0
+    mine.send("go on")
+    assert mine.recv() == "still here"
+    worker.terminate()
+    worker.join(60)
+    assert worker.exitcode == 0

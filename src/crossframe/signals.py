@@ -5,9 +5,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from threading import Thread
 
 GRACE = 10.0  # seconds in which the parent, told to end as well, finishes what it needs this process for
+
+
+@contextmanager
+def starting_workers() -> Generator[None]:
+    """Both wait while processes are started in here, which inherit that: none of them is hit before it can leave them
+    to its parent."""
+    if not hasattr(signal, "sigwaitinfo"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_signals_to_parent() -> None:

@@ -24,7 +24,7 @@ from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, Thing, reverse
 from crossframe.shapes.splits import Split, draw, index_among, is_held_out, parse
-from crossframe.signals import leave_signals_to_parent
+from crossframe.signals import leave_signals_to_parent, starting_workers
 
 Topic = Literal["caption", "look", "place", "size", "tilt", "spot"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
@@ -133,7 +133,8 @@ def read_batches(drawn: Drawn, numbers: range, *, workers: int = 0) -> Iterator[
         prefetch_factor=4 if workers else None,
         generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
     )
-    return iter(loader)
+    with starting_workers():
+        return iter(loader)
 
 
 class _Numbered(Dataset[TrainBatch]):

@@ -19,7 +19,7 @@ from crossframe.data.manifest import Manifest
 from crossframe.data.order import evaluation_batches, shuffled, training_batches
 from crossframe.data.reader import ClipReader, Job, ReadClip
 from crossframe.data.sampling import Sampling
-from crossframe.signals import leave_signals_to_parent
+from crossframe.signals import leave_signals_to_parent, starting_workers
 from crossframe.video.media import read_beside_others
 
 
@@ -122,7 +122,9 @@ class _Workers:
 
     def read(self, jobs: Iterable[list[Job]]) -> Iterator[Batch]:
         self._plan.jobs = jobs
-        for packed in self._loader:
+        with starting_workers():
+            batches = iter(self._loader)
+        for packed in batches:
             yield packed.unpack()
 
 

@@ -17,7 +17,7 @@ from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
-from crossframe.signals import leave_signals_to_parent
+from crossframe.signals import leave_signals_to_parent, starting_workers
 from crossframe.writing import replacing, x264_options
 
 MANIFEST = "manifest.csv"
@@ -113,7 +113,9 @@ def _in_parallel(make: Callable[[int], Row], videos: int, workers: int) -> Itera
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, videos), context, initializer=leave_signals_to_parent) as pool:
         try:
-            yield from pool.map(make, range(videos), chunksize=min(CHUNK, -(-videos // workers)))
+            with starting_workers():
+                rows = pool.map(make, range(videos), chunksize=min(CHUNK, -(-videos // workers)))
+            yield from rows
         finally:
             pool.shutdown(cancel_futures=True)
 

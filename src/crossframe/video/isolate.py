@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, cast
 
+from crossframe.signals import starting_workers
 from crossframe.video.decode import Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
@@ -142,13 +143,14 @@ class _Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         # The worker must find the modules that we find, also those beside a script.
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._memory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pipesize=1 << 20,  # frames fill a small pipe many times
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        with starting_workers():
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pipesize=1 << 20,  # frames fill a small pipe many times
+                env={**os.environ, "PYTHONPATH": path},
+            )
         self._process = process
         if self._closed:
             process.kill()
