@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-import crossframe
+import pytest
+
+import crossframe.__main__
 from tests.video.clips import moving, write_clip
 
 PROGRAM = """
@@ -45,19 +48,32 @@ import os, runpy, signal, sys
 
 class Finder:
     def find_spec(name, *_):
-        if name == "typer":
+        if name != slow:
+            return
+        try:
             os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            if name == "typer":  # while torch, and only torch, swallows it
+                raise
 
 sys.meta_path.insert(0, Finder)
+slow, sys.argv = sys.argv[1], ["crossframe", "doctor"]
 runpy.run_module("crossframe", run_name="__main__")
 """
 
 
-def test_ctrl_c_is_one_line_while_the_command_is_imported_too() -> None:
-    result = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS], capture_output=True, text=True)
+@pytest.mark.parametrize("module", ["typer", "torch"])
+def test_ctrl_c_is_one_line_while_modules_are_imported_too(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS, module]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "crossframe: interrupted\n")
 
 
 def test_python_dash_m_is_the_command() -> None:
     result = subprocess.run([sys.executable, "-m", "crossframe", "--version"], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, f"crossframe {crossframe.__version__}\n")
+
+
+def test_the_installed_command_is_the_same() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"crossframe": f"{crossframe.__main__.__name__}:{crossframe.__main__.main.__name__}"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -21,14 +20,13 @@ from crossframe.cli.compare import compare
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
+from crossframe.cli.interrupt import INTERRUPTED, MESSAGE, catch_interrupts
 from crossframe.cli.processes import is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.data.overlap import OverlapError
-
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C has ended
 
 # What the system says of files, with a remedy.
 _OF_FILES: dict[int | None, str] = {
@@ -84,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     # accepted before and after the command's name
     arguments = [argument for argument in arguments if argument != "--debug"]
     _log_to_stderr(verbose=debug)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so a scheduler ends a command as Ctrl-C does
+    catch_interrupts()
     if isinstance(sys.stdout, TextIOWrapper):  # a file name that the terminal cannot show must not end the work
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments, debug))
@@ -115,7 +113,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
         return 1
     if code == INTERRUPTED and is_first():
-        print("crossframe: interrupted", file=sys.stderr)
+        print(MESSAGE, file=sys.stderr)
     return code
 
 
