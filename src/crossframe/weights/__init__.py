@@ -1,7 +1,8 @@
-"""Where weights come from and where they go: every layout that they are published in, read without running anything.
+"""Loading, expanding and saving weights, in every layout that they are published in. No file can run code.
 
-`load`, `expand` and `save` are all that most people need. Inside: `tables` holds the names of every layout, `convert`
-applies them, `archive` and `files` read files, `folder` and `hub` find them, `build` makes a model of them.
+`load`, `expand` and `save` are all that most people need. Inside: `tables` holds the parameter names of every layout
+and `convert` applies them, `archive` and `files` read files, `folder` and `hub` find them, `build` makes a model of
+them.
 """
 
 from __future__ import annotations

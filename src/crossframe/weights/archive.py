@@ -1,8 +1,8 @@
-"""Reads tensors out of PyTorch's zip files (`torch.save`, TorchScript) without running anything that is in them.
+"""Reads tensors from PyTorch's zip files (`torch.save`, TorchScript) without running any code in them.
 
-A pickle is a program. This one is run by an interpreter that knows a dozen harmless names, after a scan has made sure
-that it holds nothing but plain containers and tensors; the code of a TorchScript archive is never executed. Tensors
-are read from disk only when they are asked for, so that an optimiser's state beside the weights costs nothing.
+A pickle is a program. Here a scan first makes sure that it builds nothing but plain containers and tensors, and then an
+unpickler with a dozen harmless names runs it; the code of a TorchScript archive is never executed. Only the tensors of
+the state dict are read from disk, so that an optimiser's state beside the weights costs nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StoredTensor:
 
 
 class _Mapping(OrderedDict[object, object]):
-    """An ordered dict that a pickle can fill but not copy, since copies of copies could take any amount of memory."""
+    """An ordered dict that a pickle can fill but not copy: copies of copies could take any amount of memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Mapping(OrderedDict[object, object]):
 
 
 class _Module:
-    """Stands for any object of a TorchScript archive: attributes, no behaviour."""
+    """Stands in for any object of a TorchScript archive: attributes without behaviour."""
 
     def __init__(self) -> None:
         self.attributes: dict[str, object] = {}
@@ -119,7 +119,7 @@ def _root(archive: zipfile.ZipFile) -> str:
 
 
 def _small(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """The bytes of an entry within the limit, in memory of that order even if its header tells less than it holds."""
+    """The bytes of an entry, at most `limit`, even if its header understates its size."""
     entry = archive.getinfo(name)
     if entry.file_size > limit:
         raise WeightsError(f"its entry {name} has {entry.file_size} bytes; at most {limit} are read")
@@ -143,7 +143,7 @@ def _refuse_own_setstate(archive: zipfile.ZipFile, root: str) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Runs the archive's pickle with nothing but the names that tensors and containers need."""
+    """Runs the archive's pickle with only the names that tensors and containers need."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         data = _small(archive, root + "data.pkl", _LARGEST_PICKLE)

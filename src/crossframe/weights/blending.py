@@ -1,6 +1,6 @@
-"""Weight-space averaging (WiSE-FT): a tuned model moved back towards the pretrained one that it came from.
+"""Weight-space averaging (WiSE-FT): a fine-tuned model moved back towards the pretrained one that it came from.
 
-What fine-tuning forgot comes back and most of what it learnt stays, without any training.
+This restores much of what fine-tuning forgot and keeps most of what it learnt, without training.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def shared_values(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
 
 
 def _is_new(name: str) -> bool:
-    """Whether a parameter within the encoders is one that training for video adds."""
+    """Whether a parameter of the encoders was added for video."""
     return ".message." in name or name == "text.learned"
 
 
 def choose_weight(tuned: XCLIP, pretrained: XCLIP, score: Callable[[XCLIP], float]) -> tuple[float, dict[float, float]]:
-    """The best of the weights 0, 0.1, ..., 1 by `score`, the larger of equals, and the scores of all.
+    """The best of the weights 0, 0.1, ..., 1 by `score` (of equals, the largest), and all scores.
 
-    The score must come from classes that the tuned model was not trained on, or 1 always wins; and from classes that
-    are not those of the final test, or its result is not zero-shot.
+    The score must come from classes that the tuned model was not trained on, or 1 always wins, and that are not in the
+    final test, or its result is not zero-shot.
     """
     scores = {weight: score(blend(tuned, pretrained, weight)) for weight in CANDIDATES}
     return max(scores, key=lambda weight: (scores[weight], weight)), scores

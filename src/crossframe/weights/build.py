@@ -1,4 +1,4 @@
-"""A checkpoint to a model: every tensor in its place, none missing and none left over."""
+"""From a checkpoint to a model: every tensor in its place, none missing and none left over."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Starting values are not drawn: on the meta device that does nothing, except import a second's worth of torch."""
+    """Skips random initialisation, which has no effect on the meta device but takes a second to import."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What a source of weights comes down to, and how a single file becomes it."""
+"""Weights as read from any source, with all that a model made of them needs; and how to read a single file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Tensors under our names, and what a model made of them needs beside.
+    """Tensors under our names, with the config, preprocessing and tokenizer of their model.
 
-    `layout` tells how the source calls its tensors (None: as we do), so that errors can use its names.
+    `layout` is that of the source (None: our own), so that errors can use its names.
     """
 
     config: ModelConfig
@@ -51,7 +51,7 @@ def read_file(path: Path) -> Checkpoint:
 
 
 def default_preprocess(config: ModelConfig) -> Preprocess:
-    """What weights were trained on if nothing says otherwise: CLIP's pictures for a plain CLIP, else the authors'."""
+    """The preprocessing of weights that come without one: CLIP's for a plain CLIP, else that of X-CLIP's authors."""
     plain = config.vision.mixing == "none" and config.mit is None and config.prompts is None
     size = config.vision.image_size
     return Preprocess.clip(size) if plain else Preprocess.xclip(size)
@@ -67,7 +67,7 @@ def default_tokenizer(config: ModelConfig, folder: Path | None) -> Tokenizer | N
 
 
 def _unknown(tensors: dict[str, Tensor]) -> str:
-    """Why a file's names mean nothing to us, as far as one can tell."""
+    """Why the names in a file are unknown, as far as one can tell."""
     if recognize(tensors, IMAGE_ONLY):
         return (
             "holds an image encoder alone, without words: load a CLIP and give it this encoder with "

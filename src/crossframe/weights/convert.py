@@ -1,4 +1,4 @@
-"""Tensors under foreign names to tensors under ours, and back, by the tables of `tables.py`."""
+"""Renaming tensors from foreign layouts to ours and back, by the tables of `tables.py`."""
 
 from __future__ import annotations
 

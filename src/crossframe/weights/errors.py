@@ -1,4 +1,4 @@
-"""What goes wrong with weights, in one line each."""
+"""Errors about weights, in one line each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class WeightsError(ValueError):
 
 @contextmanager
 def about(path: str | Path) -> Generator[None]:
-    """Turns what reading the values of `path` may raise into one line that names the file.
+    """Turn errors about the content of `path` into one line that names the file.
 
-    Config files are written by others, so any entry may be absent or of another type than expected.
+    Config files are written by others, so any entry may be missing or of another type than expected.
     """
     try:
         yield
@@ -29,7 +29,7 @@ def about(path: str | Path) -> Generator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, fit for a terminal: it may quote names that strangers chose."""
+    """An error's message, made safe for a terminal: it may quote names from a stranger's file."""
     line = " ".join(str(error).split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "..."

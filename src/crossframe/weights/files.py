@@ -1,4 +1,4 @@
-"""One file of weights, of any kind, to tensors by name."""
+"""One file of weights, of any format, to tensors by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crossframe.weights.errors import WeightsError, one_line
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive. What it is, its content says.
+    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive, recognised by its content.
 
     Raises `WeightsError`, naming the file, when it is none of these, damaged, or wants to run code.
     """

@@ -1,4 +1,4 @@
-"""A checkpoint's folder, whoever wrote it: we, Hugging Face's libraries, or open_clip."""
+"""Reading a checkpoint's folder, whether ours, Hugging Face's or open_clip's."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def read_folder(folder: Path, weights: str | None = None, *, authors_heads: bool
 
 
 def belongs_to_folder(path: Path) -> bool:
-    """Whether a file of weights has a config beside it, which knows more than the shapes of its tensors tell."""
+    """Whether a file of weights has a config beside it, which tells more than the shapes of its tensors."""
     named = any(path.name in names for names in WEIGHTS.values())
     return named and any((path.parent / config).is_file() for config in (CONFIG, OPEN_CLIP_CONFIG))
 
 
 def kind_of(folder: Path, weights: str | None = None) -> Kind:
-    """Who wrote the folder, by its config file; of two configs, the one that `weights` goes with."""
+    """The kind of a folder, by its config file; where there are two, by the one that belongs to `weights`."""
     if weights in WEIGHTS["open_clip"] and (folder / OPEN_CLIP_CONFIG).is_file():
         return "open_clip"
     config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
@@ -104,7 +104,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that an index of sharded weights refers to, which stand beside it."""
+    """The files listed in an index of sharded weights, which lie beside it."""
     with about(index):
         names = sorted(set(read_json(index)["weight_map"].values()))
         if any(not isinstance(name, str) or Path(name).name != name for name in names):
@@ -155,7 +155,7 @@ def digest(path: Path) -> str:
 
 
 def _check_one_save(weights: Path) -> None:
-    """Refuse weights that remember other files beside them than there are; a save that was cut off leaves such."""
+    """Refuse weights saved together with other files than those beside them, as an interrupted save may leave them."""
     if weights.suffix != ".safetensors":
         return  # nothing of ours, and it remembers nothing
     with safetensors.safe_open(weights, "pt") as file:

@@ -191,7 +191,7 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
 
 
 def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
-    """Whatever transformers' config cannot say would be lost: nothing may differ on the way back."""
+    """Raise WeightsError where transformers' config would lose something: the round trip must change nothing."""
     back = config_from_hf(values).to_dict()
     wanted = replace(config, vision=replace(config.vision, drop_path=0.0)).to_dict()  # only training drops paths
     if config.mit is None:

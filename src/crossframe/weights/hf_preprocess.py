@@ -12,7 +12,7 @@ _BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers
 
 
 def preprocess_from_hf(values: Mapping[str, Any], size: int) -> Preprocess:
-    """The pictures that the file asks for, at the model's `size`.
+    """The preprocessing that the file describes, at the model's `size`.
 
     Raises `WeightsError` when the file asks for something that the model cannot take or this software cannot do.
     """
@@ -57,7 +57,7 @@ def preprocess_to_hf(preprocess: Preprocess, *, video: bool) -> dict[str, Any]:
 
 
 def _short_side(values: Mapping[str, Any], size: int) -> int | None:
-    """To what the short side is resized before the centre is cut out; None when the whole frame is squeezed instead."""
+    """The length that the short side is resized to before the centre crop; None if the whole frame is squeezed."""
     asked = values.get("size", {"shortest_edge": size})
     if isinstance(asked, int):
         asked = {"shortest_edge": asked}

@@ -1,7 +1,7 @@
-"""The architecture, read off the names and shapes of the tensors.
+"""The architecture, inferred from the names and shapes of the tensors.
 
 Shapes do not tell the number of heads, the activation or the epsilon of the norms. Here they are those of CLIP and
-X-CLIP: heads of 64 channels, QuickGELU, 1e-5. A config file, where there is one, has the say instead (`hf_config.py`,
+X-CLIP: heads of 64 channels, QuickGELU, 1e-5. A config file, where there is one, takes precedence (`hf_config.py`,
 `open_clip.py`).
 """
 

@@ -1,4 +1,4 @@
-"""`open_clip_config.json` to our config. What it may say beyond a plain CLIP is refused by name."""
+"""`open_clip_config.json` to our config. Options beyond a plain CLIP are refused by name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check_plain(values: Mapping[str, Any]) -> None:
 
 
 def config_from_open_clip(values: Mapping[str, Any], shapes: ModelConfig) -> ModelConfig:
-    """What the shapes tell, with heads, activations and norms as the file says."""
+    """The config inferred from shapes, with heads, activations and norms from the file."""
     model = values["model_cfg"]
     vision, text = model["vision_cfg"], model["text_cfg"]
     activation = "quick_gelu" if model.get("quick_gelu", False) else "gelu"
@@ -90,7 +90,7 @@ def _is_plain(key: str, value: object, known: Mapping[str, object]) -> bool:
 
 
 def preprocess_from_open_clip(values: Mapping[str, Any], size: int) -> Preprocess:
-    """The pictures that the file asks for; CLIP's own where it says nothing."""
+    """The preprocessing that the file describes; CLIP's own where it says nothing."""
     asked = values.get("preprocess_cfg", {})
     if asked.get("resize_mode", "shortest") not in ("shortest", "squash"):
         raise WeightsError(f"its resize_mode {asked['resize_mode']!r} is not supported; 'shortest' and 'squash' are")

@@ -1,4 +1,4 @@
-"""Position embeddings of another picture size or number of frames."""
+"""Position embeddings interpolated to another image size."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def save(
 
 
 def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str, Any]]:
-    """What stands beside the weights so that transformers' automatic classes find everything."""
+    """The files that transformers' automatic classes look for beside the weights."""
     preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else default_preprocess(model.config)
     pictures = preprocess_to_hf(preprocess, video=model.mit is not None)
     files = {

@@ -1,4 +1,4 @@
-"""Published weights that load by name or by file, with what is known of each. It costs no torch to look."""
+"""Published weights by name, with the facts known about each. Importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model that somebody published.
+    """A published model.
 
-    `name` is what `load` takes: a name, or the name of a file to download first (`kind` "file"). `data`: what it was
-    trained on after CLIP. `accuracy`: top-1 / top-5 in %, as the paper reports it under `protocol`; None where the
-    paper has no number for exactly this model.
+    `name` is what `load` takes; for `kind` "file", it is a file to be downloaded first. `data`: what it was trained on
+    after CLIP. `accuracy`: top-1 / top-5 in %, as the paper reports it under `protocol`; None where the paper has no
+    number for exactly this model.
     """
 
     name: str
@@ -78,12 +78,12 @@ _SOURCES = _known()
 
 
 def list_models() -> tuple[Source, ...]:
-    """Models that are known by name. `load` takes others of the same layouts as well."""
+    """The models known by name. `load` also takes others of the same layouts."""
     return _SOURCES
 
 
 def close_matches(name: str) -> str:
-    """The end of an error message about a name: what it stands for, known names like it, or where to find all."""
+    """A suffix for an error about an unknown name: what it stands for, similar names, or where to find all."""
     names = [source.name for source in _SOURCES]
     if name in names:
         return "; that is a file of the authors: download it and give its path"

@@ -1,7 +1,7 @@
 """Foreign parameter names and ours, as tables: one for each layout that weights are published in.
 
-A rule joins one parameter of ours with one of theirs, or with three where queries, keys and values are stored apart. In
-names, {i} stands for a layer's number and {w} for weight or bias. Every rule holds in both directions (`convert.py`).
+A rule maps one parameter of ours to one of theirs, or to three where queries, keys and values are stored apart. In
+names, {i} stands for a layer's number and {w} for weight or bias. Every rule works in both directions (`convert.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Change = Literal["same", "transpose", "split", "one_in_front", "two_in_front"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one parameter is called here and there, and how its values differ.
+    """The names of one parameter in both layouts, and how its values differ.
 
     `transpose`: theirs is a linear layer's weight, ours a matrix that multiplies from the right. `split`: theirs are
     three, for queries, keys and values. `one_in_front`, `two_in_front`: theirs has leading dimensions of size one.
@@ -29,7 +29,7 @@ class Rule:
 class Layout:
     """All names of one source.
 
-    `sign` is a parameter that this layout has and no other. `extra` are tensors that it may hold and no model needs.
+    `sign` is a parameter that only this layout has. `extra` are tensors that it may hold and the model does not need.
     """
 
     name: str
@@ -47,7 +47,7 @@ def _split(ours: str, theirs: str, parts: tuple[str, str, str] = ("q_proj", "k_p
 
 
 def _within(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules of a module, placed where the module stands here and there."""
+    """The rules of a module, with its prefix in both layouts."""
     return tuple(replace(r, ours=ours + r.ours, theirs=tuple(theirs + name for name in r.theirs)) for r in rules)
 
 
