@@ -18,7 +18,7 @@ class RecipeError(ValueError):
 
 def explain(error: ValidationError) -> str:
     """The first thing wrong with a recipe, in one line."""
-    # Of an entry that may be a name or a section, only what fits the kind of value given is of interest.
+    # For an entry that may be a name or a section, report what fits the kind of value given.
     details = error.errors()
     likely = [detail for detail in details if detail["type"] != "literal_error" or isinstance(detail["input"], str)]
     detail = (likely or details)[0]

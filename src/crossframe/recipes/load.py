@@ -28,7 +28,7 @@ Values = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number, as everybody means it."""
+    """YAML in which 1e-4 is a number, as everybody expects."""
 
 
 _Loader.add_implicit_resolver(
@@ -46,7 +46,7 @@ def recipe_names() -> list[str]:
 
 
 def about(name: str) -> tuple[str, str]:
-    """What a recipe of the package says of itself: the command that runs it, and its purpose."""
+    """The command that runs a recipe of the package, and its purpose, from the comment at its top."""
     text = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     comments = [line.removeprefix("#").strip() for line in takewhile(lambda line: line[:1] == "#", text.splitlines())]
     return comments[0], " ".join(filter(None, comments[1:]))
@@ -69,7 +69,7 @@ def load_recipe(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool
 
 
 def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:
-    """The recipe with other weights to start from, and other clips, where they are given."""
+    """The recipe with other initial weights and other clips, where they are given."""
     changes: Values = {}
     if init is not None:
         changes["init"] = str(init)
@@ -81,13 +81,13 @@ def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | Non
 
 
 def given_entries(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool = False) -> list[str]:
-    """What `load_recipe` is asked to change in the recipe, such as "train.epochs"."""
+    """The entries that `load_recipe` would change in the recipe, such as "train.epochs"."""
     small = _paths(_read(source)[1]) if tiny else []
     return [*small, *(override.partition("=")[0].strip() for override in overrides)]
 
 
 def check_unchanged(started: Recipe, asked: Recipe, entries: Iterable[str]) -> None:
-    """Refuse to go on with a run in another way than it was `started`, which would be neither of the two.
+    """Refuse to resume a run with other settings than it was `started` with.
 
     Raises `RecipeError` where the recipe has another name, or one of `entries` another value.
     """
@@ -123,7 +123,7 @@ def _value(values: Values, path: str) -> Any:
 
 
 def parse_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
-    """The recipe that plain values describe, checked."""
+    """A recipe from plain values, checked."""
     try:
         # JSON has lists where the schema has tuples, and is strict about everything else
         return Recipe.model_validate_json(json.dumps(values))

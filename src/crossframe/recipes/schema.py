@@ -1,4 +1,4 @@
-"""What a recipe says. Every entry has a type; what is unknown or of another type is refused."""
+"""The entries of a recipe. Unknown entries and values of the wrong type are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Variant = Literal["B/32", "B/16", "L/14", "L/14@336"]
 
 
 class Section(BaseModel):
-    """A part of a recipe: unknown entries are refused and nothing changes after reading."""
+    """A section of a recipe, strict and immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -40,7 +40,7 @@ class Towers(Section):
 
 
 class Start(Section):
-    """Where parameters start that no pretrained weights supply, where the paper's start is too slow for small models.
+    """Initial values of parameters that are not pretrained, where the paper's are too slow for small models.
 
     `positions`: of patches, `normal` as in CLIP or a `grid` of sines and cosines of row and column, of amplitude 0.5.
     `time_std`: of the time positions of the MIT. `logit_scale`: the factor on cosines. `prompt_std`: of the projection
@@ -54,14 +54,14 @@ class Start(Section):
 
 
 class Model(Section):
-    """What is trained. `towers` are those of the weights that training starts from, which must have the size asked for
-    here; without weights they start from scratch, by default as B/16.
+    """The model to be trained. `towers`: the size that the initial weights must have; without weights, the towers that
+    are trained from scratch, by default B/16.
 
-    `image_encoder`: a ViT that takes the place of the weights' own, with a new projection to the words' space.
-    `learned_vectors` stand before every label; `linear_head` puts classes in the place of words.
-    Without `frames`, `mit_layers` or `prompt_layers`, they are those of the weights, or the paper's 8, 1 and 2 where
-    the weights are of a language-image model. `message_time`: whether message tokens have a learned position in time;
-    as in the weights where it is not said.
+    `image_encoder`: a ViT that replaces that of the weights, with a new projection to the joint space.
+    `learned_vectors` are put before every label; `linear_head` replaces texts by a classifier.
+    `frames`, `mit_layers` and `prompt_layers` are by default those of the weights, or the paper's 8, 1 and 2 where the
+    weights are of a language-image model. `message_time`: whether message tokens have a learned position in time; by
+    default as in the weights.
     """
 
     towers: Variant | Towers | None = None
@@ -78,7 +78,7 @@ class Model(Section):
 
 
 class StillData(Section):
-    """Single frames of Shapes, drawn on the fly, and what can be said of them."""
+    """Single frames of Shapes, generated on the fly, with texts about them."""
 
     kind: Literal["stills"]
     batches_per_epoch: Count
@@ -90,7 +90,7 @@ class StillData(Section):
 
 
 class ClipData(Section):
-    """Clips of Shapes, drawn on the fly. `actions`: those that are shown and asked for; all where it is not said."""
+    """Clips of Shapes, generated on the fly. `actions`: those that are shown and classified, by default all."""
 
     kind: Literal["clips"]
     batches_per_epoch: Count
@@ -105,13 +105,14 @@ class ClipData(Section):
 class FileData(Section):
     """Clips in files. `source` is a manifest or a folder; `--data` sets it.
 
-    Where the clips have no splits and none is asked for, all of them are trained on; where there is no `test_split`,
-    nothing is tested.
+    If the clips have no splits and none is asked for, training uses all of them; if there is no `test_split`, nothing
+    is tested.
 
-    `shots` clips of each class are drawn for training, by `draw`, the seed. `template` is put around every label;
-    `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`, of which each batch draws one and testing averages all.
-    `descriptions` is a JSON file of sentences for each label, used in its place in the same way.
-    `classes` is how many there must be, and `clips` about how many are trained on, for a dry run without data.
+    `shots` clips of each class are drawn for training with the seed `draw`. `template` is put around every label;
+    `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`: each batch draws one, and testing averages all.
+    `descriptions` is a JSON file with sentences for each label, which replace it in the same way.
+    `classes` is the number of classes, which is checked; `clips` is the approximate number of training clips, for a dry
+    run without data.
     """
 
     kind: Literal["files"]
@@ -136,12 +137,12 @@ class FileData(Section):
 
 
 class Rates(Section):
-    """Learning rates: `base` for what is pretrained, and factors on it for `new` modules and the `text` encoder.
+    """Learning rates: `base` for pretrained parameters, with factors for `new` modules and the `text` encoder.
 
-    A `base` of None is chosen by the width of the image encoder (`train.optimizer.base_for`).
+    If `base` is None, it depends on the width of the image encoder (`train.optimizer.base_for`).
 
-    `muon`: the rate of the weight matrices inside blocks, by Muon in AdamW's place, under the same factors. All rates
-    fall to `final` of the base rate, those of new modules too, as in the paper.
+    `muon`: the rate for weight matrices inside blocks, which Muon then optimises in AdamW's place, with the same
+    factors. All rates decay to `final` times the base rate, those of new modules too, as in the paper.
     """
 
     base: Positive | None = 8e-6
@@ -155,8 +156,8 @@ class Rates(Section):
 
 
 class Augment(Section):
-    """Random changes of training pictures, for clips in files: a crop at one of `scales` of the frame's short side,
-    then flip, colour jitter and greyscale with these probabilities. The paper's by default.
+    """Data augmentation for clips in files: a crop at one of `scales` of the frame's short side, then flip, colour
+    jitter and greyscale with these probabilities. The paper's by default.
 
     Set `flip` to 0 where left and right matter.
     """
@@ -168,8 +169,8 @@ class Augment(Section):
 
 
 class Mix(Section):
-    """Mixup and cutmix of the clips of a batch, each with its share from Beta(a, a); a batch is cut with the
-    probability `switch` and blended otherwise. The paper's by default."""
+    """Mixup and cutmix, with shares from Beta(a, a) where a is `mixup` or `cutmix`; a batch gets cutmix with
+    probability `switch`, otherwise mixup. The paper's by default."""
 
     mixup: Positive = 0.8
     cutmix: Positive = 1.0
@@ -177,34 +178,32 @@ class Mix(Section):
 
 
 class Interpolate(Section):
-    """Interpolated training (Open-VCLIP): each batch also goes back through weights that are moved towards those that
-    training started from by a random fraction up to `up_to`, for `weight` times the loss. Goes with `average: epochs`.
-    """
+    """Interpolated training (Open-VCLIP): adds `weight` times the loss of weights moved towards the initial ones by a
+    random fraction up to `up_to`. Meant to be used with `average: epochs`."""
 
     up_to: Share = 0.6
     weight: Positive = 0.5
 
 
 class Distill(Section):
-    """Residual distillation (FROSTER): the embedding of a clip plus a small residual MLP of it stays near that of the
-    weights that training started from; their squared distance on the unit sphere counts `weight` times."""
+    """Residual distillation (FROSTER): adds `weight` times the squared distance, on the unit sphere, between the clip
+    embedding of the initial weights and the embedding in training plus a small residual MLP of it."""
 
     weight: Positive = 1.0
 
 
 class Train(Section):
-    """How it is trained. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
+    """The training. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
 
-    `augment` and `mix`: None for neither. `official`: the authors' habits where they differ from the paper, which are
-    the faults of their schedule (`train.schedule`), frames that are never drawn (`video.official`), a colour jitter for
-    each frame, and pictures of 8 bits.
-    `learn`: which of the pretrained encoders change; new modules always do. `average`: the decay of averaged weights,
-    or `epochs` for the mean of the weights after each epoch; they are then the ones that are tested and saved.
-    `interpolate`, `distill`: ways to stay near the weights that training started from. `test_every` epochs, and at the
-    end, the model is tested; `save_every` steps, and after each epoch, it is saved.
+    `augment` and `mix`: None for none. `official`: what the authors' code does differently from the paper, namely the
+    faults of its schedule (`train.schedule`), frames that are never drawn (`video.official`), colour jitter for each
+    frame, and images of 8 bits. `learn`: which pretrained encoders are trained; new modules always are. `average`: the
+    decay of averaged weights, or `epochs` for the mean of the weights after each epoch; they are then tested and saved
+    instead of the last ones. `interpolate`, `distill`: ways to stay near the initial weights. The model is tested every
+    `test_every` epochs and at the end, and saved every `save_every` steps and after each epoch.
 
-    `checkpoint_blocks`: keep no activations inside blocks and compute them again for the gradient, for less memory and
-    a third more time. `strategy`: of many processes, each has the whole model (`ddp`), or they divide it (`fsdp`).
+    `checkpoint_blocks`: activation checkpointing, for less memory and a third more time. `strategy`: whether several
+    processes replicate the model (`ddp`) or shard it (`fsdp`).
     """
 
     epochs: Count
@@ -249,10 +248,7 @@ class Test(Section):
 
 
 class Recipe(Section):
-    """An experiment: what is trained, on what, how, and how the result is tested.
-
-    `init` names the weights to start from; `--init` sets it.
-    """
+    """An experiment: the model, its data, its training and its test. `init`: the initial weights; `--init` sets it."""
 
     name: str
     init: str | None = None

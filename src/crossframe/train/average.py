@@ -13,11 +13,11 @@ from crossframe.train.shard import shard_like
 
 
 class AveragedWeights:
-    """The running mean of a model's learning parameters.
+    """The running mean of a model's trained parameters.
 
-    The mean over steps starts as a plain one and becomes exponential with `decay` once that forgets faster, so that
-    the first, random weights do not linger. Without a decay it is the plain mean of the weights after every `every`
-    steps, and the model's own before the first.
+    With `decay`, an exponential moving average over steps, which starts as a plain mean so that the initial random
+    weights are soon forgotten. Without it, the plain mean of the weights after every `every` steps; before the first
+    of these, the model's own weights.
     """
 
     def __init__(self, model: nn.Module, decay: float | None, every: int = 1) -> None:
@@ -29,7 +29,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the model's weights after one more step in."""
+        """Include the model's weights after one more step."""
         updates, rest = divmod(self.steps, self.every)
         self.steps += 1
         if rest != self.every - 1:

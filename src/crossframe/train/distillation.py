@@ -1,4 +1,4 @@
-"""Residual distillation (FROSTER): what the pretrained model says of a clip must stay readable in the trained one."""
+"""Residual distillation (FROSTER): pretrained embeddings must stay recoverable from trained ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from crossframe.video.transform import Preprocess
 class Distillation(nn.Module):
     """The distance between the teacher's embedding of a clip and the student's plus a small residual MLP of it.
 
-    The MLP takes up what the student must change for videos, so the student itself need not equal the teacher. It
-    starts as zero, learns with the student, and is not part of the model that is saved.
+    The MLP absorbs what the student must change for video, so that the student itself need not equal the teacher. It
+    starts at zero, is trained with the student, and is not saved with the model.
     """
 
     def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 1.0) -> None:

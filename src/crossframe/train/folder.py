@@ -24,7 +24,7 @@ from crossframe.writing import check_writable, write_json, write_text
 
 
 class RunFolder:
-    """The folder `path`, for the process that writes (`writes`) or one that only reads."""
+    """The folder `path`. Only the process with `writes` writes to it."""
 
     def __init__(self, path: Path, *, writes: bool) -> None:
         self.path = path
@@ -61,13 +61,13 @@ class RunFolder:
         return [CSVLogger(logs, name="csv", flush_logs_every_n_steps=1), TensorBoardLogger(logs, name="tensorboard")]
 
     def begin(self, recipe: Recipe, fabric: Fabric) -> None:
-        """Write down what is run, and where."""
+        """Write the recipe and the environment."""
         if self.writes:
             write_text(self.path / RECIPE, dump_recipe(recipe))
             write_json(self.path / ENVIRONMENT, environment(fabric.device, fabric.world_size))
 
     def end(self, summary: dict[str, Any]) -> None:
-        """Write down how it went."""
+        """Write the summary."""
         if self.writes:
             write_json(self.path / SUMMARY, summary)
 

@@ -1,4 +1,4 @@
-"""Interpolated training (Open-VCLIP): the weights between the pretrained model and the trained one must work too."""
+"""Interpolated training (Open-VCLIP): weights between the pretrained and the trained ones must work too."""
 
 from __future__ import annotations
 

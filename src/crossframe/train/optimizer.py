@@ -1,4 +1,4 @@
-"""Which parameters learn, and how fast: the paper's groups for AdamW, and Muon for those who train from scratch."""
+"""Parameter groups and optimisers: the paper's groups for AdamW, and Muon for training from scratch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRETRAINED: tuple[Part, ...] = ("pretrained", "text")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parameters that learn alike, by name."""
+    """Parameters with the same settings, by name."""
 
     part: Part
     decays: bool
@@ -27,10 +27,9 @@ class Group:
 
 
 def part_of(name: str, fresh: Collection[str] = ()) -> Part:
-    """The part of the model that a parameter belongs to; everything but `PRETRAINED` is new in a video model.
+    """The part of the model that a parameter belongs to; all but `PRETRAINED` are new in a video model.
 
-    `fresh` are parameters that would be pretrained if an encoder had not been exchanged for another; they learn like a
-    head.
+    `fresh`: parameters that are new because an encoder was replaced; they are trained like a head.
     """
     if name in fresh:
         return "head"
@@ -46,15 +45,15 @@ def part_of(name: str, fresh: Collection[str] = ()) -> Part:
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Weight decay is for everything but biases, other vectors and position embeddings.
+    """Whether a parameter gets weight decay: all but biases, other vectors and position embeddings.
 
-    The authors' rule asks for one dimension, so the scalar `logit_scale`, where it learns, decays.
+    The authors' rule excludes parameters of exactly one dimension, so the scalar `logit_scale` decays if it is trained.
     """
     return parameter.dim() != 1 and name.split(".")[-1] not in ("bias", "position")
 
 
 def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = ()) -> None:
-    """Stop what does not learn. New modules always learn; the scale of the logits belongs to the text side."""
+    """Freeze what is not trained. New modules always are; the scale of the logits belongs to the text encoder."""
     for name, parameter in model.named_parameters():
         part = part_of(name, fresh)
         side = text if part == "text" or name == "logit_scale" else vision
@@ -64,7 +63,7 @@ def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = (
 
 
 def groups(model: nn.Module, fresh: Collection[str] = ()) -> list[Group]:
-    """The learning parameters of `model` in groups: by part, by decay, and matrices inside blocks apart."""
+    """The trained parameters of `model`, grouped by part, weight decay, and being a matrix in a block."""
     found: dict[tuple[Part, bool, bool], list[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -74,8 +73,8 @@ def groups(model: nn.Module, fresh: Collection[str] = ()) -> list[Group]:
 
 
 def base_for(width: int) -> float:
-    """The base rate for fine-tuning an image encoder of this width: the paper's few-shot rate from CLIP's 768 on, and
-    more for smaller ones, by the square of the ratio, which gives the 7e-5 that suits the 128 of the bundled model.
+    """The base rate for fine-tuning an image encoder of this width: the paper's few-shot rate from CLIP's 768 on. For
+    smaller ones it grows with the square of the ratio, which gives the 7e-5 that suits the bundled model's 128.
 
     >>> base_for(1024), round(base_for(128), 6)
     (2e-06, 7.2e-05)

@@ -1,4 +1,4 @@
-"""What a person and a log see of a run: loss, clips per second, share of time waiting for data, time left."""
+"""Progress of a run, on the screen and in the log: loss, clips per second, time waiting for data, time left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crossframe.train.loop import DivergedError, StepReport
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up steps between two looks at them."""
+    """Accumulates step reports between two log entries."""
 
     losses: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""When things happen in a run: epochs, steps and micro-batches, and the learning rate as a function of the step."""
+"""The schedule of a run: epochs, steps and micro-batches, and the learning rate as a function of the step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 class Schedule:
     """A run of `epochs` with `batches` micro-batches each, of which `accumulate` make an optimiser step.
 
-    The last step of an epoch takes what is left. The learning rate climbs linearly during the warm-up, then follows
-    half a cosine and reaches its minimum at the last step. Steps and micro-batches count from 0, over the whole run.
+    The last step of an epoch takes the micro-batches that are left. The learning rate rises linearly during the
+    warm-up, then decays by a cosine to its minimum at the last step. Steps and micro-batches count from 0, over the
+    whole run.
 
-    With `official`, the authors' schedule with its faults: an epoch's incomplete last step is dropped; a step uses the
-    rate computed for the one before, so that the first two learn nothing; and the cosine counts the warm-up, so that
-    the rate jumps down where the warm-up ends.
+    With `official`, the authors' schedule with its faults: an epoch's incomplete last step is dropped; each step uses
+    the rate of the one before, so that the first two learn nothing; and the cosine includes the warm-up, so that the
+    rate drops abruptly where the warm-up ends.
     """
 
     epochs: int
@@ -50,7 +51,7 @@ class Schedule:
         return range(epoch * self.batches + first, epoch * self.batches + min(first + self.accumulate, self.batches))
 
     def rate(self, step: int, base: float, minimum: float) -> float:
-        """The learning rate of a step, for parameters whose rate climbs to `base` and ends at `minimum`."""
+        """The learning rate of a step, for parameters whose rate rises to `base` and ends at `minimum`."""
         if self.official:
             return self._official_rate(step, base, minimum)
         warmup = round(self.warmup_epochs * self.steps_per_epoch)
