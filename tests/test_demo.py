@@ -15,7 +15,7 @@ from crossframe.demo import Shown, run_demo
 
 def test_demo_writes_clips_that_play_and_a_page_without_links(tiny_folder: Path, tmp_path: Path) -> None:
     told: list[Shown] = []
-    page = run_demo(tmp_path / "demo", source=str(tiny_folder), clips=3, told=told.append)
+    page = run_demo(tmp_path / "demo", source=str(tiny_folder), clips=3, on_clip=told.append)
     text = page.read_text(encoding="utf-8")
     assert len(told) == 3
     assert all(read_video(clip.path).total >= 8 for clip in told)

@@ -1,4 +1,4 @@
-"""The whole way in one call, offline: clips of drawn shapes are written, read back and named, and a page shows how."""
+"""An offline demo in one call: clips of drawn shapes are written, read back and classified, and shown on a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEMO_SEED = 2022
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One clip of the demo: what it shows, and what the model said of it."""
+    """One clip of the demo: what it shows, and the prediction."""
 
     path: Path
     truth: str
@@ -34,9 +34,10 @@ class Shown:
         return self.prediction.top(1)[0][0] == self.truth
 
 
-def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, told: Callable[[Shown], None]) -> Path:
-    """Writes `clips` clips of unseen seeds to `out`, names each among everything its object could do, tells `told` of
-    each as it comes, and returns the path of an HTML page with all of them.
+def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, on_clip: Callable[[Shown], None]) -> Path:
+    """Write `clips` clips of unseen seeds to `out`, classify each among everything its object could do, pass each
+    result
+    to `on_clip`, and return the path of an HTML page with all of them.
 
     Raises `ValueError` when the model cannot be loaded and `OSError` when `out` cannot be written.
     """
@@ -47,7 +48,7 @@ def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, told: Callabl
         path = write_clip(scene, out / f"clip-{index + 1}.mp4")
         candidates = list(all_sentences(scene).values())
         result = Shown(path, sentence(scene), recognizer.classify(path, candidates))
-        told(result)
+        on_clip(result)
         shown.append(result)
     page = out / "index.html"
     write_text(page, _page(shown, source))

@@ -1,4 +1,4 @@
-"""The command line: `crossframe COMMAND`. One file a command; what is slow to import is imported when it runs."""
+"""The command line: `crossframe COMMAND`. One file for each command, which imports what is slow only when it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.data.overlap import OverlapError
 
-# What the system says of files, with a remedy.
+# The system's errors about files, with a remedy.
 _OF_FILES: dict[int | None, str] = {
     errno.ENOENT: "does not exist; check the path",
     errno.EEXIST: "is a file, where a folder is needed; give another path",
@@ -133,7 +133,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _ToStderr(logging.Handler):
-    """Writes to what is standard error at the time, so that a progress bar can stay below the lines."""
+    """Writes to the current standard error, so that a progress bar can stay below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"crossframe: {self.format(record)}", file=sys.stderr)

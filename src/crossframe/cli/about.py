@@ -1,4 +1,4 @@
-"""`crossframe models` and `crossframe doctor`: what there is to load, and what this machine can do."""
+"""`crossframe models` and `crossframe doctor`: the known models, and what this machine can do."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def doctor() -> None:
 
 
 def _decoders() -> list[str]:
-    """The codecs people meet that this FFmpeg reads."""
+    """The common codecs that this FFmpeg decodes."""
     import av
 
     common = {"h264": "H.264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1", "mpeg4": "MPEG-4", "mjpeg": "MJPEG"}

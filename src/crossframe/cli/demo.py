@@ -30,5 +30,5 @@ def demo(
         mark = "[green]✓[/]" if clip.right else f"[red]✗[/] it is {clip.truth}"
         console.print(f"{clip.path.name:<12} {score:>6.1%}  {said}  {mark}", soft_wrap=True)
 
-    page = run_demo(out, source=model, clips=clips, told=tell)
+    page = run_demo(out, source=model, clips=clips, on_clip=tell)
     console.print(f"\n{sum(results)} of {len(results)} named right. The page: {page}", soft_wrap=True)

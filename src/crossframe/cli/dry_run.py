@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:
-    """Say what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
+    """Print what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
     from crossframe.train.dry_run import dry_run
 
     for name, value in _lines(dry_run(recipe, init, data)):

@@ -7,6 +7,6 @@ from rich.progress import Progress
 
 
 def progress(*, shown: bool = True) -> Progress:
-    """A bar on standard error that goes away in the end; none where that is no terminal and would keep its traces."""
+    """A bar on standard error that disappears at the end; none if that is no terminal."""
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not (shown and console.is_terminal))

@@ -1,4 +1,4 @@
-"""`crossframe report`: the page about an evaluation, once more."""
+"""`crossframe report`: the page about an evaluation, written again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Self-contained HTML pages: pictures are inside the file, so it opens offline and travels as one piece.
+"""Self-contained HTML pages: images are embedded, so that a page is one file that opens offline.
 
-`base.html` has the look, `clip.html` a strip of frames with scores; the others are whole pages.
+`base.html` has the style, `clip.html` a strip of frames with scores; the others are whole pages.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PICTURE_SIDE = 144  # pixels: sharp at the width of a page, small enough for a h
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip as a page shows it: what it shows, if that is known, the labels given to it, best first, and pictures.
+    """A clip on a page: its predicted labels, best first, the true one if it is known, and images of its frames.
 
-    `problem` says why there are no pictures.
+    `problem` says why there are no images.
     """
 
     name: str

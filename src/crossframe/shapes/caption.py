@@ -1,6 +1,4 @@
-"""Scenes in words: captions of single frames (what is where) and of clips (what happens), and the sentences to choose
-from.
-"""
+"""Scenes in words: captions of single frames (what is where) and of clips (what happens), and candidate sentences."""
 
 from __future__ import annotations
 
@@ -156,7 +154,7 @@ def place_words(x: float, y: float) -> str:
 
 
 def corpus() -> Iterator[str]:
-    """Every way to say something in this world, with every word in it: what a vocabulary is learnt from."""
+    """Sentences with every word and phrase of this world, from which a vocabulary is learnt."""
     partners = looks.LOOKS[27:] + looks.LOOKS[:27]
     names = (*ACTIONS, *NEW_ACTIONS, *(" and ".join(pair) for pair in COMPOSITES))
     for look, partner in zip(looks.LOOKS, partners, strict=True):

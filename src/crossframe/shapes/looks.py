@@ -1,4 +1,4 @@
-"""What things look like: the names of colours, shapes and sizes, and how widely each name reaches."""
+"""What things look like: the names of colours, shapes and sizes, and the range that each name covers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Shades:
-    """The shades that go by one name: ranges of hue (degrees, may pass 0), saturation and value."""
+    """The shades with one name: ranges of hue (degrees, may pass 0), saturation and value."""
 
     hue: Range
     saturation: Range
@@ -70,7 +70,7 @@ def size_word(diameter: float) -> str:
 
 
 def draw_shade(rng: np.random.Generator, colour: str) -> RGB:
-    """A shade that goes by the name `colour`; the purest one now and then, since people's own drawings use it."""
+    """A shade of `colour`; now and then the purest one, which people use in their own drawings."""
     shades = COLOURS[colour]
     if rng.random() < 0.2:
         return shades.purest

@@ -1,4 +1,4 @@
-"""A contact sheet: every action in a row of frames, so that a person can check the whole world at a glance."""
+"""A contact sheet: a strip of frames for every action, to check the whole world at a glance."""
 
 from __future__ import annotations
 

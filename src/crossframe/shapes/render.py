@@ -1,8 +1,8 @@
 """From a scene to pixels, at any size and at any moments.
 
-Each frame starts as a piece of the still picture (background and props), cut where the camera points; things are
-drawn over it by looking up signed distances in the box around them; grain comes last. A frame depends on its moment
-alone, so frames rendered for training are those of the whole clip, and a reversed scene has exactly the same ones.
+Each frame starts as a crop of the still picture (background and props) where the camera points; things are drawn over
+it by looking up signed distances in the box around them; grain comes last. A frame depends only on its moment, so
+frames rendered for training equal those of the whole clip, and a reversed scene has exactly the same ones.
 """
 
 from __future__ import annotations

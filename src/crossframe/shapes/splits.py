@@ -1,4 +1,4 @@
-"""Which clips exist: the splits of the paper's three settings, drawn from seeds that never meet.
+"""Which clips exist: splits for the paper's three settings, from independent random streams.
 
 - `train`, `val`, `test`: fully supervised; the objects and actions of training, in clips of their own.
 - `unseen`: known objects and known actions in combinations that training never shows.
@@ -53,10 +53,10 @@ def split_actions(split: Split) -> tuple[str, ...]:
 
 
 def is_held_out(look: Look, action: str) -> bool:
-    """Whether training never shows this object doing this action; true of about one combination in eight.
+    """Whether this combination of object and action is held out from training; about one in eight is.
 
-    An action and its opposite are held out together: otherwise every such object that moves sideways would move right.
-    Every colour and every shape still does every action, just not together.
+    An action and its opposite are held out together; otherwise, such an object moving sideways would always move right.
+    Every colour and every shape still occurs with every action, just not together.
     """
     family = _FAMILIES[action]
     colour, shape = _COLOUR_INDEX[look.colour], looks.SHAPES.index(look.shape)

@@ -1,4 +1,4 @@
-"""Scenes as H.264 files with a manifest, made in parallel: the world as a data set like any other."""
+"""Scenes written as H.264 files with a manifest, in parallel: a data set like any other."""
 
 from __future__ import annotations
 

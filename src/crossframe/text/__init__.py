@@ -1,7 +1,7 @@
-"""Words for the model: label files and their hygiene, prompt templates, and the tokenizer.
+"""Text for the model: label files and their checks, prompt templates, and the tokenizer.
 
-What a command needs to check labels before any model loads is exported here and costs milliseconds. `Tokenizer`
-returns tensors, so it lives in `crossframe.text.tokenizer` and brings torch with it.
+What a command needs to check labels before a model loads is exported here and imports in milliseconds. `Tokenizer`
+returns tensors, so it is in `crossframe.text.tokenizer`, which imports torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Described class names: sentences that say what a label looks like, several for each label."""
+"""Class descriptions: one or several sentences for each label, used in its place."""
 
 from __future__ import annotations
 

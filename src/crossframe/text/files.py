@@ -1,4 +1,4 @@
-"""Text files as people write them."""
+"""Reading text files as people write them."""
 
 from __future__ import annotations
 

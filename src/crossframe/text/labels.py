@@ -1,6 +1,6 @@
-"""Label hygiene: reading label files, checking candidate labels, and words out of "CamelCase".
+"""Labels: reading label files, checking candidate labels, and splitting "CamelCase" into words.
 
-Nothing here changes a label unless asked: papers treat labels differently, and results move with it.
+No label is changed unless asked: papers treat labels differently, and that changes results.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _starts_word(text: str, index: int) -> bool:
 
 @lru_cache(maxsize=1 << 14)  # the same labels are checked again with every video
 def same_to_the_model(label: str) -> str:
-    """What the model can tell labels apart by: neither by case nor by what its tokenizer repairs."""
+    """A label as the model reads it: labels that are equal here cannot be told apart."""
     from crossframe.text.clean import clean  # takes a while to import
 
     return clean(label)

@@ -43,7 +43,7 @@ def templates(asked: str) -> tuple[str, ...]:
 def wordings(
     labels: Sequence[str], template: str | Sequence[str] = PLACE, descriptions: Descriptions | None = None
 ) -> list[tuple[str, ...]]:
-    """All that is said for each label: its descriptions, or else the label in each template ("ensemble" for sixteen).
+    """All texts of each label: its descriptions, or else the label in each template ("ensemble" for all sixteen).
 
     >>> wordings(["yoga", "golf"], ["{}", "a video of {}"])
     [('yoga', 'a video of yoga'), ('golf', 'a video of golf')]

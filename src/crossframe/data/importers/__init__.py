@@ -1,5 +1,5 @@
-"""From the layout in which a data set is published to a manifest.
+"""From the published layout of a data set to a manifest.
 
-One file for each data set reads its official lists; `tree` knows what lies on the disk, and `assemble` brings both
-together: what the lists promise, what is there, and what contradicts itself.
+One file for each data set reads its official lists; `tree` finds the files on disk, and `assemble` matches the two and
+reports what is missing or contradictory.
 """

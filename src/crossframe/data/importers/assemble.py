@@ -1,4 +1,4 @@
-"""What official lists promise and what lies on the disk, brought together as a manifest."""
+"""Official lists matched with the files on disk, as a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossframe.data.overlap import check_apart, some
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A line of an official list: what it calls the clip, and what it says of it."""
+    """An entry of an official list."""
 
     name: str
     label: str
@@ -24,7 +24,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The clips that are there, the names of those that are `missing`, and `notes` on what else a reader must know."""
+    """The clips found, the names of those `missing`, and `notes` on anything else a user should know."""
 
     manifest: Manifest
     missing: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ def assemble(
     replacements: dict[str, Path] | None = None,
     notes: Sequence[str] = (),
 ) -> Imported:
-    """Find every listed clip below a folder. A replacement, by the clip's name, is taken before all others.
+    """Find every listed clip below a folder. `replacements`, by clip name, take precedence.
 
     Raises OverlapError where splits share a clip, and ValueError where a label has two spellings, a clip two labels
     or two files, or where no clip at all is there.

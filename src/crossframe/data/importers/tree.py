@@ -16,8 +16,8 @@ LIST_SUFFIXES = (".csv", ".json", ".txt")
 
 
 def folded(name: str) -> str:
-    """What names are compared by: some systems change letters' case or take accents apart, and people write spaces
-    as underscores.
+    """The form in which names are compared: some systems change case or decompose accents, and people write
+    underscores for spaces.
 
     >>> folded("Brush_Hair") == folded("brush hair")
     True
