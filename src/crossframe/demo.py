@@ -36,8 +36,7 @@ class Shown:
 
 def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, on_clip: Callable[[Shown], None]) -> Path:
     """Write `clips` clips of unseen seeds to `out`, classify each among everything its object could do, pass each
-    result
-    to `on_clip`, and return the path of an HTML page with all of them.
+    result to `on_clip`, and return the path of an HTML page with all of them.
 
     Raises `ValueError` when the model cannot be loaded and `OSError` when `out` cannot be written.
     """
