@@ -178,7 +178,8 @@ def test_bfloat16_is_close_to_float32(tiny_folder: Path, clips: list[Path]) -> N
 
 
 @pytest.mark.parametrize(
-    ("labels", "word"), [([], "no labels"), (["yoga", "Yoga"], "same"), (["yoga", " "], "empty"), ("yoga", "list")]
+    ("labels", "word"),
+    [([], "no labels"), (None, "no labels"), (["yoga", "Yoga"], "same"), (["yoga", " "], "empty"), ("yoga", "list")],
 )
 def test_labels_that_make_no_sense_are_refused(
     recognizer: Recognizer, clips: list[Path], labels: list[str], word: str
@@ -187,8 +188,22 @@ def test_labels_that_make_no_sense_are_refused(
         recognizer.classify(clips[0], labels)
 
 
+def test_labels_may_come_one_by_one(recognizer: Recognizer, clips: list[Path]) -> None:
+    prediction = recognizer.classify(clips[0], (label for label in ("yoga", "judo")))  # type: ignore[call-overload]
+    assert prediction.labels == ("yoga", "judo")
+
+
 def test_wrong_settings_are_refused(tiny_folder: Path) -> None:
     model = crossframe.load(tiny_folder)
+    with pytest.raises(ValueError, match=r"'shapes' is no model; give crossframe\.load\(.*, or use Recognizer\.from"):
+        Recognizer("shapes")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Frames is no clip; give tensors .* as read_video\(path\)\.pixels"):
+        model.prepare(crossframe.read_video(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), 4))
+    with pytest.raises(ValueError, match=r"list was given as tokens: use model\.tokenize\(labels\)"):
+        model.encode_text(["yoga"])
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device is 'cuda', and torch reaches no GPU here; give cpu"):
+            crossframe.load(tiny_folder, device="cuda")
     with pytest.raises(ValueError, match="0 frames"):
         Recognizer(model, num_frames=0)
     with pytest.raises(ValueError, match="float16"):

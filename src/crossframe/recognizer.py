@@ -82,6 +82,8 @@ class Recognizer:
         descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> None:
+        if not isinstance(model, XCLIP):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
+            raise ValueError(f"{model!r} is no model; give crossframe.load(...), or use Recognizer.from_pretrained")
         self._model = model.eval()
         self.num_frames = model.config.num_frames if num_frames is None else num_frames
         if self.num_frames < 1:

@@ -156,6 +156,14 @@ def test_half_a_save_lies_in_the_folder_that_is_there(tmp_path: Path, monkeypatc
     assert beside == [tmp_path / "model"]  # what replaces a checkpoint begins with removing this folder
 
 
+def test_a_file_in_the_place_of_the_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_text("kept")
+    with pytest.raises(FileExistsError) as caught:
+        crossframe.save(make(), tmp_path / "clip.mp4")
+    assert caught.value.filename == str(tmp_path / "clip.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_a_precision_that_cannot_hold_the_weights(tmp_path: Path) -> None:
     model = make()
     crossframe.save(model, tmp_path)

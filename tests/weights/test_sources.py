@@ -28,6 +28,11 @@ def test_a_published_file_must_be_downloaded_first() -> None:
         crossframe.load("k400_16_8.pth")
 
 
+def test_a_name_that_is_a_path_is_said_to_be_one() -> None:
+    with pytest.raises(WeightsError, match="a path was given where the name of a model is a str"):
+        crossframe.load(Path("microsoft/xclip-base-patch32"))
+
+
 def test_a_missing_file_is_called_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nowhere\.pth' is no file, no folder"):
         crossframe.load(tmp_path / "nowhere.pth")

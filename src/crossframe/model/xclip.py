@@ -100,6 +100,8 @@ class XCLIP(nn.Module):
         """int64 (K, L) -> (K, E), not normalised. Raises `ValueError` when the model has a linear head instead."""
         if self.text is None:
             raise ValueError("this model has a linear head and no text encoder: call score(features) without labels")
+        if not isinstance(tokens, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
+            raise ValueError(f"{type(tokens).__name__} was given as tokens: use model.tokenize(labels)")
         if tokens.dim() != 2 or tokens.is_floating_point():
             raise ValueError(
                 f"tokens have shape {tuple(tokens.shape)} and type {tokens.dtype}; this model takes int64 (K, L): "

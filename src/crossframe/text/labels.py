@@ -31,6 +31,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     """
     if isinstance(labels, str):
         raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
+    labels = list(labels or ())
     if not labels:
         raise ValueError("there are no labels: give at least one thing the video may show")
     seen: dict[str, int] = {}
@@ -46,7 +47,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
                 f"labels {seen[key]} and {position} read the same, {first!r} and {label!r}: remove one of them"
             )
         seen[key] = position
-    return list(labels)
+    return labels
 
 
 def read_labels(path: str | Path) -> list[str]:

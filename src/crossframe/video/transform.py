@@ -6,7 +6,7 @@ picture side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -139,6 +139,10 @@ def _by_size(
     return torch.cat(parts)[torch.tensor(order).argsort().to(parts[0].device)]
 
 
+def _no_clip(given: object) -> ValueError:
+    return ValueError(f"{type(given).__name__} is no clip; give tensors (T, 3, H, W), as read_video(path).pixels")
+
+
 def _checked(frames: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if isinstance(frames, Tensor):
         clips = [frames] if frames.dim() == 4 else list(frames) if frames.dim() == 5 else []
@@ -147,10 +151,14 @@ def _checked(frames: Tensor | Sequence[Tensor]) -> list[Tensor]:
                 f"frames of shape {tuple(frames.shape)} are no clips; give (T, 3, H, W) or (B, T, 3, H, W)"
             )
     else:
+        if not isinstance(frames, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - as below
+            raise _no_clip(frames)
         clips = list(frames)
         if not clips:
             raise ValueError("no clip was given; give at least one")
     for clip in clips:
+        if not isinstance(clip, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
+            raise _no_clip(clip)
         if clip.dim() != 4 or clip.shape[1] != 3 or 0 in clip.shape:
             raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colours second")
         if clip.dtype != torch.uint8:

@@ -44,6 +44,8 @@ def load(
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise WeightsError(f"device is {device!r}; give cpu, cuda, cuda:1 or mps") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise WeightsError(f"device is {device!r}, and torch reaches no GPU here; give cpu, or see crossframe doctor")
     checkpoint = _resolve(source)
     with about(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)

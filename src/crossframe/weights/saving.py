@@ -25,6 +25,7 @@ from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
+from crossframe.writing import check_writable
 
 _WEIGHTS = "model.safetensors"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -62,6 +63,7 @@ def save(
         files = _transformers_files(model, dtype or model.dtype)
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     folder = Path(folder)
+    check_writable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         # in the folder where it is there: whoever was killed while saving leaves nothing beside it

@@ -84,9 +84,12 @@ def list_models() -> tuple[Source, ...]:
 
 def close_matches(name: str) -> str:
     """A suffix for an error about an unknown name: what it stands for, similar names, or where to find all."""
-    names = [source.name for source in _SOURCES]
-    if name in names:
+    kinds = {source.name: source.kind for source in _SOURCES}
+    if kinds.get(name) == "file":
         return "; that is a file of the authors: download it and give its path"
+    if name in kinds:
+        return "; a path was given where the name of a model is a str"
+    names = list(kinds)
     by_ending = {full.rpartition("/")[2]: full for full in names}
     found = difflib.get_close_matches(name.partition("@")[0], names, n=3)
     found += [by_ending[end] for end in difflib.get_close_matches(name.rpartition("/")[2], by_ending, n=3)]
