@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -152,22 +153,28 @@ def test_a_run_that_died_goes_on_to_the_same_weights(
         assert getattr(summary, name) == finished[name]
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(
-    uninterrupted: tuple[Recipe, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe, whole = uninterrupted
+@contextmanager
+def ctrl_c_before_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     batches = ClipSource.batches
 
     def press(self: ClipSource, start: int, stop: int) -> Iterator[TrainBatch]:
-        for number, batch in enumerate(batches(self, start, stop)):
-            if number == 4:
+        for i, batch in enumerate(batches(self, start, stop)):
+            if i == number:
                 os.kill(os.getpid(), signal.SIGINT)
             yield batch
 
     with monkeypatch.context() as patch:
         patch.setattr(ClipSource, "batches", press)
-        with pytest.raises(TrainingStopped, match="after step 3 of 10; go on with --resume"):
-            train(recipe, tmp_path)
+        yield
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    uninterrupted: tuple[Recipe, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, whole = uninterrupted
+    stopped = pytest.raises(TrainingStopped, match="after step 3 of 10; go on with --resume")
+    with ctrl_c_before_batch(4, monkeypatch), stopped:
+        train(recipe, tmp_path)
     train(recipe, tmp_path, resume=True)
     assert same_weights(tmp_path, whole)
 
@@ -208,18 +215,8 @@ def test_what_keeps_to_the_pretrained_weights_resumes_exactly_and_is_not_saved(
     sizes = ("data.batches_per_epoch=4", "train.epochs=2", "train.save_every=3", "data.test_clips=4")
     recipe = tiny("shapes-messages", *switches, *sizes, "train.precision=bfloat16")
     train(recipe, tmp_path / "whole", init=start)
-    batches = ClipSource.batches
-
-    def press(self: ClipSource, start: int, stop: int) -> Iterator[TrainBatch]:
-        for number, batch in enumerate(batches(self, start, stop)):
-            if number == 5:
-                os.kill(os.getpid(), signal.SIGINT)
-            yield batch
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ClipSource, "batches", press)
-        with pytest.raises(TrainingStopped):
-            train(recipe, tmp_path / "cut", init=start)
+    with ctrl_c_before_batch(5, monkeypatch), pytest.raises(TrainingStopped):
+        train(recipe, tmp_path / "cut", init=start)
     train(recipe, tmp_path / "cut", resume=True)
     assert same_weights(tmp_path / "cut", tmp_path / "whole")
     names = weights(tmp_path / "whole").keys()

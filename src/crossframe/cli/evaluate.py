@@ -145,7 +145,7 @@ def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int]
         if isinstance(recipe.data, ClipData):
             nuisance = recipe.data.nuisance
             return evaluate_shapes(
-                model, trial.split, videos, seed=seed, nuisance=nuisance, done=lambda done: show(done, videos)
+                model, trial.split, videos, seed=seed, nuisance=nuisance, progress=lambda clips: show(clips, videos)
             )
         return run_trial(model, trial, recipe, watch=lambda loader: _watched(loader, show))
 

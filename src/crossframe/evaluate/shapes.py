@@ -19,6 +19,7 @@ from crossframe.data.sampling import Sampling
 from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
+from crossframe.evaluate.scoring import evaluating
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes import actions, looks
 from crossframe.shapes.caption import all_sentences, sentence
@@ -101,15 +102,15 @@ def evaluate_shapes(
     seed: int = 0,
     nuisance: float = 1.0,
     among: Sequence[str] | None = None,
-    done: Callable[[int], None] = lambda count: None,
+    progress: Callable[[int], None] = lambda clips: None,
 ) -> ShapesEvaluation:
     """Evaluate the first `clips` clips of a split, rendered in memory, on all processes of torch.distributed.
 
-    `among`: the actions that these clips show and that can be chosen, by default all of the split.
+    `among`: the actions that these clips show and that can be chosen, by default all of the split. `progress` is called
+    with the number of clips done.
     Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
-    model.eval()
     text: dict[str, Tensor] = {}  # sentence to its embedding (E,)
     answers: list[tuple[int, Answer]] = []
     results: list[VideoResult] = []
@@ -118,20 +119,14 @@ def evaluate_shapes(
     rank, world = this_process()
     for start in range(rank * BATCH, clips, world * BATCH):
         scenes = [draw(part, seed, index, nuisance=nuisance) for index in indices[start : start + BATCH]]
-        frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
-        features = model.encode_video(model.prepare(frames))
-        asked = [(i, scene, question) for i, scene in enumerate(scenes) for question in questions(scene, part, labels)]
-        _embed(model, text, {words for _, _, question in asked for words in question.sentences.values()})
-        for i, scene, question in asked:
-            sentences = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
-            scores = model.score(features.clip(i), sentences)[0].double().softmax(dim=0).tolist()
-            if not all(map(isfinite, scores)):
-                raise ValueError("the model's scores are not numbers; its weights have diverged")
-            ranked = _ranked(question, scores)
-            answers.append((start + i, Answer(question.kind, scene.action, question.right, ranked[0][0])))
+        asked = [(i, question) for i, scene in enumerate(scenes) for question in questions(scene, part, labels)]
+        with evaluating(model):
+            ranking = _ranked(model, scenes, asked, text)
+        for (i, question), ranked in zip(asked, ranking, strict=True):
+            answers.append((start + i, Answer(question.kind, scenes[i].action, question.right, ranked[0][0])))
             if question.kind == "action":
                 results.append(_result(start + i, labels, question.right, ranked))
-        done(min(start + BATCH, clips))
+        progress(min(start + BATCH, clips))
     answers = sorted(from_all_processes(answers), key=lambda numbered: numbered[0])
     results = sorted(from_all_processes(results), key=lambda result: result.index)
     made_with = {
@@ -153,10 +148,26 @@ def frames_of(scene: Scene, count: int) -> Tensor:
     return torch.from_numpy(render(scene, RENDER_SIZE, count))
 
 
-def _ranked(question: Question, scores: list[float]) -> list[tuple[str, float]]:
-    """The words of a question and their scores, best first; where scores tie, the true one counts as worse."""
-    pairs = zip(question.sentences, scores, strict=True)
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0] == question.right))
+def _ranked(
+    model: XCLIP, scenes: Sequence[Scene], asked: Sequence[tuple[int, Question]], text: dict[str, Tensor]
+) -> list[list[tuple[str, float]]]:
+    """For each question, about scene number i: its words and their scores, best first.
+
+    Where scores tie, the true word counts as worse. `text` caches embeddings.
+    """
+    frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
+    features = model.encode_video(model.prepare(frames))
+    if new := sorted({words for _, question in asked for words in question.sentences.values()} - text.keys()):
+        text.update(zip(new, model.encode_text(model.tokenize(new)), strict=True))
+    result: list[list[tuple[str, float]]] = []
+    for i, question in asked:
+        sentences = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
+        scores = model.score(features.clip(i), sentences)[0].double().softmax(dim=0).tolist()
+        if not all(map(isfinite, scores)):
+            raise ValueError("the model's scores are not numbers; its weights have diverged")
+        pairs = zip(question.sentences, scores, strict=True)
+        result.append(sorted(pairs, key=lambda pair: (-pair[1], pair[0] == question.right)))
+    return result
 
 
 def _result(index: int, labels: Sequence[str], right: str, ranked: list[tuple[str, float]]) -> VideoResult:
@@ -168,12 +179,6 @@ def _result(index: int, labels: Sequence[str], right: str, ranked: list[tuple[st
         tuple(score for _, score in top),
         dict(ranked)[right],
     )
-
-
-def _embed(model: XCLIP, known: dict[str, Tensor], texts: set[str]) -> None:
-    new = sorted(texts - known.keys())
-    if new:
-        known.update(zip(new, model.encode_text(model.tokenize(new)), strict=True))
 
 
 def _summary(answers: Sequence[Answer]) -> dict[str, Any]:

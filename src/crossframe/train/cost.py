@@ -79,12 +79,12 @@ def step_memory(
     `model` may be on any device, the meta device too; what is frozen in it counts as frozen. `pretrained`, on any
     device as well: see `train.objective.pretrained_source`.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True), _Living(longest=batch.tokens) as living:
+    with FakeTensorMode(allow_non_fake_inputs=True), _MemoryCounter(longest=batch.tokens) as counter:
         objective = _objective(model, train, device, pretrained)
-        before = living.now
+        before = counter.now
         for _ in range(min(train.accumulate, 2)):  # the second batch finds the gradients of the first
             _pass(objective, batch)
-    return Memory(batch.clips, before, _optimizer_bytes(objective, train), living.peak - before)
+    return Memory(batch.clips, before, _optimizer_bytes(objective, train), counter.peak - before)
 
 
 def _fake(model: XCLIP, device: torch.device) -> XCLIP:
@@ -146,7 +146,7 @@ def _optimizer_bytes(objective: Objective, train: Train) -> int:
     return total + 2 * sum(parameter.nbytes for parameter in residual)
 
 
-class _Living(TorchDispatchMode):
+class _MemoryCounter(TorchDispatchMode):
     """Counts the bytes of all tensors that are alive, and their peak, in what runs inside."""
 
     def __init__(self, longest: int) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -32,18 +31,18 @@ from crossframe.weights import load, save
 LOG_EVERY = 20  # steps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Summary:
-    """A finished run: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable."""
+    """A run so far: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable."""
 
     folder: str
-    steps: int
-    scores: Scores
-    best: Scores
-    best_step: int
-    seconds: float
-    clips: int
-    unreadable: int
+    steps: int = 0
+    scores: Scores = field(default_factory=Scores)
+    best: Scores = field(default_factory=Scores)
+    best_step: int = 0
+    seconds: float = 0.0
+    clips: int = 0
+    unreadable: int = 0
 
 
 def train(
@@ -105,7 +104,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     if resume:
         state = folder.state()
         run.loop.restore(state["loop"])
-        run.restore(state["run"])
+        run.summary = replace(run.summary, **state["run"])
     else:
         folder.begin(recipe, fabric)
     return run
@@ -118,18 +117,13 @@ class _Run:
         self.folder = folder
         self.loop = loop
         self.source = source
-        self.scores: Scores = {}
-        self.best: Scores = {}
-        self.best_step = 0
-        self.clips = 0
-        self.unreadable = 0
-        self.seconds = 0.0
-        self.memory: Estimate | None = None  # is told before the first step
+        self.summary = Summary(str(folder.path))
+        self.memory: Estimate | None = None  # printed before the first step
 
     def to_the_end(self, test_every: int, save_every: int | None) -> Summary:
         """Train until the schedule ends. Each epoch ends with a checkpoint, every `test_every` with a test before."""
-        schedule = self.loop.schedule
-        meter, started = Meter(), time.perf_counter() - self.seconds
+        schedule, summary = self.loop.schedule, self.summary
+        meter, started = Meter(), time.perf_counter() - summary.seconds
         first = schedule.batches_of(self.loop.next_step).start if self.loop.next_step < schedule.steps else 0
         batches = self.source.batches(first, schedule.epochs * schedule.batches)
         shown = self.loop.processes.first
@@ -139,9 +133,9 @@ class _Run:
             for report in self.loop.run(batches, stopping):
                 meter.add(report)
                 done = report.step + 1
-                self.clips += report.clips
-                self.unreadable += report.unreadable
-                self.seconds = time.perf_counter() - started
+                summary.clips += report.clips
+                summary.unreadable += report.unreadable
+                summary.seconds = time.perf_counter() - started
                 epoch_ends, ends = done % schedule.steps_per_epoch == 0, done == schedule.steps
                 saves = epoch_ends or report.stopping or (save_every is not None and done % save_every == 0)
                 if done % LOG_EVERY == 0 or saves:
@@ -152,7 +146,7 @@ class _Run:
                     self._save(self.folder.last)
                 if report.stopping and not ends:
                     raise TrainingStopped(f"stopped after step {done} of {schedule.steps}; go on with --resume")
-        summary = self._summary()
+        summary.steps, summary.seconds = self.loop.next_step, round(summary.seconds, 1)
         self.folder.end(asdict(summary))
         return summary
 
@@ -172,18 +166,21 @@ class _Run:
 
     def _test(self, bar: Bar, done: int) -> None:
         with self.loop.final_model() as model:
-            self.scores = self.source.test(model)
-        if not self.scores:
+            scores = self.source.test(model)
+        self.summary.scores = scores
+        if not scores:
             return
-        self.loop.fabric.log_dict({f"test/{name}": value for name, value in self.scores.items()}, done)
-        bar.say(f"step {done}: " + "  ".join(f"{name} {value:.3f}" for name, value in self.scores.items()))
-        first = next(iter(self.scores))
-        if not self.best or self.scores[first] >= self.best[first]:
-            self.best, self.best_step = self.scores, done
+        self.loop.fabric.log_dict({f"test/{name}": value for name, value in scores.items()}, done)
+        bar.say(f"step {done}: " + "  ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+        first, best = next(iter(scores)), self.summary.best
+        if not best or scores[first] >= best[first]:
+            self.summary.best, self.summary.best_step = scores, done
             self._save(self.folder.best, resumable=False)
 
     def _save(self, target: Path, *, resumable: bool = True) -> None:
-        state = {"loop": self.loop.state(), "run": self.state()} if resumable else None
+        # the folder may be moved, and the loop knows the step
+        run = {name: value for name, value in asdict(self.summary).items() if name not in ("folder", "steps")}
+        state = {"loop": self.loop.state(), "run": run} if resumable else None
         with self.loop.final_model() as model:
 
             def write(empty: Path) -> None:
@@ -193,25 +190,3 @@ class _Run:
 
             self.folder.save(target, write)
         self.loop.processes.wait()
-
-    def _summary(self) -> Summary:
-        return Summary(
-            str(self.folder.path),
-            self.loop.next_step,
-            self.scores,
-            self.best,
-            self.best_step,
-            round(self.seconds, 1),
-            self.clips,
-            self.unreadable,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """What resuming needs beside the loop's own state."""
-        names = ("scores", "best", "best_step", "clips", "unreadable", "seconds")
-        return {name: getattr(self, name) for name in names}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
-        for name, value in state.items():
-            setattr(self, name, value)

@@ -34,7 +34,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     parts = (config.vision, config.text, config.mit, config.prompts)
     check_depth(sum(part.layers for part in parts if part), len(checkpoint.tensors))
     try:
-        with torch.device("meta"), _Undrawn():
+        with torch.device("meta"), _SkipInit():
             model = XCLIP(config, tokenizer=checkpoint.tokenizer, preprocess=checkpoint.preprocess)
     except RuntimeError as error:  # nothing is allocated, but sizes may overflow
         raise WeightsError("its config describes a model too large to exist") from error
@@ -48,7 +48,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
     return model.eval()
 
 
-class _Undrawn(TorchFunctionMode):
+class _SkipInit(TorchFunctionMode):
     """Skips random initialisation, which has no effect on the meta device but takes a second to import."""
 
     def __torch_function__(

@@ -38,7 +38,7 @@ def fetch(source: str) -> Path:
     name, _, tag = source.partition("@")
     revision = tag or None
     if huggingface_hub.try_to_load_from_cache(name, CONFIG, revision=revision) is None:
-        _knock(name, revision)
+        _check_reachable(name, revision)
     config = _get(name, CONFIG, revision) or _get(name, OPEN_CLIP_CONFIG, revision)
     if config is None:
         raise WeightsError(f"{name} on the hub has neither {CONFIG} nor {OPEN_CLIP_CONFIG}: it is no model known here")
@@ -55,8 +55,8 @@ def fetch(source: str) -> Path:
     raise WeightsError(f"{name} on the hub holds no weights; expected {' or '.join(WEIGHTS[kind_of(folder)])}")
 
 
-def _knock(name: str, revision: str | None) -> None:
-    """Asks once whether the hub answers. The client would try for half a minute before it says that it does not."""
+def _check_reachable(name: str, revision: str | None) -> None:
+    """Ask once whether the hub answers; the client would retry for half a minute before it reports that it does not."""
     try:
         huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, CONFIG, revision=revision))
     except (hub_errors.HfHubHTTPError, hub_errors.EntryNotFoundError, hub_errors.FileMetadataError):
