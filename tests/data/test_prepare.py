@@ -11,7 +11,7 @@ import torch
 from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest, read_manifest, write_manifest
 from crossframe.data.prepare import Encoding, prepare, prepared_manifest
-from crossframe.data.recorded import Outcome
+from crossframe.data.resumable import Outcome
 from crossframe.data.verify import verify
 from crossframe.video.decode import read_video
 from tests.data.dataset import FRAMES, STEP, numbers, write_numbered

@@ -9,7 +9,7 @@ import pytest
 
 from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.recorded import Outcome
+from crossframe.data.resumable import Outcome
 from crossframe.data.verify import record_of, verify
 from crossframe.video.error import VideoError
 from tests.data.dataset import FRAMES, write_dataset, write_numbered

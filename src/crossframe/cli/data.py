@@ -204,7 +204,7 @@ def _import(name: Layout, root: Path, annotations: Path | None, split_number: in
 
 def _report(name: Layout, imported: Imported) -> None:
     """What a reader must know beside the list, on standard error."""
-    from crossframe.data.overlap import some
+    from crossframe.text.listing import some
 
     notes = list(imported.notes)
     found, expected = len(imported.manifest.labels), CLASSES.get(name)

@@ -13,7 +13,7 @@ from crossframe.cores import cores
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
-    from crossframe.data.recorded import Outcome
+    from crossframe.data.resumable import Outcome
 
 ManifestFile = Annotated[Path, Argument(help="A .csv or .parquet file, or a folder with a folder for each class.")]
 Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]

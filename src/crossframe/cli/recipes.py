@@ -18,18 +18,18 @@ def recipes(
     name: Annotated[str | None, Argument(help="Show the paper's experiments that this recipe makes.")] = None,
 ) -> None:
     """List the recipes that come with crossframe, or the paper's experiments of one, with their commands."""
-    from crossframe.recipes.load import about, recipe_names, unknown
+    from crossframe.recipes.load import describe, recipe_names, unknown
     from crossframe.recipes.paper import experiments
 
     if name is None:
         for heading, names in _groups():
             print(f"{heading}\n")
             for recipe in names:
-                print(f"  {recipe}\n{_indented(about(recipe)[1])}\n      {about(recipe)[0]}\n")
+                print(f"  {recipe}\n{_indented(describe(recipe)[1])}\n      {describe(recipe)[0]}\n")
         return
     if name not in recipe_names():
         raise unknown(name)
-    command, purpose = about(name)
+    command, purpose = describe(name)
     print(f"{textwrap.fill(purpose, WIDTH)}\n  {command}")
     _print_experiments([run for run in experiments() if run.recipe == name])
 

@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crossframe.data.clip import Clip
-
-SHOWN = 3  # names in a message
+from crossframe.text.listing import some
 
 
 class OverlapError(ValueError):
@@ -66,9 +65,3 @@ def _begin(clip: Clip) -> float:
 
 def _end(clip: Clip) -> float:
     return math.inf if clip.end is None else clip.end
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

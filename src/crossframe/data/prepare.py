@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from crossframe.data.manifest import Manifest
-from crossframe.data.recorded import Outcome, Work, do_each
+from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import Media, View, open_media
@@ -52,8 +52,8 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """A file, for whoever opens it, and the file that is to be made of it."""
+class TranscodeJob:
+    """A source file, as which it can be opened, the file to be written and its encoding."""
 
     source: str
     target: Path
@@ -77,18 +77,18 @@ def prepare(
     interrupted run has left half written is removed.
     """
     encoding = encoding or Encoding()
-    errands: dict[str, Errand] = {}
+    jobs: dict[str, TranscodeJob] = {}
     for name, target in _targets(manifest, out).items():
         source = manifest.root / name
         if source.absolute() == target.absolute():
             raise ValueError(f"{source} would be written over itself; choose another folder for the prepared videos")
-        errands[name] = Errand(str(source), target, encoding)
+        jobs[name] = TranscodeJob(str(source), target, encoding)
     work = Work(
         read=transcode,
         settings=f"{encoding.short_side} {encoding.quality} {KEY_FRAMES}",
-        has_result=lambda name: errands[name].target.is_file(),
+        has_result=lambda name: jobs[name].target.is_file(),
     )
-    return _tidy(do_each(errands, work, out / "prepared.jsonl", workers=workers, timeout=timeout), out / "videos")
+    return _tidy(process_each(jobs, work, out / "prepared.jsonl", workers=workers, timeout=timeout), out / "videos")
 
 
 def _tidy(outcomes: Iterator[Outcome], folder: Path) -> Iterator[Outcome]:
@@ -114,33 +114,34 @@ def prepared_manifest(manifest: Manifest, out: Path, failed: Collection[str]) ->
     return Manifest(tuple(clips), manifest.labels, out)
 
 
-def transcode(errand: Errand, _num_frames: int = 1, **_options: Any) -> Decoded:
-    """Do one errand, and return the first frame as it was read with the count of all that were written.
+def transcode(job: TranscodeJob, _num_frames: int = 1, **_options: Any) -> Decoded:
+    """Do a job, and return the first frame as it was read, with the number of all frames written.
 
-    Frames are those that a reader of the source sees, at their times after the first; where the file has no times, or
-    wrong ones, they follow at its frame rate. Raises VideoError where there is no frame, or no place to write to.
+    The frames are those that a reader of the source gets, at their times relative to the first; where the file has no
+    times, or wrong ones, they follow at its frame rate. Raises VideoError where there is no frame, or no place to write
+    to.
     """
-    name = source_name(errand)
+    name = source_name(job)
     try:
-        errand.target.parent.mkdir(parents=True, exist_ok=True)
-        with open_media(Path(errand.source), name) as media, replacing(errand.target) as part:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        with open_media(Path(job.source), name) as media, replacing(job.target) as part:
             media.use_threads(False)
             with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-                film = _Film(media, container, errand.encoding)
+                writer = _Writer(media, container, job.encoding)
                 broken = 0
                 for packet in chain(media.packets(), [None]):
                     frames = media.decode(packet)
                     broken += frames is None
                     for frame in frames or ():
-                        film.add(frame)
-                return film.end(name, broken)
+                        writer.add(frame)
+                return writer.end(name, broken)
     except VideoError:
         raise
     except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{name}: cannot be encoded ({error}); see if {errand.target.parent} has space") from error
+        raise VideoError(f"{name}: cannot be encoded ({error}); see if {job.target.parent} has space") from error
 
 
-class _Film:
+class _Writer:
     """Frames on their way from one container to another."""
 
     def __init__(self, media: Media, container: OutputContainer, encoding: Encoding) -> None:

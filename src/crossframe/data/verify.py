@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crossframe.data.manifest import Manifest
-from crossframe.data.recorded import Outcome, Work, do_each
+from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.video.collect import Collector, Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import open_media
@@ -24,7 +24,7 @@ def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float
     """
     files = {clip.path: manifest.locate(clip) for clip in manifest.clips}
     sound: set[str] = set()
-    for outcome in do_each(files, Work(decode_fully), record, workers=workers, timeout=timeout):
+    for outcome in process_each(files, Work(decode_fully), record, workers=workers, timeout=timeout):
         if outcome.problem is None:
             sound.add(outcome.name)
         yield outcome
@@ -69,7 +69,7 @@ def _outside(manifest: Manifest, sound: set[str]) -> Iterator[Outcome]:
     """Clips without a single frame, of sound files."""
     for clip in manifest.clips:
         if clip.path in sound and (clip.start is not None or clip.end is not None):
-            from crossframe.data.reader import frame_range  # see `do_each`
+            from crossframe.data.reader import frame_range  # see `process_each`
 
             path = manifest.locate(clip)
             try:

@@ -45,7 +45,7 @@ def recipe_names() -> list[str]:
     )
 
 
-def about(name: str) -> tuple[str, str]:
+def describe(name: str) -> tuple[str, str]:
     """The command that runs a recipe of the package, and its purpose, from the comment at its top."""
     text = files("crossframe.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     comments = [line.removeprefix("#").strip() for line in takewhile(lambda line: line[:1] == "#", text.splitlines())]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crossframe.text.files import read_text
-from crossframe.text.labels import same_to_the_model
+from crossframe.text.labels import normalized
 
 Descriptions = Mapping[str, str | Sequence[str]]
 
@@ -36,15 +36,14 @@ def describe(labels: Sequence[str], descriptions: Descriptions) -> list[tuple[st
     Raises ValueError for the first label that has none.
     """
     known = {
-        same_to_the_model(label): (said,) if isinstance(said, str) else tuple(said)
-        for label, said in descriptions.items()
+        normalized(label): (said,) if isinstance(said, str) else tuple(said) for label, said in descriptions.items()
     }
     for label in labels:
-        if not known.get(same_to_the_model(label)):
+        if not known.get(normalized(label)):
             near = get_close_matches(label, list(descriptions), n=1)
             guess = f", while {near[0]!r} has one" if near else ""
             raise ValueError(f"the label {label!r} has no description{guess}; add one for it")
-    return [known[same_to_the_model(label)] for label in labels]
+    return [known[normalized(label)] for label in labels]
 
 
 def _sentences(given: Any, label: str, path: Path) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     for position, label in enumerate(labels, start=1):
         if not isinstance(label, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
             raise ValueError(f"label {position} is {label!r}, of type {type(label).__name__}: labels must be str")
-        key = same_to_the_model(label)
+        key = normalized(label)
         if not key:
             raise ValueError(f"label {position} of {len(labels)} is empty: remove it or fill it in")
         if key in seen:
@@ -75,7 +75,7 @@ def read_labels(path: str | Path) -> list[str]:
     labels: dict[str, int] = {}  # what the model reads -> line
     names: list[str] = []
     for line, text in rows:
-        name, key = text.strip(), same_to_the_model(text)
+        name, key = text.strip(), normalized(text)
         if not key:
             raise ValueError(f"{path}, line {line}: the label is empty: remove the line or fill it in")
         if key in labels:
@@ -138,8 +138,8 @@ def _starts_word(text: str, index: int) -> bool:
 
 
 @lru_cache(maxsize=1 << 14)  # the same labels are checked again with every video
-def same_to_the_model(label: str) -> str:
-    """A label as the model reads it: labels that are equal here cannot be told apart."""
+def normalized(label: str) -> str:
+    """A label as the model reads it: the model cannot tell labels apart that are equal here."""
     from crossframe.text.clean import clean  # takes a while to import
 
     return clean(label)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from crossframe.data.layouts import split_named
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.overlap import check_apart, some
+from crossframe.data.overlap import check_apart
 from crossframe.data.split import few_shot
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.text.descriptions import read_descriptions
+from crossframe.text.listing import some
 from crossframe.text.templates import wordings
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from crossframe.model.config import ModelConfig
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
 from crossframe.weights.convert import recognize, to_ours
-from crossframe.weights.errors import WeightsError, about, shorten
+from crossframe.weights.errors import WeightsError, errors_in, shorten
 from crossframe.weights.files import read_tensors
 from crossframe.weights.infer import infer_config
 from crossframe.weights.tables import IMAGE_ONLY, LANGUAGE_IMAGE, Layout
@@ -40,7 +40,7 @@ def read_file(path: Path) -> Checkpoint:
     The architecture is read off the shapes; what they do not tell is as in OpenAI's and the authors' files.
     """
     tensors = read_tensors(path)
-    with about(path):
+    with errors_in(path):
         layout = recognize(tensors, LANGUAGE_IMAGE)
         if layout is None:
             raise WeightsError(_unknown(tensors))

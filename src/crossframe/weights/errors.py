@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+from crossframe.text.listing import some
+
 _LONGEST = 1000  # letters of a message
-_SHOWN = 3  # names in a message
 
 
 class WeightsError(ValueError):
@@ -15,7 +16,7 @@ class WeightsError(ValueError):
 
 
 @contextmanager
-def about(path: str | Path) -> Generator[None]:
+def errors_in(path: str | Path) -> Generator[None]:
     """Turn errors about the content of `path` into one line that names the file.
 
     Config files are written by others, so any entry may be missing or of another type than expected.
@@ -36,7 +37,5 @@ def one_line(error: Exception) -> str:
 
 
 def shorten(names: Iterable[str]) -> str:
-    """The first few names and how many more there are: "a, b, c and 12 more"."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(ordered[:_SHOWN]) + more
+    """The first few names in alphabetical order, and how many more there are."""
+    return some(sorted(names))

@@ -18,7 +18,7 @@ from crossframe.video.transform import Preprocess
 from crossframe.weights import hub
 from crossframe.weights.build import check_depth, check_tensors, with_positions
 from crossframe.weights.convert import recognize, to_ours
-from crossframe.weights.errors import WeightsError, about, shorten
+from crossframe.weights.errors import WeightsError, errors_in, shorten
 from crossframe.weights.files import read_tensors
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, read_json, read_weights
 from crossframe.weights.hf_config import vit_from_hf
@@ -104,7 +104,7 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
     """Config, tensors under our names, and the mean and std of colours where the source tells them."""
     folder = path if path.is_dir() else None
     tensors = read_tensors(path) if folder is None else read_weights(folder, "transformers")
-    with about(path):
+    with errors_in(path):
         tensors = {name.removeprefix("vit."): tensor for name, tensor in tensors.items()}
         layout = recognize(tensors, IMAGE_ONLY)
         if layout is None:

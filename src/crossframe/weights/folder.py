@@ -16,7 +16,7 @@ from crossframe.text.tokenizer import FILE_NAME
 from crossframe.video.transform import Preprocess
 from crossframe.weights.checkpoint import Checkpoint, default_preprocess, default_tokenizer
 from crossframe.weights.convert import to_ours
-from crossframe.weights.errors import WeightsError, about
+from crossframe.weights.errors import WeightsError, errors_in
 from crossframe.weights.files import read_tensors
 from crossframe.weights.hf_config import config_from_hf, with_authors_heads
 from crossframe.weights.hf_preprocess import preprocess_from_hf
@@ -105,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def shard_names(index: Path) -> list[str]:
     """The files listed in an index of sharded weights, which lie beside it."""
-    with about(index):
+    with errors_in(index):
         names = sorted(set(read_json(index)["weight_map"].values()))
         if any(not isinstance(name, str) or Path(name).name != name for name in names):
             raise WeightsError("refers to files outside its folder")
@@ -128,7 +128,7 @@ def read_weights(folder: Path, kind: Kind, name: str | None = None) -> dict[str,
 def _read_own(folder: Path, weights: str | None) -> Checkpoint:
     path = folder / CONFIG
     values = read_json(path)
-    with about(path):
+    with errors_in(path):
         schema = values.get("schema")
         if not isinstance(schema, int) or schema < 1:
             raise WeightsError(f"its schema is {schema!r}; expected a number from 1 to {SCHEMA}")
@@ -169,12 +169,12 @@ def _check_one_save(weights: Path) -> None:
 
 
 def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoint:
-    with about(folder / CONFIG):
+    with errors_in(folder / CONFIG):
         config = config_from_hf(read_json(folder / CONFIG))
     if authors_heads:
         config = with_authors_heads(config)
     pictures = folder / PREPROCESSOR
-    with about(pictures):
+    with errors_in(pictures):
         asked = read_json(pictures) if pictures.is_file() else None
         size = config.vision.image_size
         preprocess = default_preprocess(config) if asked is None else preprocess_from_hf(asked, size)
@@ -186,15 +186,15 @@ def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoi
 def _read_open_clip(folder: Path, weights: str | None) -> Checkpoint:
     path = folder / OPEN_CLIP_CONFIG
     values = read_json(path)
-    with about(path):
+    with errors_in(path):
         check_plain(values)  # before the tensors of foreign towers, whose names mean nothing, are read
     tensors = _renamed(folder, read_weights(folder, "open_clip", weights), OPENAI)
-    with about(path):
+    with errors_in(path):
         config = config_from_open_clip(values, infer_config(tensors, OPENAI))
         preprocess = preprocess_from_open_clip(values, config.vision.image_size)
     return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), OPENAI)
 
 
 def _renamed(folder: Path, tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    with about(folder):
+    with errors_in(folder):
         return to_ours(tensors, layout)

@@ -10,7 +10,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.weights import hub
 from crossframe.weights.build import build, resized
 from crossframe.weights.checkpoint import Checkpoint, read_file
-from crossframe.weights.errors import WeightsError, about
+from crossframe.weights.errors import WeightsError, errors_in
 from crossframe.weights.folder import BUNDLED, belongs_to_folder, read_folder
 from crossframe.weights.sources import close_matches
 
@@ -47,7 +47,7 @@ def load(
     if place.type == "cuda" and not torch.cuda.is_available():
         raise WeightsError(f"device is {device!r}, and torch reaches no GPU here; give cpu, or see crossframe doctor")
     checkpoint = _resolve(source)
-    with about(source):
+    with errors_in(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
     return model.to(place)
 

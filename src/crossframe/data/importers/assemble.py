@@ -9,7 +9,8 @@ from pathlib import Path
 from crossframe.data.clip import Clip
 from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.manifest import Manifest
-from crossframe.data.overlap import check_apart, some
+from crossframe.data.overlap import check_apart
+from crossframe.text.listing import some
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from crossframe.data.clip import Clip
 from crossframe.data.importers.assemble import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
-from crossframe.data.overlap import check_apart, some
+from crossframe.data.overlap import check_apart
+from crossframe.text.listing import some
 from crossframe.video.shard import file_of
 
 

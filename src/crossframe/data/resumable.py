@@ -44,7 +44,9 @@ class Work:
     has_result: Callable[[str], bool] = lambda _name: True
 
 
-def do_each(files: Mapping[str, File], work: Work, record: Path, *, workers: int, timeout: float) -> Iterator[Outcome]:
+def process_each(
+    files: Mapping[str, File], work: Work, record: Path, *, workers: int, timeout: float
+) -> Iterator[Outcome]:
     """Process every file, by name, each for up to `timeout` seconds; outcomes come in the order of the files.
 
     With 0 workers, everything runs in this process, without limits.
