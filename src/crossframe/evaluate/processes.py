@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from torch import distributed as dist
 from crossframe.torchrun import launched
 
 T = TypeVar("T")
+
+BROKEN = re.compile(r"gloo|nccl|store|connection|peer", re.IGNORECASE)  # in what torch says of a lost process
 
 
 def this_process() -> tuple[int, int]:
@@ -34,7 +37,8 @@ def from_all_processes(mine: list[T]) -> list[T]:
 def joined() -> Generator[bool]:
     """Connect the processes that torchrun started, if it did; yields whether this one writes.
 
-    Each process takes the GPU of its own local rank; without GPUs they connect over gloo.
+    Each process takes the GPU of its own local rank; without GPUs they connect over gloo. Inside, an error of a broken
+    connection becomes a ConnectionError of one line.
     """
     if launched()[1] == 1:
         yield True
@@ -45,5 +49,16 @@ def joined() -> Generator[bool]:
     dist.init_process_group("nccl" if gpus else "gloo")
     try:
         yield this_process()[0] == 0
+    except RuntimeError as error:
+        if not tells_of_a_lost_process(error):
+            raise
+        raise ConnectionError("another process has ended; see what it said, and start again") from error
     finally:
         dist.destroy_process_group()
+
+
+def tells_of_a_lost_process(error: Exception) -> bool:
+    """Whether this is what torch.distributed raises where another process has ended."""
+    # Errors of other kinds, such as too little memory, have types of their own.
+    kinds = (RuntimeError, ConnectionError, dist.DistBackendError, dist.DistNetworkError)
+    return type(error) in kinds and BROKEN.search(str(error)) is not None

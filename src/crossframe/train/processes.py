@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -14,12 +13,11 @@ from torch import Tensor
 from torch import distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
-from crossframe.evaluate.processes import this_process
+from crossframe.evaluate.processes import tells_of_a_lost_process, this_process
 
 TIMEOUT = timedelta(minutes=10)  # for a process that is silent, which may be saving; one that died is noticed at once
 ANSWER = timedelta(seconds=10)  # for those that live to say so, when one is missed; a busy machine takes some
 BUCKET = 1 << 25  # numbers that travel together
-BROKEN = re.compile(r"gloo|nccl|store|connection|peer", re.IGNORECASE)  # in what torch says of a lost process
 
 
 class LostProcessError(ConnectionError):
@@ -92,9 +90,7 @@ class Processes:
         try:
             yield
         except (RuntimeError, ConnectionError) as error:
-            # Errors of other kinds, such as too little memory, have types of their own.
-            kinds = (RuntimeError, ConnectionError, dist.DistBackendError, dist.DistNetworkError)
-            if self.world == 1 or type(error) not in kinds or not BROKEN.search(str(error)):
+            if self.world == 1 or not tells_of_a_lost_process(error):
                 raise
             raise LostProcessError(
                 f"{self._missing()} of {self.world} has ended; see what it said last, then go on with --resume"

@@ -1,0 +1,33 @@
+"""Several processes of one evaluation."""
+
+from __future__ import annotations
+
+import pytest
+from torch import distributed as dist
+
+from crossframe.evaluate.processes import joined
+
+
+@pytest.fixture
+def one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torchrun starts the second of two processes, which connects to nobody."""
+    for name, value in {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("one_of_two")
+def test_a_process_whose_partner_has_ended_says_so_in_one_line() -> None:
+    with (
+        pytest.raises(ConnectionError, match="another process has ended; see what it said"),
+        joined(),
+    ):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:34492")
+
+
+@pytest.mark.usefixtures("one_of_two")
+def test_errors_of_its_own_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), joined():
+        raise RuntimeError("shapes cannot be multiplied")
