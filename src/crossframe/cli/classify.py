@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from enum import StrEnum
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
@@ -31,14 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "microsoft/xclip-base-patch32"
 
 
-class PrecisionChoice(StrEnum):
-    """What `--precision` takes."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-
 def classify(
     videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
     label: Annotated[list[str] | None, Option("-l", "--label", help="What may be happening; repeat it.")] = None,
@@ -47,8 +38,9 @@ def classify(
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
     frames: Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")] = None,
     precision: Annotated[
-        PrecisionChoice, Option(help="Of the image encoder; auto is bfloat16 where the device is fast at it.")
-    ] = PrecisionChoice.AUTO,
+        Literal["auto", "float32", "bfloat16"],
+        Option(help="Of the image encoder; auto is bfloat16 where the device is fast at it."),
+    ] = "auto",
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
     descriptions: Annotated[
@@ -75,7 +67,7 @@ def classify(
     from crossframe.weights.fingerprint import fingerprint
 
     network = load(model, device=None if device is None else choose_device(device))
-    recognizer = Recognizer(network, num_frames=frames, precision=precision.value, template=template, descriptions=said)
+    recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
     made_by = {
         "model": model,
         "weights": fingerprint(network) if as_json or out else None,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -19,28 +18,8 @@ if TYPE_CHECKING:
 data = typer.Typer(help="Make lists of clips, check and prepare their files.", no_args_is_help=True)
 
 
-class Layout(StrEnum):
-    """What can be imported."""
-
-    KINETICS400 = "kinetics400"
-    KINETICS600 = "kinetics600"
-    KINETICS700 = "kinetics700"
-    UCF101 = "ucf101"
-    HMDB51 = "hmdb51"
-    SSV2 = "ssv2"
-    FOLDER = "folder"
-    CSV = "csv"
-
-
-CLASSES = {
-    Layout.KINETICS400: 400,
-    Layout.KINETICS600: 600,
-    Layout.KINETICS700: 700,
-    Layout.UCF101: 101,
-    Layout.HMDB51: 51,
-    Layout.SSV2: 174,
-}
-
+Layout = Literal["kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51", "ssv2", "folder", "csv"]
+CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700, "ucf101": 101, "hmdb51": 51, "ssv2": 174}
 SPLITS = ("train", "val", "test")  # the order of the columns
 
 
@@ -188,17 +167,17 @@ def _import(name: Layout, root: Path, annotations: Path | None, split_number: in
     from crossframe.data.importers.ucf101 import import_ucf101
 
     match name:
-        case Layout.KINETICS400 | Layout.KINETICS600 | Layout.KINETICS700:
+        case "kinetics400" | "kinetics600" | "kinetics700":
             return import_kinetics(root, annotations)
-        case Layout.UCF101:
+        case "ucf101":
             return import_ucf101(root, annotations, split_number)
-        case Layout.HMDB51:
+        case "hmdb51":
             return import_hmdb51(root, annotations, split_number)
-        case Layout.SSV2:
+        case "ssv2":
             return import_something(root, annotations)
-        case Layout.FOLDER:
+        case "folder":
             return import_folder(root)
-        case Layout.CSV:
+        case "csv":
             return import_csv(root, annotations)
 
 

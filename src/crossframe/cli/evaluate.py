@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
 SHOWN = 3  # files that could not be read
 
 
-class Precision(StrEnum):
-    """What `--precision` takes; there is no `auto`, because a number should not depend on the machine."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-
 def evaluate(
     recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
     model: Annotated[list[str], Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")],
@@ -38,7 +30,10 @@ def evaluate(
     split: Annotated[list[str] | None, Option(help="Which clips: test, if not given; repeat it.")] = None,
     views: Annotated[int | None, Option(min=1, help="Views in time, whose probabilities are averaged.")] = None,
     crops: Annotated[int | None, Option(help="Views in space: 1, the centre, or 3.")] = None,
-    precision: Annotated[Precision | None, Option(help="Of the image encoder: float32, if not given.")] = None,
+    # there is no `auto`, because a number should not depend on the machine
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")
+    ] = None,
     labels_too: Annotated[
         list[str] | None, Option(help="A list of clips or labels whose labels are candidates too; repeat it.")
     ] = None,
