@@ -156,6 +156,13 @@ def test_half_a_save_lies_in_the_folder_that_is_there(tmp_path: Path, monkeypatc
     assert beside == [tmp_path / "model"]  # what replaces a checkpoint begins with removing this folder
 
 
+def test_a_run_is_told_from_its_checkpoints(tmp_path: Path) -> None:
+    for name in ("last", "best"):
+        crossframe.save(make(), tmp_path / name)
+        with pytest.raises(WeightsError, match=f"is the folder of a run: give .*{name}, a checkpoint in it"):
+            crossframe.load(tmp_path)
+
+
 def test_a_file_in_the_place_of_the_folder_stays(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("kept")
     with pytest.raises(FileExistsError) as caught:

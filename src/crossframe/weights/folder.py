@@ -81,6 +81,9 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
             f"{folder / CONFIG} describes a model of type {config.get('model_type')!r}; "
             "known are crossframe's own, 'clip' and 'xclip'"
         )
+    for checkpoint in (folder / "best", folder / "last"):
+        if (checkpoint / CONFIG).is_file():
+            raise WeightsError(f"{folder} is the folder of a run: give {checkpoint}, a checkpoint in it")
     raise WeightsError(
         f"{folder} holds neither {CONFIG} nor {OPEN_CLIP_CONFIG}: give a checkpoint's folder, or its file"
     )
