@@ -269,6 +269,8 @@ def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: 
     assert outcome.status == 1
     assert one_line(outcome, "gone.mp4: does not exist; check the path")
     assert out.read_text() == "kept"
+    outcome = command("classify", "https://example.com/clip.mp4", *LABELS, "--model", "does/not-matter")
+    assert one_line(outcome, "clip.mp4: does not exist; download the video first")
     Path(tmp_path / "text.mp4").write_text("buy milk")
     outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "mistyped", "--out", out)
     assert one_line(outcome, "'mistyped' is no file, no folder and no model of the hub")

@@ -116,7 +116,8 @@ def _present(paths: list[Path]) -> list[Path]:
         elif os.path.exists(file_of(path)):
             present.append(path)
         else:
-            print(f"crossframe: {path}: does not exist; check the path", file=sys.stderr)
+            remedy = "download the video first" if path.parts[0] in ("http:", "https:") else "check the path"
+            print(f"crossframe: {path}: does not exist; {remedy}", file=sys.stderr)
     if not present:
         raise typer.Exit(1)
     return present
