@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in processes that work for another one."""
+"""Ctrl-C and SIGTERM in worker processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Thread
 
-GRACE = 10.0  # seconds in which the parent, told to end as well, finishes what it needs this process for
+GRACE = 10.0  # seconds for a parent that got the signal too to finish what it needs this process for
 
 
 @contextmanager
 def starting_workers() -> Generator[None]:
-    """Both wait while processes are started in here, which inherit that: none of them is hit before it can leave them
-    to its parent."""
+    """Inside, both signals are blocked, here and in the processes started, so that none reaches a worker before it
+    calls
+    `leave_signals_to_parent`."""
     if not hasattr(signal, "sigwaitinfo"):
         yield
         return
@@ -27,9 +28,9 @@ def starting_workers() -> Generator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """Ctrl-C is ignored from now on, and so is SIGTERM for a while, unless the parent sends it.
+    """From now on ignore Ctrl-C, and SIGTERM for a while, unless the parent sends it.
 
-    Both often reach a whole group of processes, and they are for the parent, which ends the others in order.
+    Both often reach a whole process group; the parent handles them, and ends its workers in order.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # macOS does not tell who sends a signal

@@ -13,9 +13,9 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well.
+    """A temporary path beside `path`, which replaces it when the block succeeds.
 
-    When the block fails - a full disk, Ctrl-C - what was at `path` before is still there and the rest is removed.
+    When the block fails (a full disk, Ctrl-C), the old content of `path` stays and the temporary file is removed.
     """
     # absolute, or FFmpeg would take a folder with a colon in its name for a protocol
     part = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out now, rather than after an hour, whether a folder takes files or can be made. Raises OSError."""
+    """Raise OSError now, rather than after an hour, if a folder can be neither written nor made."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not place.is_dir():
         reason = errno.EEXIST if place == folder.absolute() else errno.ENOTDIR
@@ -45,27 +45,27 @@ def check_writable(folder: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote have left in a folder and below it."""
+    """Remove partial files, in a folder and below it, of processes that were killed while writing."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, in a folder that is made where it does not exist."""
+    """Write a text file in UTF-8; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as target:
         target.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write values as JSON that people can read."""
+    """Write values as indented JSON."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def x264_options(quality: int) -> dict[str, str]:
-    """FFmpeg's options of libx264 that give the same bytes for the same frames; `quality` is the constant rate factor.
+    """FFmpeg's options for libx264 that give the same bytes for the same frames; `quality` is the constant rate factor.
 
-    One thread, since the work is spread over files. No macroblock tree: for widths of an odd number of macroblocks it
-    reads memory that nobody wrote, and the same frames gave other bytes from one process to the next.
+    One thread, since files are encoded in parallel. No macroblock tree: for widths of an odd number of macroblocks it
+    reads uninitialised memory, and the same frames gave different bytes from one process to the next.
     """
     return {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "no-mbtree=1"}

@@ -14,7 +14,7 @@ IMPORTING = "<frozen importlib._bootstrap>"  # the file of Python's frames below
 
 
 def catch_interrupts() -> None:
-    """Make a KeyboardInterrupt of either signal, unless whoever started this command has Ctrl-C ignored."""
+    """Turn either signal into a KeyboardInterrupt, unless the parent has Ctrl-C ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -1,4 +1,4 @@
-"""What `--json` writes: one object a line, for programs and for people who look."""
+"""The output of `--json`: one object on each line, readable for programs and for people."""
 
 from __future__ import annotations
 

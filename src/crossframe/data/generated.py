@@ -192,7 +192,7 @@ def _task(topic: Topic, scenes: Sequence[Scene], moments: NDArray[np.float64], r
 
 
 def _describe(topic: Topic, thing: Thing) -> str | None:
-    """What is true of a still thing; None where nobody could tell."""
+    """The text of a topic that is true of a still thing; None where it cannot be seen."""
     shape = thing.look.shape
     match topic:
         case "look":

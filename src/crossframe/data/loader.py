@@ -105,7 +105,7 @@ def _jobs(
 
 
 class _Workers:
-    """A torch DataLoader whose processes stay for the next epoch, and that is told anew each time what to read."""
+    """A torch DataLoader whose worker processes persist, with new jobs to read each epoch."""
 
     def __init__(self, reader: ClipReader, workers: int) -> None:
         self._plan = _Plan()
@@ -129,7 +129,7 @@ class _Workers:
 
 
 class _Plan:
-    """What a DataLoader takes for its batch sampler."""
+    """The DataLoader's batch sampler."""
 
     def __init__(self) -> None:
         self.jobs: Iterable[list[Job]] = ()
@@ -140,7 +140,7 @@ class _Plan:
 
 @dataclass(slots=True)
 class _Packed:
-    """A batch on its way between processes: all pixels in one tensor, because each tensor costs an open file there."""
+    """A batch in transit between processes: all pixels in one tensor, since each tensor costs an open file."""
 
     pixels: Tensor  # uint8, flat, in the order of memory: frames, rows, columns, colours
     shapes: list[torch.Size]

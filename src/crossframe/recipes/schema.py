@@ -23,7 +23,7 @@ class Section(BaseModel):
 
 
 class Towers(Section):
-    """An image and a text encoder of one's own, to be trained from scratch."""
+    """A custom image and text encoder, to be trained from scratch."""
 
     image_size: Count
     patch_size: Count

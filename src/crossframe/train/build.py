@@ -33,12 +33,12 @@ def build_model(spec: Model, init: str | None, num_classes: int | None = None) -
     given = from_scratch(spec) if init is None else _load(init)
     if init is not None and spec.towers is not None and (size := _size(given.config)) != _size(spec.towers):
         raise ValueError(
-            f"{init} has {_said(size)}, and model.towers asks for {_said(_size(spec.towers))}; "
+            f"{init} has {_describe_size(size)}, and model.towers asks for {_describe_size(_size(spec.towers))}; "
             "give weights of that size, or leave out model.towers"
         )
     if spec.image_encoder is not None:
         given = replace_vision(given, spec.image_encoder)
-    return _expanded(spec, given, num_classes, fresh=init is None)
+    return _expand(spec, given, num_classes, fresh=init is None)
 
 
 def _load(init: str) -> XCLIP:
@@ -59,7 +59,7 @@ def meta_model(spec: Model, init: str | None, num_classes: int | None = None) ->
         given = given or from_scratch(spec)
         if spec.image_encoder is not None and Path(spec.image_encoder).expanduser().exists():
             given = replace_vision(given, spec.image_encoder)
-        return _expanded(spec, given, num_classes, fresh=init is None)
+        return _expand(spec, given, num_classes, fresh=init is None)
 
 
 def meta_weights(source: str) -> XCLIP:
@@ -74,7 +74,7 @@ def meta_weights(source: str) -> XCLIP:
         return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.xclip(config.vision.image_size))
 
 
-def _expanded(spec: Model, given: XCLIP, num_classes: int | None, *, fresh: bool) -> XCLIP:
+def _expand(spec: Model, given: XCLIP, num_classes: int | None, *, fresh: bool) -> XCLIP:
     video = given.config if given.config.mit or given.config.prompts else None
     known_time = spec.mixing == "cross_frame" and given.config.vision.message_frames > 0
     model = expand(
@@ -87,7 +87,7 @@ def _expanded(spec: Model, given: XCLIP, num_classes: int | None, *, fresh: bool
         learned_vectors=spec.learned_vectors,
         num_classes=num_classes if spec.linear_head else None,
     )
-    _start(model, spec.start, fresh=fresh, trained={name for name, _ in given.named_parameters()})
+    _initialize(model, spec.start, fresh=fresh, trained={name for name, _ in given.named_parameters()})
     set_drop_path(model, spec.drop_path)
     return model
 
@@ -101,7 +101,7 @@ def _size(of: ModelConfig | Towers | str) -> tuple[int, ...]:
     return vision.image_size, vision.patch_size, vision.width, vision.layers, config.embed_dim
 
 
-def _said(size: tuple[int, ...]) -> str:
+def _describe_size(size: tuple[int, ...]) -> str:
     return "pictures of {}, patches of {}, width {}, {} layers, embeddings of {}".format(*size)
 
 
@@ -154,8 +154,8 @@ def set_drop_path(model: XCLIP, rate: float) -> None:
 
 
 @torch.no_grad()
-def _start(model: XCLIP, start: Start, *, fresh: bool, trained: Collection[str]) -> None:
-    """Starting values of what is not pretrained: all, where that is `fresh`, or what is not among the `trained`."""
+def _initialize(model: XCLIP, start: Start, *, fresh: bool, trained: Collection[str]) -> None:
+    """Initialise what is not pretrained: everything if `fresh`, else parameters not among the `trained`."""
     if fresh:
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":

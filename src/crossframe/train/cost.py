@@ -1,7 +1,7 @@
-"""What a training step costs: multiply-accumulates, parameters, and memory at its peak. Nothing is computed for it.
+"""What a training step costs: multiply-accumulates, parameters, and peak memory, without computing it.
 
-The step runs on tensors without values, which know their size and device only. So the memory is that of torch's own
-tensors, alive at the same moments as in a real step; kernels' working space and CUDA's own memory come on top.
+The step runs on fake tensors, which have a size and a device but no values. So the memory counted is that of torch's
+tensors, alive at the same moments as in a real step; kernels' workspace and CUDA's own memory come on top.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ READ_NUMBER = torch.ops.aten._local_scalar_dense.default
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes at the peak of a step of `clips` clips: weights, the optimiser's and averaged copies, and the gradients and
-    activations that live at the same time."""
+    """Bytes at the peak of a step with `clips` clips: weights; the optimiser's state and averaged weights; and
+    gradients
+    and activations that are alive at the same time."""
 
     clips: int
     weights: int
@@ -53,8 +54,8 @@ class BatchSize:
 
 
 def multiply_accumulates(model: XCLIP, labels: int) -> int:
-    """Those of one clip among so many labels, as the paper counts them: linear layers, convolutions and attention
-    products, with the features of the labels known beforehand. `model` is on the meta device."""
+    """Multiply-accumulates for one clip among `labels` labels, counted as in the paper: linear layers, convolutions and
+    attention products, with the labels' features precomputed. `model` is on the meta device."""
     size = model.config.vision.image_size
     video = torch.empty(1, model.config.num_frames, 3, size, size, device="meta")
     text = torch.empty(labels, model.config.embed_dim, device="meta") if model.text else None
@@ -66,7 +67,7 @@ def multiply_accumulates(model: XCLIP, labels: int) -> int:
 
 
 def parameters(model: XCLIP) -> tuple[int, int]:
-    """How many learn, and how many are frozen."""
+    """The numbers of trained and of frozen parameters."""
     learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return learning, sum(p.numel() for p in model.parameters()) - learning
 
@@ -135,7 +136,7 @@ def _pass(objective: Objective, batch: BatchSize) -> None:
 
 
 def _optimizer_bytes(objective: Objective, train: Train) -> int:
-    """AdamW keeps two numbers for each that learns, Muon one, and averaging another."""
+    """AdamW keeps two values for each trained parameter, Muon one, and averaging another."""
     named = dict(objective.model.named_parameters())
     total = 0
     for group in groups(objective.model):

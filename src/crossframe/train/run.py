@@ -178,7 +178,7 @@ class _Run:
             self._save(self.folder.best, resumable=False)
 
     def _save(self, target: Path, *, resumable: bool = True) -> None:
-        # the folder may be moved, and the loop knows the step
+        # the folder may be moved, and the loop keeps the step
         run = {name: value for name, value in asdict(self.summary).items() if name not in ("folder", "steps")}
         state = {"loop": self.loop.state(), "run": run} if resumable else None
         with self.loop.final_model() as model:

@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
-    """The run was asked to stop, has saved where it is, and can go on."""
+    """The run was asked to stop, has saved its state, and can be resumed."""
 
 
 @contextmanager
 def stop_signal() -> Generator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C or SIGTERM only sets what the yielded function tells; Ctrl-C after it stops at once.
+    """Inside, the first Ctrl-C or SIGTERM only makes the yielded function return True; a later Ctrl-C stops at once.
 
-    SIGTERM may come twice: from a scheduler that ends every process, and from torchrun or `timeout` that pass it on.
+    SIGTERM may come twice: from a scheduler that ends every process, and from torchrun or `timeout`, which pass it on.
     """
     seen: list[int] = []
     previous: dict[int, Any] = {}

@@ -71,7 +71,7 @@ def expand(
     )
     size = old.vision.image_size
     pictures = Preprocess.xclip(size) if model.preprocess == Preprocess.clip(size) else model.preprocess
-    return _grown(config, model.state_dict(), model, pictures)
+    return _rebuild(config, model.state_dict(), model, pictures)
 
 
 def _kept_or_new(old: P | None, new: P) -> P | None:
@@ -97,7 +97,7 @@ def replace_vision(model: XCLIP, source: str | Path) -> XCLIP:
     vision, tensors, colours = _read_vit(path)
     rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
     pictures = replace(Preprocess.xclip(vision.image_size), **colours)
-    return _grown(replace(old, vision=vision), rest | tensors, model, pictures)
+    return _rebuild(replace(old, vision=vision), rest | tensors, model, pictures)
 
 
 def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, Any]]:
@@ -128,7 +128,7 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
         return vision, tensors, {name: tuple(value) for name, value in colours.items() if value}
 
 
-def _grown(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, preprocess: Any) -> XCLIP:
+def _rebuild(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, preprocess: Any) -> XCLIP:
     """A model of `config` with those tensors of `kept` that fit into it; says what is new and what is left out."""
     grown = XCLIP(config, tokenizer=model.tokenizer if config.text else None, preprocess=preprocess)
     state = grown.state_dict()
