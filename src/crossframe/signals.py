@@ -15,8 +15,7 @@ GRACE = 10.0  # seconds for a parent that got the signal too to finish what it n
 @contextmanager
 def starting_workers() -> Generator[None]:
     """Inside, both signals are blocked, here and in the processes started, so that none reaches a worker before it
-    calls
-    `leave_signals_to_parent`."""
+    calls `leave_signals_to_parent`."""
     if not hasattr(signal, "sigwaitinfo"):
         yield
         return
