@@ -62,7 +62,8 @@ def _time(run: DryRun, speed: Speed | None) -> str:
         return f"not measured: not one clip fits into the memory of this device ({device})"
     hours = run.hours(speed)
     days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
-    length, unit = (hours, "hours") if hours >= 1 else (60 * hours, "minutes")
+    units = {"hours": hours, "minutes": 60 * hours, "seconds": 3600 * hours}
+    unit, length = next(((unit, length) for unit, length in units.items() if length >= 1), ("seconds", 1.0))
     about = f"{length:,.0f}" if length >= 10 else f"{length:.2g}"
     return (
         f"about {about} {unit}{days} on this device ({device}), an estimate from {speed.steps} steps of "
