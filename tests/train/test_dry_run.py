@@ -142,6 +142,10 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     assert rows["time"].startswith("about 1,000 hours (42 days) on this device")
     _, rows, _ = run_command(capsys, "k400", "--set", "data.clips=64")
     assert rows["time"].startswith("about 16 minutes on this device")
+    _, rows, _ = run_command(
+        capsys, "k400", "--set", "data.clips=64", "--set", "train.epochs=1", "--set", "train.warmup_epochs=0"
+    )
+    assert rows["time"].startswith("about 32 seconds on this device")
     assert list(tmp_path.iterdir()) == []
 
 
