@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from crossframe.data.generated import Clips, Stills
+from crossframe.evaluate.processes import joined
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state
 from crossframe.train.exchange import plan_exchange
-from crossframe.train.launch import check_processes
+from crossframe.train.launch import check_processes, launch
 from crossframe.train.processes import Processes
 from tests.data.dataset import write_dataset
 from tests.train.many import Kill, together, train_and_tell
@@ -146,6 +147,37 @@ def test_one_process_needs_nobody() -> None:
     assert (alone.first, alone.sum(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
     with pytest.raises(RuntimeError, match="connection"), alone.watched():
         raise RuntimeError("connection of another kind")
+
+
+def test_more_processes_than_gpus_are_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    for gpus in (0, 2):
+        monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
+        check_processes(filmed.train)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(ValueError, match=r"^2 processes were started, and 1 GPU is here; .*--nproc-per-node=1"):
+        check_processes(filmed.train)
+    with pytest.raises(ValueError, match=r"^2 processes were started, and 1 GPU is here"), joined():
+        pass
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_gpu_that_imitates_bfloat16_is_said(
+    fast: bool, filmed: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Found:
+        device = torch.device("cuda", 0)
+
+        def launch(self) -> None:
+            pass
+
+    monkeypatch.setattr("crossframe.train.launch.Fabric", lambda **_: Found())
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: fast)
+    launch(filmed.train.model_copy(update={"precision": "float32"}), [])
+    assert not caplog.records
+    launch(filmed.train.model_copy(update={"precision": "bfloat16"}), [])
+    assert ["set train.precision=float32" in record.message for record in caplog.records] == [True] * (not fast)
 
 
 def test_a_batch_that_cannot_be_divided_is_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

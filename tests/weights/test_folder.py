@@ -233,9 +233,14 @@ def test_other_files_of_weights_beside_our_config(tmp_path: Path) -> None:
     assert same_weights(crossframe.load(tmp_path / "pytorch_model.bin"), model)
 
 
-def test_a_device_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_device_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = crossframe.save(make(), tmp_path)
     with pytest.raises(WeightsError, match=r"^device is 'gpu'; give cpu, cuda, cuda:1 or mps$"):
-        crossframe.load(crossframe.save(make(), tmp_path), device="gpu")
+        crossframe.load(folder, device="gpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(WeightsError, match=r"^device is 'cuda:2', and the last GPU here is cuda:1; give one"):
+        crossframe.load(folder, device="cuda:2")
 
 
 def test_sizes_beyond_all_bounds(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from crossframe.torchrun import launched
 T = TypeVar("T")
 
 BROKEN = re.compile(r"gloo|nccl|store|connection|peer", re.IGNORECASE)  # in what torch says of a lost process
+PATIENCE = timedelta(hours=12)  # of processes that have evaluated their share; one that died is noticed at once
 
 
 def this_process() -> tuple[int, int]:
@@ -33,20 +35,30 @@ def from_all_processes(mine: list[T]) -> list[T]:
     return [result for part in parts for result in part]
 
 
+def check_gpus() -> None:
+    """Raise ValueError, in one line, where torchrun started more processes than this machine has GPUs, but some."""
+    gpus, local = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if launched()[1] > 1 and 0 < gpus < local:
+        raise ValueError(
+            f"{local} processes were started, and {gpus} {'GPU is' if gpus == 1 else 'GPUs are'} here; use torchrun "
+            f"--nproc-per-node={gpus}, or hide the GPUs with CUDA_VISIBLE_DEVICES="
+        )
+
+
 @contextmanager
 def joined() -> Generator[bool]:
     """Connect the processes that torchrun started, if it did; yields whether this one writes.
 
-    Each process takes the GPU of its own local rank; without GPUs they connect over gloo. Inside, an error of a broken
-    connection becomes a ConnectionError of one line.
+    Each process takes the GPU of its own local rank, if there are any. Only results travel, between the hosts, and they
+    wait long for the slowest process. Inside, an error of a broken connection becomes a ConnectionError of one line.
     """
     if launched()[1] == 1:
         yield True
         return
-    gpus = torch.cuda.is_available()
-    if gpus:
+    check_gpus()
+    if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if gpus else "gloo")
+    dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield this_process()[0] == 0
     except RuntimeError as error:

@@ -38,13 +38,13 @@ class TextTransformer(nn.Module):
         return self.config.context_length - self.config.learned_vectors
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """int64 (K, L), zero padded -> (K, E), not normalised."""
+        """int64 (K, L), zero padded -> (K, E), not normalised. On a GPU, tokens on the processor spare a wait."""
         end = tokens.argmax(dim=1)  # (K,): the end-of-text token has the largest id
         # Attention is causal, so what follows the last end token changes nothing: do not compute it.
         length = int(end.max()) + 1
         if length > self.max_tokens:
             raise ValueError(f"a label of {length} tokens does not fit into {self.max_tokens}; shorten it")
-        tokens = tokens[:, :length]
+        tokens, end = (ids.to(self.position.device, non_blocking=True) for ids in (tokens[:, :length], end))
         x = self.token_embed(tokens)  # (K, L, W)
         if self.learned is not None:
             learned = self.learned.expand(x.shape[0], -1, -1)

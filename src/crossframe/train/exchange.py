@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from crossframe.train.processes import Processes
+from crossframe.video.transform import placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class Exchange:
 
     def __call__(self, values: Tensor, processes: Processes) -> Tensor:
         """One row for each clip of this process -> the rows of their partners."""
-        rows = torch.tensor(self.rows, dtype=torch.int64, device=values.device)
-        places = torch.tensor(self.places, dtype=torch.int64, device=values.device)
+        rows, places = (placed(numbers, values.device).long() for numbers in (self.rows, self.places))  # perhaps none
         return processes.all_to_all(values[rows], self.sent, self.received)[places]
 
 

@@ -16,10 +16,13 @@ from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.strategy import Strategy
 from torch import nn
 
+from crossframe.evaluate.processes import check_gpus
 from crossframe.recipes.schema import Train
 from crossframe.torchrun import launched
 from crossframe.train.processes import TIMEOUT
 from crossframe.train.shard import shard
+
+log = logging.getLogger(__name__)
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -38,8 +41,9 @@ class Replicas(DDPStrategy):
 
 
 def check_processes(train: Train) -> None:
-    """Raise ValueError, in one line, where the batch cannot be shared by the processes there are."""
+    """Raise ValueError, in one line, where the batch or the GPUs cannot be shared by the processes there are."""
     _, world = launched()
+    check_gpus()
     if train.batch_size % world:
         raise ValueError(
             f"train.batch_size is {train.batch_size} over {world} processes; use a multiple of {world}, "
@@ -65,7 +69,13 @@ def launch(train: Train, loggers: list[Logger]) -> Fabric:
         loggers=loggers,
     )
     fabric.launch()
+    if train.precision == "bfloat16" and not _is_fast_at_bfloat16(fabric.device):
+        log.warning("this GPU has no bfloat16 of its own and imitates it, slowly; set train.precision=float32")
     return fabric
+
+
+def _is_fast_at_bfloat16(device: torch.device) -> bool:
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _strategy(train: Train, world: int) -> Strategy | str:

@@ -148,7 +148,7 @@ class Loop:
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the saved model: the weights in training, optimisers, averages, the step.
 
-        All tensors are full ones. Where the model is sharded, all processes must call this together.
+        All tensors are full ones, on the CPU. Where the model is sharded, all processes must call this together.
         """
         state = {
             "next_step": self.next_step,

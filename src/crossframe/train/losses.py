@@ -16,7 +16,7 @@ def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
     all clips with the same caption count as right. The mean over texts is spread evenly over the clips, so that the
     mean of the result is the mean of both directions.
     """
-    targets = task.targets.to(logits)
+    targets = task.targets.to(logits, non_blocking=True)
     mass = targets.sum(dim=1, keepdim=True)  # 1, or 0 without a target
     rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * mass / targets.shape[1])
     if not task.symmetric:

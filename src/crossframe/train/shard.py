@@ -49,9 +49,11 @@ def gradient_norm(gradients: Sequence[Tensor], processes: Processes) -> Tensor:
 
 
 def full(values: Any) -> Any:
-    """The same values with sharded tensors gathered, on the CPU; all processes must call this together."""
+    """The same values with sharded tensors gathered, all on the CPU; all processes must call this together."""
     if isinstance(values, DTensor):
-        return values.full_tensor().detach().cpu()
+        values = values.full_tensor().detach()
+    if isinstance(values, Tensor):
+        return values.cpu()
     if isinstance(values, dict):
         return {name: full(value) for name, value in values.items()}
     return [full(value) for value in values] if isinstance(values, list) else values

@@ -83,8 +83,10 @@ class _Noise:
         self._shape = (model.config.num_frames, 3, shown or size, (shown or size) * 4 // 3)
 
     def batches(self) -> Iterator[TrainBatch]:
+        pixels = torch.empty(0)
         while True:
-            pixels = torch.randint(0, 256, (self.clips, *self._shape), dtype=torch.uint8)
+            if len(pixels) != self.clips:  # drawn once for each size: that takes longer than a GPU's step
+                pixels = torch.randint(0, 256, (self.clips, *self._shape), dtype=torch.uint8)
             places = torch.arange(self.clips)
             true = [[self._texts[int(place) % len(self._texts)]] for place in places]
             task = make_task("noise", true, self._texts)

@@ -11,7 +11,10 @@ from crossframe.model.xclip import XCLIP
 
 
 class TextCache:
-    """Token ids where the text encoder is trained, features where it is frozen; each text is computed once."""
+    """Token ids where the text encoder is trained, features where it is frozen; each text is computed once.
+
+    Token ids stay on the processor: how long the longest text is would have to be asked of a GPU, and waited for.
+    """
 
     def __init__(self, model: XCLIP) -> None:
         self._model = model
@@ -30,4 +33,8 @@ class TextCache:
     @torch.no_grad()
     def _compute(self, texts: list[str]) -> Tensor:
         tokens = self._model.tokenize(texts)
-        return tokens if self._trains_text else torch.cat([self._model.encode_text(part) for part in tokens.split(256)])
+        return (
+            tokens.cpu()
+            if self._trains_text
+            else torch.cat([self._model.encode_text(part) for part in tokens.split(256)])
+        )

@@ -41,7 +41,7 @@ class TrainTransform:
         partners = plan_exchange(clips, mix.partners, self.processes.rank)
 
         def mixed(task: Task) -> Task:
-            targets = task.targets.to(video.device)
+            targets = task.targets.to(video.device, non_blocking=True)
             return replace(task, targets=mix.targets(targets, partners(targets, self.processes)))
 
         return mix.videos(video, partners(video, self.processes)), tuple(mixed(task) for task in batch.tasks)

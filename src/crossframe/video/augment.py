@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes
-from crossframe.video.transform import Preprocess, moved
+from crossframe.video.transform import Preprocess, moved, placed
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 
@@ -124,8 +124,8 @@ def apply(
     pictures = torch.stack(views).flatten(0, 1)  # (N, 3, S, S), N = B * T
     num_frames = len(clips[0])
     jitter_(pictures, [jitter for draw in draws for jitter in _for_each_frame(draw, num_frames)], eight_bit=eight_bit)
-    grey = _rows([draw.grey for draw in draws for _ in range(num_frames)], pictures.device)
-    if len(grey):
+    if rows := _places([draw.grey for draw in draws for _ in range(num_frames)]):
+        grey = placed(rows, pictures.device)
         pictures[grey] = greyscale(pictures[grey], eight_bit=eight_bit).expand(-1, 3, -1, -1)
     return preprocess.normalise_(pictures).unflatten(0, (len(draws), num_frames))
 
@@ -190,19 +190,20 @@ def _resize(pictures: Tensor, width: int, height: int, preprocess: Preprocess, e
     return scaled.round() if eight_bit else scaled
 
 
-def _rows(chosen: Sequence[bool], device: torch.device) -> Tensor:
-    """The places of what is chosen, as int64 indices."""
-    return torch.tensor([row for row, it_is in enumerate(chosen) if it_is], dtype=torch.int64, device=device)
+def _places(chosen: Sequence[bool]) -> list[int]:
+    """The places of what is chosen."""
+    return [place for place, it_is in enumerate(chosen) if it_is]
 
 
 def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool) -> None:
     """Change the colours of (N, 3, S, S) in place, for each picture by a change of its own or not at all."""
     for kind in REACH:
-        rows = _rows([change is not None and change.kind == kind for change in changes], pictures.device)
-        if not len(rows):
+        found = _places([change is not None and change.kind == kind for change in changes])
+        if not found:
             continue
+        rows = placed(found, pictures.device)
         amounts = [change.amount for change in changes if change is not None and change.kind == kind]
-        amount = torch.tensor(amounts, device=pictures.device).view(-1, 1, 1, 1)
+        amount = placed(amounts, pictures.device).view(-1, 1, 1, 1)
         chosen = pictures[rows]
         match kind:
             case "brightness":
@@ -243,7 +244,7 @@ def _turn_hue(pictures: Tensor, turn: Tensor, eight_bit: bool) -> Tensor:
     else:
         hue = hue + turn
     # Each colour is a trapezoid over the circle: full for two sixths, none for two, straight between them.
-    start = torch.tensor([5.0, 3.0, 1.0], device=pictures.device).view(3, 1, 1)
+    start = placed((5.0, 3.0, 1.0), pictures.device).view(3, 1, 1)
     place = (start + 6 * hue) % 6  # (N, 3, S, S)
     turned = value - chroma * torch.minimum(place, 4 - place).clamp(0.0, 1.0)
     return (turned + 0.5).floor_() if eight_bit else turned

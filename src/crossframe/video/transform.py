@@ -105,9 +105,13 @@ class Preprocess:
 
     def normalise_(self, pictures: Tensor) -> Tensor:
         """Float grey levels 0..255 (..., 3, S, S) to the model's units, in place."""
-        mean = torch.tensor(self.mean, device=pictures.device).view(3, 1, 1) * 255.0
-        std = torch.tensor(self.std, device=pictures.device).view(3, 1, 1) * 255.0
+        mean, std = (placed(colour, pictures.device).view(3, 1, 1) * 255.0 for colour in (self.mean, self.std))
         return pictures.sub_(mean).div_(std)
+
+
+def placed(numbers: Sequence[float], device: torch.device) -> Tensor:
+    """A few numbers, float32 or int64, on `device`; a GPU gets them in its turn, and nobody waits for it until then."""
+    return torch.tensor(numbers).to(device, non_blocking=True)
 
 
 def moved(clip: Tensor, device: torch.device | str | None) -> Tensor:
@@ -136,7 +140,7 @@ def _by_size(
         order += positions
     if len(parts) == 1:
         return parts[0]
-    return torch.cat(parts)[torch.tensor(order).argsort().to(parts[0].device)]
+    return torch.cat(parts)[placed(torch.tensor(order).argsort().tolist(), parts[0].device)]
 
 
 def _no_clip(given: object) -> ValueError:

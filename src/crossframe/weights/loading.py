@@ -46,6 +46,8 @@ def load(
         raise WeightsError(f"device is {device!r}; give cpu, cuda, cuda:1 or mps") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise WeightsError(f"device is {device!r}, and torch reaches no GPU here; give cpu, or see crossframe doctor")
+    if place.type == "cuda" and (place.index or 0) >= (gpus := torch.cuda.device_count()):
+        raise WeightsError(f"device is '{place}', and the last GPU here is cuda:{gpus - 1}; give one that is here")
     checkpoint = _resolve(source)
     with errors_in(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
