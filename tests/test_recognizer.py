@@ -242,6 +242,22 @@ def test_the_next_clip_is_being_read_while_the_model_works(
     assert given_when_the_model_began == [2, 3, 3]
 
 
+def test_a_gpu_does_not_round_convolutions(
+    recognizer: Recognizer, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[bool] = []
+    prepare = recognizer.model.prepare
+
+    def watched(frames: object) -> torch.Tensor:
+        allowed.append(torch.backends.cudnn.allow_tf32)
+        return prepare(frames)
+
+    monkeypatch.setattr(recognizer.model, "prepare", watched)
+    recognizer.classify(clips[0], LABELS)
+    assert allowed == [False]
+    assert torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_scores_of_the_processor(tiny_folder: Path, clips: list[Path]) -> None:
     there = Recognizer.from_pretrained(tiny_folder, device="cuda", precision="float32")

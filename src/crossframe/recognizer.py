@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from crossframe.cores import cores
 from crossframe.engine import can_pack, pack, with_parts
-from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, label_features
+from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, exact_convolutions, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
@@ -209,7 +209,7 @@ class Recognizer:
         size = 1 if self.model.device.type == "cpu" else 8
         while group := list(islice(decoded, size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
-            with torch.inference_mode():
+            with torch.inference_mode(), exact_convolutions():
                 features = self._fast.encode_video(self.model.prepare(clips)) if clips else None
             done = 0
             for result in group:

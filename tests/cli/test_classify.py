@@ -69,6 +69,18 @@ def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
     assert len(results[0]["frames"]["times"]) == 4
 
 
+def test_a_full_gpu_is_said_in_one_line(
+    command: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr("crossframe.model.xclip.XCLIP.encode_text", fail)
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder)
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert outcome.err.startswith("crossframe: the GPU's memory is full;")
+
+
 def test_scores_are_those_of_the_library(command: Run, clip: Path, tiny_folder: Path) -> None:
     outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
     prediction = crossframe.Recognizer(load(tiny_folder)).classify(clip, ["arm wrestling", "cleaning a pool"])

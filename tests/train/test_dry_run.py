@@ -17,6 +17,7 @@ from crossframe.train.build import build_model, meta_model, meta_weights
 from crossframe.train.cost import Memory, multiply_accumulates
 from crossframe.train.memory import Estimate
 from crossframe.train.speed import Speed
+from crossframe.weights import load
 from tests.data.dataset import write_dataset
 
 GB = 10**9
@@ -56,6 +57,15 @@ def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
     assert found.speed(memory) is not None
     with pytest.raises(ValueError, match="stay near pretrained weights; give them with --init"):
         dry_run.dry_run(load_recipe("shapes", ["train.distill={}"], tiny=True))
+
+
+def test_noise_is_drawn_once_for_each_size(tiny_folder: Path) -> None:
+    noise = speed._Noise(load(tiny_folder, device="cpu"), ("a", "b"))
+    batches = noise.batches()
+    first, again = next(batches).clips.videos, next(batches).clips.videos
+    assert again is first
+    noise.clips = 3
+    assert len(next(batches)) == 3
 
 
 def test_drawn_clips_are_planned_too() -> None:

@@ -179,6 +179,15 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert same_weights(tmp_path, whole)
 
 
+def test_a_gpu_whose_memory_is_full_is_said_with_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr(Loop, "run", fail)
+    with pytest.raises(ValueError, match=r"memory is full with train\.batch_size=8; take a smaller one and a larger"):
+        train(tiny("shapes", "train.batch_size=8"), tmp_path)
+
+
 def test_a_run_that_diverges_stops_and_says_what_to_do(tmp_path: Path) -> None:
     recipe = tiny("shapes", "train.rates.base=1e30", "train.clip_norm=null", "train.warmup_epochs=0")
     with pytest.raises(DivergedError, match=r"not a finite number within .* lower train\.rates\.base"):

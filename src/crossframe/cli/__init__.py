@@ -39,6 +39,8 @@ _OF_FILES: dict[int | None, str] = {
     errno.ENOSPC: "no space is left on the disk; make room and start again",
 }
 
+TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
+
 app = typer.Typer(
     name="crossframe",
     help="Name what happens in any video, in your own words; teach it new actions with a handful of clips.",
@@ -111,6 +113,11 @@ def _run(arguments: list[str], debug: bool) -> int:
         if isinstance(error, OverlapError):
             print("\n".join(error.names))
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        if debug or type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its sake
+            raise
+        print(f"crossframe: {TOO_LITTLE_MEMORY}", file=sys.stderr)
         return 1
     if code == INTERRUPTED and is_first():
         print(MESSAGE, file=sys.stderr)

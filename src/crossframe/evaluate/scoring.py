@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeAlias, cast
 
 import torch
@@ -77,21 +77,23 @@ def probabilities(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Generator[None]:
-    """The model in evaluation mode and matrix products in full float32; everything is restored on exit.
-
-    GPUs round the inputs of convolutions to 10 bits (TF32) unless told otherwise.
-    """
+    """The model in evaluation mode, matrix products and convolutions in full float32; all is restored on exit."""
     modes = [(module, module.training) for module in model.modules()]
     products = torch.get_float32_matmul_precision()
     model.eval()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with exact_convolutions():
             yield
     finally:
         torch.set_float32_matmul_precision(products)
         for module, training in modes:
             module.training = training
+
+
+def exact_convolutions() -> AbstractContextManager[object]:
+    """Inside, GPUs do not round the inputs of float32 convolutions to 10 bits (TF32), which they do of themselves."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def check_precision(model: XCLIP, precision: Precision) -> None:

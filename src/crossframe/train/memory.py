@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Recipe
+from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.cost import BatchSize, Memory, step_memory
 from crossframe.train.source import build_source
 
@@ -85,6 +86,18 @@ def estimate_memory(
     if free is not None and model.device.type == device.type:
         free += batch.weights  # they are loaded already
     return Estimate(batch, one, recipe.train.accumulate, processes, free)
+
+
+@contextmanager
+def told_when_full(train: Train) -> Generator[None]:
+    """Inside, a GPU whose memory is full is a ValueError of one line that says what to set."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"the GPU's memory is full with train.batch_size={train.batch_size}; take a smaller one and a larger "
+            "train.accumulate, which trains alike, or train.checkpoint_blocks=true (--dry-run says what would fit)"
+        ) from error
 
 
 def free_memory(device: torch.device) -> int | None:

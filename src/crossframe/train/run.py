@@ -20,7 +20,7 @@ from crossframe.train.clip_files import read_clip_files
 from crossframe.train.folder import RunFolder
 from crossframe.train.launch import check_processes, launch
 from crossframe.train.loop import DivergedError, Loop
-from crossframe.train.memory import Estimate, drawn_texts, estimate_memory
+from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import pretrained_source
 from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
@@ -56,12 +56,12 @@ def train(
     """Train by `recipe` and write everything to the folder `out`.
 
     `init` and `data` replace the recipe's own. With `resume`, go on from `out/last` under the recipe that the run was
-    started with (other sources are refused); the result equals, bit for bit, that of a run that was never interrupted.
-    Under torchrun, its processes train together; the result is that of one process but for rounding.
+    started with (other sources are refused); on a CPU the result equals, bit for bit, that of a run that was never
+    interrupted. Under torchrun, its processes train together; the result is that of one process but for rounding.
 
-    Raises ValueError, in one line, for what does not fit together, before any clip is read; `DivergedError` when the
-    loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved; `LostProcessError` when another
-    process has ended.
+    Raises ValueError, in one line, for what does not fit together, before any clip is read, and for a GPU whose memory
+    is full; `DivergedError` when the loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved;
+    `LostProcessError` when another process has ended.
     """
     rank, _ = launched()
     folder = RunFolder(Path(out), writes=rank == 0)
@@ -73,7 +73,7 @@ def train(
     check_processes(recipe.train)
     fabric = launch(recipe.train, folder.loggers())
     processes = Processes()
-    with processes.watched():
+    with processes.watched(), told_when_full(recipe.train):
         folder.recover()
         processes.wait()
         folder.check(resume=resume)
