@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import distributed as dist
 
+from crossframe.evaluate import processes
 from crossframe.evaluate.processes import joined
 
 
@@ -13,7 +14,7 @@ def one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As torchrun starts the second of two processes, which connects to nobody."""
     for name, value in {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(dist, "init_process_group", lambda *_: None)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
@@ -31,3 +32,17 @@ def test_a_process_whose_partner_has_ended_says_so_in_one_line() -> None:
 def test_errors_of_its_own_are_left_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes"), joined():
         raise RuntimeError("shapes cannot be multiplied")
+
+
+@pytest.mark.usefixtures("one_of_two")
+def test_each_process_has_a_gpu_of_its_own_and_results_travel_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So no process keeps a GPU waiting for the others, and a slow one is waited for longer than NCCL does."""
+    done: list[object] = []
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, timeout: done.append(backend))
+    monkeypatch.setattr(processes, "this_process", lambda: (1, 2))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", done.append)
+    with joined() as writes:
+        assert not writes
+    assert done == [1, "gloo"]
