@@ -150,13 +150,18 @@ def recognize_on_card(clips: Path, folder: Path) -> None:
     videos = [path for path in sorted(clips.rglob("*.mp4")) if path != clips / "jumping/1.mp4"]
     here = crossframe.load(folder, device="cpu")
     known = Recognizer(here).classify(videos, LABELS)
-    with Card():
+    with Card() as card:
         there = crossframe.load(folder, device=CARD)
         assert there.device == CARD
         for precision, atol in (("float32", 1e-5), ("bfloat16", 0.05)):
             found = Recognizer(there, precision=precision, workers=0).classify(videos, LABELS)
             for one, other in zip(found, known, strict=True):
                 torch.testing.assert_close(one.scores, other.scores, atol=atol, rtol=0)
+        recognizer = Recognizer(there, workers=0)
+        recognizer.classify(videos, LABELS)
+        card.waits.clear()
+        recognizer.classify(videos, LABELS)
+        assert card.waits == {"copy from the card": 1, "aten._local_scalar_dense.default": 1}  # scores, their scale
         embedded = Recognizer(there, workers=0).embed_videos(videos[:2])
         torch.testing.assert_close(embedded, Recognizer(here).embed_videos(videos[:2]), atol=1e-5, rtol=0)
     setting = Setting(Sampling(4, views=2), crops=3, precision="bfloat16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -162,22 +162,20 @@ class Recognizer:
         names = tuple(check_labels(labels))
         text = self._label_features(names)
         scale = float(self.model.logit_scale.detach().exp())
-        for item in self._encode(videos):
+        for item in self._read(videos, lambda features: self._fast.score(features, text)):
             if isinstance(item, VideoError):
                 yield item
                 continue
-            frames, features = item
-            with torch.inference_mode():
-                logits = self._fast.score(features, text)[0].float().cpu()  # (K,)
+            frames, logits = item  # (K,)
             similarities = None if text is None else logits / scale
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
     def embed_videos(self, videos: Iterable[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
-        rows = [_or_raise(item)[1].embedding[0] for item in self._encode(videos)]
+        rows = [_or_raise(item)[1] for item in self._read(videos, lambda features: features.embedding)]
         if not rows:
             return torch.empty(0, self.model.config.embed_dim)
-        return F.normalize(torch.stack(rows).float(), dim=-1).cpu()
+        return F.normalize(torch.stack(rows), dim=-1)
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
@@ -196,8 +194,13 @@ class Recognizer:
         self._text.move_to_end(said)
         return self._text[said]
 
-    def _encode(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, VideoFeatures] | VideoError]:
-        """Frames and features of one clip after the other, in the order of `videos`."""
+    def _read(
+        self, videos: Iterable[Source], found: Callable[[VideoFeatures], Tensor]
+    ) -> Iterator[tuple[Frames, Tensor] | VideoError]:
+        """The frames of each clip, in the order of `videos`, with its row of what is `found` in its features.
+
+        `found` takes the features of B clips to (B, ...); rows are float32 on the CPU.
+        """
         if isinstance(videos, ONE_VIDEO):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
@@ -210,14 +213,11 @@ class Recognizer:
         while group := list(islice(decoded, size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
             with torch.inference_mode(), exact_convolutions():
-                features = self._fast.encode_video(self.model.prepare(clips)) if clips else None
-            done = 0
+                # Once for all of them: a GPU is waited for until the numbers are here.
+                rows = found(self._fast.encode_video(self.model.prepare(clips))).float().cpu() if clips else ()
+            left = iter(rows)
             for result in group:
-                if isinstance(result, VideoError) or features is None:
-                    yield cast("VideoError", result)
-                else:
-                    yield result, features.clip(done)
-                    done += 1
+                yield result if isinstance(result, VideoError) else (result, next(left))
 
 
 def choose_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
