@@ -245,17 +245,17 @@ def test_the_next_clip_is_being_read_while_the_model_works(
 def test_a_gpu_does_not_round_convolutions(
     recognizer: Recognizer, clips: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowed: list[bool] = []
+    used: list[str] = []
     prepare = recognizer.model.prepare
 
     def watched(frames: object) -> torch.Tensor:
-        allowed.append(torch.backends.cudnn.allow_tf32)
+        used.append(torch.backends.cudnn.conv.fp32_precision)
         return prepare(frames)
 
     monkeypatch.setattr(recognizer.model, "prepare", watched)
     recognizer.classify(clips[0], LABELS)
-    assert allowed == [False]
-    assert torch.backends.cudnn.allow_tf32
+    assert used == ["ieee"]
+    assert torch.backends.cudnn.conv.fp32_precision == "tf32"
 
 
 @pytest.mark.gpu

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.evaluate.scoring import check_precision, evaluating, label_features, probabilities
+from crossframe.evaluate.scoring import check_precision, evaluating, exact_convolutions, label_features, probabilities
 from tests.evaluate.world import small_model
 
 LABELS = ["clapping", "jumping", "waving"]
@@ -73,15 +75,44 @@ def test_the_model_and_the_precision_are_put_back() -> None:
     model = small_model().train()
     model.vision.eval()  # a frozen part may be in another mode than the rest
     modes = [module.training for module in model.modules()]
+    with evaluating(model):
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == modes
+
+
+def _in_the_old_way() -> None:
     torch.set_float32_matmul_precision("high")
+
+
+def _in_the_new_way() -> None:
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+
+
+def _asked_for_exactness() -> None:
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+
+
+@pytest.mark.parametrize("ask", [_in_the_old_way, _in_the_new_way, _asked_for_exactness])
+def test_products_and_convolutions_are_exact_whatever_a_program_asked_torch_for(ask: Callable[[], None]) -> None:
+    def asked() -> tuple[str, ...]:
+        places = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.cudnn.conv)
+        return tuple(place.fp32_precision for place in places)
+
+    matmul, mkldnn, conv = asked()
     try:
-        with evaluating(model):
-            assert not any(module.training for module in model.modules())
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == "high"
+        ask()
+        before = asked()
+        with exact_convolutions():
+            assert asked() == (*before[:2], "ieee")
+        with evaluating(small_model()):
+            assert asked() == ("ieee",) * 3
+        assert asked() == before
     finally:
         torch.set_float32_matmul_precision("highest")
-    assert [module.training for module in model.modules()] == modes
+        torch.backends.cuda.matmul.fp32_precision = matmul
+        torch.backends.mkldnn.matmul.fp32_precision = mkldnn
+        torch.backends.cudnn.conv.fp32_precision = conv
 
 
 def test_float32_is_not_claimed_for_rounded_weights() -> None:

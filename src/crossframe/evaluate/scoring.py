@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,18 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 Crops: TypeAlias = Literal[1, 3]
 
 ROUNDED = {torch.bfloat16, torch.float16}  # to less than float32
+# Of torch's two ways to say this, the one that works whichever a program has used before.
+Flag: TypeAlias = tuple[Any, str, object]
+CONVOLUTIONS: tuple[Flag, ...] = (
+    (torch.backends.cudnn.conv, "fp32_precision", "ieee"),  # pyright: ignore[reportAttributeAccessIssue]
+    (torch.backends.cudnn, "benchmark", False),
+    (torch.backends.cudnn, "deterministic", True),
+)
+PRODUCTS: tuple[Flag, ...] = (
+    (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
+    (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),  # pyright: ignore[reportAttributeAccessIssue]
+)
+
 TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features are reproducible
 
 
@@ -79,21 +91,31 @@ def probabilities(
 def evaluating(model: nn.Module) -> Generator[None]:
     """The model in evaluation mode, matrix products and convolutions in full float32; all is restored on exit."""
     modes = [(module, module.training) for module in model.modules()]
-    products = torch.get_float32_matmul_precision()
     model.eval()
-    torch.set_float32_matmul_precision("highest")
     try:
-        with exact_convolutions():
+        with _set(CONVOLUTIONS + PRODUCTS):
             yield
     finally:
-        torch.set_float32_matmul_precision(products)
         for module, training in modes:
             module.training = training
 
 
-def exact_convolutions() -> AbstractContextManager[object]:
+def exact_convolutions() -> AbstractContextManager[None]:
     """Inside, GPUs do not round the inputs of float32 convolutions to 10 bits (TF32), which they do of themselves."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    return _set(CONVOLUTIONS)
+
+
+@contextmanager
+def _set(flags: Sequence[Flag]) -> Generator[None]:
+    """Inside, torch has these flags; what it had before is restored on exit."""
+    before = [(place, name, getattr(place, name)) for place, name, _ in flags]
+    try:
+        for place, name, value in flags:
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
 
 
 def check_precision(model: XCLIP, precision: Precision) -> None:
