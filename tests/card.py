@@ -30,9 +30,8 @@ class _Module(_DummyBackendModule):
 
 
 _setup_privateuseone_for_python_backend("card", _Module())
-torch._C._InferenceMode = lambda mode: (
-    torch.no_grad() if mode else nullcontext()
-)  # in which tensors like these have no views
+# In inference mode, tensors like these have no views.
+torch._C._InferenceMode = lambda mode: torch.no_grad() if mode else nullcontext()
 torch.__future__.set_overwrite_module_params_on_conversion(True)  # new parameters, not new content of the old ones
 AUTOCAST = torch.library.Library("_", "IMPL")
 AUTOCAST.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")

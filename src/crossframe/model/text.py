@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from crossframe.model.config import TextConfig
 from crossframe.model.layers import Block, init_clip_block, run_blocks
+from crossframe.sending import sent
 
 
 class TextTransformer(nn.Module):
@@ -44,7 +45,7 @@ class TextTransformer(nn.Module):
         length = int(end.max()) + 1
         if length > self.max_tokens:
             raise ValueError(f"a label of {length} tokens does not fit into {self.max_tokens}; shorten it")
-        tokens, end = (ids.to(self.position.device, non_blocking=True) for ids in (tokens[:, :length], end))
+        tokens, end = (sent(ids, self.position.device) for ids in (tokens[:, :length], end))
         x = self.token_embed(tokens)  # (K, L, W)
         if self.learned is not None:
             learned = self.learned.expand(x.shape[0], -1, -1)

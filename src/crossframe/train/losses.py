@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from crossframe.data.task import Task
+from crossframe.sending import sent
 
 
 def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
@@ -16,7 +17,7 @@ def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
     all clips with the same caption count as right. The mean over texts is spread evenly over the clips, so that the
     mean of the result is the mean of both directions.
     """
-    targets = task.targets.to(logits, non_blocking=True)
+    targets = sent(task.targets, logits.device).to(logits.dtype)
     mass = targets.sum(dim=1, keepdim=True)  # 1, or 0 without a target
     rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * mass / targets.shape[1])
     if not task.symmetric:

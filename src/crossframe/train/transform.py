@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crossframe.data.task import Task, TrainBatch
 from crossframe.model.xclip import XCLIP
+from crossframe.sending import sent
 from crossframe.train.exchange import plan_exchange
 from crossframe.train.mixup import Mixup
 from crossframe.train.processes import Processes
@@ -41,7 +42,7 @@ class TrainTransform:
         partners = plan_exchange(clips, mix.partners, self.processes.rank)
 
         def mixed(task: Task) -> Task:
-            targets = task.targets.to(video.device, non_blocking=True)
+            targets = sent(task.targets, video.device)
             return replace(task, targets=mix.targets(targets, partners(targets, self.processes)))
 
         return mix.videos(video, partners(video, self.processes)), tuple(mixed(task) for task in batch.tasks)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossframe.sending import sent
 from crossframe.video.geometry import Box, centre_box, resized, three_crop_boxes
 
 Colour: TypeAlias = tuple[float, float, float]
@@ -110,13 +111,13 @@ class Preprocess:
 
 
 def placed(numbers: Sequence[float], device: torch.device) -> Tensor:
-    """A few numbers, float32 or int64, on `device`; a GPU gets them in its turn, and nobody waits for it until then."""
-    return torch.tensor(numbers).to(device, non_blocking=True)
+    """A few numbers, float32 or int64, on `device`."""
+    return sent(torch.tensor(numbers), device)
 
 
 def moved(clip: Tensor, device: torch.device | str | None) -> Tensor:
     """A clip (T, 3, H, W) on `device`, each colour by itself in memory; as decoded, a pixel's lie side by side."""
-    return clip.to(device, non_blocking=True).contiguous()
+    return sent(clip, device).contiguous()
 
 
 def _cut(clips: Tensor, box: Box) -> Tensor:

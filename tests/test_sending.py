@@ -1,0 +1,18 @@
+"""Sending tensors to devices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crossframe.sending import sent
+
+
+def test_only_apples_gpus_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda _, place, non_blocking: asked.append((str(place), non_blocking)), raising=True
+    )
+    for device in ("cuda:1", torch.device("mps"), None):
+        sent(torch.ones(2), device)
+    assert asked == [("cuda:1", True), ("mps", False), ("cpu", True)]
