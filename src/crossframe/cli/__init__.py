@@ -26,6 +26,7 @@ from crossframe.cli.recipes import recipes
 from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
+from crossframe.cores import share_cores
 from crossframe.data.overlap import OverlapError
 
 # The system's errors about files, with a remedy.
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = [argument for argument in arguments if argument != "--debug"]
     _log_to_stderr(verbose=debug)
     catch_interrupts()
+    share_cores()
     if isinstance(sys.stdout, TextIOWrapper):  # a file name that the terminal cannot show must not end the work
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments, debug))
