@@ -57,7 +57,7 @@ retrain: setup  ## Train the bundled model again, from nothing: under three hour
 	$(ONE_THREAD) $(BIN)/crossframe train shapes --out runs/shapes
 	$(BIN)/python scripts/bundle_shapes.py runs/shapes/last
 
-bench: setup  ## Measure everything beside its peers, half an hour or more on an idle machine; writes benchmarks/results and the tables of docs/performance.md
+bench: setup  ## Measure everything beside its peers, about twenty minutes on an idle machine; writes benchmarks/results and the tables of docs/performance.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks --save
 	$(BIN)/python -m benchmarks.tables
