@@ -72,6 +72,7 @@ def test_no_signal_hits_a_worker_before_it_can_leave_them_to_its_parent(way: str
     worker = context.Process(target=work_after_a_while, args=(theirs,))
     with starting_workers():
         worker.start()
+    theirs.close()  # or a worker that was hit would be waited for, and not noticed
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert mine.recv() == "started"
     for number in (signal.SIGINT, signal.SIGTERM):
