@@ -5,10 +5,10 @@ import pytest
 
 from crossframe.shapes import actions
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
+from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.looks import SYMMETRY, Look
 from crossframe.shapes.motion import Pose, pose_at
 from crossframe.shapes.render import render
-from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, reverse
 
 TIMES = np.linspace(0, 1, 33)

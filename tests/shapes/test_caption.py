@@ -7,9 +7,9 @@ import pytest
 
 from crossframe.shapes import caption, splits
 from crossframe.shapes.actions import ACTIONS
+from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.looks import Look
 from crossframe.shapes.render import sparse_times
-from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.splits import Split
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from crossframe.shapes import looks, splits
 from crossframe.shapes.background import KINDS, Background
+from crossframe.shapes.draw import sample_scene, sample_still
 from crossframe.shapes.looks import Look
 from crossframe.shapes.motion import Motion
 from crossframe.shapes.render import render, sparse_times
-from crossframe.shapes.sample import sample_scene, sample_still
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 BLACK = (0.0, 0.0, 0.0)

@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from crossframe.data.batch import Batch
 from crossframe.data.task import Task, TrainBatch, make_task
 from crossframe.shapes import actions, caption, looks
+from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.render import render, sparse_times
-from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene, Thing, reverse
 from crossframe.shapes.splits import Split, draw, index_among, is_held_out, parse
 from crossframe.signals import leave_signals_to_parent, starting_workers

@@ -1,7 +1,7 @@
 """Shapes: a generated world of coloured shapes that do things, small enough to train in, made of real video files.
 
 `looks` names the colours, shapes and sizes, and `actions` what things do; `motion` says how a thing in motion looks at
-each moment; `scene` is a whole clip as plain data and `sample` draws one from a random generator; `outlines`,
+each moment; `scene` is a whole clip as plain data and `draw` draws one from a random generator; `outlines`,
 `background` and `render` turn it into frames; `caption` puts it into words; `splits` says which clips exist for
 training and for testing; `write` makes H.264 files with a manifest; `preview` draws a contact sheet. Nothing is
 imported here, and all of it works without torch.

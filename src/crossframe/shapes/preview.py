@@ -9,8 +9,8 @@ import numpy as np
 
 from crossframe.shapes import caption
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
+from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.render import Pixels, render
-from crossframe.shapes.sample import sample_scene
 from crossframe.shapes.scene import Scene
 
 _GAP = 2  # pixels between frames

@@ -20,8 +20,8 @@ from numpy.random import Generator
 
 from crossframe.shapes import actions, looks
 from crossframe.shapes.actions import ACTIONS, COMPOSITES, NEW_ACTIONS
+from crossframe.shapes.draw import sample_scene, sample_still
 from crossframe.shapes.looks import LOOKS, Look
-from crossframe.shapes.sample import sample_scene, sample_still
 from crossframe.shapes.scene import Scene
 
 
