@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from crossframe.cli import app, main
 from crossframe.recipes.load import load_recipe
@@ -156,3 +158,25 @@ def test_the_table_of_parts_has_the_layers_that_lint_checks() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     assert [re.findall(r"`(\w+)`", cell) for cell in cells] == [layer.split(" | ") for layer in layers]
+
+
+def test_the_workflow_runs_what_developers_run_and_the_forms_ask_for_doctor() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert ".ci/run" in [step.get("run") for step in job["steps"]]
+    assert {system.split("-")[0] for system in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos"}
+    supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert job["strategy"]["matrix"]["python"] == [supported.removeprefix(">="), "3.x"]
+    forms = [path for path in (ROOT / ".github/ISSUE_TEMPLATE").iterdir() if path.name != "config.yml"]
+    for form in forms:
+        fields = yaml.safe_load(form.read_text())["body"]
+        assert any("crossframe doctor" in str(field["attributes"].get("label")) for field in fields), form
+    assert len(forms) == 2
+    assert "crossframe doctor" in (ROOT / ".github/pull_request_template.md").read_text()
+
+
+def test_the_changelog_has_this_version_and_only_the_sections_that_readers_know() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"^## \[{re.escape(version('crossframe'))}\] - \d{{4}}-\d\d-\d\d$", text, re.M)
+    sections = re.findall(r"^### (.+)$", text, re.M)
+    assert {"Added", "Changed"} <= set(sections) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

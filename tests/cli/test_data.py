@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.extras import install_command
 from crossframe.video.decode import read_video
 from tests.cli.conftest import Run
 from tests.data.dataset import write_numbered
@@ -157,7 +158,7 @@ def test_parquet_without_its_library_is_said_before_the_work(run: Run, monkeypat
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     outcome = run("import", "ucf101", "nowhere", "list.parquet")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
-    assert "Parquet files need pyarrow: pip install 'crossframe[train]'; lists of clips may be .csv" in outcome.err
+    assert f"Parquet files need pyarrow ({install_command('train')}); lists of clips may be .csv" in outcome.err
 
 
 def test_few_clips_are_drawn_from_training_and_the_rest_stays(run: Run, tmp_path: Path) -> None:

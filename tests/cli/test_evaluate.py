@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 
 import crossframe
+from crossframe.extras import install_command
 from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import load_recipe
@@ -186,7 +187,7 @@ def test_what_saving_needs_is_looked_for_before_anything_is_measured(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     outcome = command("evaluate", "finetune", "--model", "no weights", "--data", clips, "--out", tmp_path / "run")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
-    assert "Parquet files need pyarrow: pip install 'crossframe[train]'" in outcome.err
+    assert f"Parquet files need pyarrow ({install_command('train')})" in outcome.err
     assert not (tmp_path / "run").exists()
 
 

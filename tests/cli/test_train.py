@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.extras import install_command
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset
@@ -73,5 +74,5 @@ def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(comman
 def test_an_installation_without_the_extra_says_how_to_add_it() -> None:
     program = "import sys; sys.modules['yaml'] = None; from crossframe.cli import main; main(['recipes'])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    said = "crossframe: yaml is not installed; pip install 'crossframe[train]' brings what this command needs\n"
+    said = f"crossframe: yaml is not installed; this brings what the command needs: {install_command('train')}\n"
     assert (result.returncode, result.stdout, result.stderr) == (1, "", said)

@@ -28,6 +28,7 @@ from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.cores import share_cores
 from crossframe.data.overlap import OverlapError
+from crossframe.extras import install_command
 
 # The system's errors about files, with a remedy.
 _OF_FILES: dict[int | None, str] = {
@@ -133,7 +134,7 @@ def _one_line(error: Exception) -> str:
             reason = _OF_FILES.get(error.errno, reason) if named else reason
             text = f"{error.filename}: {reason}" if error.filename else reason
         case ModuleNotFoundError(name=str(name)) if name in TRAINING_PACKAGES:
-            text = f"{name} is not installed; pip install 'crossframe[train]' brings what this command needs"
+            text = f"{name} is not installed; this brings what the command needs: {install_command('train')}"
         case TyperException():
             text = error.format_message().replace("Value error, ", "")
         case _:

@@ -12,6 +12,7 @@ from typer import Option
 from crossframe import __version__
 from crossframe.cli.json_lines import json_line
 from crossframe.cores import cores
+from crossframe.extras import install_command
 
 # What the extra 'train' brings, by the names under which it is imported.
 TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")
@@ -67,7 +68,7 @@ def doctor() -> None:
     rows.append(("hub", "offline (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else asked))
     rows.append(("model shapes", "bundled" if BUNDLED.is_dir() else "missing from this installation"))
     missing = [name for name in TRAINING_PACKAGES if not find_spec(name)]
-    advice = f"pip install 'crossframe[train]' (missing: {', '.join(missing)})"
+    advice = f"missing: {', '.join(missing)}; {install_command('train')}"
     rows.append(("training", advice if missing else "ready"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

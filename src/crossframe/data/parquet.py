@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from crossframe.extras import install_command
+
 
 def pyarrow() -> Any:
     """The library with its Parquet part, or a ValueError that says how to get it."""
@@ -14,7 +16,7 @@ def pyarrow() -> Any:
         return import_module("pyarrow")
     except ImportError:
         raise ValueError(
-            "Parquet files need pyarrow: pip install 'crossframe[train]'; lists of clips may be .csv instead"
+            f"Parquet files need pyarrow ({install_command('train')}); lists of clips may be .csv instead"
         ) from None
 
 
