@@ -19,10 +19,9 @@ from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from torch import Tensor
 
 import crossframe
-from crossframe.data.batch import Batch
+from crossframe.data.batch import Batch, TrainBatch, classification
 from crossframe.data.manifest import read_manifest
-from crossframe.data.sampling import Sampling
-from crossframe.data.task import TrainBatch, classification
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe, Train

@@ -20,9 +20,8 @@ from crossframe.cores import cores
 from crossframe.engine import can_pack, pack, with_parts
 from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, exact_convolutions, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
-from crossframe.text.descriptions import Descriptions
 from crossframe.text.labels import check_labels
-from crossframe.text.templates import PLACE, wordings
+from crossframe.text.templates import PLACE, Descriptions, wordings
 from crossframe.video.decode import Source
 from crossframe.video.error import VideoError
 from crossframe.video.frames import Frames

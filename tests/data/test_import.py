@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.data.clip import OverlapError
 from crossframe.data.importers.assemble import Imported
 from crossframe.data.importers.hmdb51 import import_hmdb51
 from crossframe.data.importers.kinetics import import_kinetics
 from crossframe.data.importers.plain import import_csv, import_folder
 from crossframe.data.importers.something import import_something
 from crossframe.data.importers.ucf101 import import_ucf101
-from crossframe.data.overlap import OverlapError
 
 HEADER = "label,youtube_id,time_start,time_end,split"
 

@@ -13,7 +13,7 @@ import torch
 from crossframe.data.clip import Clip
 from crossframe.data.loader import EvalLoader, TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest, write_manifest
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import Sampling
 from crossframe.data.shards import pack
 from crossframe.data.verify import verify
 from crossframe.video.decode import read_video

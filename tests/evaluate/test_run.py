@@ -15,7 +15,7 @@ import torch
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.run import Setting, evaluate, evaluate_manifest
 from crossframe.evaluate.scoring import label_features
 from crossframe.evaluate.statistics import grouped, interval

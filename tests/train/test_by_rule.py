@@ -11,8 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from crossframe.data.batch import Batch
-from crossframe.data.task import Task, TrainBatch
+from crossframe.data.batch import Batch, Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
 from crossframe.train.learner import Learner

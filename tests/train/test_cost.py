@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from crossframe.data.task import Task
+from crossframe.data.batch import Task
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates, Train

@@ -10,8 +10,7 @@ from lightning_fabric import Fabric
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from crossframe.data.batch import Batch, Failure
-from crossframe.data.task import TrainBatch, classification
+from crossframe.data.batch import Batch, Failure, TrainBatch, classification
 from crossframe.model.config import ModelConfig
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer

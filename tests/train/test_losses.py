@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from crossframe.data.task import Task, make_task
+from crossframe.data.batch import Task, make_task
 from crossframe.train.losses import batch_loss, task_loss
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.data.task import Task
+from crossframe.data.batch import Task
 from crossframe.train.losses import task_loss
 from crossframe.train.mixup import Mix, Mixup, cut_box
 

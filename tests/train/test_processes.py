@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from crossframe.data.generated import Clips, Stills
+from crossframe.data.drawn import Clips, Stills
 from crossframe.evaluate.processes import joined
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import crossframe
-from crossframe.data.task import TrainBatch
+from crossframe.data.batch import TrainBatch
 from crossframe.evaluate.protocol import training_of
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crossframe.data.batch import Batch
-from crossframe.data.task import TrainBatch, classification
+from crossframe.data.batch import Batch, TrainBatch, classification
 from crossframe.model.xclip import XCLIP
 from crossframe.train.mixup import Mixup
 from crossframe.train.transform import TrainTransform

@@ -27,7 +27,7 @@ from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.cores import share_cores
-from crossframe.data.overlap import OverlapError
+from crossframe.data.clip import OverlapError
 from crossframe.extras import install_command
 
 # The system's errors about files, with a remedy.

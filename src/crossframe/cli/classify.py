@@ -14,9 +14,8 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.json_lines import json_line
-from crossframe.text.descriptions import read_descriptions
 from crossframe.text.labels import check_labels, humanize, read_labels
-from crossframe.text.templates import PLACE, wordings
+from crossframe.text.templates import PLACE, read_descriptions, wordings
 from crossframe.video.files import VIDEO_SUFFIXES, videos_in
 from crossframe.video.shard import file_of
 

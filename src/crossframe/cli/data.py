@@ -1,25 +1,24 @@
-"""`crossframe data`: lists of clips. What it does with their files is in `cli.files`."""
+"""`crossframe data`: lists of clips, and their files decoded and re-encoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.files import ManifestFile, prepare, verify
+from crossframe.cores import cores
+from crossframe.data.importers import Layout
 
 if TYPE_CHECKING:
     from crossframe.data.importers.assemble import Imported
     from crossframe.data.manifest import Manifest
+    from crossframe.data.resumable import Outcome
 
 data = typer.Typer(help="Make lists of clips, check and prepare their files.", no_args_is_help=True)
 
-
-Layout = Literal["kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51", "ssv2", "folder", "csv"]
-CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700, "ucf101": 101, "hmdb51": 51, "ssv2": 174}
 SPLITS = ("train", "val", "test")  # the order of the columns
 
 
@@ -31,6 +30,9 @@ def _check_form(out: Path) -> Path:
     return out
 
 
+ManifestFile = Annotated[Path, Argument(help="A .csv or .parquet file, or a folder with a folder for each class.")]
+Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
+Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
 OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.", callback=_check_form)]
 
 
@@ -47,10 +49,11 @@ def import_(
     """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
     from dataclasses import replace
 
+    from crossframe.data.importers import import_dataset
     from crossframe.data.manifest import write_manifest
     from crossframe.writing import write_text
 
-    imported = _import(name, root, annotations, split_number)
+    imported = import_dataset(name, root, annotations, split_number=split_number)
     manifest = imported.manifest
     if humanize:
         from crossframe.text.labels import humanize as words
@@ -60,13 +63,78 @@ def import_(
     write_manifest(manifest, out)
     if labels is not None:
         write_text(labels, "".join(f"{label}\n" for label in manifest.labels))
-    _report(name, imported)
+    _report(imported)
     print("\n".join(_count_table(manifest)))
     print(out)
 
 
-data.command()(verify)
-data.command()(prepare)
+@data.command()
+def verify(
+    manifest: ManifestFile,
+    record: Annotated[Path | None, Option(help="Where to note what was found; beside the list if not given.")] = None,
+    workers: Workers = None,
+    timeout: Timeout = 300,
+) -> None:
+    """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
+    from crossframe.data.verify import record_of
+    from crossframe.data.verify import verify as run
+
+    listed = _read_unchecked(manifest)
+    record = record or record_of(manifest)
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.open("a").close()
+    except OSError as error:
+        raise ValueError(f"{record}: cannot be written ({error.strerror}); give --record another path") from error
+    outcomes = _watch(run(listed, record, workers=workers or cores(), timeout=timeout), _files(listed))
+    broken = _print_broken(outcomes)
+    files = _files(listed)
+    print(f"{files} file{'s' * (files != 1)}, {broken} problem{'s' * (broken != 1)}; see {record}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@data.command()
+def prepare(
+    manifest: ManifestFile,
+    out: Annotated[Path, Argument(help="A folder for the videos and their manifest.csv.")],
+    short_side: Annotated[int, Option(min=2, help="Larger frames are scaled down to this many pixels.")] = 256,
+    quality: Annotated[int, Option(min=1, max=51, help="x264's rate factor: less is better and larger.")] = 20,
+    shards: Annotated[
+        bool, Option("--shards", help="Also pack the files into tar archives, for the new list.")
+    ] = False,
+    as_is: Annotated[bool, Option("--as-is", help="With --shards: pack the files as they are.")] = False,
+    workers: Workers = None,
+    timeout: Timeout = 300,
+) -> None:
+    """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
+    from crossframe.data.manifest import write_manifest
+    from crossframe.data.prepare import Encoding, prepared_manifest
+    from crossframe.data.prepare import prepare as run
+    from crossframe.data.shards import pack
+
+    if manifest.resolve() in (out.resolve(), (out / "manifest.csv").resolve()):
+        raise ValueError(f"{out} holds the list itself, which would be written over; choose another folder")
+    listed = _read_unchecked(manifest)
+    if as_is:
+        if not shards:
+            raise ValueError("--as-is leaves nothing to do; add --shards to pack the files")
+        write_manifest(pack(listed, out), out / "manifest.csv")
+        print(out / "manifest.csv")
+        return
+    steps = run(listed, out, Encoding(short_side, quality), workers=workers or cores(), timeout=timeout)
+    outcomes = _watch(steps, _files(listed))
+    failed = {outcome.name for outcome in outcomes if outcome.problem is not None}
+    prepared = prepared_manifest(listed, out, failed)
+    if _print_broken(outcomes):
+        print(f"{len(failed)} of {_files(listed)} files stay as they were, in the new list too")
+    if shards:
+        kept = {clip.path for clip, old in zip(prepared.clips, listed.clips, strict=True) if old.path in failed}
+        prepared = pack(prepared, out, skip=kept)
+    write_manifest(prepared, out / "manifest.csv")
+    print(out / "manifest.csv")
+    if failed:
+        raise typer.Exit(1)
 
 
 @data.command()
@@ -78,9 +146,9 @@ def few_shot(
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
+    from crossframe.data.clip import check_apart
     from crossframe.data.layouts import split_named
     from crossframe.data.manifest import read_manifest, write_manifest
-    from crossframe.data.overlap import check_apart
     from crossframe.data.split import few_shot as draw
 
     everything = read_manifest(manifest)
@@ -159,36 +227,11 @@ def hold_out(
     print(out)
 
 
-def _import(name: Layout, root: Path, annotations: Path | None, split_number: int) -> Imported:
-    from crossframe.data.importers.hmdb51 import import_hmdb51
-    from crossframe.data.importers.kinetics import import_kinetics
-    from crossframe.data.importers.plain import import_csv, import_folder
-    from crossframe.data.importers.something import import_something
-    from crossframe.data.importers.ucf101 import import_ucf101
-
-    match name:
-        case "kinetics400" | "kinetics600" | "kinetics700":
-            return import_kinetics(root, annotations)
-        case "ucf101":
-            return import_ucf101(root, annotations, split_number)
-        case "hmdb51":
-            return import_hmdb51(root, annotations, split_number)
-        case "ssv2":
-            return import_something(root, annotations)
-        case "folder":
-            return import_folder(root)
-        case "csv":
-            return import_csv(root, annotations)
-
-
-def _report(name: Layout, imported: Imported) -> None:
+def _report(imported: Imported) -> None:
     """What a reader must know beside the list, on standard error."""
-    from crossframe.text.listing import some
+    from crossframe.text.labels import some
 
     notes = list(imported.notes)
-    found, expected = len(imported.manifest.labels), CLASSES.get(name)
-    if expected is not None and found != expected:
-        notes.append(f"the lists name {found} classes, and {name} has {expected}")
     if imported.missing:
         listed = len(imported.manifest) + len(imported.missing)
         notes.append(f"{len(imported.missing)} of {listed} clips are missing on the disk: {some(imported.missing)}")
@@ -208,3 +251,31 @@ def _count_table(manifest: Manifest) -> Iterable[str]:
     for label in manifest.labels:
         yield "  ".join([f"{label:<{width}}", *(f"{counts[label, split]:>7}" for split in splits)])
     yield "  ".join([f"{'total':<{width}}", *(f"{totals[split]:>7}" for split in splits)])
+
+
+def _read_unchecked(source: Path) -> Manifest:
+    """A manifest whose files may be missing: that is for the command to find out."""
+    from crossframe.data.layouts import read_clips
+    from crossframe.data.manifest import Manifest
+
+    clips, folder = read_clips(source, None)
+    return Manifest(tuple(clips), tuple(sorted({clip.label for clip in clips})), folder)
+
+
+def _files(manifest: Manifest) -> int:
+    return len({clip.path for clip in manifest.clips})
+
+
+def _watch(outcomes: Iterable[Outcome], total: int) -> list[Outcome]:
+    from crossframe.cli.progress import progress
+
+    with progress() as bar:
+        return list(bar.track(outcomes, total, description="files"))
+
+
+def _print_broken(outcomes: Iterable[Outcome]) -> int:
+    """List what went wrong, and count it."""
+    problems = [f"{outcome.name}: {outcome.problem}" for outcome in outcomes if outcome.problem is not None]
+    for problem in problems:
+        print(problem)
+    return len(problems)

@@ -11,8 +11,8 @@ from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
-from crossframe.text.files import read_text
 from crossframe.text.labels import read_labels
+from crossframe.text.reading import read_text
 from crossframe.video.files import videos_in
 
 SPLITS = {

@@ -1,8 +1,12 @@
-"""Batches of decoded clips, read ahead by other processes."""
+"""Batches of decoded clips, read ahead by other processes.
+
+Which clips make which batch is decided by pure functions, so that every process knows all batches without being told.
+"""
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +20,7 @@ from torch.utils.data import DataLoader
 
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
-from crossframe.data.order import evaluation_batches, shuffled, training_batches
-from crossframe.data.reader import ClipReader, Job, ReadClip
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
 from crossframe.signals import leave_signals_to_parent, starting_workers
 from crossframe.video.media import read_beside_others
 
@@ -102,6 +104,46 @@ def _jobs(
     for batch in batches:
         clips = [(index, manifest.clips[index]) for index in batch]
         yield [Job(manifest.locate(clip), index, targets[index], clip.start, clip.end, draw) for index, clip in clips]
+
+
+def training_batches(order: Sequence[int], batch_size: int, *, rank: int = 0, world: int = 1) -> list[list[int]]:
+    """The batches of one epoch for process `rank` of `world`: its share of every global batch of `batch_size` clips.
+
+    Every clip is in exactly one batch of one process, and all processes have the same number of batches; in the last,
+    incomplete one the shares differ by at most one clip and may be empty.
+
+    >>> training_batches(range(7), 4, rank=0, world=2), training_batches(range(7), 4, rank=1, world=2)
+    ([[0, 2], [4, 6]], [[1, 3], [5]])
+    """
+    _check(batch_size, rank, world)
+    return [list(order[start : start + batch_size][rank::world]) for start in range(0, len(order), batch_size)]
+
+
+def evaluation_batches(count: int, batch_size: int, *, rank: int = 0, world: int = 1) -> list[list[int]]:
+    """The batches that process `rank` of `world` evaluates: every `world`-th group of `batch_size` neighbours.
+
+    Groups are the same for any number of processes, and so are their results, to the last bit.
+
+    >>> evaluation_batches(7, 2, rank=0, world=2), evaluation_batches(7, 2, rank=1, world=2)
+    ([[0, 1], [4, 5]], [[2, 3], [6]])
+    """
+    _check(batch_size, rank, world)
+    groups = [list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)]
+    return groups[rank::world]
+
+
+def shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    """The order of the clips in an epoch, which depends only on (seed, epoch)."""
+    name = hashlib.sha256(f"order/{seed}/{epoch}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(name[:7], "big"))
+    return torch.randperm(count, generator=generator).tolist()
+
+
+def _check(batch_size: int, rank: int, world: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"a batch of {batch_size} clips is not possible; use 1 or more")
+    if not 0 <= rank < world:
+        raise ValueError(f"process {rank} of {world} does not exist; processes count from 0")
 
 
 class _Workers:

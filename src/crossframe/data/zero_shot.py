@@ -17,8 +17,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-from crossframe.text.files import read_text
 from crossframe.text.labels import check_labels
+from crossframe.text.reading import read_text
 
 Reason = Literal["same", "spelling", "qualifier", "renamed", "new"]
 

@@ -17,7 +17,7 @@ from crossframe.data.batch import Batch
 from crossframe.data.layouts import read_candidates
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
@@ -26,8 +26,7 @@ from crossframe.recipes.errors import RecipeError
 from crossframe.recipes.load import RECIPE, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
-from crossframe.text.descriptions import read_descriptions
-from crossframe.text.templates import wordings
+from crossframe.text.templates import read_descriptions, wordings
 from crossframe.writing import write_json
 
 CHECKPOINTS = ("last", "best")  # a run's folders of weights, whose names do not say which run it is

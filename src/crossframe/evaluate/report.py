@@ -15,8 +15,7 @@ import crossframe
 from crossframe import pages
 from crossframe.data.batch import Failure
 from crossframe.data.parquet import read_rows
-from crossframe.data.reader import ClipReader, Job
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import ClipReader, Job, Sampling
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of

@@ -11,7 +11,7 @@ from torch import Tensor
 from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossframe.data.sampling import Sampling
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult

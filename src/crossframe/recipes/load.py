@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from crossframe.recipes.errors import RecipeError, explain
 from crossframe.recipes.schema import FileData, Recipe
-from crossframe.text.files import read_text
+from crossframe.text.reading import read_text
 
 RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
 

@@ -1,19 +1,22 @@
-"""Byte-pair encoding with CLIP's conventions, on the `tokenizers` library.
+"""Cleaning and byte-pair encoding with CLIP's conventions, on the `tokenizers` library.
 
-A text is split into words, single digits and runs of punctuation; each of them becomes bytes, spelled as printable
-characters, of which the last carries the end-of-word mark; then pairs merge in the order of a list of merges. The ids
-are, in this order: 256 bytes, 256 bytes that end a word, one token for each merge, the start token, the end token. So a
-list of merges is the whole vocabulary, and the end token always has the largest id.
+A cleaned text is split into words, single digits and runs of punctuation; each of them becomes bytes, spelled as
+printable characters, of which the last carries the end-of-word mark; then pairs merge in the order of a list of merges.
+The ids are, in this order: 256 bytes, 256 bytes that end a word, one token for each merge, the start token, the end
+token. So a list of merges is the whole vocabulary, and the end token always has the largest id.
 """
 
 from __future__ import annotations
 
 import gzip
+import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+import ftfy
 from tokenizers import (
     AddedToken,
     Regex,
@@ -38,7 +41,19 @@ _PIECES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 _ENDING_BYTES = [byte + _END_OF_WORD for byte in _BYTES]
 
+_WHITESPACE = re.compile(r"\s+")
+
 SMALLEST_VOCABULARY = len(_BYTES) + len(_ENDING_BYTES) + len((START, END))
+
+
+def clean(text: str) -> str:
+    """Repair, unescape, trim and lower-case `text`, in the order CLIP was trained with.
+
+    `ftfy` repairs mojibake, ligatures, full-width letters, curly quotes, lone surrogates and control characters.
+    Entities are then unescaped twice, because text from the web is often escaped twice ("&amp;amp;").
+    """
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return _WHITESPACE.sub(" ", text.strip()).lower()
 
 
 def from_merges(merges: Sequence[Merge]) -> Tokenizer:

@@ -6,11 +6,13 @@ No label is changed unless asked: papers treat labels differently, and that chan
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from crossframe.text.files import read_text
+from crossframe.text.reading import read_text
+
+SHOWN = 3
 
 
 def humanize(label: str) -> str:
@@ -21,6 +23,16 @@ def humanize(label: str) -> str:
     """
     words = [word for part in label.replace("_", " ").split() for word in _camel_words(part)]
     return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are.
+
+    >>> some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    names = list(names)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
@@ -140,6 +152,6 @@ def _starts_word(text: str, index: int) -> bool:
 @lru_cache(maxsize=1 << 14)  # the same labels are checked again with every video
 def normalized(label: str) -> str:
     """A label as the model reads it: the model cannot tell labels apart that are equal here."""
-    from crossframe.text.clean import clean  # takes a while to import
+    from crossframe.text.bpe import clean  # takes a while to import
 
     return clean(label)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crossframe.text import bpe
-from crossframe.text.clean import clean
+from crossframe.text.bpe import clean
 
 FILE_NAME = "tokenizer.json"
 

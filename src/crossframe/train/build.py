@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from crossframe.data.generated import vocabulary
+from crossframe.data.drawn import vocabulary
 from crossframe.evaluate.protocol import CHECKPOINTS
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from crossframe.data.clip import check_apart
 from crossframe.data.layouts import split_named
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.data.overlap import check_apart
 from crossframe.data.split import few_shot
 from crossframe.recipes.schema import FileData, Recipe
-from crossframe.text.descriptions import read_descriptions
-from crossframe.text.listing import some
-from crossframe.text.templates import wordings
+from crossframe.text.labels import some
+from crossframe.text.templates import read_descriptions, wordings
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.data.task import Task
+from crossframe.data.batch import Task
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Train
 from crossframe.train.learner import Learner

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from crossframe.data.task import Task, TrainBatch
+from crossframe.data.batch import Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
 from crossframe.train.objective import Objective

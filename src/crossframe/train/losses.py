@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from crossframe.data.task import Task
+from crossframe.data.batch import Task
 from crossframe.sending import sent
 
 

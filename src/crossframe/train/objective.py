@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from crossframe.data.task import Task
+from crossframe.data.batch import Task
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.distillation import Distillation

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import torch
 
-from crossframe.data.generated import Clips, Stills, read_batches
+from crossframe.data.batch import TrainBatch, classification
+from crossframe.data.drawn import Clips, Stills, read_batches
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest
-from crossframe.data.sampling import Sampling
-from crossframe.data.task import TrainBatch, classification
+from crossframe.data.reader import Sampling
 from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 
-from crossframe.data.batch import Batch
-from crossframe.data.task import TrainBatch, make_task
+from crossframe.data.batch import Batch, TrainBatch, make_task
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from crossframe.data.task import Task, TrainBatch
+from crossframe.data.batch import Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.sending import sent
 from crossframe.train.exchange import plan_exchange

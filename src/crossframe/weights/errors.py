@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossframe.text.listing import some
+from crossframe.text.labels import some
 
 _LONGEST = 1000  # letters of a message
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossframe.data.clip import Clip
+from crossframe.data.clip import Clip, check_apart
 from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.manifest import Manifest
-from crossframe.data.overlap import check_apart
-from crossframe.text.listing import some
+from crossframe.text.labels import some
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from crossframe.data.importers.assemble import Imported, Listed, assemble
 from crossframe.data.importers.tree import Tree, read_lists
 from crossframe.data.layouts import split_named
-from crossframe.text.files import read_text
+from crossframe.text.reading import read_text
 
 COLUMNS = {"youtube_id", "time_start", "time_end"}
 ID_LENGTH = 11

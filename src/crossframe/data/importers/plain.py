@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossframe.data.clip import Clip
+from crossframe.data.clip import Clip, check_apart
 from crossframe.data.importers.assemble import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
-from crossframe.data.overlap import check_apart
-from crossframe.text.listing import some
+from crossframe.text.labels import some
 from crossframe.video.shard import file_of
 
 

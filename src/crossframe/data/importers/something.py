@@ -16,7 +16,7 @@ from typing import Any
 
 from crossframe.data.importers.assemble import Imported, Listed, assemble
 from crossframe.data.importers.tree import read_lines, read_lists
-from crossframe.text.files import read_text
+from crossframe.text.reading import read_text
 
 PREFIX = "(.+-)?"  # "something-something-v2-", or nothing
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from crossframe.text.files import read_text
+from crossframe.text.reading import read_text
 from crossframe.video.files import VIDEO_SUFFIXES, files_below
 
 LIST_SUFFIXES = (".csv", ".json", ".txt")

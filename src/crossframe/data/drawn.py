@@ -17,8 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from crossframe.data.batch import Batch
-from crossframe.data.task import Task, TrainBatch, make_task
+from crossframe.data.batch import Batch, Task, TrainBatch, make_task
 from crossframe.shapes import actions, caption, looks
 from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.render import render, sparse_times
@@ -61,10 +60,10 @@ class Stills:
         rng = _batch_rng(self.split, self.seed, number)
         scenes = [draw(self.split, self.seed, index, nuisance=self.nuisance) for index in indices]
         moments = rng.random(len(scenes))
-        tasks = [_task(topic, scenes, moments, rng) for topic in self.topics]
+        tasks = _shared([_task(topic, scenes, moments, rng) for topic in self.topics], self.process)
         mine = range(len(scenes))[_share(self.process)]
         frames = [render(scenes[i], self.size, times=moments[i : i + 1]) for i in mine]
-        return TrainBatch(_as_batch(frames, [indices[i] for i in mine]), _shared(tasks, self.process))
+        return TrainBatch(_as_batch(frames, tasks, [indices[i] for i in mine]), tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +98,11 @@ class Clips:
         times = [sparse_times(self.num_frames, rng) for _ in scenes]
         possible = [text for group in groups for text in _sentences(group[0], self.actions).values()]
         truths = [caption.sentence(scene) for scene in scenes]
-        task = make_task("sentence", [[truth] for truth in truths], [*possible, *truths])
+        tasks = _shared([make_task("sentence", [[truth] for truth in truths], [*possible, *truths])], self.process)
         first = number * self.batch_size
         mine = range(len(scenes))[_share(self.process)]
         clips = [render(scenes[i], self.size, times=times[i]) for i in mine]
-        return TrainBatch(_as_batch(clips, [first + i for i in mine]), _shared([task], self.process))
+        return TrainBatch(_as_batch(clips, tasks, [first + i for i in mine]), tasks)
 
     def _object(self, index: int, rng: Generator) -> list[Scene]:
         index = index_among(parse(self.split), self.actions, index)
@@ -155,13 +154,14 @@ def _batch_rng(split: str, seed: int, number: int) -> Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(part, number, 1)))
 
 
-def _as_batch(frames: Sequence[NDArray[np.uint8]], indices: Sequence[int]) -> Batch:
+def _as_batch(frames: Sequence[NDArray[np.uint8]], tasks: Sequence[Task], indices: Sequence[int]) -> Batch:
     pixels = torch.from_numpy(np.stack(frames))  # (B, T, 3, S, S)
-    return Batch(pixels, torch.zeros(len(frames), dtype=torch.int64), torch.tensor(indices))
+    share, first = tasks[0].targets.max(dim=1)  # (B,)
+    return Batch(pixels, first.where(share > 0, -1), torch.tensor(indices))
 
 
 def _share(process: tuple[int, int]) -> slice:
-    """The rows of a batch that belong to a process (rank, world), as in `crossframe.data.order`."""
+    """The rows of a batch that belong to a process (rank, world), as in `crossframe.data.loader`."""
     rank, world = process
     return slice(rank, None, world)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.data.generated import Clips, Drawn, Stills, read_batches, vocabulary
-from crossframe.data.task import TrainBatch
+from crossframe.data.batch import TrainBatch
+from crossframe.data.drawn import Clips, Drawn, Stills, read_batches, vocabulary
 from crossframe.shapes import actions, caption
 from crossframe.shapes.looks import LOOKS
 from crossframe.shapes.render import render, sparse_times
@@ -82,6 +82,17 @@ def test_clips_come_with_their_reverse_and_one_true_sentence() -> None:
         if opposite != scene.action:
             assert said[2 * number + 1] == caption.all_sentences(scene)[opposite]
     assert len(set(said)) > 3
+
+
+@pytest.mark.parametrize("process", [(0, 1), (1, 2)])
+@pytest.mark.parametrize("drawn", [replace(STILLS, topics=("tilt", "look"), batch_size=32), CLIPS])
+def test_targets_are_the_classes_of_the_first_task(drawn: Drawn, process: tuple[int, int]) -> None:
+    batch = replace(drawn, process=process).batch(2)
+    answers = batch.tasks[0].targets
+    expected = [int(answer.argmax()) if answer.any() else -1 for answer in answers]
+    assert batch.clips.targets.tolist() == expected
+    assert len(set(expected)) > 1
+    assert (-1 in expected) == (drawn is not CLIPS)
 
 
 def test_clips_have_the_pixels_of_the_world() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossframe.data.clip import Clip
-from crossframe.data.overlap import OverlapError, check_apart
+from crossframe.data.clip import Clip, OverlapError, check_apart
 
 
 def stretch(start: float | None, end: float | None, split: str, path: str = "a.mp4") -> Clip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossframe.text.clean import clean
+from crossframe.text.bpe import clean
 
 
 @pytest.mark.parametrize(
