@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossframe import pages
+from crossframe.files import write_text
 from crossframe.recognizer import Prediction, Recognizer
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.scene import Scene
@@ -14,7 +15,6 @@ from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
 from crossframe.video.decode import read_video
 from crossframe.video.frames import Frames
-from crossframe.writing import write_text
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022

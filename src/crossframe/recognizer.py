@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.cores import cores
 from crossframe.engine import can_pack, pack, with_parts
 from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, exact_convolutions, label_features
 from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.processes import cores
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import PLACE, Descriptions, wordings
 from crossframe.video.decode import Source

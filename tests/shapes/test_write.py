@@ -79,7 +79,7 @@ def test_a_failed_clip_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("crossframe.writing.os.replace", fail)
+    monkeypatch.setattr("crossframe.files.os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
         write_clip(splits.draw("train", 0, 0), tmp_path / "clip.mp4")
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossframe.train.checkpoint import STATE, SaveError, load_state, recover, replace_folder, save_state
+from crossframe.train.checkpoint import STATE, SaveError, load_state, save_folder, save_state
 
 
 def writer(text: str) -> object:
@@ -17,14 +17,14 @@ def writer(text: str) -> object:
 
 def test_a_failure_while_writing_keeps_the_old_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "last"
-    replace_folder(folder, writer("old"))
+    save_folder(folder, writer("old"))
 
     def fail(target: Path) -> None:
         (target / "file").write_text("half")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(SaveError, match=r"cannot save to .*last: No space left on device; it is as it was"):
-        replace_folder(folder, fail)
+        save_folder(folder, fail)
     assert (folder / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
@@ -32,7 +32,7 @@ def test_a_failure_while_writing_keeps_the_old_checkpoint(tmp_path: Path) -> Non
 @pytest.mark.parametrize("tensors", [500, 400_000])
 def test_a_disk_that_takes_no_more_keeps_the_old_checkpoint(tmp_path: Path, tensors: int) -> None:
     folder = tmp_path / "last"
-    replace_folder(folder, lambda target: save_state({"weights": torch.zeros(10)}, target))
+    save_folder(folder, lambda target: save_state({"weights": torch.zeros(10)}, target))
     before = (folder / STATE).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a write beyond it fails, as on a full disk
@@ -40,39 +40,10 @@ def test_a_disk_that_takes_no_more_keeps_the_old_checkpoint(tmp_path: Path, tens
         with pytest.raises(
             SaveError, match=r"cannot save to [^;\[]*; it is as it was, make room and go on with --resume"
         ):
-            replace_folder(folder, lambda target: save_state({"weights": torch.zeros(tensors)}, target))
+            save_folder(folder, lambda target: save_state({"weights": torch.zeros(tensors)}, target))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (folder / STATE).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["last"]
-
-
-def test_a_failure_between_the_renames_keeps_the_old_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "last"
-    replace_folder(folder, writer("old"))
-    rename = Path.rename
-
-    def rename_once(self: Path, target: Path) -> Path:
-        if self.name == ".last.new":
-            raise OSError("gone")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", rename_once)
-    with pytest.raises(SaveError, match="gone"):
-        replace_folder(folder, writer("new"))
-    assert (folder / "file").read_text() == "old"
-
-
-def test_a_process_that_died_between_the_renames_loses_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "last"
-    replace_folder(folder, writer("old"))
-    folder.rename(tmp_path / ".last.old")  # as a killed process leaves it
-    recover(folder)
-    assert (folder / "file").read_text() == "old"
-    replace_folder(folder, writer("new"))
-    assert (folder / "file").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 

@@ -12,13 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from crossframe.data.drawn import Clips, Stills
-from crossframe.evaluate.processes import joined
+from crossframe.distributed import joined
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state
 from crossframe.train.exchange import plan_exchange
 from crossframe.train.launch import check_processes, launch
-from crossframe.train.processes import Processes
 from tests.data.dataset import write_dataset
 from tests.train.many import Kill, together, train_and_tell
 
@@ -140,13 +139,6 @@ def test_every_clip_meets_its_partner(clips: list[list[int]]) -> None:
             came += [clips[sender][row] for row in rows]
         met = [came[place] for place in plans[rank].places]
         assert met == [everybody[partners[everybody.index(clip)]] for clip in own]
-
-
-def test_one_process_needs_nobody() -> None:
-    alone = Processes()
-    assert (alone.first, alone.sum(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
-    with pytest.raises(RuntimeError, match="connection"), alone.watched():
-        raise RuntimeError("connection of another kind")
 
 
 def test_more_processes_than_gpus_are_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import resource
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,10 +118,14 @@ def test_the_weights_file_stands_for_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(prefix: str, dir: Path) -> str:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir / f"{prefix}x"))
+    mkdir = Path.mkdir
 
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    def refuse(path: Path, *given: Any, **options: Any) -> None:
+        if path.suffix == ".part":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        mkdir(path, *given, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(PermissionError) as caught:
         crossframe.save(make(XCLIP_CONFIG), tmp_path / "model")
     assert caught.value.filename == str(tmp_path / "model")

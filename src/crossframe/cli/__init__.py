@@ -26,9 +26,9 @@ from crossframe.cli.recipes import recipes
 from crossframe.cli.report import report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
-from crossframe.cores import share_cores
 from crossframe.data.clip import OverlapError
 from crossframe.extras import install_command
+from crossframe.processes import share_cores
 
 # The system's errors about files, with a remedy.
 _OF_FILES: dict[int | None, str] = {

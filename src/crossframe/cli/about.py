@@ -11,8 +11,8 @@ from typer import Option
 
 from crossframe import __version__
 from crossframe.cli.json_lines import json_line
-from crossframe.cores import cores
 from crossframe.extras import install_command
+from crossframe.processes import cores
 
 # What the extra 'train' brings, by the names under which it is imported.
 TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")

@@ -29,9 +29,9 @@ def blend(
             "give one of them, a number or clips of classes left out of training", param_hint="--weight or --choose-on"
         )
     from crossframe.data.manifest import read_manifest
+    from crossframe.files import check_writable
     from crossframe.weights import load, save
     from crossframe.weights.blending import blend as average
-    from crossframe.writing import check_writable
 
     check_writable(out)
     manifests = [read_manifest(one) for one in choose_on or ()]

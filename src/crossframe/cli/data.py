@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from crossframe.cores import cores
 from crossframe.data.importers import Layout
+from crossframe.processes import cores
 
 if TYPE_CHECKING:
     from crossframe.data.importers.assemble import Imported
@@ -51,7 +51,7 @@ def import_(
 
     from crossframe.data.importers import import_dataset
     from crossframe.data.manifest import write_manifest
-    from crossframe.writing import write_text
+    from crossframe.files import write_text
 
     imported = import_dataset(name, root, annotations, split_number=split_number)
     manifest = imported.manifest

@@ -52,13 +52,13 @@ def evaluate(
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
     from crossframe.data.parquet import pyarrow
+    from crossframe.distributed import joined, this_process
     from crossframe.evaluate.environment import ENVIRONMENT, environment
-    from crossframe.evaluate.processes import joined, this_process
     from crossframe.evaluate.protocol import name_trials, training_of
     from crossframe.evaluate.report import write_report
+    from crossframe.files import check_writable, write_json, write_text
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
     from crossframe.weights.loading import check_source
-    from crossframe.writing import check_writable, write_json, write_text
 
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]

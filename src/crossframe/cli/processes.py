@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from crossframe.torchrun import launched
+from crossframe.processes import launched
 
 PATIENCE = 30  # seconds: on a busy machine, processes are that far apart
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from crossframe.data.batch import Batch, Task, TrainBatch, make_task
+from crossframe.processes import leave_signals_to_parent, starting_workers
 from crossframe.shapes import actions, caption, looks
 from crossframe.shapes.draw import sample_scene
 from crossframe.shapes.render import render, sparse_times
 from crossframe.shapes.scene import Scene, Thing, reverse
 from crossframe.shapes.splits import Split, draw, index_among, is_held_out, parse
-from crossframe.signals import leave_signals_to_parent, starting_workers
 
 Topic = Literal["caption", "look", "place", "size", "tilt", "spot"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)

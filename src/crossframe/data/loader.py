@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
-from crossframe.signals import leave_signals_to_parent, starting_workers
+from crossframe.processes import leave_signals_to_parent, starting_workers
 from crossframe.video.media import read_beside_others
 
 

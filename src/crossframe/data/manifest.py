@@ -14,9 +14,9 @@ from pathlib import Path
 from crossframe.data.clip import Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
+from crossframe.files import replacing
 from crossframe.text.labels import humanize, read_labels, some
 from crossframe.video.shard import file_of
-from crossframe.writing import replacing
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossframe.data.manifest import Manifest
-from crossframe.writing import remove_parts, replacing
+from crossframe.files import remove_parts, replacing
 
 SHARD_BYTES = 2**30  # an archive is closed when it has this many
 

@@ -21,13 +21,13 @@ from crossframe.data.reader import Sampling
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
+from crossframe.files import write_json
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.errors import RecipeError
 from crossframe.recipes.load import RECIPE, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.templates import read_descriptions, wordings
-from crossframe.writing import write_json
 
 CHECKPOINTS = ("last", "best")  # a run's folders of weights, whose names do not say which run it is
 

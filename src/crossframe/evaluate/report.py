@@ -19,9 +19,9 @@ from crossframe.data.reader import ClipReader, Job, Sampling
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
+from crossframe.files import write_text
 from crossframe.recipes.paper import published
 from crossframe.shapes.splits import draw
-from crossframe.writing import write_text
 
 REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice

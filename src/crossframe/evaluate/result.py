@@ -13,7 +13,7 @@ import torch
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.metrics import TOP, Counts
 from crossframe.evaluate.statistics import SEED, calibration, calibration_error, grouped, interval
-from crossframe.writing import replacing, write_json
+from crossframe.files import replacing, write_json
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"

@@ -12,8 +12,8 @@ from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Sampling
+from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.metrics import TOP
-from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
 from crossframe.model.config import variant_of

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from crossframe.data.reader import Sampling
+from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.metrics import TOP
-from crossframe.evaluate.processes import from_all_processes, this_process
 from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import evaluating
 from crossframe.model.xclip import XCLIP

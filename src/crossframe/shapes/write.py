@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 
-from crossframe.cores import cores
+from crossframe.files import replacing
+from crossframe.processes import cores, leave_signals_to_parent, starting_workers
 from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
-from crossframe.signals import leave_signals_to_parent, starting_workers
-from crossframe.writing import replacing, x264_options
+from crossframe.video.encode import x264_options
 
 MANIFEST = "manifest.csv"
 COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightning_fabric import Fabric
 
+from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.average import AveragedWeights
@@ -12,7 +13,6 @@ from crossframe.train.loop import Loop
 from crossframe.train.mixup import Mixup
 from crossframe.train.objective import build_objective
 from crossframe.train.optimizer import auxiliary_optimizer, build_optimizers, freeze
-from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
 from crossframe.train.text_cache import TextCache
 from crossframe.train.transform import TrainTransform

@@ -10,9 +10,9 @@ import torch
 from lightning_fabric import Fabric
 
 from crossframe.model.xclip import XCLIP
+from crossframe.processes import launched
 from crossframe.recipes.load import with_sources
 from crossframe.recipes.schema import FileData, Recipe
-from crossframe.torchrun import launched
 from crossframe.train.assemble import prepare_model
 from crossframe.train.build import meta_model, meta_weights
 from crossframe.train.clip_files import ClipFiles, read_clip_files

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from crossframe.train.processes import Processes
+from crossframe.distributed import Processes
 from crossframe.video.transform import placed
 
 

@@ -17,10 +17,10 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from crossframe.evaluate.environment import ENVIRONMENT, environment
 from crossframe.evaluate.result import SUMMARY
+from crossframe.files import check_writable, recover, write_json, write_text
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
-from crossframe.train.checkpoint import load_state, recover, replace_folder
-from crossframe.writing import check_writable, write_json, write_text
+from crossframe.train.checkpoint import load_state, save_folder
 
 
 class RunFolder:
@@ -79,7 +79,7 @@ class RunFolder:
             shutil.copyfile(self.path / RECIPE, empty / RECIPE)
 
         if self.writes:
-            replace_folder(folder, write_all)
+            save_folder(folder, write_all)
 
     def state(self) -> dict[str, Any]:
         """What the last checkpoint keeps for resuming."""

@@ -16,10 +16,9 @@ from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.strategy import Strategy
 from torch import nn
 
-from crossframe.evaluate.processes import check_gpus
+from crossframe.distributed import TIMEOUT, check_gpus
+from crossframe.processes import launched
 from crossframe.recipes.schema import Train
-from crossframe.torchrun import launched
-from crossframe.train.processes import TIMEOUT
 from crossframe.train.shard import shard
 
 log = logging.getLogger(__name__)

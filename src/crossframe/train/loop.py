@@ -16,10 +16,10 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from crossframe.data.batch import Task, TrainBatch
+from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.train.average import AveragedWeights
 from crossframe.train.objective import Objective
-from crossframe.train.processes import Processes
 from crossframe.train.schedule import Schedule
 from crossframe.train.shard import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
 from crossframe.train.text_cache import TextCache

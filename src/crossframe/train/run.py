@@ -10,9 +10,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import distributed as dist
 
+from crossframe.distributed import Processes
+from crossframe.processes import launched
 from crossframe.recipes.load import check_unchanged, with_sources
 from crossframe.recipes.schema import Recipe
-from crossframe.torchrun import launched
 from crossframe.train.assemble import build_loop
 from crossframe.train.build import build_model, set_drop_path
 from crossframe.train.checkpoint import save_state
@@ -22,7 +23,6 @@ from crossframe.train.launch import check_processes, launch
 from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import pretrained_source
-from crossframe.train.processes import Processes
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.source import Scores, Source, build_source
 from crossframe.train.stop import TrainingStopped, stop_signal

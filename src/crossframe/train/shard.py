@@ -16,9 +16,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from crossframe.distributed import Processes
 from crossframe.model.layers import Block
 from crossframe.model.xclip import XCLIP
-from crossframe.train.processes import Processes
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:

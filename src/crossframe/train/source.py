@@ -15,7 +15,7 @@ from crossframe.data.drawn import Clips, Stills, read_batches
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Sampling
-from crossframe.evaluate.processes import from_all_processes, this_process
+from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.evaluate.shapes import evaluate_shapes

@@ -10,10 +10,10 @@ import torch
 from lightning_fabric import Fabric
 
 from crossframe.data.batch import Batch, TrainBatch, make_task
+from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop
-from crossframe.train.processes import Processes
 from crossframe.video.transform import Preprocess
 
 SECONDS, STEPS = 8.0, 6  # whichever comes first is enough

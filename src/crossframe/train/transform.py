@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from crossframe.data.batch import Task, TrainBatch
+from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.sending import sent
 from crossframe.train.exchange import plan_exchange
 from crossframe.train.mixup import Mixup
-from crossframe.train.processes import Processes
 from crossframe.video.augment import Augment
 from crossframe.video.transform import Preprocess
 

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, cast
 
-from crossframe.signals import starting_workers
+from crossframe.processes import starting_workers
 from crossframe.video.decode import Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays

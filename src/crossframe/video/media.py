@@ -23,7 +23,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from crossframe.cores import cores
+from crossframe.processes import cores
 from crossframe.video.error import VideoError
 from crossframe.video.geometry import resized
 from crossframe.video.shard import file_of, member

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 
-from crossframe.signals import leave_signals_to_parent
+from crossframe.processes import leave_signals_to_parent
 from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
 from crossframe.video.media import read_beside_others

@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from crossframe.files import adding_files, check_writable
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.transform import Preprocess
@@ -25,7 +24,6 @@ from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
 from crossframe.weights.hf_config import config_to_hf
 from crossframe.weights.hf_preprocess import preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
-from crossframe.writing import check_writable
 
 _WEIGHTS = "model.safetensors"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -64,15 +62,7 @@ def save(
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     folder = Path(folder)
     check_writable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # in the folder where it is there: whoever was killed while saving leaves nothing beside it
-        place = folder if folder.is_dir() else folder.parent
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=place))
-    except OSError as error:
-        error.filename = str(folder)  # the name that people know
-        raise
-    try:
+    with adding_files(folder, last=_WEIGHTS) as beside:
         for name, values in files.items():
             (beside / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if isinstance(model.tokenizer, Tokenizer):
@@ -83,9 +73,6 @@ def save(
             save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
         except SafetensorError as error:
             raise _of_the_system(error, folder / _WEIGHTS) from error
-        _move(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 
@@ -111,21 +98,3 @@ def _of_the_system(error: SafetensorError, path: Path) -> OSError:
     found = re.search(r"os error (\d+)", str(error))
     reason = int(found[1]) if found else errno.EIO
     return OSError(reason, os.strerror(reason), str(path))
-
-
-def _move(beside: Path, folder: Path) -> None:
-    """Puts the files into their folder, each in one step, the weights last."""
-    mask = _umask()
-    beside.chmod(0o777 & ~mask)  # it was made for the owner alone, and so were the weights
-    (beside / _WEIGHTS).chmod(0o666 & ~mask)
-    if not folder.exists():
-        beside.rename(folder)
-        return
-    for path in sorted(beside.iterdir(), key=lambda path: path.name == _WEIGHTS):
-        os.replace(path, folder / path.name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

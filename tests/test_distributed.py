@@ -1,12 +1,12 @@
-"""Several processes of one evaluation."""
+"""Several processes that work together, and notice when one is lost."""
 
 from __future__ import annotations
 
 import pytest
 from torch import distributed as dist
 
-from crossframe.evaluate import processes
-from crossframe.evaluate.processes import joined
+from crossframe import distributed
+from crossframe.distributed import LostProcessError, Processes, joined
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_of_two")
 def test_a_process_whose_partner_has_ended_says_so_in_one_line() -> None:
     with (
-        pytest.raises(ConnectionError, match="another process has ended; see what it said"),
+        pytest.raises(LostProcessError, match="another process has ended; see what it said"),
         joined(),
     ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:34492")
@@ -39,10 +39,17 @@ def test_each_process_has_a_gpu_of_its_own_and_results_travel_without_it(monkeyp
     """So no process keeps a GPU waiting for the others, and a slow one is waited for longer than NCCL does."""
     done: list[object] = []
     monkeypatch.setattr(dist, "init_process_group", lambda backend, timeout: done.append(backend))
-    monkeypatch.setattr(processes, "this_process", lambda: (1, 2))
+    monkeypatch.setattr(distributed, "this_process", lambda: (1, 2))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.set_device", done.append)
     with joined() as writes:
         assert not writes
     assert done == [1, "gloo"]
+
+
+def test_one_process_needs_nobody() -> None:
+    alone = Processes()
+    assert (alone.first, alone.sum(3, 4), alone.gather("a")) == (True, [3, 4], ["a"])
+    with pytest.raises(RuntimeError, match="connection"), alone.watched():
+        raise RuntimeError("connection of another kind")

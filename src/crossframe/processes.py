@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM in worker processes."""
+"""This process: the processors it may use, its place under torchrun, and Ctrl-C and SIGTERM where it works for another.
+
+Nothing here needs torch: the command line asks before torch is imported.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,26 @@ from contextlib import contextmanager
 from threading import Thread
 
 GRACE = 10.0  # seconds for a parent that got the signal too to finish what it needs this process for
+
+
+def cores() -> int:
+    """The CPUs that this process may use: all, or the share that `taskset` or a job scheduler gave it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_cores() -> None:
+    """Let torch's threads sleep soon while they wait for each other. To be called before torch is imported.
+
+    GNU OpenMP has them spin for milliseconds. Beside other work, that takes the processor that the awaited thread
+    needs: small products become many times slower. Who has set OpenMP's own variables is left alone.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # some 20 microseconds, about what waking up takes
+
+
+def launched() -> tuple[int, int]:
+    """(rank, world size) as torchrun tells it, before processes connect; (0, 1) without torchrun."""
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if "LOCAL_RANK" in os.environ else (0, 1)
 
 
 @contextmanager

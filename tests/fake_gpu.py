@@ -1,7 +1,7 @@
-"""A device that stands in for a GPU where there is none.
+"""A fake GPU, where there is none: no test with it says anything of a real one.
 
-Its tensors compute on the processor, but say that they are on `card:0`, and must not meet others: an operation of both
-raises, as CUDA's do. What a GPU would have the processor wait for is counted. It is one device without memory or
+Its tensors compute on the processor, but say that they are on `fakegpu:0`, and must not meet others: an operation of
+both raises, as CUDA's do. What a GPU would have the processor wait for is counted. It is one device without memory or
 streams of its own, and autocast changes nothing on it.
 
 Importing this module registers the device with torch, for good: do so in processes of their own (`tests.train.many`).
@@ -29,54 +29,59 @@ class _Module(_DummyBackendModule):
         return [torch.bfloat16]
 
 
-_setup_privateuseone_for_python_backend("card", _Module())
+_setup_privateuseone_for_python_backend("fakegpu", _Module())
 # In inference mode, tensors like these have no views.
 torch._C._InferenceMode = lambda mode: torch.no_grad() if mode else nullcontext()
 torch.__future__.set_overwrite_module_params_on_conversion(True)  # new parameters, not new content of the old ones
 AUTOCAST = torch.library.Library("_", "IMPL")
 AUTOCAST.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
-CARD = torch.device("card", 0)
+FAKE_GPU = torch.device("fakegpu", 0)
 
 # What takes a few places or numbers of the processor beside tensors of the GPU.
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 SIZES_DEPEND_ON_VALUES = {aten.nonzero.default, aten.masked_select.default, aten._unique2.default}
 
 
-class OnCard(Tensor):
-    """A tensor of the card; `held` has its values."""
+class OnFakeGPU(Tensor):
+    """A tensor of the fake GPU; `held` has its values."""
 
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> OnCard:
+    def __new__(cls, held: Tensor) -> OnFakeGPU:
         made = Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype, device=CARD
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=FAKE_GPU,
         )
         made.held = held
         return made
 
     def __repr__(self, **_: object) -> str:
-        return f"OnCard({self.held})"
+        return f"OnFakeGPU({self.held})"
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        raise RuntimeError(f"{func} outside of Card()")
+        raise RuntimeError(f"{func} outside of FakeGPU()")
 
 
 class _Numbers(TorchFunctionMode):
-    """Has numbers go to the card and come back by way of the processor, as they do with a GPU."""
+    """Has numbers go to the fake GPU and come back by way of the processor, as they do with a GPU."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if func is torch.tensor and _is_card(kwargs.get("device", "cpu")):
+        if func is torch.tensor and _is_fake_gpu(kwargs.get("device", "cpu")):
             return func(*args, **kwargs | {"device": "cpu"}).to(kwargs["device"])
-        if func is Tensor.tolist and isinstance(args[0], OnCard):
+        if func is Tensor.tolist and isinstance(args[0], OnFakeGPU):
             return args[0].cpu().tolist()
         return func(*args, **kwargs)
 
 
-class Card(TorchDispatchMode):
-    """Inside, there is a card. `waits` counts the operations for which the processor waits until the card is done."""
+class FakeGPU(TorchDispatchMode):
+    """Inside, there is a fake GPU. `waits` counts the operations that keep the processor waiting for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,45 +101,47 @@ class Card(TorchDispatchMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        cards = [tensor for tensor in tensors if isinstance(tensor, OnCard)]
-        there = _is_card(kwargs["device"]) if kwargs.get("device") is not None else bool(cards)
+        theirs = [tensor for tensor in tensors if isinstance(tensor, OnFakeGPU)]
+        there = _is_fake_gpu(kwargs["device"]) if kwargs.get("device") is not None else bool(theirs)
         moves = func in (aten._to_copy.default, aten.copy_.default)
         if func in INDEXING:
             self._see_indices(func, args[1])
-        elif cards and not moves and any(t.dim() and not isinstance(t, OnCard) for t in tensors):
-            raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found both card and cpu")
+        elif theirs and not moves and any(t.dim() and not isinstance(t, OnFakeGPU) for t in tensors):
+            raise RuntimeError(
+                f"{func}: expected all tensors to be on the same device, but found both fake GPU and cpu"
+            )
         if moves:
             self._see_move(func, args, kwargs, there)
-        elif cards and (func is aten._local_scalar_dense.default or func in SIZES_DEPEND_ON_VALUES):
+        elif theirs and (func is aten._local_scalar_dense.default or func in SIZES_DEPEND_ON_VALUES):
             self.waits[str(func)] += 1
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu") if there else kwargs["device"]
         kwargs.pop("pin_memory", None)
-        known = {id(card.held): card for card in cards}
-        given, named = tree_map(lambda leaf: leaf.held if isinstance(leaf, OnCard) else leaf, (args, kwargs))
+        known = {id(tensor.held): tensor for tensor in theirs}
+        given, named = tree_map(lambda leaf: leaf.held if isinstance(leaf, OnFakeGPU) else leaf, (args, kwargs))
         result = func(*given, **named)
 
         def wrapped(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
-            return known.get(id(leaf)) if id(leaf) in known else OnCard(leaf) if there else leaf
+            return known.get(id(leaf)) if id(leaf) in known else OnFakeGPU(leaf) if there else leaf
 
         return tree_map(wrapped, result)
 
     def _see_move(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], there: bool) -> None:
         onto, source = (args[0], args[1]) if func is aten.copy_.default else (None, args[0])
-        there = isinstance(onto, OnCard) if onto is not None else there
+        there = isinstance(onto, OnFakeGPU) if onto is not None else there
         at_once = args[2] if onto is not None and len(args) > 2 else kwargs.get("non_blocking", False)
-        if isinstance(source, OnCard) != there and not (there and at_once):
-            self.waits[f"copy {'to' if there else 'from'} the card"] += 1
+        if isinstance(source, OnFakeGPU) != there and not (there and at_once):
+            self.waits[f"copy {'to' if there else 'from'} the fake GPU"] += 1
 
     def _see_indices(self, func: Any, indices: Sequence[Tensor | None]) -> None:
         for index in indices:
             if index is not None and index.dtype == torch.bool:
                 self.waits[f"{func} with a mask"] += 1
-            elif index is not None and not isinstance(index, OnCard):
+            elif index is not None and not isinstance(index, OnFakeGPU):
                 self.waits[f"{func} with indices from the processor"] += 1
 
 
-def _is_card(device: Any) -> bool:
-    return torch.device(device).type == CARD.type
+def _is_fake_gpu(device: Any) -> bool:
+    return torch.device(device).type == FAKE_GPU.type

@@ -1,0 +1,139 @@
+"""Files and folders that are written whole or not at all: under a temporary name, onto the disk, and then renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A temporary path beside `path`, which replaces it when the block succeeds.
+
+    When the block fails (a full disk, Ctrl-C), the old content of `path` stays and the temporary file is removed.
+    """
+    part = _part(path.parent, path.name)
+    try:
+        yield part
+        _sync(part)
+        os.replace(part, path)
+    except OSError as error:
+        # the name that people know; a full disk is told without one
+        if error.filename == str(part) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        with suppress(OSError):  # on a disk that cannot be written to, this is not what to tell
+            part.unlink()
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Make `folder` what `write` puts into an empty one; until that is done, and if it fails, the old one stays.
+
+    A process that dies between the two last renames leaves the old folder under another name: see `recover`.
+    """
+    new, old = _beside(folder, "new"), _beside(folder, "old")
+    recover(folder)
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        new.mkdir(parents=True)
+        write(new)
+        _sync(*new.iterdir(), new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        recover(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Put the old folder back where a process died before the new one stood in its place."""
+    old = _beside(folder, "old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+
+
+@contextmanager
+def adding_files(folder: Path, last: str) -> Generator[Path]:
+    """An empty folder whose files move into `folder` when the block succeeds, each in one step, that named `last` last.
+
+    `folder` is made if needed; other files in it stay. When the block fails, it is as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # in the folder where it is there: whoever was killed while saving leaves nothing beside it
+    part = _part(folder if folder.is_dir() else folder.parent, folder.name)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        try:
+            part.mkdir()
+        except OSError as error:
+            error.filename = str(folder)  # the name that people know
+            raise
+        yield part
+        for path in part.iterdir():
+            path.chmod(part.stat().st_mode & 0o666)  # some libraries write for the owner alone
+        _sync(*part.iterdir(), part)
+        if not folder.exists():
+            part.rename(folder)
+            return
+        for path in sorted(part.iterdir(), key=lambda path: path.name == last):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError now, rather than after an hour, if a folder can be neither written nor made."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir():
+        reason = errno.EEXIST if place == folder.absolute() else errno.ENOTDIR
+    elif not os.access(place, os.W_OK):
+        reason = errno.EACCES
+    else:
+        return
+    raise OSError(reason, os.strerror(reason), str(folder))
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed while writing left in a folder and below it."""
+    for part in [*folder.rglob(".*.part")]:
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8; its folder is made if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as target:
+        target.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write values as indented JSON."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def _part(folder: Path, name: str) -> Path:
+    # absolute, or FFmpeg would take a folder with a colon in its name for a protocol
+    return folder.absolute() / f".{name}.{os.getpid()}.part"
+
+
+def _beside(folder: Path, word: str) -> Path:
+    return folder.with_name(f".{folder.name}.{word}")
+
+
+def _sync(*paths: Path) -> None:
+    """Have the content of files and folders on the disk, so that no rename can come before it."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
