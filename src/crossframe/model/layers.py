@@ -62,10 +62,16 @@ class Attention(nn.Module):
         """(..., L, D) -> (..., L, D). `context` (..., M, D): more tokens to attend to, without queries."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         if context is not None:
-            width = x.shape[-1]
-            more_k, more_v = F.linear(context, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+            more_k, more_v = self._keys_and_values(context).chunk(2, dim=-1)
             k, v = torch.cat([k, more_k], dim=-2), torch.cat([v, more_v], dim=-2)  # (..., L + M, D)
         return self.out(attend(q, k, v, self.heads, causal=causal))
+
+    def _keys_and_values(self, context: Tensor) -> Tensor:
+        """(..., M, D) -> (..., M, 2D), without the queries that nobody asks for."""
+        width = context.shape[-1]
+        if type(self.qkv) is not nn.Linear:  # an adapter around it, which adds to the product
+            return self.qkv(context)[..., width:]
+        return F.linear(context, self.qkv.weight[width:], self.qkv.bias[width:])
 
 
 class MLP(nn.Module):

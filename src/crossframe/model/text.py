@@ -43,8 +43,8 @@ class TextTransformer(nn.Module):
         end = tokens.argmax(dim=1)  # (K,): the end-of-text token has the largest id
         # Attention is causal, so what follows the last end token changes nothing: do not compute it. A graph that is
         # recorded, for export or compilation, cannot depend on the values of tokens and keeps all places for labels.
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        length = min(tokens.shape[1], self.max_tokens) if traced else int(end.max()) + 1
+        recorded = torch.compiler.is_compiling()
+        length = min(tokens.shape[1], self.max_tokens) if recorded else int(end.max()) + 1
         if length > self.max_tokens:
             raise ValueError(f"a label of {length} tokens does not fit into {self.max_tokens}; shorten it")
         tokens, end = (sent(ids, self.position.device) for ids in (tokens[:, :length], end))
