@@ -21,8 +21,8 @@ from typing import Any
 import av
 
 from crossframe.video import exact
-from crossframe.video.collect import Decoded
-from crossframe.video.frames import Frames
+from crossframe.video.decode import Frames
+from crossframe.video.exact import Decoded
 from crossframe.video.isolate import decode_many
 from crossframe.video.media import Media
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Prediction, Recognizer
-    from crossframe.video.decode import read_video
+    from crossframe.video.decode import Frames, read_video
     from crossframe.video.error import VideoError
-    from crossframe.video.frames import Frames
     from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
@@ -34,7 +33,7 @@ __all__ = [
 
 _HOME = {
     "XCLIP": "crossframe.model.xclip",
-    "Frames": "crossframe.video.frames",
+    "Frames": "crossframe.video.decode",
     "Prediction": "crossframe.recognizer",
     "Recognizer": "crossframe.recognizer",
     "VideoError": "crossframe.video.error",

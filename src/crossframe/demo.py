@@ -13,8 +13,7 @@ from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
-from crossframe.video.decode import read_video
-from crossframe.video.frames import Frames
+from crossframe.video.decode import Frames, read_video
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022

@@ -22,9 +22,8 @@ from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.processes import cores
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import PLACE, Descriptions, wordings
-from crossframe.video.decode import Source
+from crossframe.video.decode import Frames, Source
 from crossframe.video.error import VideoError
-from crossframe.video.frames import Frames
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
 

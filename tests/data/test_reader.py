@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from crossframe.data.batch import Failure
-from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling, frame_range
+from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
 from crossframe.video.error import VideoError
+from crossframe.video.exact import open_video
 from tests.data.dataset import numbers, write_numbered
 from tests.video.clips import cut_start
 
@@ -20,6 +21,11 @@ def read(job: Job, sampling: Sampling | None = None, short_side: int | None = No
     assert isinstance(result, ReadClip), result
     assert (result.index, result.target) == (job.index, job.target)
     return numbers(result.pixels)
+
+
+def frame_range(path: Path, start: float, end: float) -> tuple[int, int]:
+    with open_video(path) as video:
+        return video.frame_range(start, end)
 
 
 def test_fixed_frames_for_testing(folder: Path) -> None:

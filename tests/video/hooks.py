@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 
-from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
+from crossframe.video.exact import Decoded
 
 
 def misbehave(source: str, num_frames: int) -> Decoded:

@@ -1,4 +1,4 @@
-"""What is read by a proof beside what is read without one."""
+"""What is read by a plan beside what is read without one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from crossframe.video import exact
-from crossframe.video.collect import Decoded
+from crossframe.video.exact import Decoded
 from crossframe.video.media import open_media
 from crossframe.video.plan import scan
-from crossframe.video.wanted import Choice
+from crossframe.video.sample import Choice
 
 
 def is_proven(path: Path) -> bool:
@@ -21,7 +21,7 @@ def is_proven(path: Path) -> bool:
 
 
 def read_fully(source: Path | bytes, indices: list[int] | Choice, monkeypatch: pytest.MonkeyPatch) -> Decoded:
-    """What `read_arrays` gives when nothing is proven."""
+    """What `read_arrays` gives when nothing is planned."""
     with monkeypatch.context() as patch:
         patch.setattr(exact, "scan", lambda media: replace(scan(media), plan=None))
         return exact.read_arrays(source, indices=indices)

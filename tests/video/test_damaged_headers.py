@@ -9,7 +9,7 @@ import av
 import pytest
 
 from crossframe.video.bits import Unproven
-from crossframe.video.plan import HEADERS, Headers
+from crossframe.video.headers import HEADERS
 from tests.video.clips import moving, write_clip
 from tests.video.kinds import X264, X265, av1, mpeg4, vp9
 
@@ -38,9 +38,9 @@ def proven(codec: str, extradata: bytes, packets: list[bytes]) -> int:
     """How many packets are read before something proves nothing; any other error passes through."""
     done = 0
     try:
-        headers: Headers = HEADERS[codec](extradata)
+        read = HEADERS[codec](extradata)
         for packet in packets:
-            headers.picture(memoryview(packet))
+            read(memoryview(packet))
             done += 1
     except Unproven:
         pass
@@ -89,9 +89,11 @@ def test_any_bytes_are_unproven_at_most(stream: tuple[str, bytes, list[bytes]]) 
 def test_units_of_any_size_and_content_are_unproven_at_most(stream: tuple[str, bytes, list[bytes]]) -> None:
     codec, extradata, packets = stream
     rng = random.Random(codec)
+    read = 0
     for _ in range(ROUNDS):
         sizes = [rng.randint(1, 6) for _ in range(rng.randint(1, 3))]
-        assert proven(codec, extradata, [packets[0], units_of(sizes, rng), packets[1]]) < 3
+        read += proven(codec, extradata, [packets[0], units_of(sizes, rng)]) == 2
+    assert read < ROUNDS // 10  # a few look like a slice; what is in it, the decoder must find
 
 
 @pytest.mark.parametrize("stream", HAVE_UNITS, indirect=True)

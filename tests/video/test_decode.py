@@ -272,7 +272,7 @@ def _write_sound(path: Path) -> Path:
     [
         ({"num_frames": 0}, "0 frames were asked for; use 1 or more"),
         ({"num_frames": -3}, "-3 frames were asked for"),
-        ({"sampling": "random"}, "sampling 'random' is unknown; use 'sparse' or 'dense'"),
+        ({"sampling": "random"}, "sampling 'random' is unknown; use 'sparse', 'dense' or 'time'"),
         ({"indices": []}, "no frame was asked for"),
         ({"indices": [3, 30]}, "has no frame 30; its 30 frames are 0 to 29"),
         ({"indices": [-1]}, "has no frame -1"),
@@ -298,7 +298,7 @@ def test_arrays_that_run_backwards_are_read_like_their_copies() -> None:
     assert torch.equal(read.pixels[0], torch.from_numpy(pictures[int(read.indices[0])].copy()).permute(2, 0, 1))
 
 
-@pytest.mark.parametrize("source", [io.BytesIO(b"x"), bytearray(b"x"), None], ids=["file", "bytearray", "nothing"])
+@pytest.mark.parametrize("source", [io.BytesIO(b"x"), 7, None], ids=["file", "number", "nothing"])
 def test_what_is_no_video_is_refused_by_its_type(source: object) -> None:
     with pytest.raises(VideoError, match=f"^{type(source).__name__} is no video; give a path, the bytes of a file, or"):
         read_video(source)  # pyright: ignore[reportArgumentType]

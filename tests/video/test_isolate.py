@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames, VideoError, read_video
+from crossframe.video.exact import Decoded
 from crossframe.video.isolate import decode_many
 from crossframe.video.worker import receive, send
 from tests.video.clips import moving

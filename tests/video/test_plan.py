@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from crossframe.video import bits, exact, media
-from crossframe.video.bits import Bits, Picture, Piece, Unproven, units
+from crossframe.video.bits import Bits, Picture, Piece, Unproven
+from crossframe.video.exact import open_video
 from crossframe.video.media import Media, VideoPacket, open_media
-from crossframe.video.plan import Plan, Scan, scan, sources
+from crossframe.video.plan import Plan, Scan, scan
+from crossframe.video.sample import Wanted
 from tests.video.clips import decode_fully, moving, packets_of, rewrite, write_clip
 from tests.video.kinds import PROVEN, UNPROVEN, av1, vp9
 
@@ -36,7 +38,7 @@ def test_plain_streams_are_proven_and_keep_to_their_plan(
     clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert scan_file(clip(name)).plan is not None
-    monkeypatch.setattr(exact, "_decode_all", None)
+    monkeypatch.setattr(exact.OpenVideo, "_decode_all", None)
     exact.read_arrays(clip(name), 4)
 
 
@@ -49,8 +51,8 @@ def test_other_streams_are_not(clip: Clip, name: str) -> None:
     ("name", "index", "most"),
     [
         ("h264_many_restarts.mp4", 75, 6),  # of 80: the last of eight closed groups, up to the frame
-        ("av1_restarts.mkv", 35, 6),  # of 40: a key frame, and a branch of its pyramid
-        ("av1.mp4", 39, 10),
+        ("hevc_leading.mkv", 78, 10),  # of 80: the last of five groups, without pictures that no other needs
+        ("av1_restarts.mkv", 37, 2),  # of 40: the last of four groups
         ("vp9.mp4", 38, 3),  # of 40: the last of five groups of nine, up to the frame
         ("mpeg4.avi", 38, 3),  # of 40: the last of four groups of twelve, up to the frame
         ("mpeg4_many_b.mkv", 38, 5),
@@ -142,50 +144,95 @@ def test_streams_that_are_not_plain_are_decoded_in_full(
     assert np.array_equal(full, decode_fully(clip(name)))
 
 
-def test_needed_packets_follow_references_and_restarts() -> None:
-    def picture(restart: bool = False, referenced: bool = True, layer: int = 0) -> Picture:
-        return Picture(restart, order_count=0, layer=layer, referenced=referenced)
-
-    # Packets: I P b P | I b P, where b is referred to by nothing; shown in the order of packets for simplicity.
-    pictures = [picture(True), picture(), picture(referenced=False), picture()]
-    pictures += [picture(True), picture(referenced=False), picture()]
-    plan = Plan(sources(pictures), times=range(7), picture=range(7), pieces=[(None,)] * 7)
-    assert plan.needed([0]) == [True]
-    assert plan.needed([3]) == [True, True, False, True]
-    assert plan.needed([2]) == [True, True, True]
-    assert plan.needed([6]) == [False, False, False, False, True, False, True]
-    assert plan.needed([1, 5]) == [True, True, False, False, True, True]
+def picture(restart: bool = False, spare: bool = False, layer: int = 0) -> Picture:
+    return Picture(restart, spare, layer)
 
 
-def test_lower_layers_are_kept_although_their_own_layer_does_not_refer_to_them() -> None:
-    pictures = [Picture(True, 0, 0, True), Picture(False, 1, 0, False), Picture(False, 2, 1, False)]
-    plan = Plan(sources(pictures), times=range(3), picture=range(3), pieces=[(None,)] * 3)
-    assert plan.needed([2]) == [True, True, True]
+def test_needed_packets_begin_at_restarts_and_leave_spare_pictures_out() -> None:
+    # Packets: I P b P | I b P, where nothing refers to b; shown in the order of packets for simplicity.
+    pictures = [picture(True), picture(), picture(spare=True), picture()]
+    pictures += [picture(True), picture(spare=True), picture()]
+    plan = Plan(pictures, order=range(7), times=range(7))
+    assert plan.needed([0]) == [0]
+    assert plan.needed([3]) == [0, 1, 3]
+    assert plan.needed([2]) == [0, 1, 2]
+    assert plan.needed([6]) == [4, 6]
+    assert plan.needed([1, 5]) == [0, 1, 4, 5]
+    assert plan.shown([0, 1, 4, 5]) == [0, 1, 4, 5]
+
+
+def test_spare_pictures_of_lower_layers_are_kept() -> None:
+    plan = Plan([picture(True), picture(spare=True), picture(spare=True, layer=1)], order=range(3), times=range(3))
+    assert plan.needed([2]) == [0, 1, 2]
+    plan = Plan([picture(True), picture(spare=True, layer=1), picture(layer=1)], order=range(3), times=range(3))
+    assert plan.needed([2]) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("order", "needed"),
+    [
+        ([0, 1, 2, 3, 4, 5], [2, 4, 5]),
+        ([0, 2, 1, 3, 4, 5], [0, 1, 2, 4, 5]),  # the picture before the restart is shown after it
+        ([0, 1, 3, 2, 4, 5], [2, 4, 5]),  # a spare one after it is shown before: it may need what came before
+        ([0, 1, 4, 2, 3, 5], [0, 1, 2, 4, 5]),  # so may one to which others refer
+        ([1, 0, 2, 3, 4, 5], []),
+    ],
+)
+def test_a_restart_is_one_in_the_order_of_showing_too(order: list[int], needed: list[int]) -> None:
+    pictures = [picture(True), picture(), picture(True), picture(spare=True), picture(), picture()]
+    if order[0]:
+        with pytest.raises(Unproven, match="begins in the middle"):
+            Plan(pictures, order, times=range(6))
+    else:
+        plan = Plan(pictures, order, times=range(6))
+        assert plan.needed([5]) == needed
+        assert plan.needed([order.index(3)]) == ([0, 1, 2, 3] if order.index(3) < order.index(2) else [*needed[:-2], 3])
 
 
 def test_pieces_of_packets_are_decoded_at_the_times_of_their_packets() -> None:
     packets: list[VideoPacket] = []
-    for number, data in enumerate([b"first", b"hidden, shown", b"last", b"unneeded"]):
+    for number, data in enumerate([b"first", b"shown, late", b"filler", b"unneeded"]):
         packets.append(cast("VideoPacket", av.Packet(data)))
         packets[-1].pts, packets[-1].time_base = 40 * number, Fraction(1, 1000)
-    pieces = [(None,), (Piece(False, 0, 6), Piece(False, 8, 13)), (None,), (None,)]
-    plan = Plan([(), {0}, {1}, {1}, ()], times=[0, 40, 80, 120], picture=[0, 2, 3, 4], pieces=pieces)
+    pieces = [None, Piece(False, 0, 5), Piece(True, 7, 11), None]
+    pictures = [Picture(number == 0, spare=number == 2, piece=piece) for number, piece in enumerate(pieces)]
+    plan = Plan(pictures, order=[0, 2, 1, 3], times=None)
 
     def selected(index: int) -> list[tuple[bytes, int | None]]:
-        return [(bytes(packet), packet.pts) for packet in plan.select(packets, plan.needed([index]))]
+        return [(bytes(packet), packet.pts) for packet in plan.select(enumerate(packets), plan.needed([index]))]
 
     assert selected(0) == [(b"first", 0)]
-    assert selected(1) == [(b"first", 0), (b"hidden", 40), (b"shown", 40)]
-    assert selected(2) == [(b"first", 0), (b"hidden", 40), (b"last", 80)]
-    assert selected(3) == [(b"unneeded", 120)]
+    assert selected(1) == [(b"first", 0), (b"shown", 40), (b"late", 80)]
+    assert selected(2) == [(b"first", 0), (b"shown", 40)]
+    assert selected(3) == [(b"first", 0), (b"shown", 40), (b"unneeded", 120)]
 
 
-def test_units_must_fill_their_packet() -> None:
-    packet = memoryview(bytes([0, 2, 7, 7, 0, 1, 9]))
-    assert [bytes(unit) for unit in units(packet, 2)] == [bytes([7, 7]), bytes([9])]
-    for broken in (packet[:-1], packet[:5], memoryview(bytes([0, 0]))):
-        with pytest.raises(Unproven):
-            list(units(broken, 2))
+@pytest.mark.parametrize("name", ["h264_many_restarts.mp4", "hevc_open_gop.mp4", "vp9.webm", "mpeg4.avi", "h264.ts"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_scan_serves_many_reads(clip: Clip, name: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kept:
+        monkeypatch.setattr("crossframe.video.plan.KEPT_BYTES", 1000)
+    full = decode_fully(clip(name))
+    scans: list[Media] = []
+    monkeypatch.setattr(exact, "scan", lambda media: scans.append(media) or scan(media))
+    rng = np.random.default_rng(0)
+    with open_video(clip(name)) as video:
+        assert (video.found.packets is not None) == kept
+        for _ in range(12):
+            indices = rng.integers(0, len(full), 3).tolist()
+            decoded = video.read(Wanted("", 1, "sparse", indices))
+            assert np.array_equal(decoded.pixels, np.stack([full[index] for index in indices]))
+    assert len(scans) == 1
+
+
+def test_a_window_of_a_long_file_is_read_from_where_it_lies(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossframe.video.plan.KEPT_BYTES", 1000)
+    read: list[VideoPacket] = []
+    packets = Media.packets
+    with open_video(clip("h264_many_restarts.mp4")) as video:
+        monkeypatch.setattr(Media, "packets", lambda media: (read.append(p) or p for p in packets(media)))
+        video.read(Wanted("", 1, "sparse", [71, 74]))
+    assert 0 < len(read) <= 10  # of 80: those of the last group
 
 
 def test_reading_past_the_end_of_a_header_is_unproven() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossframe.video import geometry, official, sample
+from crossframe.video import geometry, sample
 
 
 def cases(golden: Path, kind: str) -> list[tuple[int, int, object]]:
@@ -19,7 +19,7 @@ def cases(golden: Path, kind: str) -> list[tuple[int, int, object]]:
     return [(num_frames, total, table[key]) for key, num_frames, total in keys]
 
 
-@pytest.mark.parametrize("module", [sample, official, geometry])
+@pytest.mark.parametrize("module", [sample, geometry])
 def test_documented_examples_are_true(module: object) -> None:
     result = doctest.testmod(module)  # pyright: ignore[reportArgumentType]
     assert result.attempted > 0
@@ -33,30 +33,30 @@ def test_sparse_is_the_authors_test_sampling(golden: Path) -> None:
 
 def test_official_training_draws(golden: Path) -> None:
     for num_frames, total, expected in cases(golden, "train"):
-        length = official.segment_length(total, num_frames)
+        length = sample.segment_length(total, num_frames)
         assert length == expected["segment_length"]
         for seed, indices in enumerate(expected["first_three_seed_0_1_2"]):
             draws = np.random.RandomState(seed).randint(length, size=num_frames).tolist() if length else []
-            assert official.train_indices(total, num_frames, draws) == indices
+            assert sample.train_indices(total, num_frames, draws) == indices
         if expected["deterministic"] and length == 0:
-            assert official.train_indices(total, num_frames) == expected["indices"]
+            assert sample.train_indices(total, num_frames) == expected["indices"]
 
 
 def test_official_multi_clip_draws(golden: Path) -> None:
     for num_frames, total, expected in cases(golden, "multiview4"):
-        length = official.segment_length(total, num_frames)
+        length = sample.segment_length(total, num_frames)
         for seed in (11, 12):
             generator = np.random.RandomState(seed)
             draws = [generator.randint(length, size=num_frames).tolist() if length else [] for _ in range(4)]
-            clips = [official.train_indices(total, num_frames, clip) for clip in draws]
+            clips = [sample.train_indices(total, num_frames, clip) for clip in draws]
             assert [index for clip in clips for index in clip] == expected[f"seed{seed}"]
 
 
 def test_official_draws_are_checked() -> None:
     with pytest.raises(ValueError, match="give one for each"):
-        official.train_indices(16, 4, [0, 1])
+        sample.train_indices(16, 4, [0, 1])
     with pytest.raises(ValueError, match=r"must be in \[0, 4\)"):
-        official.train_indices(16, 4, [0, 1, 2, 4])
+        sample.train_indices(16, 4, [0, 1, 2, 4])
 
 
 @given(total=st.integers(1, 5000), num_frames=st.integers(1, 64), seed=st.integers(0, 9), stride=st.integers(1, 50))

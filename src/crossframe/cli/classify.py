@@ -16,8 +16,8 @@ from typer import Argument, Option
 from crossframe.cli.json_lines import json_line
 from crossframe.text.labels import check_labels, humanize, read_labels
 from crossframe.text.templates import PLACE, read_descriptions, wordings
-from crossframe.video.files import VIDEO_SUFFIXES, videos_in
-from crossframe.video.shard import file_of
+from crossframe.video.media import VIDEO_SUFFIXES, videos_in
+from crossframe.video.tar import file_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
 from crossframe.text.labels import read_labels
 from crossframe.text.reading import read_text
-from crossframe.video.files import videos_in
+from crossframe.video.media import videos_in
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),

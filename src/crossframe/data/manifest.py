@@ -16,7 +16,7 @@ from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.files import replacing
 from crossframe.text.labels import humanize, read_labels, some
-from crossframe.video.shard import file_of
+from crossframe.video.tar import file_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.files import remove_parts, replacing
-from crossframe.video.collect import Decoded
 from crossframe.video.encode import x264_options
 from crossframe.video.error import VideoError
+from crossframe.video.exact import Decoded
 from crossframe.video.media import Media, View, open_media
-from crossframe.video.wanted import source_name
+from crossframe.video.sample import source_name
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
 KEY_FRAMES = 16  # frames from one key frame to the next

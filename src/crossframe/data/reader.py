@@ -6,21 +6,28 @@ What to read comes with each job, so that the processes hold no manifest, howeve
 from __future__ import annotations
 
 import random
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from crossframe.data.batch import Failure
-from crossframe.video.decode import read_video
 from crossframe.video.error import VideoError
-from crossframe.video.media import open_media
-from crossframe.video.official import segment_length, train_indices
-from crossframe.video.sample import dense, dense_views, sparse_random, sparse_views
+from crossframe.video.exact import OpenVideo, open_video
+from crossframe.video.sample import (
+    Choice,
+    Wanted,
+    dense,
+    dense_views,
+    segment_length,
+    sparse_random,
+    sparse_views,
+    train_indices,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Sampling:
     """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), or T close together (`dense`).
 
     Testing takes fixed frames, in each of `views` views; training draws one view at random. With `official`, frames are
-    drawn as by the authors' code (`crossframe.video.official`), where several views of a test are draws, too.
+    drawn as by the authors' code (`crossframe.video.sample`), where several views of a test are draws, too.
     """
 
     num_frames: int = 8
@@ -118,9 +125,15 @@ class ClipReader(Dataset[ReadClip | Failure]):
             return Failure(job.index, job.target, " ".join(str(error).split()))
 
     def _read(self, job: Job) -> Tensor:
+        with open_video(job.path) as video:
+            wanted = Wanted(video.name, 1, "sparse", self._choice(job, video))
+            decoded = video.read(wanted, short_side=self.short_side)
+        return torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2)
+
+    def _choice(self, job: Job, video: OpenVideo) -> Choice:
         first, last = 0, None
         if job.start is not None or job.end is not None:
-            first, last = frame_range(job.path, job.start, job.end)
+            first, last = video.frame_range(job.start, job.end)
 
         def choose(total: int) -> Sequence[int]:
             # The decoded count decides: packets that cannot be decoded have no frame.
@@ -131,34 +144,10 @@ class ClipReader(Dataset[ReadClip | Failure]):
                 )
             return [first + index for index in self._indices(frames, job)]
 
-        return read_video(job.path, indices=choose, short_side=self.short_side).pixels
+        return choose
 
     def _indices(self, frames: int, job: Job) -> list[int]:
         if job.draw is None:
             return self.sampling.test(frames)
         seed, epoch = job.draw
         return self.sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"))
-
-
-def frame_range(path: Path, start: float | None, end: float | None) -> tuple[int, int]:
-    """The frames shown from `start` until before `end`, in seconds after the first frame: (first, last + 1).
-
-    Only timestamps are read, nothing is decoded. Raises VideoError where there is no such frame.
-    """
-    with open_media(path, str(path)) as media:
-        stamps = [packet.pts for packet in media.packets() if not packet.is_discard]  # which an edit of the file hides
-        unit, rate = media.stream.time_base, media.stream.average_rate
-    known = sorted(stamp for stamp in stamps if stamp is not None)
-    if len(known) == len(stamps) and unit:
-        times = [float((stamp - known[0]) * unit) for stamp in known]
-    elif rate:
-        times = [float(number / rate) for number in range(len(stamps))]
-    else:
-        raise VideoError(f"{path}: has neither timestamps nor a frame rate; cut the clip into a file of its own")
-    margin = 1e-6  # a frame at 0.3 s belongs to a clip that starts at 0.3 s, whatever the fractions say
-    first = 0 if start is None else bisect_left(times, start - margin)
-    last = len(times) if end is None else bisect_left(times, end - margin)
-    if first >= last:
-        length = times[-1] if times else 0.0
-        raise VideoError(f"{path}: has no frame from {start or 0} to {end} s; its last is at {length:.2f} s")
-    return first, last

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
-from crossframe.video.shard import file_of
+from crossframe.video.exact import Decoded
+from crossframe.video.tar import file_of
 from crossframe.video.worker import Read
 
 File: TypeAlias = "os.PathLike[str]"

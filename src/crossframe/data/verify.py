@@ -9,11 +9,8 @@ from typing import Any
 
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
-from crossframe.video.collect import Collector, Decoded
 from crossframe.video.error import VideoError
-from crossframe.video.media import open_media
-from crossframe.video.plan import scan
-from crossframe.video.wanted import source_name
+from crossframe.video.exact import Collector, Decoded, open_video
 
 
 def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float = 300.0) -> Iterator[Outcome]:
@@ -45,13 +42,11 @@ def decode_fully(source: str | os.PathLike[str], _num_frames: int = 1, **_option
 
     Raises VideoError for anything wrong, even where `read_video` would only warn.
     """
-    name = source_name(source)
-    with open_media(Path(source), name) as media:
-        missing = scan(media).missing
     collector = Collector([0], short_side=None, square_pixels=False)
-    with open_media(Path(source), name) as media:
+    with open_video(source) as video, video.start(probe=True) as (media, packets):
+        name, missing = video.name, video.found.missing
         media.use_threads(False)
-        collector.run(media, media.packets(), lambda _frame: collector.count)
+        collector.run(media, packets, lambda _frame: collector.count)
         if not collector.count:
             raise VideoError(f"{name}: holds no frame that can be decoded")
         if media.read_errors:
@@ -69,10 +64,9 @@ def _outside(manifest: Manifest, sound: set[str]) -> Iterator[Outcome]:
     """Clips without a single frame, of sound files."""
     for clip in manifest.clips:
         if clip.path in sound and (clip.start is not None or clip.end is not None):
-            from crossframe.data.reader import frame_range  # see `process_each`
-
             path = manifest.locate(clip)
             try:
-                frame_range(path, clip.start, clip.end)
+                with open_video(path) as video:
+                    video.frame_range(clip.start, clip.end)
             except VideoError as error:
                 yield Outcome(clip.name, 0, str(error).removeprefix(f"{path}: "))

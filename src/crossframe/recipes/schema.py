@@ -196,7 +196,7 @@ class Train(Section):
     """The training. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
 
     `augment` and `mix`: None for none. `official`: what the authors' code does differently from the paper, namely the
-    faults of its schedule (`train.schedule`), frames that are never drawn (`video.official`), colour jitter for each
+    faults of its schedule (`train.schedule`), frames that are never drawn (`video.sample`), colour jitter for each
     frame, and images of 8 bits. `learn`: which pretrained encoders are trained; new modules always are. `average`: the
     decay of averaged weights, or `epochs` for the mean of the weights after each epoch; they are then tested and saved
     instead of the last ones. `interpolate`, `distill`: ways to stay near the initial weights. The model is tested every
@@ -235,7 +235,7 @@ class Test(Section):
 
     `splits`: which clips, by default `test`, or all where nothing is divided. The probabilities of `views` in time
     times `crops` in space are averaged. `official`: several views in time are the random draws of the authors' code,
-    here the same in every run, and not evenly shifted (`video.official`). `labels_too`: lists of clips or files of
+    here the same in every run, and not evenly shifted (`video.sample`). `labels_too`: lists of clips or files of
     labels, whose labels are candidates beside the clips' own.
     """
 

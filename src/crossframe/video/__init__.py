@@ -1,7 +1,9 @@
-"""From a file to the numbers a model sees.
+"""From a file to the frames that a model sees.
 
-`decode` turns a path, bytes or an array into the wanted frames, exactly; `isolate` does that for many files
-without letting one of them harm the others; `sample` says which frames are wanted; `geometry` says which part
-of a frame; `transform` turns frames into normalised model input; `official` keeps the habits of the authors'
-code that change numbers. Nothing is imported here, so that each part costs only what it needs.
+`decode` turns a path, bytes or an array into the wanted frames as tensors; `exact` does so without torch, and keeps a
+video open for many reads; `media` is one open stream, and `tar` the videos inside archives. `plan` says which packets
+the wanted frames need, by what `headers` and `mpeg4` read of them. `isolate` reads many files in processes (`worker`),
+without letting one of them harm the others. `sample` says which frames are wanted, `geometry` which part of a frame,
+`augment` how they are changed in training, `encode` how videos are written. Nothing is imported here, so that each part
+costs only what it needs.
 """

@@ -1,117 +1,296 @@
 """The wanted frames of one file, exactly those of a full decode, as arrays.
 
-Two ways lead to the same frames. Where the headers of the stream prove which packets the wanted frames need,
-only those are decoded. Everywhere else, and wherever anything looks damaged, every frame is decoded and
-counted. Nothing here needs torch, so that a process which only decodes starts quickly and stays small.
+Two ways lead to the same frames. Where the container and the headers tell which packets the wanted frames need, only
+those are decoded. Everywhere else, and wherever anything looks damaged, every frame is decoded and counted. A video is
+scanned once and can then be read many times. Nothing here needs torch, so that a process which only decodes starts
+quickly and stays small.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
-from crossframe.video.collect import Collector, Decoded
 from crossframe.video.error import VideoError
-from crossframe.video.media import Media, VideoPacket, open_media
+from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
-from crossframe.video.wanted import Choice, Sampling, Wanted, source_name
+from crossframe.video.sample import Choice, Sampling, Wanted, source_name
 
-NewCollector: TypeAlias = Callable[[list[int]], Collector]
+File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
+
+UNEVEN = 10  # times the shortest gap between frames is the longest, where even counts are no even times
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """`decode.Frames` before they are tensors; the fields mean the same."""
+
+    pixels: NDArray[np.uint8]  # (T, H, W, 3), as FFmpeg writes them
+    indices: NDArray[np.int64]  # (T,)
+    times: NDArray[np.float64]  # (T,)
+    total: int
+    damaged: NDArray[np.bool_]  # (T,)
+    missing: int
+    source: str
+    notes: tuple[str, ...] = ()
 
 
 def read_arrays(
-    source: str | os.PathLike[str] | bytes,
+    source: File,
     num_frames: int = 8,
     *,
     sampling: Sampling = "sparse",
     indices: Sequence[int] | Choice | None = None,
     short_side: int | None = None,
     square_pixels: bool = False,
+    stream: int | None = None,
 ) -> Decoded:
     """`decode.read_video` for a path or bytes, without its warnings and without tensors."""
+    wanted = Wanted(source_name(source), num_frames, sampling, indices)
+    with open_video(source, stream=stream) as video:
+        return video.read(wanted, short_side=short_side, square_pixels=square_pixels)
+
+
+@contextmanager
+def open_video(source: File, *, stream: int | None = None) -> Generator[OpenVideo]:
+    """Open and scan a file, or the bytes of one, and close it on the way out.
+
+    `stream` counts the video streams, without pictures that are attached to them; FFmpeg's own choice if not given.
+    Raises VideoError for what cannot be opened or holds no video.
+    """
     name = source_name(source)
-    wanted = Wanted(name, num_frames, sampling, indices)
-    if short_side is not None and short_side < 1:
-        raise VideoError(f"{name}: a short side of {short_side} is not possible; use 1 or more")
-    data = source if isinstance(source, bytes) else Path(source)
-    with open_media(data, name, probe=False) as media:
-        stream = _Stream(name, data, media, scan(media))
-        collector = partial(Collector, short_side=short_side, square_pixels=square_pixels)
-        decoded = _decode_needed(stream, wanted, stream.found.plan, collector) if stream.found.plan else None
-        return decoded or _decode_all(stream, wanted, collector)
+    data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else Path(source)
+    with open_media(data, name, probe=False, stream=stream) as media:
+        yield OpenVideo(data, media, scan(media))
 
 
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """A stream that has been scanned, for one decoder after the other."""
+class OpenVideo:
+    """A video that has been scanned, for one read after the other: parts of it, views, windows. See `open_video`."""
 
-    name: str
-    data: Path | bytes
-    scanned: Media  # without a probe; its decoder is unused
-    found: Scan
+    def __init__(self, source: Path | bytes, media: Media, found: Scan) -> None:
+        self.name = media.name
+        self.found = found
+        self._source = source
+        self._scanned = media  # without a probe
+        self._unused = True  # its decoder
+
+    @cached_property
+    def times(self) -> list[float]:
+        """When each frame is shown, in seconds after the first; from the frame rate where the file has no times.
+
+        An undamaged file has as many frames. Empty where nobody knows.
+        """
+        unit, rate, stamps = self._scanned.stream.time_base, self._scanned.stream.average_rate, self.found.times
+        if stamps and unit:
+            return [float((stamp - stamps[0]) * unit) for stamp in stamps]
+        return [float(number / rate) for number in range(self.found.shown)] if rate else []
+
+    def frame_range(self, start: float | None, end: float | None) -> tuple[int, int]:
+        """The frames shown from `start` until before `end`, in seconds after the first frame: (first, last + 1).
+
+        Nothing is decoded. Raises VideoError where there is no such frame.
+        """
+        if not self.times and self.found.shown:
+            raise VideoError(f"{self.name}: has neither timestamps nor a frame rate; cut the clip into its own file")
+        margin = 1e-6  # a frame at 0.3 s belongs to a clip that starts at 0.3 s, whatever the fractions say
+        first = 0 if start is None else bisect_left(self.times, start - margin)
+        last = len(self.times) if end is None else bisect_left(self.times, end - margin)
+        if first >= last:
+            length = self.times[-1] if self.times else 0.0
+            raise VideoError(f"{self.name}: has no frame from {start or 0} to {end} s; its last is at {length:.2f} s")
+        return first, last
+
+    def read(self, wanted: Wanted, *, short_side: int | None = None, square_pixels: bool = False) -> Decoded:
+        """The wanted frames; see `decode.read_video`."""
+        if short_side is not None and short_side < 1:
+            raise VideoError(f"{self.name}: a short side of {short_side} is not possible; use 1 or more")
+
+        def new_collector(indices: list[int]) -> Collector:
+            return Collector(indices, short_side, square_pixels)
+
+        decoded = self._decode_needed(wanted, self.found.plan, new_collector) if self.found.plan else None
+        return decoded or self._decode_all(wanted, new_collector)
 
     @contextmanager
     def start(self, *, probe: bool) -> Generator[tuple[Media, Iterable[VideoPacket]]]:
         """A fresh decoder, and all packets: those that the scan has kept, or else of the file opened once more."""
         kept = self.found.packets
-        if kept is not None and not probe:
-            yield self.scanned, kept
+        if kept is not None and not probe and self._unused:
+            self._unused = False
+            yield self._scanned, kept
             return
-        with open_media(self.data, self.name, probe=probe) as again:
+        with open_media(self._source, self.name, probe=probe, stream=self._scanned.number) as again:
             yield again, again.packets() if kept is None else kept
 
+    def _decode_needed(self, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
+        """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
+        found = self.found
+        collector = new_collector(wanted.of(found.shown, *self._clock(found.shown)))
+        needed = plan.needed(collector.indices)
+        shown = plan.shown(needed)
+        expected = iter(shown)
 
-def _decode_needed(stream: _Stream, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
-    """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
-    found = stream.found
-    collector = new_collector(wanted.of(found.shown))
-    needed = plan.needed(collector.indices)
-    shown = plan.shown(needed)
-    expected = iter(shown)
+        def index_of(frame: VideoFrame) -> int | None:
+            index = next(expected, None)
+            as_planned = index is None or plan.times is None or frame.pts == plan.times[index]
+            return index if as_planned else None
 
-    def index_of(frame: VideoFrame) -> int | None:
-        index = next(expected, None)
-        as_planned = index is None or plan.times is None or frame.pts == plan.times[index]
-        return index if as_planned else None
+        with self.start(probe=False) as (media, packets):
+            media.use_threads(True)
+            media.be_strict()
+            numbered = enumerate(packets) if found.packets is not None else self._from(media, packets, needed[0], plan)
+            collector.run(media, plan.select(numbered, needed), index_of)
+            kept_to_plan = collector.complete and collector.count == len(shown)
+            kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)
+            if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
+                return None
+            collector.timed = plan.times is not None
+            return collector.result(media, found.shown, found.missing, self._notes(wanted))
 
-    with stream.start(probe=False) as (media, packets):
-        media.use_threads(True)
-        media.be_strict()
-        collector.run(media, plan.select(packets, needed), index_of)
-        kept_to_plan = collector.complete and collector.count == len(shown)
-        kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)
-        if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
-            return None
-        collector.timed = plan.times is not None
-        return collector.result(media, found.shown, found.missing)
+    def _from(
+        self, media: Media, packets: Iterable[VideoPacket], first: int, plan: Plan
+    ) -> Iterator[tuple[int, VideoPacket]]:
+        """Numbered packets from the one before `first` on, or from an earlier one, without reading all before."""
+        time = plan.time_of(first)
+        if time is None or first == 0 or not media.seek(time):
+            return enumerate(packets)
+        numbers = self._numbers
+        return ((numbers[packet.pts], packet) for packet in packets if packet.pts in numbers)
+
+    @cached_property
+    def _numbers(self) -> dict[int | None, int]:
+        plan = self.found.plan
+        return {plan.time_of(number): number for number in range(self.found.shown)} if plan else {}
+
+    def _decode_all(self, wanted: Wanted, new_collector: NewCollector) -> Decoded:
+        """Decode and count every frame: again if there are not as many as packets, and without threads if there
+        is damage.
+
+        Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them.
+        """
+        found = self.found
+        total, may_thread = max(found.shown, 1), True
+        for _ in range(3):
+            collector = new_collector(wanted.supposing(total, *self._clock(total)))
+            with self.start(probe=True) as (media, packets):
+                threaded = media.use_threads(may_thread)
+                collector.run(media, packets, lambda _frame, seen=collector: seen.count)
+                count = collector.count
+                if count == 0:
+                    raise VideoError(f"{self.name}: holds no frame that can be decoded; give a video file that plays")
+                may_thread = not (collector.damaged or collector.broken)
+                same = wanted.of(count, *self._clock(count)) == collector.indices
+                if same and (may_thread or not threaded):
+                    return collector.result(media, count, found.missing + collector.broken, self._notes(wanted))
+                total = count
+        raise VideoError(
+            f"{self.name}: shows other frames each time it is read; copy it first if it is still being written"
+        )
+
+    def _clock(self, total: int) -> tuple[Sequence[float], float]:
+        """When each of `total` frames is shown, and when the last one ends."""
+        times, unit = self.times, self._scanned.stream.time_base
+        if len(times) != total:
+            return (), 0.0
+        stamps = self.found.times
+        end = float((self.found.end - stamps[0]) * unit) if stamps and unit else 0.0
+        # A last frame without a duration is shown for as long as the one before.
+        return times, end if end > times[-1] else 2 * times[-1] - times[max(total - 2, 0)]
+
+    def _notes(self, wanted: Wanted) -> tuple[str, ...]:
+        gaps = [later - time for time, later in pairwise(self.times)] if wanted.evenly else []
+        if not gaps or max(gaps) < UNEVEN * min(gaps):
+            return self._scanned.notes
+        uneven = f"{min(gaps):.3g} to {max(gaps):.3g} seconds lie between its frames; sampling 'time' goes by the clock"
+        return (*self._scanned.notes, uneven)
 
 
-def _decode_all(stream: _Stream, wanted: Wanted, new_collector: NewCollector) -> Decoded:
-    """Decode and count every frame: again if there are not as many as packets, and without threads if there
-    is damage.
+@dataclass(slots=True)
+class Collector:
+    """One pass of a decoder: keeps the frames `indices` of a stream, in that order, each converted when it comes.
 
-    Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them.
+    Memory follows the frames that are kept, at the size in which they are kept.
     """
-    found = stream.found
-    total, may_thread = max(found.shown, 1), True
-    for _ in range(3):
-        collector = new_collector(wanted.supposing(total))
-        with stream.start(probe=True) as (media, packets):
-            threaded = media.use_threads(may_thread)
-            collector.run(media, packets, lambda _frame, seen=collector: seen.count)
-            if collector.count == 0:
-                raise VideoError(f"{wanted.name}: holds no frame that can be decoded; give a video file that plays")
-            may_thread = not (collector.damaged or collector.broken)
-            if wanted.of(collector.count) == collector.indices and (may_thread or not threaded):
-                return collector.result(media, collector.count, found.missing + collector.broken)
-            total = collector.count
-    raise VideoError(
-        f"{wanted.name}: shows other frames each time it is read; copy it first if it is still being written"
-    )
+
+    indices: list[int]
+    short_side: int | None
+    square_pixels: bool
+    count: int = 0  # frames seen
+    broken: int = 0  # packets that gave an error instead of frames
+    damaged: bool = False  # the decoder had to repair a frame, wanted or not
+    timed: bool = True  # every frame has a time, later than that of the frame before
+    _last_time: int | None = None
+    _places: dict[int, list[int]] = field(init=False)  # frames still to come, and their places in the result
+    _times: NDArray[np.float64] = field(init=False)
+    _repaired: NDArray[np.bool_] = field(init=False)
+    _view: View | None = None
+    _pixels: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        self._places = {}
+        for place, index in enumerate(self.indices):
+            self._places.setdefault(index, []).append(place)
+        self._times = np.full(len(self.indices), np.nan)
+        self._repaired = np.zeros(len(self.indices), dtype=np.bool_)
+
+    def run(self, media: Media, packets: Iterable[VideoPacket], index_of: Callable[[VideoFrame], int | None]) -> None:
+        """Decode `packets` to the end; `index_of` tells which frame of the video a frame is."""
+        for packet in packets:
+            self._take(media, media.decode(packet), index_of)
+        self._take(media, media.decode(None), index_of)
+
+    @property
+    def complete(self) -> bool:
+        return not self._places
+
+    def result(self, media: Media, total: int, missing: int, notes: tuple[str, ...] = ()) -> Decoded:
+        if self._pixels is None or not self.complete:
+            raise RuntimeError(f"frames {sorted(self._places)} of {media.name} have not been collected")
+        indices = np.array(self.indices, dtype=np.int64)
+        times = self._times
+        if not self.timed:
+            # The file's times are missing or wrong: what is left is its frame rate.
+            rate = media.stream.average_rate
+            times = indices / float(rate) if rate else np.full(len(indices), np.nan)
+        return Decoded(self._pixels, indices, times, total, self._repaired, missing, media.name, notes)
+
+    def _take(
+        self, media: Media, frames: list[VideoFrame] | None, index_of: Callable[[VideoFrame], int | None]
+    ) -> None:
+        if frames is None:
+            self.broken += 1
+            return
+        for frame in frames:
+            self.damaged = self.damaged or frame.is_corrupt
+            if frame.pts is None or (self._last_time is not None and frame.pts <= self._last_time):
+                self.timed = False
+            self._last_time = frame.pts
+            index = index_of(frame)
+            if index in self._places:
+                self._keep(media, index, frame)
+            self.count += 1
+
+    def _keep(self, media: Media, index: int, frame: VideoFrame) -> None:
+        # The first frame says how all are shown, should the stream change its size on the way.
+        self._view = self._view or media.view(frame, self.short_side, self.square_pixels)
+        picture = media.picture(frame, self._view)
+        if self._pixels is None:
+            self._pixels = np.empty((len(self.indices), *picture.shape), dtype=np.uint8)
+        for place in self._places.pop(index):
+            self._pixels[place] = picture
+            self._times[place] = media.seconds(frame)
+            self._repaired[place] = frame.is_corrupt
+
+
+NewCollector: TypeAlias = Callable[[list[int]], Collector]

@@ -17,11 +17,10 @@ from threading import Event, Timer
 from typing import Any, BinaryIO, cast
 
 from crossframe.processes import starting_workers
-from crossframe.video.decode import Source, log_problems, read_video
+from crossframe.video.decode import Frames, Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
-from crossframe.video.frames import Frames
-from crossframe.video.wanted import source_name
+from crossframe.video.sample import source_name
 from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
 
 AHEAD = 2  # videos in work or waiting, for each worker

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from crossframe.processes import cores
 from crossframe.video.error import VideoError
 from crossframe.video.geometry import resized
-from crossframe.video.shard import file_of, member
+from crossframe.video.tar import file_of, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
@@ -56,8 +57,33 @@ def read_beside_others() -> None:
             ctypes.CDLL(None).mallopt(parameter, size)
 
 
+# The endings of the names of files that FFmpeg reads as video; a file of another name is read where it is asked for.
+_ENDINGS = (
+    "264 265 3g2 3gp 3gpp amv asf av1 avi avs2 avs3 cavs dav dif divx dv evo f4v flv gif gxf h261 h263 h264 h265 hevc "
+    "ifv ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nsv nut obu ogg ogm "
+    "ogv qt rec rm rmvb roq swf tod trp ts vc1 vob vp8 vp9 vro webm wmv wtv xvid y4m"
+)
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
 # FFmpeg draws text files as the video of a terminal.
 NOT_VIDEO = {"tty"}
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The videos in a folder and below it, by the endings of their names, sorted."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones. Links to folders are followed, a link that leads back is not."""
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +102,8 @@ class Media:
     name: str
     container: InputContainer
     stream: VideoStream
+    number: int = 0  # of the stream, among the video streams
+    notes: tuple[str, ...] = ()  # on what else the file holds
     read_errors: int = 0
     _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
 
@@ -94,6 +122,14 @@ class Media:
                 return
             if packet.size:
                 yield packet
+
+    def seek(self, time: int) -> bool:
+        """Go on with a packet before this time, in the stream's own units; False where that is not possible."""
+        try:
+            self.container.seek(time, stream=self.stream)
+        except av.error.FFmpegError:
+            return False
+        return True
 
     def promised_end(self, begin: float) -> float | None:
         """When the stream should end that begins at `begin`, in its own units; None where the file does not say."""
@@ -173,28 +209,45 @@ def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
 
 
 @contextmanager
-def open_media(source: Path | bytes, name: str, *, probe: bool = True) -> Generator[Media]:
+def open_media(source: Path | bytes, name: str, *, probe: bool = True, stream: int | None = None) -> Generator[Media]:
     """Open a file, or the bytes of one, and close it on the way out.
 
     Without `probe`, its decoder knows only what headers tell, which will do where they prove what is to be decoded.
+    `stream` counts the video streams without attached pictures; by default it is the one that FFmpeg would take.
 
     Raises VideoError for what cannot be opened or holds no video.
     """
     _check_readable(source, name)
     file = BytesIO(source) if isinstance(source, bytes) else _address(source)
     try:
-        container = av.open(file, mode="r", options={} if probe else UNPROBED)
+        container = av.open(file, mode="r", options={} if probe else UNPROBED, metadata_errors="replace")
     except MemoryError:
         raise
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{name}: {_reason(error)}; give a video file that plays") from error
     with container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
         if not streams or NOT_VIDEO.intersection(container.format.name.split(",")):
             raise VideoError(f"{name}: holds no video; give a file with moving pictures")
-        if streams[0].codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  (PyAV says it never is)
+        number = _usual(streams) if stream is None else stream
+        if not 0 <= number < len(streams):
+            raise VideoError(f"{name}: has no video stream {number}; its {len(streams)} are 0 to {len(streams) - 1}")
+        if streams[number].codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  (PyAV says it never is)
             raise VideoError(f"{name}: has a format that cannot be decoded; convert it, to H.264 for instance")
-        yield Media(name, container, streams[0])
+        several = stream is None and len(streams) > 1
+        note = f"has {len(streams)} video streams, of which {number} is read; stream=0 to {len(streams) - 1} chooses"
+        yield Media(name, container, streams[number], number, (note,) if several else ())
+
+
+def _usual(streams: Sequence[VideoStream]) -> int:
+    """The stream that FFmpeg would take: one marked as the default before others, then the largest, then the first."""
+
+    def rank(number: int) -> tuple[bool, int, int]:
+        decoder = streams[number].codec_context
+        size = 0 if decoder is None else decoder.width * decoder.height  # pyright: ignore[reportUnnecessaryComparison]
+        return bool(streams[number].disposition & Disposition.default), size, -number
+
+    return max(range(len(streams)), key=rank)
 
 
 def _address(path: Path) -> str:

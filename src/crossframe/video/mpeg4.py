@@ -43,21 +43,17 @@ class _Plane(NamedTuple):
 class MPEG4:
     """Reads the pictures of a stream, packet by packet in order; raises Unproven for all that is not plain."""
 
-    reorder = 1  # a reference waits until the next one comes
-
     def __init__(self, extradata: bytes) -> None:
         self._parameters = extradata
         self._layer, self._packed = _read_parameters(extradata)
-        self._number = -1  # of the packet
         self._stored: tuple[_Plane, Piece] | None = None
-        # Of the last two references: the packet's number, the time in ticks, and its seconds.
-        self._references: tuple[int, ...] = ()
+        # Of the last two references: the time in ticks, and its seconds.
+        self._references = 0  # seen
         self._time = self._time_before = 0
         self._seconds = self._seconds_before = 0
         self._grouped: bool | None = None  # whether the times of I-pictures are told in full
 
     def picture(self, packet: memoryview) -> Picture:
-        self._number += 1
         data = bytes(packet)
         group, planes = self._split(data)
         first = _read_plane(data, planes[0], planes[1] if len(planes) > 1 else len(data), self._layer)
@@ -114,21 +110,20 @@ class MPEG4:
             self._seconds = 3600 * hours + 60 * minutes + bits.u(6)
 
     def _place(self, plane: _Plane, piece: Piece | None = None) -> Picture:
-        """6.3.5: what a picture refers to, and its time."""
+        """6.3.5: a B-picture lies between the last two references, any other refers to the last one."""
         if not plane.coded:
             raise Unproven("a picture that is not coded")
         if plane.kind == B:
             time = (self._seconds_before + plane.seconds) * self._layer.resolution + plane.ticks
-            if len(self._references) < 2 or not self._time_before < time < self._time:
+            if self._references < 2 or not self._time_before < time < self._time:
                 raise Unproven("a B-picture that is not between its references")
-            return Picture(False, time, 0, False, frozenset(self._references), piece)
-        last = self._references[-1:]
-        if plane.kind == P and not last:
+            return Picture(restart=False, spare=True, piece=piece)
+        if plane.kind == P and not self._references:
             raise Unproven("a stream that begins in the middle")
-        self._references = (*last, self._number)
+        self._references += 1
         self._seconds_before, self._seconds = self._seconds, self._seconds + plane.seconds
         self._time_before, self._time = self._time, self._seconds * self._layer.resolution + plane.ticks
-        return Picture(plane.kind == I, self._time, 0, True, frozenset(last if plane.kind == P else ()), piece)
+        return Picture(restart=plane.kind == I, spare=False, late=True, piece=piece)
 
 
 def _codes(data: bytes) -> list[tuple[int, int]]:

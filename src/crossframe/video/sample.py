@@ -5,14 +5,29 @@ in its segment a frame lies is an offset in [0, 1): 0.5 is the middle and the ru
 number is the rule for training, and V evenly spaced offsets make V views of one video. Dense sampling takes T
 frames at a fixed stride instead, and there the offset says where in the video they begin.
 
-All videos have at least one frame, and a video shorter than T has its frames repeated evenly.
+All videos have at least one frame, and a video shorter than T has its frames repeated evenly. Where frames come at
+uneven times, `evenly_timed` follows the clock instead of the count.
+
+The authors' code has habits of its own, kept here for those who need its numbers (`train.official`, `test.official`):
+every segment has `total // num_frames` frames, so the last `total % num_frames` frames of a video are never seen; a
+video shorter than `num_frames` is stretched by rounding half to even, and an index past its end wraps to frame 0. Its
+tests in several clips draw at random in the same way, so that the result changes from run to run; here a clip's place
+in the list decides, so that it does not.
 """
 
 from __future__ import annotations
 
+import os
 import random
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+from crossframe.video.error import VideoError
 
 DENSE_STRIDE = 4
+Sampling: TypeAlias = Literal["sparse", "dense", "time"]
+Choice: TypeAlias = Callable[[int], Sequence[int]]  # from the number of frames to the wanted indices
 
 
 def sparse(total: int, num_frames: int, *, offset: float = 0.5) -> list[int]:
@@ -95,6 +110,110 @@ def view_offsets(num_views: int) -> list[float]:
     if num_views < 1:
         raise ValueError(f"{num_views} views were asked for; use 1 or more")
     return [(view + 0.5) / num_views for view in range(num_views)]
+
+
+def evenly_timed(times: Sequence[float], end: float, num_frames: int) -> list[int]:
+    """The frames on the screen at `num_frames` even times, of frames shown from `times` on, the last until `end`.
+
+    >>> evenly_timed([0.0, 0.1, 0.2, 0.3, 2.0, 3.0], 4.0, 4)
+    [3, 3, 4, 5]
+    """
+    _check(len(times), num_frames)
+    step = (end - times[0]) / num_frames
+    return [max(bisect_right(times, times[0] + (i + 0.5) * step) - 1, 0) for i in range(num_frames)]
+
+
+def segment_length(total: int, num_frames: int) -> int:
+    """How many frames each training segment has; a draw is an integer in [0, segment_length).
+
+    >>> segment_length(100, 8), segment_length(5, 8)
+    (12, 0)
+    """
+    return total // num_frames
+
+
+def train_indices(total: int, num_frames: int, draws: Sequence[int] = ()) -> list[int]:
+    """The indices of one training draw, given its random numbers: one in [0, segment_length) for each segment.
+
+    A video shorter than `num_frames` needs no draws.
+
+    >>> train_indices(17, 8, [0, 1, 1, 0, 1, 1, 1, 1])
+    [0, 3, 5, 6, 9, 11, 13, 15]
+    >>> train_indices(2, 8)
+    [0, 0, 0, 1, 1, 1, 0, 0]
+    """
+    length = segment_length(total, num_frames)
+    if length == 0:
+        stretched = [round(i * total / num_frames) for i in range(num_frames)]
+        return [index if index < total else 0 for index in stretched]
+    if len(draws) != num_frames:
+        raise ValueError(f"{len(draws)} draws were given for {num_frames} segments; give one for each")
+    if not all(0 <= draw < length for draw in draws):
+        raise ValueError(f"draws {list(draws)} leave their segments; each must be in [0, {length})")
+    return [i * length + draw for i, draw in enumerate(draws)]
+
+
+class Wanted:
+    """The wanted frames of the video called `name`, by a sampling rule or by `indices`: a list, or a rule of
+    the caller's own.
+
+    A rule is asked once for each number of frames, so that it may draw random numbers.
+    """
+
+    def __init__(
+        self, name: str, num_frames: int, sampling: Sampling, indices: Sequence[int] | Choice | None = None
+    ) -> None:
+        self.name = name
+        self.evenly = indices is None and sampling == "sparse"  # by the count, which uneven times mislead
+        self._num_frames = num_frames
+        self._sampling = sampling
+        self._indices = indices
+        self._known: dict[int, list[int]] = {}
+        if indices is not None:
+            return
+        if num_frames < 1:
+            raise VideoError(f"{name}: {num_frames} frames were asked for; use 1 or more")
+        if sampling not in ("sparse", "dense", "time"):
+            raise VideoError(f"{name}: sampling {sampling!r} is unknown; use 'sparse', 'dense' or 'time'")
+
+    def supposing(self, total: int, times: Sequence[float] = (), end: float = 0.0) -> list[int]:
+        """The wanted indices if the video has `total` frames; some may lie outside it.
+
+        `times` and `end` say when each is shown, in seconds, where that is known.
+        """
+        if total not in self._known:
+            self._known[total] = [int(index) for index in self._rule(total, times, end)]
+        return self._known[total]
+
+    def of(self, total: int, times: Sequence[float] = (), end: float = 0.0) -> list[int]:
+        """The wanted indices of a video that does have `total` frames."""
+        indices = self.supposing(total, times, end)
+        if not indices:
+            raise VideoError(f"{self.name}: no frame was asked for; give at least one index")
+        for index in indices:
+            if not 0 <= index < total:
+                raise VideoError(f"{self.name}: has no frame {index}; its {total} frames are 0 to {total - 1}")
+        return indices
+
+    def _rule(self, total: int, times: Sequence[float], end: float) -> Sequence[int]:
+        if callable(self._indices):
+            return self._indices(total)
+        if self._indices is not None:
+            return self._indices
+        if self._sampling == "time" and len(times) == total:
+            return evenly_timed(times, end, self._num_frames)
+        return (dense if self._sampling == "dense" else sparse)(total, self._num_frames)
+
+
+def source_name(source: object) -> str:
+    """What messages call a file, or the bytes of one. Raises VideoError for anything else."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if not isinstance(source, bytes | bytearray | memoryview):
+        raise VideoError(
+            f"{type(source).__name__} is no video; give a path, the bytes of a file, or an array of uint8 frames"
+        )
+    return "<bytes>"
 
 
 def _position(place: float, total: int, num_frames: int) -> int:

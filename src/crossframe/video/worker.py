@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, TypeAlias, cast
 import numpy as np
 
 from crossframe.processes import leave_signals_to_parent
-from crossframe.video.collect import Decoded
 from crossframe.video.error import VideoError
+from crossframe.video.exact import Decoded
 from crossframe.video.media import read_beside_others
 
 Read: TypeAlias = Callable[..., Decoded]

@@ -9,7 +9,7 @@ from crossframe.data.importers.assemble import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
 from crossframe.text.labels import some
-from crossframe.video.shard import file_of
+from crossframe.video.tar import file_of
 
 
 def import_folder(root: Path) -> Imported:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from crossframe.text.reading import read_text
-from crossframe.video.files import VIDEO_SUFFIXES, files_below
+from crossframe.video.media import VIDEO_SUFFIXES, files_below
 
 LIST_SUFFIXES = (".csv", ".json", ".txt")
 

@@ -9,7 +9,7 @@ import pytest
 
 from crossframe.video.decode import read_video
 from crossframe.video.error import VideoError
-from crossframe.video.files import videos_in
+from crossframe.video.media import videos_in
 
 
 def test_a_folder_stands_for_what_is_in_it_and_where_its_links_lead(tmp_path: Path) -> None:
