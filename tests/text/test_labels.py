@@ -1,19 +1,19 @@
-"""Label files, label checks and words out of CamelCase."""
+"""Label checks and words out of CamelCase."""
 
 from __future__ import annotations
 
-import codecs
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from crossframe.text import check_labels, humanize, read_labels
+from crossframe.text import check_labels, humanize
 from crossframe.text.tokenizer import Tokenizer
 
 
@@ -83,77 +83,41 @@ class TestCheck:
         with pytest.raises(ValueError, match="labels 1 and 2 read the same"):
             check_labels([one, other])
 
+    @pytest.mark.parametrize(
+        "column",
+        [
+            np.array(["jump", "run"]),
+            np.array(["jump", "run"], dtype=object),
+            pd.Series(["jump", "run"], dtype="string"),
+            pd.Series(["jump", "run"], dtype="category"),
+            pd.Series(["jump", "run"], index=[7, 3], dtype=object),
+            pd.Index(["jump", "run"]),
+            pd.DataFrame({"label": ["jump", "run"]})["label"],
+        ],
+    )
+    def test_columns_are_labels(self, column: Any) -> None:
+        labels = check_labels(column)
+        assert labels == ["jump", "run"]
+        assert {type(label) for label in labels} == {str}
+
+    @pytest.mark.parametrize(
+        ("column", "message"),
+        [
+            (pd.DataFrame({"label": ["jump", "run"]}), "labels is a table, of type DataFrame: .*one of its columns"),
+            ({"jump": 0, "run": 1}, "labels is a table, of type dict"),
+            (pd.Series(["jump", pd.NA], dtype="string"), "label 2 is (<NA>|nan)"),
+            (pd.Series(["jump", None], dtype=object), "label 2 is None"),
+            (np.array([["jump", "run"]]), "label 1 is array"),
+            (np.array([], dtype=str), "there are no labels"),
+        ],
+    )
+    def test_tables_and_gaps_are_not(self, column: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            check_labels(column)
+
     def test_not_text(self) -> None:
         with pytest.raises(ValueError, match="label 2 is 3, of type int"):
             check_labels(["jump", 3])  # pyright: ignore[reportArgumentType]
-
-
-class TestRead:
-    @pytest.mark.parametrize(
-        ("name", "content", "expected"),
-        [
-            ("l.txt", "jump\nrun\n", ["jump", "run"]),
-            ("l.txt", "jump\r\nrun", ["jump", "run"]),
-            ("l.txt", "  jump, high \nrun\n\n \n", ["jump, high", "run"]),
-            ("l.txt", "name\nrun", ["name", "run"]),
-            ("l.txt", 'say "hi"\nrun', ['say "hi"', "run"]),
-            ("l.csv", "id,name\n0,jump\n1,run\n", ["jump", "run"]),
-            ("l.csv", 'id,name\r\n0,"jump, high"\r\n1,"say ""hi"""\r\n\r\n', ["jump, high", 'say "hi"']),
-            ("l.csv", "label\njump\nrun", ["jump", "run"]),
-            ("l.csv", "Label,group\njump,1\nrun,2", ["jump", "run"]),
-            ("l.csv", "id,name,label\n7,x,jump\n7,x,run", ["jump", "run"]),
-            ("labels", "id,name\n0,jump\n", ["jump"]),
-        ],
-    )
-    @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
-    def test_layouts(self, tmp_path: Path, name: str, content: str, expected: list[str], mark: bytes) -> None:
-        path = tmp_path / name
-        path.write_bytes(mark + content.encode("utf-8"))
-        assert read_labels(path) == expected
-
-    def test_the_layout_of_the_authors(self, tmp_path: Path, golden: Path) -> None:
-        labels = json.loads((golden / "tokens.json").read_text(encoding="utf-8"))["labels"]
-        for file, content in labels.items():
-            with (tmp_path / file).open("w", newline="", encoding="utf-8") as out:
-                csv.writer(out).writerows([("id", "name"), *enumerate(content["names"])])
-            assert read_labels(tmp_path / file) == content["names"]
-
-    @pytest.mark.parametrize(
-        ("name", "content", "message"),
-        [
-            ("l.txt", "", r"l\.txt holds no labels"),
-            ("l.txt", "\n\n", "holds no labels"),
-            ("l.txt", "jump\n\nrun", "line 2: the label is empty"),
-            ("l.txt", "jump\nrun\nJump", "line 3: 'Jump' repeats the label of line 1"),
-            ("l.csv", "id,name\n", "holds no labels"),
-            ("l.csv", "id,name\n0,jump\n\n1,run", "line 3: the label is empty"),
-            ("l.csv", "id,name\n0,\n", "line 2: the label is empty"),
-            ("l.csv", "id,name\n0,jump\n1,jump", "line 3: 'jump' repeats the label of line 2"),
-            ("l.csv", "id,name\n1,jump\n2,run", "line 2: the id is '1' where 0 is expected"),
-            ("l.csv", "id,name\n0,jump, high", "line 2: 3 fields under a header of 2: put quotes"),
-            ("l.csv", 'id,name\n0,"jump', "line 2: .*check the quotes"),
-            ("l.csv", "jump\nrun", "first line must be a header .*not 'jump'"),
-        ],
-    )
-    def test_mistakes(self, tmp_path: Path, name: str, content: str, message: str) -> None:
-        path = tmp_path / name
-        path.write_text(content, encoding="utf-8")
-        with pytest.raises(ValueError, match=message) as caught:
-            read_labels(path)
-        assert str(path) in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-    def test_not_utf8(self, tmp_path: Path) -> None:
-        path = tmp_path / "l.txt"
-        path.write_bytes("jump\ncafé".encode("latin-1"))
-        with pytest.raises(ValueError, match=r"not UTF-8 text \(byte 8\); save it as UTF-8"):
-            read_labels(path)
-
-    def test_unreadable(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"nowhere\.txt \(No such file or directory\); check the path"):
-            read_labels(tmp_path / "nowhere.txt")
-        with pytest.raises(ValueError, match=r"cannot read .*; check the path"):
-            read_labels(tmp_path)
 
 
 def test_checking_labels_needs_no_torch() -> None:

@@ -85,6 +85,35 @@ def test_other_files_are_refused_in_one_line(content: str, message: str, tmp_pat
         read_descriptions(tmp_path / "missing.json")
 
 
+def test_rephrased_class_names_are_descriptions(tmp_path: Path) -> None:
+    by_number, lines = tmp_path / "rephrased.json", tmp_path / "rephrased.txt"
+    by_number.write_text(json.dumps({"0": "Brush hair: someone uses a brush", "1": "Clap: hands meet"}))
+    lines.write_text("0. Brush hair: someone uses a brush\n\n4. Clap: hands meet\n")
+    expected = {"Brush hair": ("Brush hair: someone uses a brush",), "Clap": ("Clap: hands meet",)}
+    assert read_descriptions(by_number) == read_descriptions(lines) == expected
+    assert describe(["clap", "brush_hair"], expected) == [expected["Clap"], expected["Brush hair"]]
+    assert describe(["BrushHair"], expected) == [expected["Brush hair"]]
+    as_yaml = tmp_path / "said.yaml"
+    as_yaml.write_text("yoga:\n  - slow poses\ngolf: a swing\n")
+    assert read_descriptions(as_yaml) == {"yoga": ("slow poses",), "golf": ("a swing",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("r.json", '{"0": "someone claps"}', "id 0: 'someone claps' does not begin with its label and a colon"),
+        ("r.json", '{"0": ["Clap: hands meet"]}', "does not begin with its label"),
+        ("r.txt", "0. Clap: hands meet\n1. someone claps\n", "line 2: .* does not begin with its label"),
+        ("r.txt", "Clap: a\nClap: b\n", "line 2: 'Clap' has a sentence already"),
+        ("r.txt", "# nothing\n", "holds no descriptions"),
+    ],
+)
+def test_rephrased_names_without_a_label_are_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_descriptions(tmp_path / name)
+
+
 def test_a_label_without_a_description_is_named() -> None:
     with pytest.raises(ValueError, match=r"^the label 'golf' has no description; add one for it$"):
         describe(["yoga", "golf"], SAID)

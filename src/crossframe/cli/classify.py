@@ -14,7 +14,8 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.json_lines import json_line
-from crossframe.text.labels import check_labels, humanize, read_labels
+from crossframe.text.label_files import read_labels
+from crossframe.text.labels import check_labels, humanize
 from crossframe.text.templates import PLACE, read_descriptions, wordings
 from crossframe.video.media import VIDEO_SUFFIXES, videos_in
 from crossframe.video.tar import file_of

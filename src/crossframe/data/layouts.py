@@ -11,7 +11,7 @@ from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.data.parquet import read_rows
-from crossframe.text.labels import read_labels
+from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_text
 from crossframe.video.media import videos_in
 

@@ -15,7 +15,8 @@ from crossframe.data.clip import Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.files import replacing
-from crossframe.text.labels import humanize, read_labels, some
+from crossframe.text.label_files import read_labels
+from crossframe.text.labels import humanize, some
 from crossframe.video.tar import file_of
 
 

@@ -1,16 +1,12 @@
-"""Labels: reading label files, checking candidate labels, and splitting "CamelCase" into words.
+"""Labels: checking candidates, splitting "CamelCase" into words, and naming a few of many.
 
 No label is changed unless asked: papers treat labels differently, and that changes results.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
-
-from crossframe.text.reading import read_text
 
 SHOWN = 3
 
@@ -35,15 +31,17 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def check_labels(labels: Sequence[str]) -> list[str]:
-    """Return the labels as a list, or explain why they cannot be told apart.
+def check_labels(labels: Iterable[str]) -> list[str]:
+    """Return the labels as a list, or explain why they cannot be told apart. A column of numpy or pandas is fine.
 
     Raises:
-        ValueError: no labels, an empty one, one that is no str, or two that read the same to the model.
+        ValueError: no labels, an empty one, one that is no str, two that read the same to the model, or a table.
     """
     if isinstance(labels, str):
         raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
-    labels = list(labels or ())
+    if isinstance(labels, Mapping) or hasattr(labels, "columns"):  # a data frame would give the names of its columns
+        raise ValueError(f"labels is a table, of type {type(labels).__name__}: give a list, or one of its columns")
+    labels = list(labels)
     if not labels:
         raise ValueError("there are no labels: give at least one thing the video may show")
     seen: dict[str, int] = {}
@@ -59,76 +57,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
                 f"labels {seen[key]} and {position} read the same, {first!r} and {label!r}: remove one of them"
             )
         seen[key] = position
-    return labels
-
-
-def read_labels(path: str | Path) -> list[str]:
-    """Read a file of labels, in the order of its rows; the row is the class index.
-
-    The file is UTF-8, with or without a byte order mark, and either plain text with one label a line, or CSV whose
-    header has a column `label`, or `id,name` as in the X-CLIP authors' files, with ids counting from 0.
-
-    Raises:
-        ValueError: the file cannot be read, or a line is empty, repeats an earlier label, or does not fit its header.
-            The message names the file and the line.
-    """
-    path = Path(path)
-    text = read_text(path).rstrip()
-    lines = text.split("\n") if text else []
-    header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
-    column = _label_column(header)
-    if column is None and path.suffix.lower() == ".csv":
-        raise ValueError(
-            f"{path}: the first line must be a header with `label` or `id,name`, not {','.join(header)!r}: "
-            f"add one, or rename a plain list to .txt"
-        )
-    rows = enumerate(lines, start=1) if column is None else _table_rows(path, lines, header, column)
-
-    labels: dict[str, int] = {}  # what the model reads -> line
-    names: list[str] = []
-    for line, text in rows:
-        name, key = text.strip(), normalized(text)
-        if not key:
-            raise ValueError(f"{path}, line {line}: the label is empty: remove the line or fill it in")
-        if key in labels:
-            raise ValueError(f"{path}, line {line}: {name!r} repeats the label of line {labels[key]}: remove one")
-        labels[key] = line
-        names.append(name)
-    if not names:
-        raise ValueError(f"{path} holds no labels: write one a line")
-    return names
-
-
-def _label_column(header: Sequence[str]) -> str | None:
-    """The column that holds labels, or None for a plain list, which may well begin with the label "name"."""
-    if "label" in header:
-        return "label"
-    return "name" if {"id", "name"} <= set(header) else None
-
-
-def _table_rows(path: Path, lines: list[str], header: list[str], column: str) -> Iterator[tuple[int, str]]:
-    """Yield (line number, label) for every row below the header."""
-    for index, line in enumerate(lines[1:]):
-        number = index + 2  # lines count from 1, and the first is the header
-        try:
-            cells = next(csv.reader([line], strict=True), [""])
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {number}: {error}: check the quotes") from error
-        if not line.strip():
-            yield number, ""
-            continue
-        if len(cells) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: {len(cells)} fields under a header of {len(header)}: "
-                f"put quotes around a label that contains a comma"
-            )
-        row = dict(zip(header, cells, strict=True))
-        if column == "name" and row["id"].strip() != str(index):
-            raise ValueError(
-                f"{path}, line {number}: the id is {row['id']!r} where {index} is expected: "
-                f"sort the rows by id, counting from 0"
-            )
-        yield number, row[column]
+    return [str(label) for label in labels]  # numpy's texts are a kind of str
 
 
 def _camel_words(text: str) -> Iterator[str]:

@@ -1,8 +1,16 @@
-"""Reading text files as people write them."""
+"""Text files as people write them: plain lines, JSON and YAML."""
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from crossframe.extras import install_command
+
+YAML = (".yaml", ".yml")
+DEEPEST = 8  # levels of lists and tables in a YAML file
 
 
 def read_text(path: Path) -> str:
@@ -13,3 +21,62 @@ def read_text(path: Path) -> str:
         raise ValueError(f"cannot read {path} ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file without spaces around them, and their numbers.
+
+    Lines that are empty or begin with `#` are left out: they are comments.
+    """
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def read_values(path: Path) -> Any:
+    """The lists, tables and values of a JSON file, or of a YAML file, whose values are all taken as text.
+
+    Raises ValueError, in one line, where the file is neither, or a table has one key twice.
+    """
+    text = read_text(path)
+    if path.suffix.lower() in YAML:
+        return _yaml_values(path, text)
+    try:
+        return json.loads(text, object_pairs_hook=_table)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key {twice!r} is there twice; remove one")
+    return table
+
+
+def _yaml_values(path: Path, text: str) -> Any:
+    try:
+        yaml = import_module("yaml")  # by name: no part of the core may depend on it
+    except ImportError:
+        raise ValueError(f"{path}: YAML needs pyyaml: {install_command('train')}; or save it as JSON") from None
+    try:
+        return _yaml_value(yaml.compose(text, Loader=yaml.SafeLoader), set(), 0)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _yaml_value(node: Any, seen: set[int], depth: int) -> Any:
+    """Nodes rather than values are read: YAML would make `false` of the class `no`, and keep the last of two keys."""
+    if node is None:
+        return None
+    if id(node) in seen or depth > DEEPEST:
+        raise ValueError("it repeats parts of itself by aliases, or nests too deep; write it out")
+    seen.add(id(node))
+    if node.id == "sequence":
+        return [_yaml_value(item, seen, depth + 1) for item in node.value]
+    if node.id == "mapping":
+        pairs = [(_yaml_value(k, seen, depth + 1), _yaml_value(v, seen, depth + 1)) for k, v in node.value]
+        if not all(isinstance(key, str) for key, _ in pairs):
+            raise ValueError("a key is no text; write plain names")
+        return _table(pairs)
+    return node.value

@@ -6,13 +6,14 @@ The default everywhere is the bare label.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crossframe.text.labels import normalized
-from crossframe.text.reading import read_text
+from crossframe.text.labels import humanize, normalized
+from crossframe.text.reading import read_lines, read_values
 
 PLACE = "{}"
 
@@ -86,18 +87,23 @@ def fill(template: str, labels: Sequence[str]) -> list[str]:
 
 
 def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
-    """Read a JSON object with a sentence, or a list of sentences, for each label.
+    """Read a sentence, or a list of sentences, for each label: a JSON object, or the same as YAML.
+
+    Rephrased class names, as published with FROSTER and TC-CLIP, are sentences that begin with the label and a colon,
+    by number: `{"0": "Typing: someone types ..."}`, or lines `0. Typing: someone types ...` of a .txt file. They are
+    taken whole, as those models read them.
 
     Raises ValueError, naming the file and the label, for anything else, for empty sentences and for lists of none.
     """
     path = Path(path)
-    text = read_text(path)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    if path.suffix.lower() == ".txt":
+        lines = [(f"line {number}", re.sub(r"^\d+\s*[.:)]\s*", "", line)) for number, line in read_lines(path)]
+        return _rephrased(path, lines)
+    values = read_values(path)
     if not isinstance(values, dict) or not values:
         raise ValueError(f'{path} must be a JSON object: {{"label": ["sentence", ...], ...}}')
+    if all(number.isdecimal() for number in values):
+        return _rephrased(path, [(f"id {number}", given) for number, given in values.items()])
     return {label: _sentences(given, label, path) for label, given in values.items()}
 
 
@@ -106,15 +112,36 @@ def describe(labels: Sequence[str], descriptions: Descriptions) -> list[tuple[st
 
     Raises ValueError for the first label that has none.
     """
-    known = {
-        normalized(label): (said,) if isinstance(said, str) else tuple(said) for label, said in descriptions.items()
-    }
-    for label in labels:
-        if not known.get(normalized(label)):
+    given = {label: (said,) if isinstance(said, str) else tuple(said) for label, said in descriptions.items()}
+    # "Brush hair" describes brush_hair and BrushHair too, unless these have sentences of their own
+    known = {_words(label): said for label, said in given.items()} | {normalized(k): said for k, said in given.items()}
+    found = [known.get(normalized(label)) or known.get(_words(label)) for label in labels]
+    for label, said in zip(labels, found, strict=True):
+        if not said:
             near = get_close_matches(label, list(descriptions), n=1)
             guess = f", while {near[0]!r} has one" if near else ""
             raise ValueError(f"the label {label!r} has no description{guess}; add one for it")
-    return [known[normalized(label)] for label in labels]
+    return [said for said in found if said]
+
+
+def _words(label: str) -> str:
+    return normalized(humanize(label))
+
+
+def _rephrased(path: Path, entries: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The sentences by the labels that they begin with."""
+    said: dict[str, tuple[str, ...]] = {}
+    for where, sentence in entries:
+        label, colon, rest = sentence.partition(":") if isinstance(sentence, str) else ("", "", "")
+        label = label.strip()
+        if not (colon and label and rest.strip()):
+            raise ValueError(f"{path}, {where}: {sentence!r} does not begin with its label and a colon; name the label")
+        if label in said:
+            raise ValueError(f"{path}, {where}: {label!r} has a sentence already; remove one, or give a list")
+        said[label] = (sentence.strip(),)
+    if not said:
+        raise ValueError(f"{path} holds no descriptions: write one a line, label: sentence")
+    return said
 
 
 def _sentences(given: Any, label: str, path: Path) -> tuple[str, ...]:
