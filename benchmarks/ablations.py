@@ -34,7 +34,7 @@ from pathlib import Path
 from benchmarks.shapes_protocols import taught, top1_of_new
 from benchmarks.study import CLIPS, Scores, measured, show, trained
 from crossframe import load
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 
 NO_ORDER = "model.mit_layers=0"
 NO_PROMPTS = "model.prompt_layers=0"

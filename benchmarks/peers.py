@@ -18,11 +18,11 @@ from torch import Tensor
 
 import crossframe
 from crossframe.model.config import ModelConfig, variant
+from crossframe.model.preprocess import default_preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recognizer import Recognizer
 from crossframe.text.templates import wordings
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.weights.checkpoint import default_preprocess
 from tests.model.by_rule import weight
 from tests.video.clips import moving, write_clip
 from tests.weights.small import XCLIP_CONFIG

@@ -25,7 +25,7 @@ from crossframe.recipes.schema import FileData
 from crossframe.shapes.splits import Split, split_actions
 from crossframe.shapes.write import render_dataset
 from crossframe.train.run import train
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 
 SHOTS = (2, 4, 8, 16)
 DRAWS = (0, 1, 2)

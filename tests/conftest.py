@@ -12,9 +12,9 @@ import torch
 
 import crossframe
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import Preprocess
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared"

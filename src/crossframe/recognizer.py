@@ -202,7 +202,7 @@ class Recognizer:
         if isinstance(videos, ONE_VIDEO):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
-        short_side = getattr(self.model.preprocess, "short_side", None)
+        short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
         decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers)

@@ -12,7 +12,7 @@ import crossframe
 from crossframe.cli import main
 from crossframe.weights import blending
 from crossframe.weights.blending import blend
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 from tests.data.dataset import write_dataset
 
 

@@ -20,9 +20,9 @@ from transformers import XCLIPModel
 import crossframe
 from crossframe.cli import main
 from crossframe.model.config import ModelConfig, PromptConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import Preprocess
 from crossframe.weights import load
 from tests.cli.conftest import Outcome, Run
 from tests.video.clips import moving, write_clip

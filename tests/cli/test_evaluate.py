@@ -17,9 +17,9 @@ import pytest
 import crossframe
 from crossframe.extras import install_command
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import load_recipe
-from crossframe.video.transform import Preprocess
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import Preprocess
 
 CONTEXT = 32
 

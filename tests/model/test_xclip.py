@@ -13,6 +13,7 @@ from torch import Tensor
 
 from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.layers import interpolate_time
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 
 
@@ -195,6 +196,13 @@ def test_a_linear_head_needs_no_words(config: ModelConfig, video: Tensor, tokens
         model(video, tokens)
 
 
+def test_pictures_are_prepared_as_the_parts_of_the_model_were_trained(config: ModelConfig) -> None:
+    plain = replace(config, vision=replace(config.vision, mixing="none"), mit=None, prompts=None)
+    assert make(config).preprocess == Preprocess.xclip(16)
+    assert make(plain).preprocess == Preprocess.clip(16)
+    assert XCLIP(plain, preprocess=Preprocess.xclip(16)).preprocess == Preprocess.xclip(16)
+
+
 def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
     model = make(config)
     with pytest.raises(ValueError, match=r"shape \(2, 4, 3, 16, 12\); this model takes \(B, T, 3, 16, 16\)"):
@@ -204,8 +212,6 @@ def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
             model.encode_text(wrong)
     with pytest.raises(ValueError, match="no tokenizer"):
         model.tokenize("a label")
-    with pytest.raises(ValueError, match="no preprocessing"):
-        model.prepare(torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from transformers import ViTConfig, ViTModel
 
 import crossframe
 from crossframe.model.config import variant
+from crossframe.model.preprocess import Preprocess
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import ABLATIONS, HEADLINE, Experiment, experiments
 from crossframe.recipes.schema import FileData
 from crossframe.train import run
 from crossframe.train.build import build_model, from_scratch, meta_model
-from crossframe.video.transform import Preprocess
 from crossframe.weights import list_models
 from tests.video.clips import write_clip
 

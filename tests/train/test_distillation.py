@@ -10,13 +10,13 @@ import torch
 from torch.nn import functional as F
 
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.distillation import Distillation
 from crossframe.train.optimizer import auxiliary_optimizer
 from crossframe.train.schedule import Schedule
-from crossframe.video.transform import Preprocess
 from crossframe.weights import expand
 from tests.train.test_loop import batches, make_loop, weights
 

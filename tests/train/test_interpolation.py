@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.average import AveragedWeights
@@ -13,7 +14,6 @@ from crossframe.train.interpolation import Interpolation, pretrained_values
 from crossframe.train.losses import batch_loss
 from crossframe.train.optimizer import freeze
 from crossframe.train.schedule import Schedule
-from crossframe.video.transform import Preprocess
 from crossframe.weights import expand
 from tests.train.test_loop import batches, make_loop, weights
 

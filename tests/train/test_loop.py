@@ -12,6 +12,7 @@ from torch.optim import SGD
 
 from crossframe.data.batch import Batch, Failure, TrainBatch, classification
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.average import AveragedWeights
@@ -23,7 +24,6 @@ from crossframe.train.progress import Meter
 from crossframe.train.schedule import Schedule
 from crossframe.train.text_cache import TextCache
 from crossframe.train.transform import TrainTransform
-from crossframe.video.transform import Preprocess
 
 LABELS = ("walking", "running", "jumping")
 

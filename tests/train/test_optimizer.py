@@ -10,9 +10,10 @@ import pytest
 from torch.optim import Muon
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.parts import part_of
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
-from crossframe.train.optimizer import base_for, build_optimizers, freeze, groups, part_of
+from crossframe.train.optimizer import base_for, build_optimizers, freeze, groups
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI
 
@@ -43,7 +44,7 @@ def test_groups_are_those_of_the_authors(case: str, text: bool, model: XCLIP, go
         for name in group["names"]:
             suffix = "decay" if group["weight_decay"] else "nodecay"
             for theirs in their_names(name, OPENAI):
-                ours[theirs] = (f"{PARTS[part_of(name)]}_{suffix}", group)
+                ours[theirs] = (f"{PARTS[part_of(name).name]}_{suffix}", group)
     theirs = {name: group for group in expected["groups"] for name in group["names"]}
     assert {name: group for name, (group, _) in ours.items()} == {n: g["group"] for n, g in theirs.items()}
     for name, (_, group) in ours.items():
@@ -62,7 +63,7 @@ def test_what_learns_is_in_exactly_one_group(model: XCLIP) -> None:
 
 def test_a_frozen_image_encoder_leaves_the_new_modules_learning(model: XCLIP) -> None:
     freeze(model, vision=False, text=False)
-    learning = {part_of(name) for name, p in model.named_parameters() if p.requires_grad}
+    learning = {part_of(name).name for name, p in model.named_parameters() if p.requires_grad}
     assert learning == {"message", "mit", "prompts"}
 
 

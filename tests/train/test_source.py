@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
@@ -17,7 +18,6 @@ from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.clip_files import read_clip_files
 from crossframe.train.source import build_source
-from crossframe.video.transform import Preprocess
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
 

@@ -70,9 +70,3 @@ def test_answers_follow_the_pixels(model: XCLIP) -> None:
         levels = video.mean(dim=(1, 3, 4)) * std + mean  # (B, 3)
         expected = tasks[0].targets @ torch.tensor([0.0, 100.0, 200.0])
         torch.testing.assert_close(levels, expected.unsqueeze(1).expand(3, 3), atol=1e-2, rtol=0)
-
-
-def test_a_model_without_preprocessing_is_said(model: XCLIP) -> None:
-    bare = XCLIP(model.config, tokenizer=model.tokenizer, preprocess=lambda frames, device=None: torch.zeros(1))
-    with pytest.raises(ValueError, match=r"set train\.augment=null"):
-        TrainTransform(bare, Augment())(batch(1), 0)

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from crossframe.model.geometry import center_box, multiscale_boxes
+from crossframe.model.preprocess import Preprocess
 from crossframe.video import augment
 from crossframe.video.augment import REACH, Augment, Change, Draw, Jitter
-from crossframe.video.geometry import centre_box, multiscale_boxes
-from crossframe.video.transform import Preprocess
 
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
@@ -164,7 +164,7 @@ def test_each_picture_has_its_own_changes_in_its_own_order() -> None:
 def test_the_middle_without_changes_is_the_view_of_testing(preprocess: Preprocess) -> None:
     frames = clip(2, 72, 48)
     short_side = preprocess.short_side
-    box = (0, 0, 32, 32) if short_side is None else centre_box(short_side, short_side * 3 // 2, 32)
+    box = (0, 0, 32, 32) if short_side is None else center_box(short_side, short_side * 3 // 2, 32)
     result = augment.apply([frames], [Draw(box)], preprocess)
     torch.testing.assert_close(result, preprocess(frames))
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossframe.video import geometry, sample
+from crossframe.model import geometry
+from crossframe.video import sample
 
 
 def cases(golden: Path, kind: str) -> list[tuple[int, int, object]]:

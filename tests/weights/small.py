@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.preprocess import default_preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
 from crossframe.weights.tables import OPENAI, Layout
 

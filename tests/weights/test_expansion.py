@@ -16,9 +16,9 @@ from transformers import ViTConfig, ViTForImageClassification, ViTModel
 
 import crossframe
 from crossframe.model.config import ConfigError, new_parts
+from crossframe.model.preprocess import IMAGENET_MEAN, Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import IMAGENET_MEAN, Preprocess
 from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.convert import to_theirs
 from crossframe.weights.tables import TIMM_VIT
@@ -234,7 +234,7 @@ class TestImageEncodersWithoutWords:
 
     def test_the_names_of_older_files(self, clip: XCLIP, vit: ViTModel, tmp_path: Path) -> None:
         vit.save_pretrained(tmp_path)
-        names = crossframe.weights.files.read_tensors(tmp_path / "model.safetensors")
+        names = crossframe.weights.archive.read_tensors(tmp_path / "model.safetensors")
         assert any("attention.attention.query" in name or "q_proj" in name for name in names)
         state = to_theirs_of(replace_vision(clip, tmp_path))
         (tmp_path / "model.safetensors").unlink()

@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import crossframe
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import Preprocess
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP, OPENAI
 from tests.weights.files import refused
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights, tokens_for, video_for

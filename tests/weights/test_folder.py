@@ -15,12 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import crossframe
+from crossframe.model.preprocess import IMAGENET_MEAN, Preprocess, default_preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import IMAGENET_MEAN, Preprocess
 from crossframe.weights import WeightsError
-from crossframe.weights.checkpoint import default_preprocess
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 from tests.weights.files import edit
 from tests.weights.small import XCLIP_CONFIG, make, same_weights
 

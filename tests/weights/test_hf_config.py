@@ -13,9 +13,9 @@ from transformers import AutoProcessor, AutoTokenizer
 
 import crossframe
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import IMAGENET_STD, Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import IMAGENET_STD, Preprocess
 from crossframe.weights import WeightsError
 from crossframe.weights.tables import HF_XCLIP
 from tests.weights.files import edit

@@ -21,8 +21,8 @@ from huggingface_hub import constants
 from transformers import ViTConfig, ViTModel
 
 import crossframe
+from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.hub import is_hub_id
 from tests.weights.hub_server import hub
@@ -102,7 +102,7 @@ def test_folders_of_every_kind(served: Path, tmp_path: Path, monkeypatch: pytest
     sharded.mkdir()
     (sharded / "config.json").write_bytes((served / "config.json").read_bytes())
     (sharded / "first.bin").write_bytes(b"")
-    weights = crossframe.weights.files.read_tensors(served / "model.safetensors")
+    weights = crossframe.weights.archive.read_tensors(served / "model.safetensors")
     names = sorted(weights)
     for file, part in (("first.bin", names[:50]), ("second.bin", names[50:])):
         torch.save({name: weights[name] for name in part}, sharded / file)

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 import crossframe
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import Preprocess
 from crossframe.weights import WeightsError
 from tests.weights.small import CLIP_CONFIG, make, published, same_weights, tokens_for, video_for
 

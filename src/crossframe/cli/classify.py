@@ -64,7 +64,7 @@ def classify(
     from crossframe.recognizer import Recognizer
     from crossframe.video.error import VideoError
     from crossframe.weights import load
-    from crossframe.weights.fingerprint import fingerprint
+    from crossframe.weights.saving import fingerprint
 
     network = load(model, device=None if device is None else choose_device(device))
     recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)

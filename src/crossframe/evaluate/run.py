@@ -18,7 +18,7 @@ from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def evaluate_manifest(
     progress bar. The result is the same in every process, and includes hashes of the weights and of the list of clips.
     """
     setting = setting or Setting(Sampling(model.config.num_frames))
-    short_side = getattr(model.preprocess, "short_side", None)
+    short_side = model.preprocess.short_side
     loader = EvalLoader(
         manifest,
         setting.sampling,

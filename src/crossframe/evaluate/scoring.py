@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossframe.model.xclip import XCLIP, VideoFeatures
-from crossframe.video.transform import Preprocess
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Crops: TypeAlias = Literal[1, 3]
@@ -133,8 +132,6 @@ def _crops(model: XCLIP, clips: list[Tensor], crops: Crops) -> Sequence[Tensor]:
     """Model input float (B, T, 3, S, S) for each crop."""
     if crops == 1:
         return [model.prepare(clips)]
-    if not isinstance(model.preprocess, Preprocess):
-        raise ValueError("three crops need the model's own preprocessing; load it with crossframe.load")
     return model.preprocess.three_crops(clips, model.device).unbind(dim=1)
 
 

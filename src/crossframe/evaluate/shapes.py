@@ -26,7 +26,7 @@ from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw, index_among, parse, split_actions
-from crossframe.weights.fingerprint import fingerprint
+from crossframe.weights.saving import fingerprint
 
 BATCH = 32  # clips computed together
 DATA = "shapes"  # what a summary calls clips that are drawn, where others have a folder

@@ -1,7 +1,8 @@
-"""The parts that every tower shares: attention, MLP, pre-norm block, drop path."""
+"""The parts that every tower shares: attention, MLP, pre-norm block, drop path, positions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -136,6 +137,18 @@ def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
     return F.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T
 
 
+def interpolate_grid(position: Tensor, grid: int) -> Tensor:
+    """(1 + N, D) -> (1 + grid * grid, D), bicubic. The class token's place comes first and stays as it is."""
+    side = math.isqrt(position.shape[0] - 1)
+    if side == grid:
+        return position
+    places = position[1:].T.unflatten(1, (side, side)).unsqueeze(0)  # (1, D, side, side)
+    # Smoothing when the grid shrinks, as for images; at least float32, since half precision lacks the kernel.
+    exact = places.to(torch.promote_types(places.dtype, torch.float32))
+    places = F.interpolate(exact, (grid, grid), mode="bicubic", align_corners=False, antialias=grid < side)
+    return torch.cat([position[:1], places.squeeze(0).flatten(1).T.to(position.dtype)])
+
+
 def run_blocks(blocks: nn.ModuleList, x: Tensor, *, causal: bool = False, grad_checkpointing: bool = False) -> Tensor:
     """All blocks in turn, (..., L, D) -> (..., L, D).
 
@@ -163,3 +176,12 @@ def init_new_linear(linear: nn.Linear) -> None:
     """The authors' initialisation of what CLIP does not supply: truncated normal 0.02, zero bias."""
     for parameter in linear.parameters():
         _ = nn.init.trunc_normal_(parameter, std=0.02) if parameter.dim() > 1 else nn.init.zeros_(parameter)
+
+
+def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+    """`tensor` on `device`, if one is given; a GPU gets it in its turn, and nobody waits for it until then.
+
+    Apple's GPUs are waited for: they may read memory that was given back meanwhile (pytorch/pytorch issue 189690).
+    """
+    target = tensor.device if device is None else torch.device(device)
+    return tensor.to(target, non_blocking=target.type != "mps")

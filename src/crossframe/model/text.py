@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import TextConfig
-from crossframe.model.layers import Block, init_clip_block, run_blocks
-from crossframe.sending import sent
+from crossframe.model.layers import Block, init_clip_block, run_blocks, to_device
 
 
 class TextTransformer(nn.Module):
@@ -47,7 +46,7 @@ class TextTransformer(nn.Module):
         length = min(tokens.shape[1], self.max_tokens) if recorded else int(end.max()) + 1
         if length > self.max_tokens:
             raise ValueError(f"a label of {length} tokens does not fit into {self.max_tokens}; shorten it")
-        tokens, end = (sent(ids, self.position.device) for ids in (tokens[:, :length], end))
+        tokens, end = (to_device(ids, self.position.device) for ids in (tokens[:, :length], end))
         x = self.token_embed(tokens)  # (K, L, W)
         if self.learned is not None:
             learned = self.learned.expand(x.shape[0], -1, -1)

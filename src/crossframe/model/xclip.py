@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import MultiFrameTransformer
+from crossframe.model.preprocess import Preprocess, default_preprocess
 from crossframe.model.text import TextTransformer
 from crossframe.model.video_prompt import VideoPrompt
 from crossframe.model.vision import VisionTransformer
@@ -24,12 +25,6 @@ class Tokenize(Protocol):
     @property
     def vocab_size(self) -> int: ...
     def __call__(self, texts: str | Sequence[str]) -> Tensor: ...
-
-
-class Prepare(Protocol):
-    """Frames, uint8 (T, 3, H, W) or a list of them, to normalised float (B, T, 3, S, S)."""
-
-    def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | None = None) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +44,17 @@ class VideoFeatures:
 class XCLIP(nn.Module):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
 
-    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself computes without them.
+    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself computes without them. Where no
+    `preprocess` is given, it is that of CLIP or of X-CLIP's authors, whichever the parts of the model are.
     """
 
     def __init__(
-        self, config: ModelConfig, *, tokenizer: Tokenize | None = None, preprocess: Prepare | None = None
+        self, config: ModelConfig, *, tokenizer: Tokenize | None = None, preprocess: Preprocess | None = None
     ) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.preprocess = preprocess
+        self.preprocess = preprocess or default_preprocess(config)
         dim = config.embed_dim
         self.vision = VisionTransformer(config.vision, dim)
         self.text = TextTransformer(config.text, dim) if config.text else None
@@ -146,8 +142,4 @@ class XCLIP(nn.Module):
 
     def prepare(self, frames: Tensor | Sequence[Tensor]) -> Tensor:
         """uint8 (T, 3, H, W), or a list of such of any sizes -> float (B, T, 3, S, S) on the model's device."""
-        if self.preprocess is None:
-            raise ValueError(
-                "this model has no preprocessing attached: load it with crossframe.load, or normalise frames yourself"
-            )
         return self.preprocess(frames, self.device)

@@ -14,10 +14,10 @@ from crossframe.data.drawn import vocabulary
 from crossframe.evaluate.protocol import CHECKPOINTS
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Start, Towers, Variant
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import Preprocess
 from crossframe.weights import expand, list_models, load, replace_vision
 from crossframe.weights.sources import PLAIN_CLIP
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossframe.model.layers import MLP
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import Preprocess
 
 
 class Distillation(nn.Module):
@@ -54,9 +54,7 @@ class Distillation(nn.Module):
         return self.weight * apart.square().sum(dim=-1)
 
 
-def _between(student: object, teacher: object) -> tuple[Tensor, Tensor]:
+def _between(student: Preprocess, teacher: Preprocess) -> tuple[Tensor, Tensor]:
     """Factor and summand, (3,) each, that turn the student's normalised colours into the teacher's."""
-    if not (isinstance(student, Preprocess) and isinstance(teacher, Preprocess)):
-        return torch.ones(3), torch.zeros(3)
     means, stds = (torch.tensor([getattr(one, name) for one in (student, teacher)]) for name in ("mean", "std"))
     return stds[0] / stds[1], (means[0] - means[1]) / stds[1]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from crossframe.distributed import Processes
-from crossframe.video.transform import placed
+from crossframe.model.layers import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Exchange:
 
     def __call__(self, values: Tensor, processes: Processes) -> Tensor:
         """One row for each clip of this process -> the rows of their partners."""
-        rows, places = (placed(numbers, values.device).long() for numbers in (self.rows, self.places))  # perhaps none
+        rows, places = (to_device(torch.tensor(n, dtype=torch.int64), values.device) for n in (self.rows, self.places))
         return processes.all_to_all(values[rows], self.sent, self.received)[places]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from crossframe.data.batch import Task
-from crossframe.sending import sent
+from crossframe.model.layers import to_device
 
 
 def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
@@ -17,7 +17,7 @@ def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
     all clips with the same caption count as right. The mean over texts is spread evenly over the clips, so that the
     mean of the result is the mean of both directions.
     """
-    targets = sent(task.targets, logits.device).to(logits.dtype)
+    targets = to_device(task.targets, logits.device).to(logits.dtype)
     mass = targets.sum(dim=1, keepdim=True)  # 1, or 0 without a target
     rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * mass / targets.shape[1])
     if not task.symmetric:

@@ -12,7 +12,7 @@ from math import isfinite, sqrt
 
 from torch import Tensor
 
-from crossframe.video.geometry import Box
+from crossframe.model.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,44 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from crossframe.model.parts import PRETRAINED, PartName, part_of
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
-
-Part = Literal["pretrained", "text", "message", "mit", "prompts", "head"]
-PRETRAINED: tuple[Part, ...] = ("pretrained", "text")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Parameters with the same settings, by name."""
 
-    part: Part
+    part: PartName
     decays: bool
     matrix: bool  # a weight matrix inside a block
     names: tuple[str, ...]
 
 
-def part_of(name: str, fresh: Collection[str] = ()) -> Part:
-    """The part of the model that a parameter belongs to; all but `PRETRAINED` are new in a video model.
+def group_of(name: str, fresh: Collection[str] = ()) -> PartName:
+    """The part of the model that a parameter is trained with.
 
     `fresh`: parameters that are new because an encoder was replaced; they are trained like a head.
     """
-    if name in fresh:
-        return "head"
-    if name.startswith("mit."):
-        return "mit"
-    if name.startswith("prompts."):
-        return "prompts"
-    if name.startswith("head.") or name == "text.learned":
-        return "head"
-    if ".message." in name:
-        return "message"
-    return "text" if name.startswith("text.") else "pretrained"
+    return "head" if name in fresh else part_of(name).name
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
@@ -55,7 +42,7 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = ()) -> None:
     """Freeze what is not trained. New modules always are; the scale of the logits belongs to the text encoder."""
     for name, parameter in model.named_parameters():
-        part = part_of(name, fresh)
+        part = group_of(name, fresh)
         side = text if part == "text" or name == "logit_scale" else vision
         if name == "logit_scale" and model.head is not None:  # which does not use it
             side = False
@@ -64,11 +51,11 @@ def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = (
 
 def groups(model: nn.Module, fresh: Collection[str] = ()) -> list[Group]:
     """The trained parameters of `model`, grouped by part, weight decay, and being a matrix in a block."""
-    found: dict[tuple[Part, bool, bool], list[str]] = {}
+    found: dict[tuple[PartName, bool, bool], list[str]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             matrix = parameter.dim() == 2 and (".blocks." in name or ".layers." in name)
-            found.setdefault((part_of(name, fresh), decays(name, parameter), matrix), []).append(name)
+            found.setdefault((group_of(name, fresh), decays(name, parameter), matrix), []).append(name)
     return [Group(*key, tuple(names)) for key, names in sorted(found.items())]
 
 

@@ -167,7 +167,7 @@ def _file_source(recipe: Recipe, data: FileData, model: XCLIP, files: ClipFiles)
         replace(sampling, official=official),
         train.batch_size,
         seed=train.seed,
-        short_side=getattr(model.preprocess, "short_side", None),
+        short_side=model.preprocess.short_side,
         workers=train.workers,
         process=this_process(),
     )

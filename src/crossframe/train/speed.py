@@ -14,7 +14,6 @@ from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe
 from crossframe.train.assemble import build_loop
-from crossframe.video.transform import Preprocess
 
 SECONDS, STEPS = 8.0, 6  # whichever comes first is enough
 MANY = 1000  # steps, more than are ever taken
@@ -78,7 +77,7 @@ class _Noise:
         self.clips = 1
         self._texts = texts
         size = model.config.vision.image_size
-        shown = model.preprocess.short_side if isinstance(model.preprocess, Preprocess) else None
+        shown = model.preprocess.short_side
         self._shape = (model.config.num_frames, 3, shown or size, (shown or size) * 4 // 3)
 
     def batches(self) -> Iterator[TrainBatch]:

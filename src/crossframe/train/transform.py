@@ -10,12 +10,11 @@ from torch import Tensor
 
 from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
+from crossframe.model.layers import to_device
 from crossframe.model.xclip import XCLIP
-from crossframe.sending import sent
 from crossframe.train.exchange import plan_exchange
 from crossframe.train.mixup import Mixup
 from crossframe.video.augment import Augment
-from crossframe.video.transform import Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class TrainTransform:
         partners = plan_exchange(clips, mix.partners, self.processes.rank)
 
         def mixed(task: Task) -> Task:
-            targets = sent(task.targets, video.device)
+            targets = to_device(task.targets, video.device)
             return replace(task, targets=mix.targets(targets, partners(targets, self.processes)))
 
         return mix.videos(video, partners(video, self.processes)), tuple(mixed(task) for task in batch.tasks)
@@ -54,10 +53,6 @@ class TrainTransform:
             return torch.empty(0, self.model.config.num_frames, 3, size, size, device=self.model.device)
         if self.augment is None:
             return self.model.prepare(clips)
-        if not isinstance(preprocess, Preprocess):
-            raise ValueError(
-                "this model has no preprocessing whose pictures could be augmented; set train.augment=null"
-            )
         places = batch.clips.indices.tolist()
         chances = [random.Random(f"augment/{self.seed}/{number}/{place}") for place in places]
         return self.augment(clips, preprocess, chances, self.model.device)

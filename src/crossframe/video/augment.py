@@ -17,8 +17,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from crossframe.video.geometry import MULTISCALE, Box, multiscale_boxes
-from crossframe.video.transform import Preprocess, moved, placed
+from crossframe.model.geometry import MULTISCALE, Box, multiscale_boxes
+from crossframe.model.layers import to_device
+from crossframe.model.preprocess import Preprocess
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 
@@ -120,14 +121,17 @@ def apply(
     levels become whole numbers wherever an 8-bit picture would be stored between two of these.
     """
     _check(clips, draws)
-    views = [_view(moved(clip, device), draw, preprocess, eight_bit) for clip, draw in zip(clips, draws, strict=True)]
+    views = [
+        _view(to_device(clip, device).contiguous(), draw, preprocess, eight_bit)
+        for clip, draw in zip(clips, draws, strict=True)
+    ]
     pictures = torch.stack(views).flatten(0, 1)  # (N, 3, S, S), N = B * T
     num_frames = len(clips[0])
     jitter_(pictures, [jitter for draw in draws for jitter in _for_each_frame(draw, num_frames)], eight_bit=eight_bit)
     if rows := _places([draw.grey for draw in draws for _ in range(num_frames)]):
-        grey = placed(rows, pictures.device)
+        grey = to_device(torch.tensor(rows), pictures.device)
         pictures[grey] = greyscale(pictures[grey], eight_bit=eight_bit).expand(-1, 3, -1, -1)
-    return preprocess.normalise_(pictures).unflatten(0, (len(draws), num_frames))
+    return preprocess.normalize_(pictures).unflatten(0, (len(draws), num_frames))
 
 
 def jitter_(pictures: Tensor, jitters: Sequence[Jitter], *, eight_bit: bool = False) -> None:
@@ -201,9 +205,9 @@ def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool)
         found = _places([change is not None and change.kind == kind for change in changes])
         if not found:
             continue
-        rows = placed(found, pictures.device)
+        rows = to_device(torch.tensor(found), pictures.device)
         amounts = [change.amount for change in changes if change is not None and change.kind == kind]
-        amount = placed(amounts, pictures.device).view(-1, 1, 1, 1)
+        amount = to_device(torch.tensor(amounts), pictures.device).view(-1, 1, 1, 1)
         chosen = pictures[rows]
         match kind:
             case "brightness":
@@ -244,7 +248,7 @@ def _turn_hue(pictures: Tensor, turn: Tensor, eight_bit: bool) -> Tensor:
     else:
         hue = hue + turn
     # Each colour is a trapezoid over the circle: full for two sixths, none for two, straight between them.
-    start = placed((5.0, 3.0, 1.0), pictures.device).view(3, 1, 1)
+    start = to_device(torch.tensor((5.0, 3.0, 1.0)), pictures.device).view(3, 1, 1)
     place = (start + 6 * hue) % 6  # (N, 3, S, S)
     turned = value - chroma * torch.minimum(place, 4 - place).clamp(0.0, 1.0)
     return (turned + 0.5).floor_() if eight_bit else turned

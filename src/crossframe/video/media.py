@@ -24,9 +24,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from crossframe.model.geometry import resized
 from crossframe.processes import cores
 from crossframe.video.error import VideoError
-from crossframe.video.geometry import resized
 from crossframe.video.tar import file_of, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"

@@ -11,8 +11,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from crossframe.model.parts import PRETRAINED, part_of
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.build import with_positions
+from crossframe.weights.assemble import with_positions
 from crossframe.weights.errors import WeightsError, shorten
 
 CANDIDATES = tuple(step / 10 for step in range(11))  # the weights that `choose_weight` tries
@@ -43,19 +44,14 @@ def shared_values(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
     named = dict(tuned.named_parameters())
     found = {name: values[name] for name, own in named.items() if name in values and values[name].shape == own.shape}
     # A part of another size, such as a head for other classes, was begun anew; encoders never are.
-    towers = ("vision.", "text.") if tuned.text is not None else ("vision.",)
-    encoders = {name for name in named.keys() | values.keys() if name.startswith(towers) and not _is_new(name)}
+    towers = PRETRAINED if tuned.text is not None else ("pretrained",)
+    encoders = {name for name in named.keys() | values.keys() if part_of(name).name in towers}
     if differ := encoders - found.keys():
         raise WeightsError(
             f"the tuned and the pretrained model differ in {shorten(differ)}: "
             "give the pretrained model that the tuned one was trained from"
         )
     return {name: value.detach().to(named[name].device, named[name].dtype) for name, value in found.items()}
-
-
-def _is_new(name: str) -> bool:
-    """Whether a parameter of the encoders was added for video."""
-    return ".message." in name or name == "text.learned"
 
 
 def choose_weight(tuned: XCLIP, pretrained: XCLIP, score: Callable[[XCLIP], float]) -> tuple[float, dict[float, float]]:

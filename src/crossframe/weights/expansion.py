@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from crossframe.model.config import Mixing, ModelConfig, MultiFrameConfig, PromptConfig, VisionConfig, new_parts
+from crossframe.model.parts import words_for
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.vision import VisionTransformer
 from crossframe.model.xclip import XCLIP
-from crossframe.video.transform import Preprocess
 from crossframe.weights import hub
-from crossframe.weights.build import check_depth, check_tensors, with_positions
+from crossframe.weights.archive import read_tensors
+from crossframe.weights.assemble import check_depth, check_tensors, with_positions
 from crossframe.weights.convert import recognize, to_ours
 from crossframe.weights.errors import WeightsError, errors_in, shorten
-from crossframe.weights.files import read_tensors
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, read_json, read_weights
 from crossframe.weights.hf_config import vit_from_hf
 from crossframe.weights.infer import infer_vision
@@ -134,25 +135,9 @@ def _rebuild(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, prep
     state = grown.state_dict()
     kept = with_positions(kept, config)
     kept = {name: t for name, t in kept.items() if name in state and t.shape == state[name].shape}
-    if new := _parts(state.keys() - kept.keys()):
+    if new := words_for(state.keys() - kept.keys()):
         log.warning("untrained, to be learned from videos: %s", ", ".join(new))
-    if gone := _parts(model.state_dict().keys() - state.keys()):
+    if gone := words_for(model.state_dict().keys() - state.keys()):
         log.info("left out: %s", ", ".join(gone))
     grown.load_state_dict({**state, **kept})
     return grown.to(model.device, model.dtype).eval()
-
-
-def _parts(names: Any) -> list[str]:
-    """What a person calls the modules that these parameters belong to."""
-    called = {
-        "vision.blocks": "cross-frame messages",
-        "vision.projection": "projection of the image encoder",
-        "vision": "image encoder",
-        "mit": "multi-frame transformer",
-        "prompts": "video-specific prompts",
-        "text.learned": "learned label vectors",
-        "text": "text encoder",
-        "head": "linear head",
-    }
-    found = {next((word for start, word in called.items() if name.startswith(start)), name) for name in names}
-    return sorted(found)

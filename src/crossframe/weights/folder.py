@@ -12,15 +12,13 @@ import safetensors
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess, default_preprocess
 from crossframe.text.tokenizer import FILE_NAME
-from crossframe.video.transform import Preprocess
-from crossframe.weights.checkpoint import Checkpoint, default_preprocess, default_tokenizer
+from crossframe.weights.archive import read_tensors
 from crossframe.weights.convert import to_ours
 from crossframe.weights.errors import WeightsError, errors_in
-from crossframe.weights.files import read_tensors
-from crossframe.weights.hf_config import config_from_hf, with_authors_heads
-from crossframe.weights.hf_preprocess import preprocess_from_hf
-from crossframe.weights.infer import infer_config
+from crossframe.weights.hf_config import config_from_hf, preprocess_from_hf, with_authors_heads
+from crossframe.weights.infer import Checkpoint, default_tokenizer, infer_config
 from crossframe.weights.open_clip import check_plain, config_from_open_clip, preprocess_from_open_clip
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP, OPENAI, Layout
 
@@ -89,10 +87,9 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
     )
 
 
-def own_config(config: ModelConfig, preprocess: Preprocess | None) -> dict[str, Any]:
+def own_config(config: ModelConfig, preprocess: Preprocess) -> dict[str, Any]:
     """The content of our own config.json."""
-    pictures = None if preprocess is None else asdict(preprocess)
-    return {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": pictures}
+    return {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": asdict(preprocess)}
 
 
 def read_json(path: Path) -> dict[str, Any]:

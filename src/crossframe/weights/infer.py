@@ -1,4 +1,4 @@
-"""The architecture, inferred from the names and shapes of the tensors.
+"""A single file of weights to a checkpoint, its architecture inferred from the names and shapes of the tensors.
 
 Shapes do not tell the number of heads, the activation or the epsilon of the norms. Here they are those of CLIP and
 X-CLIP: heads of 64 channels, QuickGELU, 1e-5. A config file, where there is one, takes precedence (`hf_config.py`,
@@ -7,19 +7,83 @@ X-CLIP: heads of 64 channels, QuickGELU, 1e-5. A config file, where there is one
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
-from crossframe.weights.convert import their_names
-from crossframe.weights.errors import WeightsError
-from crossframe.weights.tables import Layout
+from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.text.tokenizer import Tokenizer
+from crossframe.weights.archive import read_tensors
+from crossframe.weights.convert import recognize, their_names, to_ours
+from crossframe.weights.errors import WeightsError, errors_in, shorten
+from crossframe.weights.tables import IMAGE_ONLY, LANGUAGE_IMAGE, Layout
+
+log = logging.getLogger(__name__)
 
 # The ViTs above L (H, g and bigG) have 16 heads whatever their width.
 _SIXTEEN_HEADS = (1280, 1408, 1664)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Tensors under our names, with the config, preprocessing and tokenizer of their model.
+
+    `layout` is that of the source (None: our own), so that errors can use its names.
+    """
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    preprocess: Preprocess
+    tokenizer: Tokenizer | None
+    layout: Layout | None
+
+
+def read_file(path: Path) -> Checkpoint:
+    """A single file of weights in the layout of OpenAI, the authors of X-CLIP or Hugging Face.
+
+    The architecture is read off the shapes; what they do not tell is as in OpenAI's and the authors' files.
+    """
+    tensors = read_tensors(path)
+    with errors_in(path):
+        layout = recognize(tensors, LANGUAGE_IMAGE)
+        if layout is None:
+            raise WeightsError(_unknown(tensors))
+        tensors = to_ours(tensors, layout)
+        config = infer_config(tensors, layout)
+        log.info("%s: layout of %s; heads of 64 channels and QuickGELU, as in CLIP", path, layout.name)
+        return Checkpoint(config, tensors, default_preprocess(config), default_tokenizer(config, None), layout)
+
+
+def default_tokenizer(config: ModelConfig, folder: Path | None) -> Tokenizer | None:
+    """The folder's tokenizer, or CLIP's when it has none. None for a model that reads no words."""
+    if config.text is None:
+        return None
+    length = config.text.context_length
+    own = None if folder is None else Tokenizer.from_folder(folder, length)
+    return own or Tokenizer.clip(length)
+
+
+def _unknown(tensors: dict[str, Tensor]) -> str:
+    """Why the names in a file are unknown, as far as one can tell."""
+    if recognize(tensors, IMAGE_ONLY):
+        return (
+            "holds an image encoder alone, without words: load a CLIP and give it this encoder with "
+            "crossframe.weights.replace_vision(model, path)"
+        )
+    if "visual.layer1.0.conv1.weight" in tensors:
+        return "its image encoder is a ResNet; only vision transformers are supported"
+    if any(name.startswith("vision.blocks.") for name in tensors):
+        return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
+    return (
+        f"holds {shorten(tensors)}, which is no known layout; "
+        f"known are {', '.join(known.name for known in LANGUAGE_IMAGE)}"
+    )
 
 
 class _Shapes:

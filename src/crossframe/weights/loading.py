@@ -8,10 +8,10 @@ import torch
 
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import hub
-from crossframe.weights.build import build, resized
-from crossframe.weights.checkpoint import Checkpoint, read_file
+from crossframe.weights.assemble import build, resized
 from crossframe.weights.errors import WeightsError, errors_in
 from crossframe.weights.folder import BUNDLED, belongs_to_folder, read_folder
+from crossframe.weights.infer import Checkpoint, read_file
 from crossframe.weights.sources import close_matches
 
 # The hub's config of these has a default number of heads where the authors trained with one for each 64 channels.

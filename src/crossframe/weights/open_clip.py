@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossframe.model.config import ModelConfig
-from crossframe.video.transform import CLIP_MEAN, CLIP_STD, Preprocess
+from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.weights.errors import WeightsError, shorten
 
 # Entries that tensors' shapes already tell, and options at the value that means plain CLIP (None stands for any).

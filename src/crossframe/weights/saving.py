@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -12,17 +13,15 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import nn
 
 from crossframe.files import adding_files, check_writable
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.video.transform import Preprocess
-from crossframe.weights.checkpoint import default_preprocess
 from crossframe.weights.convert import to_theirs
 from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
-from crossframe.weights.hf_config import config_to_hf
-from crossframe.weights.hf_preprocess import preprocess_to_hf
+from crossframe.weights.hf_config import config_to_hf, preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
 
 _WEIGHTS = "model.safetensors"
@@ -55,8 +54,7 @@ def save(
             f"{shorten(bad)} would hold values{kind} that are not finite numbers, and could not be loaded"
         )
     if format == "crossframe":
-        preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else None
-        files = {CONFIG: own_config(model.config, preprocess)}
+        files = {CONFIG: own_config(model.config, model.preprocess)}
     else:
         files = _transformers_files(model, dtype or model.dtype)
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
@@ -76,10 +74,22 @@ def save(
     return folder
 
 
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and values of all tensors, as 64 hexadecimal digits.
+
+    The same weights give the same digits from any file format and on any device; other precision gives others.
+    """
+    state = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        state.update(flat.view(torch.uint8).numpy())
+    return state.hexdigest()
+
+
 def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str, Any]]:
     """The files that transformers' automatic classes look for beside the weights."""
-    preprocess = model.preprocess if isinstance(model.preprocess, Preprocess) else default_preprocess(model.config)
-    pictures = preprocess_to_hf(preprocess, video=model.mit is not None)
+    pictures = preprocess_to_hf(model.preprocess, video=model.mit is not None)
     files = {
         CONFIG: config_to_hf(model.config) | {"dtype": str(dtype).removeprefix("torch.")},
         PREPROCESSOR: pictures,

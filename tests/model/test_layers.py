@@ -1,11 +1,11 @@
-"""Sending tensors to devices."""
+"""What all towers share: tensors on their way to a device."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from crossframe.sending import sent
+from crossframe.model.layers import to_device
 
 
 def test_only_apples_gpus_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,5 +14,5 @@ def test_only_apples_gpus_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
         torch.Tensor, "to", lambda _, place, non_blocking: asked.append((str(place), non_blocking)), raising=True
     )
     for device in ("cuda:1", torch.device("mps"), None):
-        sent(torch.ones(2), device)
+        to_device(torch.ones(2), device)
     assert asked == [("cuda:1", True), ("mps", False), ("cpu", True)]

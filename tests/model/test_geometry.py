@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crossframe.video.geometry import centre_box, multiscale_boxes, resized, three_crop_boxes
+from crossframe.model.geometry import center_box, multiscale_boxes, resized, three_crop_boxes
 
 
 def cases(golden: Path, kind: str) -> list[tuple[int, dict[str, Any]]]:
@@ -19,7 +19,7 @@ def test_centre_crops(golden: Path) -> None:
     for size, case in cases(golden, "center_crop"):
         width, height = resized(*case["source_wh"], case["short_side_target"])
         assert [width, height] == case["resized_wh"]
-        assert list(centre_box(width, height, size)) == case["center_crop_box_xyxy"]
+        assert list(center_box(width, height, size)) == case["center_crop_box_xyxy"]
 
 
 def test_three_crops(golden: Path) -> None:
@@ -38,6 +38,6 @@ def test_multiscale_boxes(golden: Path) -> None:
 
 def test_crops_must_fit() -> None:
     with pytest.raises(ValueError, match="224x224 does not fit into a frame of 340x200"):
-        centre_box(340, 200, 224)
+        center_box(340, 200, 224)
     with pytest.raises(ValueError, match="resize it first"):
         three_crop_boxes(340, 256, 224)

@@ -12,12 +12,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from crossframe.model.config import ModelConfig
-from crossframe.model.layers import interpolate_time
+from crossframe.model.layers import interpolate_grid, interpolate_time
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.checkpoint import Checkpoint
 from crossframe.weights.convert import their_names
 from crossframe.weights.errors import WeightsError, shorten
-from crossframe.weights.positions import interpolate_grid
+from crossframe.weights.infer import Checkpoint
 from crossframe.weights.tables import Layout
 
 log = logging.getLogger(__name__)

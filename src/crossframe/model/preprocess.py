@@ -1,7 +1,7 @@
-"""Frames become model input: resize, crop and normalise, as tensor operations on whole clips.
+"""Frames become model input: resize, crop and normalize, as tensor operations on whole clips.
 
 Pixels stay uint8 until they are on the device that computes. Shape letters: B clips, T frames, S the model's
-picture side.
+image side.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossframe.sending import sent
-from crossframe.video.geometry import Box, centre_box, resized, three_crop_boxes
+from crossframe.model.config import ModelConfig
+from crossframe.model.geometry import Box, center_box, resized, three_crop_boxes
+from crossframe.model.layers import to_device
 
-Colour: TypeAlias = tuple[float, float, float]
+Color: TypeAlias = tuple[float, float, float]
 
-IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
-IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
-CLIP_MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN: Color = (0.485, 0.456, 0.406)
+IMAGENET_STD: Color = (0.229, 0.224, 0.225)
+CLIP_MEAN: Color = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Color = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,20 @@ class Preprocess:
     """What a model wants of its frames.
 
     `preprocess(frames)` resizes the short side to `short_side`, cuts the square of side `size` from the
-    middle and normalises. A `short_side` of None squeezes the whole frame into the square instead. `mean` and
-    `std` are those of colours in 0..1.
+    middle and normalizes. A `short_side` of None squeezes the whole frame into the square instead. `mean` and
+    `std` are those of colors in 0..1.
     """
 
     size: int = 224
     short_side: int | None = 256
-    mean: Colour = IMAGENET_MEAN
-    std: Colour = IMAGENET_STD
+    mean: Color = IMAGENET_MEAN
+    std: Color = IMAGENET_STD
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise ValueError(f"a picture side of {self.size} is not possible; use 1 or more")
+            raise ValueError(f"an image side of {self.size} is not possible; use 1 or more")
         if self.short_side is not None and self.short_side < self.size:
             raise ValueError(
                 f"a crop of {self.size} does not fit into a short side of {self.short_side}; raise short_side"
@@ -55,69 +56,68 @@ class Preprocess:
 
     @classmethod
     def xclip(cls, size: int = 224) -> Preprocess:
-        """The authors' validation: short side 256/224 of `size`, bilinear without antialiasing, ImageNet's colours."""
+        """The authors' validation: short side 256/224 of `size`, bilinear without antialiasing, ImageNet's colors."""
         return cls(size=size, short_side=int(256 / 224 * size))
 
     @classmethod
     def clip(cls, size: int = 224) -> Preprocess:
-        """CLIP's own: short side equal to the picture's, bicubic with antialiasing, CLIP's colours."""
+        """CLIP's own: short side equal to the image's, bicubic with antialiasing, CLIP's colors."""
         return cls(size, size, CLIP_MEAN, CLIP_STD, interpolation="bicubic", antialias=True)
 
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
-        """The centre view of clips as float32 (B, T, 3, S, S) on `device`.
+        """The center view of clips as float32 (B, T, 3, S, S) on `device`.
 
         `frames` are uint8 (T, 3, H, W), (B, T, 3, H, W), or a list of (T, 3, H, W) of any sizes.
         """
 
-        def centre(clips: Tensor) -> Tensor:
+        def center(clips: Tensor) -> Tensor:
             width, height = self.frame_size(clips.shape[-1], clips.shape[-2])
             scaled = self.resize(clips, width, height)
-            return self.normalise_(_cut(scaled, centre_box(width, height, self.size)))
+            return self.normalize_(_cut(scaled, center_box(width, height, self.size)))
 
-        return _by_size(frames, device, centre)
+        return _by_size(frames, device, center)
 
     def three_crops(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
         """Three spatial views along the long side: the same input as a call takes to float32 (B, 3, T, 3, S, S).
 
         The short side is resized to `size`, not to `short_side`, as in the paper's evaluation. The order is
-        left, centre, right or top, centre, bottom.
+        left, center, right or top, center, bottom.
         """
 
         def three(clips: Tensor) -> Tensor:
             scaled = self.resize(clips, *resized(clips.shape[-1], clips.shape[-2], self.size))
             boxes = three_crop_boxes(scaled.shape[-1], scaled.shape[-2], self.size)
-            return self.normalise_(torch.stack([_cut(scaled, box) for box in boxes], dim=1))  # (b, 3, T, 3, S, S)
+            return self.normalize_(torch.stack([_cut(scaled, box) for box in boxes], dim=1))  # (b, 3, T, 3, S, S)
 
         return _by_size(frames, device, three)
 
     def frame_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size to which a frame is resized before the picture is cut from it."""
+        """The size to which a frame is resized before the image is cut from it."""
         return (self.size, self.size) if self.short_side is None else resized(width, height, self.short_side)
 
-    def resize(self, pictures: Tensor, width: int, height: int) -> Tensor:
-        """Grey levels 0..255, uint8 or float (..., 3, H, W), to float32 (..., 3, height, width)."""
-        if pictures.shape[-2:] == (height, width):
-            return pictures.float()
-        flat = pictures.flatten(0, -4).float()
+    def resize(self, images: Tensor, width: int, height: int) -> Tensor:
+        """Gray levels 0..255, uint8 or float (..., 3, H, W), to float32 (..., 3, height, width)."""
+        if images.shape[-2:] == (height, width):
+            return images.float()
+        flat = images.flatten(0, -4).float()
         scaled = F.interpolate(flat, (height, width), mode=self.interpolation, antialias=self.antialias)
         if self.interpolation == "bicubic":
-            scaled = scaled.clamp_(0.0, 255.0)  # the cubic kernel overshoots at edges; an 8-bit picture would not
-        return scaled.unflatten(0, pictures.shape[:-3])
+            scaled = scaled.clamp_(0.0, 255.0)  # the cubic kernel overshoots at edges; an 8-bit image would not
+        return scaled.unflatten(0, images.shape[:-3])
 
-    def normalise_(self, pictures: Tensor) -> Tensor:
-        """Float grey levels 0..255 (..., 3, S, S) to the model's units, in place."""
-        mean, std = (placed(colour, pictures.device).view(3, 1, 1) * 255.0 for colour in (self.mean, self.std))
-        return pictures.sub_(mean).div_(std)
-
-
-def placed(numbers: Sequence[float], device: torch.device) -> Tensor:
-    """A few numbers, float32 or int64, on `device`."""
-    return sent(torch.tensor(numbers), device)
+    def normalize_(self, images: Tensor) -> Tensor:
+        """Float gray levels 0..255 (..., 3, S, S) to the model's units, in place."""
+        mean, std = (
+            to_device(torch.tensor(color), images.device).view(3, 1, 1) * 255.0 for color in (self.mean, self.std)
+        )
+        return images.sub_(mean).div_(std)
 
 
-def moved(clip: Tensor, device: torch.device | str | None) -> Tensor:
-    """A clip (T, 3, H, W) on `device`, each colour by itself in memory; as decoded, a pixel's lie side by side."""
-    return sent(clip, device).contiguous()
+def default_preprocess(config: ModelConfig) -> Preprocess:
+    """The preprocessing of a model that names none: CLIP's for a plain CLIP, else that of X-CLIP's authors."""
+    plain = config.vision.mixing == "none" and config.mit is None and config.prompts is None
+    size = config.vision.image_size
+    return Preprocess.clip(size) if plain else Preprocess.xclip(size)
 
 
 def _cut(clips: Tensor, box: Box) -> Tensor:
@@ -136,12 +136,13 @@ def _by_size(
     parts: list[Tensor] = []
     order: list[int] = []
     for positions in groups.values():
-        batch = torch.stack([moved(clips[position], device) for position in positions])
+        # decoded clips have a pixel's colors side by side in memory; from here on each color lies by itself
+        batch = torch.stack([to_device(clips[position], device).contiguous() for position in positions])
         parts.append(convert(batch))
         order += positions
     if len(parts) == 1:
         return parts[0]
-    return torch.cat(parts)[placed(torch.tensor(order).argsort().tolist(), parts[0].device)]
+    return torch.cat(parts)[to_device(torch.tensor(order).argsort(), parts[0].device)]
 
 
 def _no_clip(given: object) -> ValueError:
@@ -165,7 +166,7 @@ def _checked(frames: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if not isinstance(clip, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
             raise _no_clip(clip)
         if clip.dim() != 4 or clip.shape[1] != 3 or 0 in clip.shape:
-            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colours second")
+            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colors second")
         if clip.dtype != torch.uint8:
             raise ValueError(f"pixels of type {clip.dtype} were given; give uint8, 0 to 255")
     lengths = sorted({clip.shape[0] for clip in clips})

@@ -9,8 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.video.sample import sparse
-from crossframe.video.transform import CLIP_MEAN, CLIP_STD, Preprocess
 
 # The authors' constants, for colours in 0..255.
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
@@ -109,7 +109,7 @@ def test_small_frames_are_enlarged() -> None:
     ("frames", "message"),
     [
         (torch.zeros(2, 3, 8, 8), "give uint8"),
-        (torch.zeros(2, 8, 8, 3, dtype=torch.uint8), "put the 3 colours second"),
+        (torch.zeros(2, 8, 8, 3, dtype=torch.uint8), "put the 3 colors second"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "are no clips"),
         ([], "at least one"),
         ([torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 3, 8, 8, dtype=torch.uint8)], r"\[2, 3\] frames"),

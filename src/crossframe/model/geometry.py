@@ -22,10 +22,10 @@ def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
     return int(width * factor + 0.5), int(height * factor + 0.5)
 
 
-def centre_box(width: int, height: int, size: int) -> Box:
+def center_box(width: int, height: int, size: int) -> Box:
     """The square of side `size` in the middle.
 
-    >>> centre_box(340, 256, 224)
+    >>> center_box(340, 256, 224)
     (58, 16, 282, 240)
     """
     _check_fits(width, height, size)
@@ -34,7 +34,7 @@ def centre_box(width: int, height: int, size: int) -> Box:
 
 
 def three_crop_boxes(width: int, height: int, size: int) -> list[Box]:
-    """Three squares along the long side: left, centre, right, or top, centre, bottom.
+    """Three squares along the long side: left, center, right, or top, center, bottom.
 
     They are whole steps of `(long side - size) // 2` apart, so an odd remainder leaves the last column or row
     unused. The frame's short side must be `size`.
