@@ -277,7 +277,7 @@ def test_mistakes_are_named() -> None:
     box = (0, 0, 32, 32)
     with pytest.raises(ValueError, match="1 draws were given for 2 clips"):
         augment.apply([clip(), clip()], [Draw(box)], SMALL)
-    with pytest.raises(ValueError, match="put the 3 colours second"):
+    with pytest.raises(ValueError, match="put the 3 colors second"):
         augment.apply([clip().transpose(0, 1)], [Draw(box)], SMALL)
     with pytest.raises(ValueError, match=r"clips of \[2, 4\] frames"):
         augment.apply([clip(2), clip(4)], [Draw(box), Draw(box)], SMALL)

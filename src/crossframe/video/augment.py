@@ -155,7 +155,7 @@ def _check(clips: Tensor | Sequence[Tensor], draws: Sequence[Draw]) -> None:
         raise ValueError(f"{len(draws)} draws were given for {len(clips)} clips; give one for each, of at least one")
     for clip, draw in zip(clips, draws, strict=True):
         if clip.dim() != 4 or clip.shape[1] != 3 or 0 in clip.shape:
-            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colours second")
+            raise ValueError(f"a clip of shape {tuple(clip.shape)} is not (T, 3, H, W); put the 3 colors second")
         if len(draw.jitter) not in (0, 1, len(clip)):
             raise ValueError(f"{len(draw.jitter)} jitters do not fit {len(clip)} frames; give 0, 1 or {len(clip)}")
     lengths = sorted({len(clip) for clip in clips})
