@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from crossframe import XCLIP, load
-from crossframe.evaluate.scoring import label_features
 from crossframe.evaluate.shapes import BATCH, frames_of
+from crossframe.inference import label_features
 from crossframe.shapes.caption import all_sentences, named
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw, split_actions

@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from crossframe import load
-from crossframe.evaluate.protocol import read_trials, run_trial
 from crossframe.evaluate.shapes import evaluate_shapes
+from crossframe.evaluate.trials import read_trials, run_trial
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import FileData
 from crossframe.shapes.splits import Split, split_actions

@@ -15,7 +15,7 @@ import crossframe
 from crossframe import Recognizer
 from crossframe.cli import main
 from crossframe.data.manifest import read_manifest
-from crossframe.evaluate.run import evaluate_manifest
+from crossframe.evaluate.evaluate import evaluate_manifest
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes.splits import draw as draw_scene

@@ -11,6 +11,7 @@ from torch import nn
 
 from crossframe import Recognizer, engine
 from crossframe.engine import can_pack, pack
+from crossframe.inference import Inference
 from crossframe.model.config import Activation, ModelConfig
 from tests.model.by_rule import read_by_rule
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, video_for
@@ -83,7 +84,7 @@ def test_layers_that_are_not_ours_are_left_alone() -> None:
     mlp.fc1 = Adapted(mlp.fc1.in_features, mlp.fc1.out_features)
     assert not can_pack(model, torch.float32)
     assert not can_pack(make(dtype=torch.float64), torch.float32)
-    assert Recognizer(model)._fast is model
+    assert not Inference(model).packed
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from crossframe.data.batch import Batch, TrainBatch, classification
 from crossframe.data.manifest import read_manifest
 from crossframe.data.reader import Sampling
 from crossframe.distributed import Processes
-from crossframe.evaluate.run import Setting, evaluate_manifest
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe, Train
 from crossframe.recognizer import Recognizer

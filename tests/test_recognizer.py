@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 import crossframe
 from crossframe import Prediction, Recognizer
-from crossframe.recognizer import choose_precision
+from crossframe.inference import Precision
 from crossframe.video.error import VideoError
 from tests.video.clips import moving, write_clip
 
@@ -96,13 +98,12 @@ def test_features_follow_what_is_said_and_only_the_last_lists_are_remembered(
     spelled = recognizer.embed_texts(LABELS)
     torch.testing.assert_close(spelled, Recognizer(recognizer.model, template="a video of {}").embed_texts(LABELS))
     assert not torch.allclose(spelled, bare)
-    monkeypatch.setattr("crossframe.recognizer.KEPT_LABELS", 2)
+    monkeypatch.setattr("crossframe.inference.KEPT_LISTS", 2)
     read: list[int] = []
     recognizer.model.text.register_forward_hook(lambda *_: read.append(1))  # type: ignore[union-attr]
     for label in ("yoga", "golf", "yoga", "chess", "yoga", "golf"):
         recognizer.embed_texts([label])
     assert len(read) == 4  # golf was forgotten when chess came
-    assert len(recognizer._text) == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -115,7 +116,7 @@ def test_rounded_weights_are_never_reported_as_float32(tiny_folder: Path, dtype:
 def test_bfloat16_leaves_the_model_as_it_was_where_nothing_is_packed(
     tiny_folder: Path, clips: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossframe.recognizer.can_pack", lambda *_: False)  # as beside a GPU
+    monkeypatch.setattr("crossframe.inference.supports", lambda *_: False)  # as beside a GPU
     model = crossframe.load(tiny_folder)
     exact = Recognizer(model).classify(clips[0], LABELS)
     fast = Recognizer(model, precision="bfloat16").classify(clips[0], LABELS)
@@ -206,19 +207,8 @@ def test_wrong_settings_are_refused(tiny_folder: Path) -> None:
             crossframe.load(tiny_folder, device="cuda")
     with pytest.raises(ValueError, match="0 frames"):
         Recognizer(model, num_frames=0)
-    with pytest.raises(ValueError, match="float16"):
-        choose_precision("float16", torch.device("cpu"))  # type: ignore[arg-type]
-
-
-def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    assert choose_precision("auto", cpu) == "bfloat16"
-    assert choose_precision("float32", cpu) == "float32"
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
-    assert choose_precision("auto", cpu) == "float32"
-    assert choose_precision("bfloat16", cpu) == "bfloat16"
-    assert choose_precision("auto", torch.device("mps")) == "float32"
+    with pytest.raises(ValueError, match="precision is 'int8'"):
+        Recognizer(model, precision="int8")  # type: ignore[arg-type]
 
 
 def test_the_next_clip_is_being_read_while_the_model_works(
@@ -289,3 +279,37 @@ def test_an_ensemble_of_templates_is_the_mean_of_their_directions(tiny_folder: P
     each = [Recognizer(crossframe.load(tiny_folder), template=template).embed_texts(LABELS) for template in templates]
     torch.testing.assert_close(together, torch.nn.functional.normalize(torch.stack(each).mean(dim=0), dim=-1))
     assert not torch.allclose(together, each[0])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recognizer_travels_to_a_process_that_knows_nothing(
+    precision: Precision, tiny_folder: Path, clips: list[Path]
+) -> None:
+    here = Recognizer(crossframe.load(tiny_folder), precision=precision, template="a video of {}")
+    expected = here.classify(clips[:2], LABELS)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        scores = pool.submit(scores_there, here, clips[:2]).result()
+    for found, known in zip(scores, expected, strict=True):
+        torch.testing.assert_close(torch.tensor(found), known.scores, atol=1e-6, rtol=0)
+
+
+def scores_there(recognizer: Recognizer, clips: list[Path]) -> list[list[float]]:
+    torch.set_num_threads(1)
+    return [prediction.scores.tolist() for prediction in recognizer.classify(clips, LABELS)]
+
+
+def test_sixteen_threads_get_the_scores_of_one(recognizer: Recognizer, clips: list[Path]) -> None:
+    alone = Recognizer(recognizer.model, workers=0)
+    lists = [[*LABELS, f"another of {number}"] for number in range(24)]  # more than are remembered
+    expected = [alone.classify(clips[number % 3], labels).scores for number, labels in enumerate(lists)]
+    shared = Recognizer(recognizer.model, workers=0)
+
+    def ask(start: int) -> bool:
+        numbers = [(start + 7 * step) % 24 for step in range(6)]
+        return all(
+            torch.equal(shared.classify(clips[number % 3], lists[number]).scores, expected[number])
+            for number in numbers
+        )
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(ask, range(16)))

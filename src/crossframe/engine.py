@@ -39,22 +39,31 @@ _OURS = {
 M = TypeVar("M", bound=nn.Module)
 
 
-def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
-    """Whether `pack` applies: float32 weights on a CPU where oneDNN computes in `dtype`, in modules of ours without
-    hooks."""
+def supports(model: XCLIP, dtype: torch.dtype) -> bool:
+    """Whether weights and processor are those that the engine is for: float32 on a CPU, where oneDNN computes in
+    `dtype`."""
     mkldnn = torch.ops.mkldnn
     if model.device.type != "cpu" or any(parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
     if not torch.backends.mkldnn.is_available() or not hasattr(mkldnn, "_linear_pointwise"):
         return False
-    if dtype == torch.bfloat16 and not mkldnn._is_mkldnn_bf16_supported():
-        return False
-    packed = [model.vision.blocks, *([model.prompts] if model.prompts else [])]
-    return all(type(part) in _OURS and not _hooked(part) for module in packed for part in module.modules())
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and mkldnn._is_mkldnn_bf16_supported())
 
 
-def _hooked(module: nn.Module) -> bool:
-    return any(module.__dict__[hooks] for hooks in ("_forward_pre_hooks", "_forward_hooks"))
+def foreign_part(model: XCLIP) -> str | None:
+    """The first part that may compute something else than the engine would, said in words; None if there is none."""
+    for place, packed in (("vision.blocks", model.vision.blocks), ("prompts", model.prompts)):
+        for name, part in packed.named_modules(prefix=place) if packed else ():
+            if type(part) not in _OURS:
+                return f"{name}, a {type(part).__name__}"
+            if any(part.__dict__[hooks] for hooks in ("_forward_pre_hooks", "_forward_hooks")):
+                return f"the hooks of {name}"
+    return None
+
+
+def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
+    """Whether `pack` applies."""
+    return supports(model, dtype) and foreign_part(model) is None
 
 
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.engine import can_pack, pack, with_parts
-from crossframe.evaluate.scoring import ROUNDED, Precision, check_precision, exact_convolutions, label_features
+from crossframe.inference import ROUNDED, Inference, Precision, choose_precision
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.processes import cores
 from crossframe.text.labels import check_labels
@@ -30,7 +27,6 @@ from crossframe.weights import load
 R = TypeVar("R")
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
-KEPT_LABELS = 16  # lists of labels whose features are cached
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,38 +78,25 @@ class Recognizer:
     ) -> None:
         if not isinstance(model, XCLIP):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
             raise ValueError(f"{model!r} is no model; give crossframe.load(...), or use Recognizer.from_pretrained")
-        self._model = model.eval()
         self.num_frames = model.config.num_frames if num_frames is None else num_frames
         if self.num_frames < 1:
             raise ValueError(f"{self.num_frames} frames were asked for; a clip has at least one")
         if precision == "auto" and any(parameter.dtype in ROUNDED for parameter in model.parameters()):
             precision = "bfloat16"
-        self._precision: Precision = choose_precision(precision, model.device)
-        check_precision(model, self._precision)
-        self._fast = self._optimized()
+        self._inference = Inference(model.eval(), choose_precision(precision, model.device))
         self.template = PLACE if template is None else template
         self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
-        self._text: OrderedDict[tuple[tuple[str, ...], ...], Tensor | None] = OrderedDict()
 
     @property
     def model(self) -> XCLIP:
         """The model given."""
-        return self._model
+        return self._inference.model
 
     @property
     def precision(self) -> Precision:
         """The precision of the image encoder."""
-        return self._precision
-
-    def _optimized(self) -> XCLIP:
-        """The model that encodes videos and scores labels, in the precision asked for."""
-        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
-        if can_pack(self.model, dtype):
-            return pack(self.model, dtype)
-        if dtype == torch.bfloat16:
-            return with_parts(self.model, vision=copy.deepcopy(self.model.vision).to(dtype))
-        return self.model
+        return self._inference.precision
 
     @classmethod
     def from_pretrained(
@@ -160,7 +143,7 @@ class Recognizer:
         names = tuple(check_labels(labels))
         text = self._label_features(names)
         scale = float(self.model.logit_scale.detach().exp())
-        for item in self._read(videos, lambda features: self._fast.score(features, text)):
+        for item in self._read(videos, lambda features: self._inference.score(features, text)):
             if isinstance(item, VideoError):
                 yield item
                 continue
@@ -181,16 +164,9 @@ class Recognizer:
             raise ValueError("this model has a linear head and cannot embed texts")
         return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()
 
-    @torch.inference_mode()
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
-        """(K, E) on the model's device, cached by the labels' wordings; None for a linear head."""
-        said = tuple(wordings(labels, self.template, self.descriptions))
-        if said not in self._text:
-            self._text[said] = label_features(self.model, said)
-            if len(self._text) > KEPT_LABELS:
-                self._text.popitem(last=False)
-        self._text.move_to_end(said)
-        return self._text[said]
+        """(K, E) on the model's device; None for a linear head."""
+        return self._inference.texts.of_labels(wordings(labels, self.template, self.descriptions))
 
     def _read(
         self, videos: Iterable[Source], found: Callable[[VideoFeatures], Tensor]
@@ -210,28 +186,11 @@ class Recognizer:
         size = 1 if self.model.device.type == "cpu" else 8
         while group := list(islice(decoded, size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
-            with torch.inference_mode(), exact_convolutions():
-                # Once for all of them: a GPU is waited for until the numbers are here.
-                rows = found(self._fast.encode_video(self.model.prepare(clips))).float().cpu() if clips else ()
+            # Once for all of them: a GPU is waited for until the numbers are here.
+            rows = found(self._inference.encode(clips)).float().cpu() if clips else ()
             left = iter(rows)
             for result in group:
                 yield result if isinstance(result, VideoError) else (result, next(left))
-
-
-def choose_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """`auto` is bfloat16 where the CPU or the GPU multiplies such matrices at full speed."""
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise ValueError(f"precision is '{precision}'; choose auto, float32 or bfloat16")
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        known = torch.cpu.get_capabilities()
-        fast = any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    else:
-        fast = False
-    return "bfloat16" if fast else "float32"
 
 
 def _default_workers(device: torch.device) -> int:

@@ -15,6 +15,8 @@ import pyarrow.parquet
 import pytest
 
 import crossframe
+from crossframe.cli.evaluate import _print_scores
+from crossframe.evaluate.trials import Trial
 from crossframe.extras import install_command
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
@@ -84,6 +86,17 @@ def test_several_splits_have_a_mean_and_a_deviation(
     assert f"{found['mean']['top5']:.1%}" in outcome.out
     for name in ("test1", "test2"):
         assert (tmp_path / "run" / name / "predictions.parquet").is_file()
+
+
+def test_only_shares_are_printed_as_percent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    numbers = {"top1": 0.5, "median_rank": 3.7}
+    rest = {"recordings": None, "top1_interval": [0.25, 0.75], "failures": [], "videos": 4, "unreadable": 0}
+    found = numbers | rest | {"classes": 2, "made_with": {}}
+    _print_scores({"": (Trial("a", "test"), found)}, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["top1       50.0%  (95% interval: 25.0% to 75.0%)", "median_rank 3.7"]
+    _print_scores({"a": (Trial("a", "test"), found), "b": (Trial("b", "test"), found)}, tmp_path)
+    assert [line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:3]] == [["50.0%", "3.7"]] * 2
 
 
 def test_several_models_and_lists_are_told_apart(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> None:

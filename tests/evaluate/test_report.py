@@ -18,9 +18,9 @@ from markupsafe import escape
 import crossframe
 from crossframe.cli import main
 from crossframe.data.manifest import read_manifest
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.evaluate.report import MANY, SHOWN, write_report
 from crossframe.evaluate.result import Evaluation, VideoResult
-from crossframe.evaluate.run import Setting, evaluate_manifest
 from crossframe.evaluate.shapes import evaluate_shapes, frames_of
 from crossframe.pages import strip
 from crossframe.shapes.splits import draw
@@ -205,11 +205,16 @@ def test_several_trials_have_a_page_that_leads_to_theirs(run: Path, tmp_path: Pa
     for folder in folders:
         shutil.copytree(run, tmp_path / folder)
         (tmp_path / folder / "report.html").unlink(missing_ok=True)
-    numbers = {"top1": 0.5, "mean_class": 0.25}
+    numbers = {"top1": 0.5, "mean_class": 0.25, "median_rank": 3.7}
+    for trial in trials:
+        trial["median_rank"] = 4.2
     (tmp_path / "summary.json").write_text(json.dumps({"mean": numbers, "deviation": numbers, "trials": trials}))
     text = read(write_report(tmp_path, tmp_path / "pages" / "all.html"))
     assert "50.0%" in text
     assert "deviation 25.0 points" in text
+    assert "deviation 3.7" in text
+    assert ">4.2<" in re.sub(r"\s", "", text)
+    assert not re.search(r"3[67]\d(\.\d)?%|420(\.\d)?%", text)  # a rank is no share
     links = [unquote(link) for link in re.findall('href="(\\.[^"]+)"', text)]
     assert links == [f"../{folder}/report.html" for folder in folders]
     assert all("Confusion matrix" in read(tmp_path / "pages" / link) for link in links)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import crossframe
 from crossframe.data.batch import TrainBatch
-from crossframe.evaluate.protocol import training_of
+from crossframe.evaluate.trials import training_of
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train import run as run_module

@@ -52,7 +52,7 @@ def doctor() -> None:
     from huggingface_hub import constants
 
     from crossframe.cli.device import devices
-    from crossframe.recognizer import choose_precision
+    from crossframe.inference import choose_precision
     from crossframe.weights.folder import BUNDLED
 
     rows = [

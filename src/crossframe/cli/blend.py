@@ -45,7 +45,7 @@ def _best(models: tuple[XCLIP, XCLIP], manifests: list[Manifest]) -> float:
     """The weight with the best mean accuracy, of each list of clips among its own labels."""
     from statistics import mean
 
-    from crossframe.evaluate.run import evaluate_manifest
+    from crossframe.evaluate.evaluate import evaluate_manifest
     from crossframe.weights.blending import choose_weight
 
     def score(model: XCLIP) -> float:

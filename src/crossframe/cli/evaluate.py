@@ -14,8 +14,8 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     from crossframe.data.batch import Batch
     from crossframe.data.loader import EvalLoader
-    from crossframe.evaluate.protocol import Trial
     from crossframe.evaluate.result import Evaluation
+    from crossframe.evaluate.trials import Trial
     from crossframe.model.xclip import XCLIP
     from crossframe.recipes.schema import Recipe
 
@@ -53,9 +53,9 @@ def evaluate(
     """
     from crossframe.data.parquet import pyarrow
     from crossframe.distributed import joined, this_process
-    from crossframe.evaluate.environment import ENVIRONMENT, environment
-    from crossframe.evaluate.protocol import name_trials, training_of
     from crossframe.evaluate.report import write_report
+    from crossframe.evaluate.result import ENVIRONMENT, environment
+    from crossframe.evaluate.trials import name_trials, training_of
     from crossframe.files import check_writable, write_json, write_text
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
     from crossframe.weights.loading import check_source
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
-    from crossframe.evaluate.protocol import drawn_trials, read_trials
+    from crossframe.evaluate.trials import drawn_trials, read_trials
     from crossframe.recipes.schema import ClipData, FileData
 
     match recipe.data:
@@ -126,8 +126,8 @@ def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
 def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int], name: str | None) -> Evaluation:
     """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
     from crossframe.cli.progress import progress
-    from crossframe.evaluate.protocol import run_trial
     from crossframe.evaluate.shapes import evaluate_shapes
+    from crossframe.evaluate.trials import run_trial
     from crossframe.recipes.schema import ClipData
 
     videos, seed = drawn
@@ -153,7 +153,8 @@ def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[B
 
 def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) -> None:
     """Scores on standard output; videos that could not be read on standard error."""
-    from crossframe.evaluate.protocol import save_overview, scores
+    from crossframe.evaluate.result import show_score
+    from crossframe.evaluate.trials import save_overview, scores
 
     for _, summary in found.values():
         _warn_of_unreadable(summary)
@@ -163,7 +164,7 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
         over = f" over {summary['recordings']} recordings" if summary["recordings"] else ""
         interval = f"  (95% interval{over}: {low:.1%} to {high:.1%})"
         for name, value in scores(summary).items():
-            print(f"{name:<10} {value:.1%}" + (interval if name == "top1" else ""))
+            print(f"{name:<10} {show_score(name, value)}" + (interval if name == "top1" else ""))
     else:
         together = save_overview(found, out)
         print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))
@@ -172,11 +173,13 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
 
 def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """A line for each trial, then their mean and deviation."""
+    from crossframe.evaluate.result import show_score
+
     width = max(map(len, [*rows, "deviation"]))
     lines = {**rows, "mean": together["mean"], "deviation": together["deviation"]}
     yield "  ".join([" " * width, *(f"{name:>10}" for name in together["mean"])])
     for name, values in lines.items():
-        yield "  ".join([f"{name:<{width}}", *(f"{values[key]:>10.1%}" for key in together["mean"])])
+        yield "  ".join([f"{name:<{width}}", *(f"{show_score(key, values[key]):>10}" for key in together["mean"])])
 
 
 def _warn_of_unreadable(summary: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from crossframe import pages
 from crossframe.data.batch import Failure
 from crossframe.data.parquet import read_rows
 from crossframe.data.reader import ClipReader, Job, Sampling
-from crossframe.evaluate.result import PREDICTIONS, SUMMARY
+from crossframe.evaluate.result import PREDICTIONS, SHARES, SUMMARY, show_score
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
 from crossframe.files import write_text
@@ -101,8 +101,8 @@ def _overview(summary: Values, run: str) -> Values:
         "tiles": [
             {
                 "name": NAMES.get(name, name),
-                "value": f"{value:.1%}",
-                "note": f"deviation {100 * summary['deviation'][name]:.1f} points",
+                "value": show_score(name, value),
+                "note": f"deviation {_deviation(name, summary['deviation'][name])}",
             }
             for name, value in summary["mean"].items()
         ],
@@ -111,12 +111,16 @@ def _overview(summary: Values, run: str) -> Values:
             {
                 "name": trial["folder"],
                 "page": f"{run}/{trial['folder']}/{REPORT}",
-                "values": [f"{trial['videos']:,}", *(f"{trial[name]:.1%}" for name in columns)],
+                "values": [f"{trial['videos']:,}", *(show_score(name, trial[name]) for name in columns)],
             }
             for trial in trials
         ],
         "foot": f"{MADE_BY} Every number is in {SUMMARY}.",
     }
+
+
+def _deviation(name: str, value: float) -> str:
+    return f"{100 * value:.1f} points" if name in SHARES else show_score(name, value)
 
 
 def _title(evaluations: Sequence[Values]) -> str:

@@ -1,22 +1,27 @@
-"""The result of an evaluation, video by video, and its two files."""
+"""The result of an evaluation, video by video, its two files, and the machine that it was made on."""
 
 from __future__ import annotations
 
+import os
+import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
 import torch
 
+import crossframe
 from crossframe.data.parquet import pyarrow, write_rows
-from crossframe.evaluate.metrics import TOP, Counts
-from crossframe.evaluate.statistics import SEED, calibration, calibration_error, grouped, interval
+from crossframe.evaluate.statistics import SEED, TOP, Counts, calibration, calibration_error, grouped, interval
 from crossframe.files import replacing, write_json
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
+ENVIRONMENT = "environment.json"
+SHARES = ("top1", "top5", "mean_class", "action", "opposite", "colour", "shape")  # the scores that are shares of videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +152,28 @@ class Evaluation:
         }
         with replacing(folder / PREDICTIONS) as target:
             write_rows(target, self.rows(), types)
+
+
+def show_score(name: str, value: float) -> str:
+    """A score as people read it: a share in percent, any other number as it is.
+
+    >>> show_score("top1", 0.875), show_score("median_rank", 3.7)
+    ('87.5%', '3.7')
+    """
+    return f"{value:.1%}" if name in SHARES else f"{value:.4g}"
+
+
+def environment(device: torch.device, processes: int) -> dict[str, Any]:
+    """The content of `ENVIRONMENT` in every run's folder, for `processes` processes on one device each."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "crossframe": crossframe.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pyav": f"{av.__version__} with FFmpeg {av.ffmpeg_version_info}",
+        "system": platform.platform(),
+        "device": f"{device.type}: {name}",
+        "processes": processes,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from crossframe.data.reader import Sampling
 from crossframe.distributed import from_all_processes, this_process
-from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.result import Evaluation, VideoResult
-from crossframe.evaluate.scoring import evaluating
+from crossframe.evaluate.statistics import TOP
+from crossframe.inference import TextFeatures, evaluating
 from crossframe.model.xclip import XCLIP
 from crossframe.shapes import actions, looks
 from crossframe.shapes.caption import all_sentences, sentence
@@ -111,7 +111,7 @@ def evaluate_shapes(
     Raises `ValueError` for an unknown split or action, a model without a text encoder, and scores that are not numbers.
     """
     part = parse(split)
-    text: dict[str, Tensor] = {}  # sentence to its embedding (E,)
+    text = TextFeatures(model)
     answers: list[tuple[int, Answer]] = []
     results: list[VideoResult] = []
     labels = split_actions(part) if among is None else tuple(among)
@@ -149,19 +149,18 @@ def frames_of(scene: Scene, count: int) -> Tensor:
 
 
 def _ranked(
-    model: XCLIP, scenes: Sequence[Scene], asked: Sequence[tuple[int, Question]], text: dict[str, Tensor]
+    model: XCLIP, scenes: Sequence[Scene], asked: Sequence[tuple[int, Question]], text: TextFeatures
 ) -> list[list[tuple[str, float]]]:
     """For each question, about scene number i: its words and their scores, best first.
 
-    Where scores tie, the true word counts as worse. `text` caches embeddings.
+    Where scores tie, the true word counts as worse.
     """
     frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
     features = model.encode_video(model.prepare(frames))
-    if new := sorted({words for _, question in asked for words in question.sentences.values()} - text.keys()):
-        text.update(zip(new, model.encode_text(model.tokenize(new)), strict=True))
+    text.of_texts([words for _, question in asked for words in question.sentences.values()])  # all at once
     result: list[list[tuple[str, float]]] = []
     for i, question in asked:
-        sentences = torch.stack([text[words] for words in question.sentences.values()])  # (K, E)
+        sentences = text.of_texts([*question.sentences.values()])  # (K, E)
         scores = model.score(features.clip(i), sentences)[0].double().softmax(dim=0).tolist()
         if not all(map(isfinite, scores)):
             raise ValueError("the model's scores are not numbers; its weights have diverged")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.data.drawn import vocabulary
-from crossframe.evaluate.protocol import CHECKPOINTS
+from crossframe.evaluate.trials import CHECKPOINTS
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.layers import DropPath
 from crossframe.model.preprocess import Preprocess

@@ -15,8 +15,7 @@ from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from crossframe.evaluate.environment import ENVIRONMENT, environment
-from crossframe.evaluate.result import SUMMARY
+from crossframe.evaluate.result import ENVIRONMENT, SUMMARY, environment
 from crossframe.files import check_writable, recover, write_json, write_text
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe

@@ -16,9 +16,9 @@ from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Sampling
 from crossframe.distributed import from_all_processes, this_process
-from crossframe.evaluate.run import Setting, evaluate_manifest
-from crossframe.evaluate.scoring import evaluating, label_features
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.evaluate.shapes import evaluate_shapes
+from crossframe.inference import evaluating, label_features
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among

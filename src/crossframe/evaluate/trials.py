@@ -18,10 +18,10 @@ from crossframe.data.layouts import read_candidates
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
-from crossframe.evaluate.run import Setting, evaluate_manifest
-from crossframe.evaluate.scoring import evaluating, label_features
 from crossframe.files import write_json
+from crossframe.inference import evaluating, label_features
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.errors import RecipeError
 from crossframe.recipes.load import RECIPE, load_recipe

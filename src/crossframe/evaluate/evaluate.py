@@ -13,9 +13,9 @@ from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Sampling
 from crossframe.distributed import from_all_processes, this_process
-from crossframe.evaluate.metrics import TOP
 from crossframe.evaluate.result import Evaluation, VideoResult
-from crossframe.evaluate.scoring import Crops, Precision, check_precision, evaluating, label_features, probabilities
+from crossframe.evaluate.statistics import TOP
+from crossframe.inference import Crops, Inference, Precision, check_precision, evaluating
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.saving import fingerprint
@@ -101,11 +101,12 @@ def evaluate(
         raise ValueError("there are no videos to evaluate; give at least one")
     check_precision(model, setting.precision)
     with evaluating(model):
+        inference = Inference(model, setting.precision, fast=False)
         if text is None:
-            text = label_features(model, labels)
+            text = inference.texts.of_labels(labels)
         elif len(text) != len(labels):
             raise ValueError(f"there are features of {len(text)} texts for {len(labels)} labels; give one for each")
-        mine = [result for batch in batches for result in _results(model, batch, text, setting)]
+        mine = [result for batch in batches for result in _results(inference, batch, text, setting)]
     results = sorted(from_all_processes(mine), key=lambda result: result.index)
     if [result.index for result in results] != list(range(len(names))):
         distinct = len({result.index for result in results})
@@ -118,19 +119,13 @@ def evaluate(
     return Evaluation(tuple(labels), tuple(names), tuple(results), asdict(setting))
 
 
-def _results(model: XCLIP, batch: Batch, text: Tensor | None, setting: Setting) -> Iterator[VideoResult]:
+def _results(inference: Inference, batch: Batch, text: Tensor | None, setting: Setting) -> Iterator[VideoResult]:
     for failure in batch.failures:
         yield VideoResult(failure.index, failure.target, error=failure.reason)
     if not len(batch):
         return
-    scores = probabilities(
-        model,
-        batch.videos,
-        text,
-        views=setting.sampling.views,
-        crops=setting.crops,
-        precision=setting.precision,
-    )  # (B, K)
+    views = setting.sampling.views
+    scores = inference.probabilities(batch.videos, text, views=views, crops=setting.crops)  # (B, K)
     order = scores.argsort(dim=1, descending=True, stable=True)[:, :TOP]  # equal scores keep the order of the labels
     rows = zip(batch.indices.tolist(), batch.targets.tolist(), scores, order, strict=True)
     for index, target, row, best in rows:

@@ -16,9 +16,9 @@ from crossframe.data.batch import Batch, Failure
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.evaluate.run import Setting, evaluate, evaluate_manifest
-from crossframe.evaluate.scoring import label_features
+from crossframe.evaluate.evaluate import Setting, evaluate, evaluate_manifest
 from crossframe.evaluate.statistics import grouped, interval
+from crossframe.inference import label_features
 from tests.data.dataset import CLASSES, write_dataset
 from tests.evaluate.world import small_model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossframe.evaluate.protocol import training_of
+from crossframe.evaluate.trials import training_of
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 
 
