@@ -15,7 +15,7 @@ import torch
 
 from crossframe.model.config import variant
 from crossframe.model.xclip import XCLIP
-from crossframe.train.cost import multiply_accumulates
+from crossframe.train.memory import multiply_accumulates
 
 LABELS = 400
 AUTHORS = Path(__file__).parents[1] / "tests" / "golden" / "flops.json"

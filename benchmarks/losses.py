@@ -18,6 +18,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from safetensors.torch import load_file
 
 from crossframe.recipes.load import load_recipe
 from crossframe.train import run as run_module
@@ -55,7 +56,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, losses, digest in runs(Path(folder)):
             if not chosen or name in chosen:
-                print(f"{name:<16} {losses[0]:.6f} .. {losses[-1]:.6f} in {len(losses)} steps, {digest[:16]}", flush=True)
+                print(
+                    f"{name:<16} {losses[0]:.6f} .. {losses[-1]:.6f} in {len(losses)} steps, {digest[:16]}", flush=True
+                )
                 found[name] = {"losses": losses, "weights": digest}
     print(json.dumps(found))
 
@@ -79,7 +82,10 @@ def trained(
     (log,) = (out / "logs" / "csv").glob("*/metrics.csv")
     with log.open(encoding="utf-8") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
-    return losses, hashlib.sha256((out / "last" / "model.safetensors").read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for name, tensor in sorted(load_file(out / "last" / "model.safetensors").items()):  # a file's order is not fixed
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return losses, digest.hexdigest()
 
 
 def write_clips(folder: Path) -> Path:

@@ -32,8 +32,7 @@ from crossframe.train import run as run_module
 from crossframe.train.build import from_scratch
 from crossframe.train.launch import Replicas
 from crossframe.train.loop import Loop, StepReport
-from crossframe.train.mixup import Mixup
-from crossframe.train.transform import TrainTransform
+from crossframe.train.transform import Mixup, TrainTransform
 from tests.data.dataset import write_dataset
 from tests.evaluate.world import small_model
 from tests.train.many import Kill, together, train_and_tell

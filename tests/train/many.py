@@ -23,7 +23,7 @@ import torch
 
 from crossframe.recipes.schema import Recipe
 from crossframe.train import run as run_module
-from crossframe.train.folder import RunFolder
+from crossframe.train.checkpoint import RunFolder
 from crossframe.train.loop import StepReport
 from crossframe.train.run import train
 

@@ -14,12 +14,10 @@ from torch import Tensor
 from crossframe.data.batch import Batch, Task, TrainBatch
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
-from crossframe.train.learner import Learner
-from crossframe.train.loop import Loop
+from crossframe.train.loop import Learner, Loop, TextCache
 from crossframe.train.objective import Objective
 from crossframe.train.optimizer import build_optimizers, freeze
 from crossframe.train.schedule import Schedule
-from crossframe.train.text_cache import TextCache
 from crossframe.train.transform import TrainTransform
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI

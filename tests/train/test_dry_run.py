@@ -12,11 +12,10 @@ from crossframe.cli import main
 from crossframe.model.config import variant
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import HEADLINE
-from crossframe.train import dry_run, memory, speed
+from crossframe.train import dry_run, memory
 from crossframe.train.build import build_model, meta_model, meta_weights
-from crossframe.train.cost import Memory, multiply_accumulates
-from crossframe.train.memory import Estimate
-from crossframe.train.speed import Speed
+from crossframe.train.dry_run import Speed
+from crossframe.train.memory import Estimate, Memory, multiply_accumulates
 from crossframe.weights import load
 from tests.data.dataset import write_dataset
 
@@ -26,7 +25,7 @@ MEMORY = Memory(1, GB, GB, GB)
 
 @pytest.fixture
 def _two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "STEPS", 2)
+    monkeypatch.setattr(dry_run, "STEPS", 2)
 
 
 @pytest.mark.usefixtures("_two_steps")
@@ -60,7 +59,7 @@ def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
 
 
 def test_noise_is_drawn_once_for_each_size(tiny_folder: Path) -> None:
-    noise = speed._Noise(load(tiny_folder, device="cpu"), ("a", "b"))
+    noise = dry_run._Noise(load(tiny_folder, device="cpu"), ("a", "b"))
     batches = noise.batches()
     first, again = next(batches).clips.videos, next(batches).clips.videos
     assert again is first

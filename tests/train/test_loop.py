@@ -15,14 +15,11 @@ from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.average import AveragedWeights
-from crossframe.train.learner import Learner
-from crossframe.train.loop import DivergedError, Loop, StepReport
+from crossframe.train.loop import DivergedError, Learner, Loop, StepReport, TextCache
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import freeze
+from crossframe.train.optimizer import AveragedWeights, freeze
 from crossframe.train.progress import Meter
 from crossframe.train.schedule import Schedule
-from crossframe.train.text_cache import TextCache
 from crossframe.train.transform import TrainTransform
 
 LABELS = ("walking", "running", "jumping")

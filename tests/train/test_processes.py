@@ -16,8 +16,8 @@ from crossframe.distributed import joined
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state
-from crossframe.train.exchange import plan_exchange
 from crossframe.train.launch import check_processes, launch
+from crossframe.train.transform import plan_exchange
 from tests.data.dataset import write_dataset
 from tests.train.many import Kill, together, train_and_tell
 

@@ -16,8 +16,7 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.clip_files import read_clip_files
-from crossframe.train.source import build_source
+from crossframe.train.source import build_source, read_clip_files
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
 

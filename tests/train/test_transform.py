@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import random
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from crossframe.data.batch import Batch, TrainBatch, classification
+from crossframe.data.batch import Batch, Task, TrainBatch, classification
 from crossframe.model.xclip import XCLIP
-from crossframe.train.mixup import Mixup
-from crossframe.train.transform import TrainTransform
+from crossframe.train.objective import task_loss
+from crossframe.train.transform import Mix, Mixup, TrainTransform, cut_box
 from crossframe.video.augment import Augment
 from tests.evaluate.world import small_model
 
@@ -70,3 +77,108 @@ def test_answers_follow_the_pixels(model: XCLIP) -> None:
         levels = video.mean(dim=(1, 3, 4)) * std + mean  # (B, 3)
         expected = tasks[0].targets @ torch.tensor([0.0, 100.0, 200.0])
         torch.testing.assert_close(levels, expected.unsqueeze(1).expand(3, 3), atol=1e-2, rtol=0)
+
+
+CASES = [f"seed{seed}" for seed in (*range(10), *range(20, 25))]
+
+
+@pytest.fixture
+def records(golden: Path) -> dict[str, Any]:
+    return json.loads((golden / "mixup.json").read_text())
+
+
+@pytest.fixture
+def videos(golden: Path) -> dict[str, Tensor]:
+    with np.load(golden / "mixup.npz") as file:
+        return {name: torch.from_numpy(file[name]) for name in file.files}
+
+
+def mix_of(case: dict[str, Any]) -> Mix:
+    box = tuple(case["box"]) if case["mode"] == "cutmix" else None
+    return Mix(tuple(case["partners"]), case["share"], box)
+
+
+def test_every_record_is_compared(records: dict[str, Any], videos: dict[str, Tensor]) -> None:
+    assert sorted(records["cases"]) == sorted(CASES) == sorted(videos.keys() - {"input"})
+    assert {case["mode"] for case in records["cases"].values()} == {"mixup", "cutmix"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pictures_of_the_authors(name: str, records: dict[str, Any], videos: dict[str, Tensor]) -> None:
+    mix, before = mix_of(records["cases"][name]), videos["input"].clone()
+    result = mix.videos(videos["input"])
+    torch.testing.assert_close(result, videos[name], atol=5e-7, rtol=0)
+    assert torch.equal(videos["input"], before)
+    if mix.box is not None:
+        assert torch.equal(result, videos[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_answers_of_the_authors(name: str, records: dict[str, Any]) -> None:
+    classes, smoothing, case = records["num_classes"], records["smoothing"], records["cases"][name]
+    hard = F.one_hot(torch.tensor(records["labels"]), classes).float()
+    soft = mix_of(case).targets(hard)
+    expected = torch.tensor(case["soft_labels"])
+    torch.testing.assert_close((1 - smoothing) * soft + smoothing / classes, expected, atol=2e-7, rtol=0)
+    # the loss smooths the mixed answers, which is the same as mixing smoothed ones
+    logits = torch.randn(4, classes) * 3
+    loss = task_loss(logits, Task("label", tuple("abcde"), soft), smoothing)
+    torch.testing.assert_close(loss, -(expected * logits.log_softmax(dim=1)).sum(dim=1), atol=1e-5, rtol=0)
+
+
+def test_boxes_and_shares_of_the_authors(records: dict[str, Any]) -> None:
+    cuts = [case for case in records["cases"].values() if case["mode"] == "cutmix"]
+    assert len(cuts) > 5
+    for case in cuts:
+        left, top, right, bottom = box = cut_box(8, case["drawn"], case["x"], case["y"])
+        assert list(box) == case["box"]
+        assert 1 - (right - left) * (bottom - top) / 64 == case["share"]
+
+
+def test_draws_are_as_probable_as_the_paper_says() -> None:
+    generator = random.Random(0)
+    mixes = [Mixup(mixup=0.8).draw(4, 224, generator) for _ in range(4000)]
+    blended = torch.tensor([mix.share for mix in mixes if mix.box is None])
+    assert len(blended) / 4000 == pytest.approx(0.5, abs=0.03)
+    assert blended.mean() == pytest.approx(0.5, abs=0.03)
+    assert blended.var() == pytest.approx(1 / (4 * (2 * 0.8 + 1)), abs=0.005)  # of Beta(a, a)
+    assert all(sorted(mix.partners) == [0, 1, 2, 3] for mix in mixes)
+    assert len({mix.partners for mix in mixes}) == 24
+
+
+def test_the_share_of_a_cut_is_what_is_left_of_the_picture() -> None:
+    generator = random.Random(1)
+    numbered = torch.arange(3.0).view(3, 1, 1, 1, 1).expand(3, 2, 3, 20, 20)
+    for _ in range(50):
+        mix = Mixup(switch=1).draw(3, 20, generator)
+        left = (mix.videos(numbered) == numbered).float().mean(dim=(1, 2, 3, 4))
+        expected = [1.0 if partner == i else mix.share for i, partner in enumerate(mix.partners)]
+        assert left.tolist() == pytest.approx(expected)
+
+
+def test_switch_chooses_one_kind() -> None:
+    generator = random.Random(2)
+    assert all(Mixup(switch=0).draw(2, 8, generator).box is None for _ in range(50))
+    assert all(Mixup(switch=1).draw(2, 8, generator).box is not None for _ in range(50))
+
+
+def test_the_same_generator_draws_the_same() -> None:
+    for seed in range(20):
+        assert Mixup().draw(8, 224, random.Random(seed)) == Mixup().draw(8, 224, random.Random(seed))
+
+
+def test_one_clip_mixes_with_itself() -> None:
+    video, targets = torch.randn(1, 2, 3, 8, 8), torch.eye(3)[:1]
+    for seed in range(10):
+        mix = Mixup().draw(1, 8, random.Random(seed))
+        torch.testing.assert_close(mix.videos(video), video)
+        torch.testing.assert_close(mix.targets(targets), targets)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"an alpha of 0.0 for mixup"):
+        Mixup(mixup=0.0)
+    with pytest.raises(ValueError, match="an alpha of inf for cutmix"):
+        Mixup(cutmix=float("inf"))
+    with pytest.raises(ValueError, match="a switch of 2 is no probability"):
+        Mixup(switch=2)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
-    from crossframe.train.dry_run import DryRun
-    from crossframe.train.speed import Speed
+    from crossframe.train.dry_run import DryRun, Speed
 
 
 def print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:

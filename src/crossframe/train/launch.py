@@ -19,7 +19,7 @@ from torch import nn
 from crossframe.distributed import TIMEOUT, check_gpus
 from crossframe.processes import launched
 from crossframe.recipes.schema import Train
-from crossframe.train.shard import shard
+from crossframe.train.fsdp import shard
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,16 +13,16 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.func import functional_call
 from torch.optim import Optimizer
 
 from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
-from crossframe.train.average import AveragedWeights
+from crossframe.train.fsdp import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
 from crossframe.train.objective import Objective
+from crossframe.train.optimizer import AveragedWeights
 from crossframe.train.schedule import Schedule
-from crossframe.train.shard import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
-from crossframe.train.text_cache import TextCache
 from crossframe.train.transform import TrainTransform
 
 
@@ -202,3 +202,61 @@ def _dummy(video: Tensor, tasks: Sequence[Task]) -> tuple[Tensor, list[Task]]:
     """A black clip without targets, whose loss and gradient are zero."""
     clip = video.new_zeros(1, *video.shape[1:])
     return clip, [replace(task, targets=torch.zeros(1, len(task.texts))) for task in tasks]
+
+
+class Learner(nn.Module):
+    """The one module that precision and data parallelism wrap."""
+
+    def __init__(self, model: XCLIP) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        video: Tensor,
+        tokens: Tensor | None,
+        text: Tensor | None,
+        weights: Callable[[], Mapping[str, Tensor]] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits (B, K), embedding (B, E).
+
+        `weights` gives tensors, by parameter name, to be used in place of the model's own. It is a function because
+        Fabric lowers the precision of tensors that it is passed.
+        """
+        if weights is not None:
+            own = {f"model.{name}": weight for name, weight in weights().items()}
+            return functional_call(self, own, (video, tokens, text))
+        features = self.model.encode_video(video)
+        if tokens is not None:
+            text = self.model.encode_text(tokens)
+        return self.model.score(features, text), features.embedding
+
+
+class TextCache:
+    """Token ids where the text encoder is trained, features where it is frozen; each text is computed once.
+
+    Token ids stay on the processor: how long the longest text is would have to be asked of a GPU, and waited for.
+    """
+
+    def __init__(self, model: XCLIP) -> None:
+        self._model = model
+        self._trains_text = model.text is not None and any(p.requires_grad for p in model.text.parameters())
+        self._known: dict[str, Tensor] = {}
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+        """Token ids (K, L) or features (K, E), the other being None; neither for a model with a linear head."""
+        if self._model.text is None:
+            return None, None
+        if new := [text for text in dict.fromkeys(texts) if text not in self._known]:
+            self._known.update(zip(new, self._compute(new), strict=True))
+        rows = torch.stack([self._known[text] for text in texts])
+        return (rows, None) if self._trains_text else (None, rows)
+
+    @torch.no_grad()
+    def _compute(self, texts: list[str]) -> Tensor:
+        tokens = self._model.tokenize(texts)
+        return (
+            tokens.cpu()
+            if self._trains_text
+            else torch.cat([self._model.encode_text(part) for part in tokens.split(256)])
+        )

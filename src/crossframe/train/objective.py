@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from crossframe.data.batch import Task
+from crossframe.model.layers import MLP, to_device
+from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Recipe, Train
-from crossframe.train.distillation import Distillation
-from crossframe.train.interpolation import Interpolation, pretrained_values
-from crossframe.train.losses import batch_loss
+from crossframe.weights.blending import shared_values
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -23,7 +27,7 @@ Autocast = Callable[[], AbstractContextManager[object]]
 class Objective:
     """The losses of a batch's tasks, and the terms that need the pretrained weights, where they are asked for.
 
-    `learner` is `train.learner.Learner` in the precision of the run, which `autocast` gives to everything else.
+    `learner` is `train.loop.Learner` in the precision of the run, which `autocast` gives to everything else.
     """
 
     model: XCLIP
@@ -86,3 +90,111 @@ def pretrained_source(recipe: Recipe) -> str | None:
     if recipe.init is None:
         raise ValueError("train.interpolate and train.distill stay near pretrained weights; give them with --init")
     return recipe.init
+
+
+def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
+    """float (B, K) -> (B,): the cross-entropy of each clip, zero for clips without a target.
+
+    A symmetric task also matches each text to its clips: the contrastive loss of language-image pretraining, in which
+    all clips with the same caption count as right. The mean over texts is spread evenly over the clips, so that the
+    mean of the result is the mean of both directions.
+    """
+    targets = to_device(task.targets, logits.device).to(logits.dtype)
+    mass = targets.sum(dim=1, keepdim=True)  # 1, or 0 without a target
+    rows = _cross_entropy(logits, (1 - smoothing) * targets + smoothing * mass / targets.shape[1])
+    if not task.symmetric:
+        return rows
+    columns = targets.T / targets.sum(dim=0).clamp_min(1e-6).unsqueeze(1)  # (K, B)
+    return (rows + _cross_entropy(logits.T, columns).mean()) / 2
+
+
+def batch_loss(logits: Tensor, tasks: Iterable[Task], smoothing: float = 0.0) -> Tensor:
+    """Logits of all tasks side by side, (B, K1 + K2 + ...) -> the sum of their losses, (B,)."""
+    total = logits.new_zeros(logits.shape[0])
+    start = 0
+    for task in tasks:
+        stop = start + len(task.texts)
+        total = total + task_loss(logits[:, start:stop], task, smoothing)
+        start = stop
+    return total
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """(B, K), (B, K) -> (B,)"""
+    return -(targets * logits.log_softmax(dim=1)).sum(dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """A second loss for each batch, `weight` times that of weights moved towards the pretrained ones by a fraction.
+
+    The fraction is uniform between 0 and `up_to`, and depends on the seed and the batch's number in the run alone, so
+    that a resumed run and every process draw the same. `pretrained` is what `pretrained_values` gives.
+    """
+
+    pretrained: Mapping[str, Tensor]
+    weight: float = 0.5
+    up_to: float = 0.6
+    seed: int = 0
+
+    def fraction(self, number: int) -> float:
+        """How far the weights are moved for batch `number` of the run."""
+        return random.Random(f"interpolate/{self.seed}/{number}").uniform(0.0, self.up_to)
+
+    def moved(self, model: XCLIP, number: int) -> dict[str, Tensor]:
+        """The moved weights by name; gradients pass through them to the trained weights."""
+        named, fraction = dict(model.named_parameters()), self.fraction(number)
+        return {name: torch.lerp(named[name], value, fraction) for name, value in self.pretrained.items()}
+
+
+def pretrained_values(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
+    """The pretrained values of the parameters that are trained, by name, as far as they have any."""
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: value for name, value in shared_values(model, pretrained).items() if name in trained}
+
+
+class Distillation(nn.Module):
+    """The distance between the teacher's embedding of a clip and the student's plus a small residual MLP of it.
+
+    The MLP absorbs what the student must change for video, so that the student itself need not equal the teacher. It
+    starts at zero, is trained with the student, and is not saved with the model.
+    """
+
+    def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 1.0) -> None:
+        super().__init__()
+        if (teacher.config.embed_dim, teacher.config.vision.image_size) != (
+            student.config.embed_dim,
+            student.config.vision.image_size,
+        ):
+            raise ValueError(
+                f"the teacher embeds pictures of {teacher.config.vision.image_size} in {teacher.config.embed_dim} "
+                f"dimensions, the student {student.config.vision.image_size} in {student.config.embed_dim}: "
+                "train from weights of the student's size"
+            )
+        self.weight = weight
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.residual = MLP(student.config.embed_dim, student.config.embed_dim, "gelu")
+        nn.init.zeros_(self.residual.fc2.weight)
+        nn.init.zeros_(self.residual.fc2.bias)
+        scale, shift = _between(student.preprocess, teacher.preprocess)
+        self.scale, self.shift = nn.Buffer(scale.view(3, 1, 1)), nn.Buffer(shift.view(3, 1, 1))
+
+    def train(self, mode: bool = True) -> Self:
+        """The teacher stays in eval mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, video: Tensor, embedding: Tensor) -> Tensor:
+        """The student's input (B, T, 3, S, S) and its embedding (B, E) -> the loss of each clip (B,)."""
+        with torch.no_grad():
+            wanted = self.teacher.encode_video(video * self.scale + self.shift).embedding
+        found = embedding + self.residual(embedding)
+        apart = F.normalize(found.float(), dim=-1) - F.normalize(wanted.float(), dim=-1)
+        return self.weight * apart.square().sum(dim=-1)
+
+
+def _between(student: Preprocess, teacher: Preprocess) -> tuple[Tensor, Tensor]:
+    """Factor and summand, (3,) each, that turn the student's normalised colours into the teacher's."""
+    means, stds = (torch.tensor([getattr(one, name) for one in (student, teacher)]) for name in ("mean", "std"))
+    return stds[0] / stds[1], (means[0] - means[1]) / stds[1]

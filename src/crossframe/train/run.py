@@ -1,10 +1,16 @@
-"""From a recipe to a trained model, in one process or several."""
+"""From a recipe to a trained model, in one process or several; Ctrl-C and SIGTERM let it finish its step and save."""
 
 from __future__ import annotations
 
+import logging
+import signal
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -14,18 +20,14 @@ from crossframe.distributed import Processes
 from crossframe.processes import launched
 from crossframe.recipes.load import check_unchanged, with_sources
 from crossframe.recipes.schema import Recipe
-from crossframe.train.assemble import build_loop
-from crossframe.train.build import build_model, set_drop_path
-from crossframe.train.checkpoint import save_state
-from crossframe.train.clip_files import read_clip_files
-from crossframe.train.folder import RunFolder
+from crossframe.train.build import build_loop, build_model, set_drop_path
+from crossframe.train.checkpoint import RunFolder, save_state
 from crossframe.train.launch import check_processes, launch
 from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import pretrained_source
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.source import Scores, Source, build_source
-from crossframe.train.stop import TrainingStopped, stop_signal
+from crossframe.train.source import Scores, Source, build_source, read_clip_files
 from crossframe.weights import load, save
 
 LOG_EVERY = 20  # steps
@@ -190,3 +192,38 @@ class _Run:
 
             self.folder.save(target, write)
         self.loop.processes.wait()
+
+
+log = logging.getLogger(__name__)
+
+
+class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
+    """The run was asked to stop, has saved its state, and can be resumed."""
+
+
+@contextmanager
+def stop_signal() -> Generator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C or SIGTERM only makes the yielded function return True; a later Ctrl-C stops at once.
+
+    SIGTERM may come twice: from a scheduler that ends every process, and from torchrun or `timeout`, which pass it on.
+    """
+    seen: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not seen:
+            log.warning("stopping after this step; Ctrl-C to stop without saving")
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    except ValueError:  # not the main thread, which alone may handle signals
+        pass
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -17,11 +17,10 @@ from crossframe.data.batch import Task
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates, Train
-from crossframe.train.average import AveragedWeights
-from crossframe.train.cost import BatchSize, multiply_accumulates, parameters, step_memory
-from crossframe.train.learner import Learner
+from crossframe.train.loop import Learner
+from crossframe.train.memory import BatchSize, multiply_accumulates, parameters, step_memory
 from crossframe.train.objective import Objective, build_objective
-from crossframe.train.optimizer import build_optimizers, freeze
+from crossframe.train.optimizer import AveragedWeights, build_optimizers, freeze
 
 TOLERANCE = 0.02
 CPU = torch.device("cpu")
