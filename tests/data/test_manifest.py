@@ -274,8 +274,11 @@ def test_sources_that_are_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no folders"):
         read_manifest(tmp_path)
     (tmp_path / "list.json").touch()
-    with pytest.raises(ValueError, match="is no manifest"):
+    with pytest.raises(ValueError, match=r"list\.json is not JSON"):
         read_manifest(tmp_path / "list.json")
+    (tmp_path / "list.xml").touch()
+    with pytest.raises(ValueError, match="is no manifest"):
+        read_manifest(tmp_path / "list.xml")
     (tmp_path / "list.parquet").write_text("no")
     with pytest.raises(ValueError, match="cannot be read as Parquet"):
         read_manifest(tmp_path / "list.parquet")

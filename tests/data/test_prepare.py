@@ -121,6 +121,48 @@ def test_mistakes(tmp_path: Path) -> None:
         prepare(manifest_of(tmp_path, "videos/a.mp4"), tmp_path)
 
 
+def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
+    for name in ("set/a.mp4", "beside/a.mp4", "beside/deep/a.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_numbered(tmp_path / name)
+    (tmp_path / "set/list.csv").write_text(
+        "path,label\na.mp4,x\n../beside/a.mp4,x\n../beside/./deep/../deep/a.mp4,x\n../set/../beside/deep/a.mp4,x\n"
+    )
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    out = tmp_path / "run/out"
+    manifest = read_manifest(tmp_path / "set/list.csv")
+    assert [outcome.problem for outcome in prepare(manifest, out, workers=0)] == [None] * 4
+    prepared = prepared_manifest(manifest, out, ())
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert {path.relative_to(out).parts[0] for path in written} == {"videos", "prepared.jsonl"}
+    assert len({prepared.locate(clip) for clip in prepared.clips} & written) == 4
+
+
+@pytest.mark.parametrize("name", ["videos/a.mp4", "shards/00000.tar", "manifest.csv"])
+def test_files_of_somebody_else_are_not_written_over(tmp_path: Path, name: str) -> None:
+    write_numbered(tmp_path / "a.mp4")
+    foreign = tmp_path / "out" / name
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("mine")
+    with pytest.raises(ValueError, match="is there, and not from data prepare; choose another folder"):
+        prepare(manifest_of(tmp_path, "a.mp4"), tmp_path / "out", workers=0)
+    assert foreign.read_text() == "mine"
+
+
+@pytest.mark.parametrize("link", ["videos", "videos/run"])
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, link: str) -> None:
+    (tmp_path / "in/run").mkdir(parents=True)
+    (tmp_path / "in/walk").mkdir()
+    for name in ("in/run/a.mp4", "in/walk/a.mp4"):
+        write_numbered(tmp_path / name)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / link).parent.mkdir(parents=True)
+    (tmp_path / "out" / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"leads out of .*out; remove the link"):
+        list(prepare(manifest_of(tmp_path / "in", "run/a.mp4", "walk/a.mp4"), tmp_path / "out", workers=0))
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_what_killed_processes_left_half_written_is_removed(tmp_path: Path) -> None:
     for name in ("in/run/a.mp4", "in/walk/b.mp4"):
         (tmp_path / name).parent.mkdir(parents=True)

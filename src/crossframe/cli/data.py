@@ -30,7 +30,10 @@ def _check_form(out: Path) -> Path:
     return out
 
 
-ManifestFile = Annotated[Path, Argument(help="A .csv or .parquet file, or a folder with a folder for each class.")]
+ManifestFile = Annotated[Path, Argument(help="A list of clips in any form, or a folder with a folder for each class.")]
+LabelFile = Annotated[Path | None, Option(help="The classes' names, where the list has numbers.")]
+Root = Annotated[Path | None, Option(help="The folder or .tar of the videos, if not beside the list.")]
+Contained = Annotated[bool, Option("--contained", help="Refuse files outside the folder, also by links and '..'.")]
 Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
 Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
 OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.", callback=_check_form)]
@@ -38,23 +41,28 @@ OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.", c
 
 @data.command(name="import")
 def import_(
-    name: Annotated[Layout, Argument(help="The data set, or 'folder' or 'csv' for clips of your own.")],
+    name: Annotated[Layout, Argument(help="The data set, or 'folder', 'csv' or 'txt' for clips of your own.")],
     root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth; for 'csv' the .csv itself.")],
     out: OutFile,
-    annotations: Annotated[Path | None, Option(help="The folder of the official lists, if not below ROOT.")] = None,
+    annotations: Annotated[
+        list[Path] | None, Option(help="The official lists, if not below ROOT: a folder; for 'txt' also file by file.")
+    ] = None,
     split_number: Annotated[int, Option(min=1, max=3, help="Which official split of UCF-101 or HMDB-51.")] = 1,
     humanize: Annotated[bool, Option("--humanize", help="Write ApplyEyeMakeup as 'apply eye makeup'.")] = False,
     labels: Annotated[Path | None, Option(help="Also write all classes here, one a line.")] = None,
+    contained: Contained = False,
 ) -> None:
     """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
     from dataclasses import replace
 
     from crossframe.data.importers import import_dataset
-    from crossframe.data.manifest import write_manifest
+    from crossframe.data.manifest import check_contained, write_manifest
     from crossframe.files import write_text
 
     imported = import_dataset(name, root, annotations, split_number=split_number)
     manifest = imported.manifest
+    if contained:
+        check_contained(manifest)
     if humanize:
         from crossframe.text.labels import humanize as words
 
@@ -74,12 +82,16 @@ def verify(
     record: Annotated[Path | None, Option(help="Where to note what was found; beside the list if not given.")] = None,
     workers: Workers = None,
     timeout: Timeout = 300,
+    labels: LabelFile = None,
+    root: Root = None,
+    contained: Contained = False,
 ) -> None:
     """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
+    from crossframe.data.manifest import read_manifest
     from crossframe.data.verify import record_of
     from crossframe.data.verify import verify as run
 
-    listed = _read_unchecked(manifest)
+    listed = read_manifest(manifest, None, labels, root, contained=contained, missing_ok=True)
     record = record or record_of(manifest)
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
@@ -106,19 +118,23 @@ def prepare(
     as_is: Annotated[bool, Option("--as-is", help="With --shards: pack the files as they are.")] = False,
     workers: Workers = None,
     timeout: Timeout = 300,
+    labels: LabelFile = None,
+    root: Root = None,
+    contained: Contained = False,
 ) -> None:
     """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
-    from crossframe.data.manifest import write_manifest
-    from crossframe.data.prepare import Encoding, prepared_manifest
+    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.prepare import Encoding, claim, prepared_manifest
     from crossframe.data.prepare import prepare as run
     from crossframe.data.shards import pack
 
     if manifest.resolve() in (out.resolve(), (out / "manifest.csv").resolve()):
         raise ValueError(f"{out} holds the list itself, which would be written over; choose another folder")
-    listed = _read_unchecked(manifest)
+    if as_is and not shards:
+        raise ValueError("--as-is leaves nothing to do; add --shards to pack the files")
+    listed = read_manifest(manifest, None, labels, root, contained=contained, missing_ok=True)
+    claim(out)
     if as_is:
-        if not shards:
-            raise ValueError("--as-is leaves nothing to do; add --shards to pack the files")
         write_manifest(pack(listed, out), out / "manifest.csv")
         print(out / "manifest.csv")
         return
@@ -144,6 +160,9 @@ def few_shot(
     shots: Annotated[int, Option(min=1, help="Clips of each class.")],
     seed: Annotated[int, Option(min=0, help="Another seed draws other clips.")] = 0,
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
+    labels: LabelFile = None,
+    root: Root = None,
+    contained: Contained = False,
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.clip import check_apart
@@ -151,9 +170,9 @@ def few_shot(
     from crossframe.data.manifest import read_manifest, write_manifest
     from crossframe.data.split import few_shot as draw
 
-    everything = read_manifest(manifest)
+    everything = read_manifest(manifest, None, labels, root, contained=contained)
     has_splits = any(clip.split for clip in everything.clips)
-    source = read_manifest(manifest, split if has_splits else None, everything.labels)
+    source = read_manifest(manifest, split if has_splits else None, everything.labels, root)
     recordings = {clip.recording for clip in source.clips}
     if shared := check_apart(clip for clip in everything.clips if clip.recording in recordings):
         typer.echo(f"crossframe: {shared}", err=True)
@@ -173,6 +192,9 @@ def new_classes(
     renamed: Annotated[Path | None, Option(help="A .csv of classes, columns new and old, that are one.")] = None,
     classes: Annotated[int | None, Option(min=1, help="Draw this many of the new classes.")] = None,
     seed: Annotated[int, Option(min=0, help="Another seed draws other classes.")] = 0,
+    labels: LabelFile = None,
+    root: Root = None,
+    contained: Contained = False,
 ) -> None:
     """Keep the clips of classes that another data set does not have. Prints how the names were matched."""
     from crossframe.data.layouts import read_candidates
@@ -181,7 +203,7 @@ def new_classes(
     from crossframe.data.zero_shot import match_classes, read_renamed
     from crossframe.data.zero_shot import new_classes as unmatched
 
-    everything = read_manifest(manifest)
+    everything = read_manifest(manifest, None, labels, root, contained=contained)
     matches = match_classes(read_candidates(old), everything.labels, read_renamed(renamed) if renamed else None)
     for match in matches:
         if match.reason != "same" and (match.old or match.alike):
@@ -200,6 +222,9 @@ def hold_out(
     fraction: Annotated[float, Option(help="How much of each class to hold out.")] = 0.2,
     seed: Annotated[int, Option(min=0, help="Another seed holds out other clips.")] = 0,
     name: Annotated[str, Option(help="What to call their split: val, which training watches, or test.")] = "val",
+    labels: LabelFile = None,
+    root: Root = None,
+    contained: Contained = False,
 ) -> None:
     """Divide clips that have no split into train and another; clips of one group stay on one side."""
     from dataclasses import replace
@@ -212,7 +237,7 @@ def hold_out(
         raise typer.BadParameter(
             f"'{name}' does not tell them from the others; call them val or test", param_hint="--name"
         )
-    everything = read_manifest(manifest)
+    everything = read_manifest(manifest, None, labels, root, contained=contained)
     if splits := sorted({clip.split for clip in everything.clips} - {""}):
         raise ValueError(f"{manifest} is divided already, into {', '.join(splits)}; give a list without splits")
     train, held_out = divide(everything, fraction, seed)
@@ -251,15 +276,6 @@ def _count_table(manifest: Manifest) -> Iterable[str]:
     for label in manifest.labels:
         yield "  ".join([f"{label:<{width}}", *(f"{counts[label, split]:>7}" for split in splits)])
     yield "  ".join([f"{'total':<{width}}", *(f"{totals[split]:>7}" for split in splits)])
-
-
-def _read_unchecked(source: Path) -> Manifest:
-    """A manifest whose files may be missing: that is for the command to find out."""
-    from crossframe.data.layouts import read_clips
-    from crossframe.data.manifest import Manifest
-
-    clips, folder = read_clips(source, None)
-    return Manifest(tuple(clips), tuple(sorted({clip.label for clip in clips})), folder)
 
 
 def _files(manifest: Manifest) -> int:

@@ -1,126 +1,113 @@
-"""The forms in which people store labelled clips: tables, a folder for each class, the X-CLIP authors' text files."""
+"""The forms in which people store labelled clips: lists in one file, folders for each class, archives.
+
+| form | read by |
+|---|---|
+| a folder for each class, perhaps in one for each split | here |
+| a folder with `manifest.csv`, `.parquet`, or Hugging Face's `metadata.csv`, `.jsonl`, `.parquet` | `tables` |
+| CSV, TSV, Parquet, JSON, JSON lines with columns `path` (or `file_name`) and `label` | `tables` |
+| paths and class numbers, with or without a header, comma or space | `tables` |
+| JSON of ActivityNet and Kinetics | `segments` |
+| webdataset's .tar | `archives` |
+"""
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from io import StringIO
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from crossframe.data.archives import Archive, read_samples
 from crossframe.data.clip import Clip
-from crossframe.data.parquet import read_rows
+from crossframe.data.segments import database_of, place_segments, read_segments
+from crossframe.data.tables import SPLITS, is_list, read_table, split_named
 from crossframe.text.label_files import read_labels
-from crossframe.text.reading import read_text
+from crossframe.text.reading import read_values
 from crossframe.video.media import videos_in
 
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-FORMS = "a .csv, .parquet or .txt file, or a folder with one folder for each class"
-_REST = "\n"  # the key of fields without a column, and no name of a column
-TABLES = ("manifest.csv", "manifest.parquet")
+FORMS = "a .csv, .tsv, .parquet, .json, .jsonl, .txt or .tar file, or a folder with one folder for each class"
+TABLES = ("manifest.csv", "manifest.parquet", "metadata.csv", "metadata.jsonl", "metadata.parquet")
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".tar")
+
+__all__ = ["read_candidates", "read_clips", "split_named"]
 
 
-def read_clips(source: Path, labels: Sequence[str] | None) -> tuple[list[Clip], Path]:
+def read_clips(source: Path, labels: Sequence[str] | None, root: Path | None = None) -> tuple[list[Clip], Path]:
     """The clips of a data set in any known layout, and the folder that their paths are relative to.
 
-    `labels` are needed where the file has only class indices. Raises ValueError where `source` is none of the layouts.
+    `labels` are needed where the file has only class indices. `root` is where the videos are, if not beside the list: a
+    folder, or a .tar archive. Raises ValueError where `source` is none of the layouts.
     """
-    if source.is_dir():
-        table = next((source / name for name in TABLES if (source / name).is_file()), None)
-        if table is None:
-            return list(_from_folders(source)), source
-        source = table
-    if not source.is_file():
-        raise ValueError(f"{source} does not exist; give {FORMS}")
-    suffix = source.suffix.lower()
-    if suffix == ".csv":
-        rows: Iterator[tuple[str, Mapping[str, Any]]] = _csv_rows(source)
-    elif suffix == ".parquet":
-        rows = ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
-    elif suffix == ".txt":
-        return list(_from_authors_list(source, labels)), source.parent
-    else:
-        raise ValueError(f"{source} is no manifest; give {FORMS}")
-    clips = [_clip(where, row) for where, row in rows]
-    if not clips:
-        raise ValueError(f"{source} lists no clips; write one on each row")
-    return clips, source.parent
-
-
-def split_named(name: str) -> str:
-    """The canonical name of a split: train, val or test for their synonyms, any other name as it is.
-
-    >>> split_named("validate"), split_named("Train"), split_named("unseen")
-    ('val', 'train', 'unseen')
-    """
-    return SPLITS.get(name.strip().lower(), name.strip())
+    clips, folder = _read(source, labels, root)
+    if root is None:
+        return clips, folder
+    if root.suffix.lower() != ".tar" or root.is_dir():
+        return clips, root
+    archive = Archive.read(root)
+    return [replace(clip, path=archive.find(clip.path) or clip.path) for clip in clips], root.parent
 
 
 def read_candidates(source: Path) -> list[str]:
     """The labels of a data set in any known layout, sorted, or those of a label file, in its order."""
-    if source.suffix.lower() in (".csv", ".txt") and source.is_file():
-        header = next(csv.reader([read_text(source).partition("\n")[0]]), [])
-        if "path" not in [name.strip().lower() for name in header]:
-            return read_labels(source)
+    suffix = source.suffix.lower()
+    text = suffix in (".csv", ".tsv", ".txt", ".yaml", ".yml") and not is_list(source)
+    values = suffix == ".json" and database_of(read_values(source)) is None and not _records(read_values(source))
+    if source.is_file() and (text or values):
+        return read_labels(source)
     clips, _ = read_clips(source, None)
     return sorted({clip.label for clip in clips})
 
 
-def _csv_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(StringIO(read_text(source)), strict=True, restkey=_REST)
-    try:
-        header = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        if header and not ("path" in header and {"label", "caption"} & set(header)):
-            raise ValueError(
-                f"{source}: the first line must be the names of the columns with commas between them, path,label at "
-                f"least; it is {','.join(header)!r}"
-            )
-        for row in reader:
-            where = f"{source}, line {reader.line_num}"
-            if _REST in row:
-                raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
-            if any(row.values()):  # spreadsheets end with rows of commas
-                yield where, row
-    except csv.Error as error:
-        raise ValueError(f"{source}: {error}; check the quotes") from error
+def _records(values: object) -> bool:
+    return isinstance(values, list) and any(isinstance(item, dict) for item in values)
 
 
-def _clip(where: str, row: Mapping[str, Any]) -> Clip:
-    """A row of a table; unknown columns are ignored."""
-    text = {name: "" if value is None else str(value).strip() for name, value in row.items()}
-    label = "label" if "label" in text else "caption"
-    for name in ("path", label):
-        if not text.get(name):
-            known = ", ".join(text)
-            raise ValueError(f"{where}: has no {'label' if name == label else name}; the columns are {known}")
-    try:
-        start, end = (float(text[name]) if text.get(name) else None for name in ("start", "end"))
-        split = split_named(text.get("split", ""))
-        return Clip(text["path"], text[label], split, start, end, text.get("group") or None)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+def _read(source: Path, labels: Sequence[str] | None, root: Path | None) -> tuple[list[Clip], Path]:
+    if source.is_dir():
+        return _read_folder(source, labels), source
+    if not source.is_file():
+        raise ValueError(f"{source} does not exist; give {FORMS}")
+    if source.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{source} is no manifest; give {FORMS}")
+    if source.suffix.lower() == ".tar":
+        return list(read_samples(source, labels)), source.parent
+    if source.suffix.lower() == ".json" and (database := database_of(read_values(source))) is not None:
+        return _stretches(source, database, root or source.parent), source.parent
+    return read_table(source, labels), source.parent
 
 
-def _from_authors_list(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
-    if labels is None:
-        raise ValueError(f"{source} has class indices, not labels; give the file with their names (id,name) as labels")
-    for number, line in enumerate(read_text(source).split("\n"), start=1):
-        if not line.strip():
-            continue
-        path, *rest = line.strip().rsplit(maxsplit=1)  # the path may contain spaces, the index does not
-        index = rest[0] if rest else ""
-        if not index.isdecimal():
-            raise ValueError(f"{source}, line {number}: {line.strip()!r} is not a path and a class index")
-        if int(index) >= len(labels):
-            raise ValueError(
-                f"{source}, line {number}: class {index} is unknown; labels go from 0 to {len(labels) - 1}"
-            )
-        yield Clip(path, labels[int(index)], split=split_named(source.stem))
+def _read_folder(source: Path, labels: Sequence[str] | None) -> list[Clip]:
+    if table := _table_in(source):
+        return read_table(table, labels)
+    parts = {folder: _table_in(folder) for folder in _folders(source) if folder.name.lower() in SPLITS}
+    if parts and all(parts.values()):  # Hugging Face's, one for each split
+        return [
+            replace(clip, path=f"{folder.name}/{clip.path}", split=clip.split or split_named(folder.name))
+            for folder, table in parts.items()
+            if table
+            for clip in read_table(table, labels)
+        ]
+    archives = sorted(source.glob("*.tar"))
+    if archives and not _folders(source):
+        return [clip for archive in archives for clip in read_samples(archive, labels)]
+    return list(_from_folders(source))
+
+
+def _table_in(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
+
+
+def _stretches(source: Path, database: Mapping[str, Any], root: Path) -> list[Clip]:
+    """The annotated stretches of videos; those whose files are not there have a path at which there is none."""
+    files = {file.stem: file.relative_to(root).as_posix() for file in videos_in(root)} if root.is_dir() else {}
+    segments = read_segments(source, database)
+    if root.suffix.lower() == ".tar":
+        files = {PurePosixPath(name).stem: name for name in Archive.read(root).files}
+    return [
+        clip or Clip(f"{one.video}.mp4", one.label, one.split, one.start, one.end, one.video)
+        for one, clip in place_segments(segments, files.get)
+    ]
 
 
 def _from_folders(source: Path) -> Iterator[Clip]:

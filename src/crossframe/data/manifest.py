@@ -114,26 +114,34 @@ def read_manifest(
     split: str | None = None,
     labels: Sequence[str] | str | Path | None = None,
     root: str | Path | None = None,
+    *,
+    contained: bool = False,
+    missing_ok: bool = False,
 ) -> Manifest:
     """Read the clips of `split`, or all clips, of a data set in any of these forms:
 
-    - a CSV or Parquet file with columns `path` and `label` (or `caption`), optionally `split`, `start`, `end`,
-      `group`;
+    - a CSV, TSV, Parquet, JSON or JSON lines file with columns `path` (or `file_name`) and `label` (or `caption`),
+      optionally `split`, `start`, `end`, `group`;
     - a folder for each class, or such folders in one for each split; or a folder that holds `manifest.csv` or
-      `manifest.parquet`;
-    - the X-CLIP authors' text file, a path and a class index on each line, with their `id,name` file as `labels`; its
-      split is the name of the file ("train" for train.txt).
+      `manifest.parquet`, or Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`;
+    - a path and a class index on each line, as X-CLIP, ViFi-CLIP, TC-CLIP, SlowFast and MMAction2 have it, with or
+      without a header, a comma or spaces between, with their `id,name` file as `labels`; its split is what the name of
+      the file says ("train" for train.txt);
+    - JSON of ActivityNet or Kinetics, whose segments become `start` and `end`;
+    - a .tar of webdataset, or a folder of them.
 
     `labels` fixes the class indices: a list, or a file of them. Without it, classes are the labels of the clips read,
     sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`,
-    by default the folder of the manifest. Synonyms of train, val and test are understood, here and in the data set.
+    a folder or a .tar archive, by default the folder of the manifest. With `contained`, no file outside that folder is
+    taken, whatever the list says and links lead to; with `missing_ok`, files need not be there. Synonyms of train, val
+    and test are understood, here and in the data set.
 
     Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
     """
     source = Path(source)
     if isinstance(labels, str | Path):
         labels = read_labels(labels)
-    clips, folder = read_clips(source, labels)
+    clips, folder = read_clips(source, labels, None if root is None else Path(root))
     if split is not None:
         known = sorted({clip.split for clip in clips} - {""})
         clips = [clip for clip in clips if clip.split == split_named(split)]
@@ -142,8 +150,11 @@ def read_manifest(
             raise ValueError(f"{source} has no split {split!r}; it has {others}")
     if labels is None:
         labels = sorted({clip.label for clip in clips})
-    manifest = Manifest(tuple(clips), tuple(labels), folder if root is None else Path(root))
-    _check_files(source, manifest)
+    manifest = Manifest(tuple(clips), tuple(labels), folder)
+    if contained:
+        check_contained(manifest)
+    if not missing_ok:
+        _check_files(source, manifest)
     return manifest
 
 
@@ -167,6 +178,15 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
                 writer = csv.DictWriter(file, columns)
                 writer.writeheader()
                 writer.writerows(rows)
+
+
+def check_contained(manifest: Manifest) -> None:
+    """Raise ValueError where a clip's file lies outside the manifest's folder, by its path or by a link."""
+    base = manifest.root.resolve()
+    for clip in manifest.clips:
+        path = manifest.locate(clip)
+        if ".." in Path(clip.path).parts or not file_of(path).resolve().is_relative_to(base):
+            raise ValueError(f"{clip.name}: lies outside {manifest.root}; leave it out, or read the list uncontained")
 
 
 def check_form(path: Path) -> None:

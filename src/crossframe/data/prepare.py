@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from crossframe.video.media import Media, View, open_media
 from crossframe.video.sample import source_name
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
+RECORD = "prepared.jsonl"  # what was done in a folder, which is ours where this lies
 KEY_FRAMES = 16  # frames from one key frame to the next
 
 
@@ -75,7 +76,9 @@ def prepare(
     """Write every file of a data set to `out/videos`, in the folders that it is in now; an outcome for each.
 
     Files appear whole or not at all. Those that are there already, of the same source and encoding, stay. What an
-    interrupted run has left half written is removed.
+    interrupted run has left half written is removed. Nothing is written outside `out`, whatever paths the list has.
+
+    Raises ValueError where `out` holds files of somebody else, or a link that leads out of it.
     """
     encoding = encoding or Encoding()
     jobs: dict[str, TranscodeJob] = {}
@@ -83,13 +86,34 @@ def prepare(
         source = manifest.root / name
         if source.absolute() == target.absolute():
             raise ValueError(f"{source} would be written over itself; choose another folder for the prepared videos")
+        if not target.parent.resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"{target.parent} leads out of {out}; remove the link, or choose another folder")
         jobs[name] = TranscodeJob(str(source), target, encoding)
+    claim(out)
     work = Work(
         read=transcode,
         settings=f"{encoding.short_side} {encoding.quality} {KEY_FRAMES}",
         has_result=lambda name: jobs[name].target.is_file(),
     )
-    return _tidy(process_each(jobs, work, out / "prepared.jsonl", workers=workers, timeout=timeout), out / "videos")
+    return _tidy(process_each(jobs, work, out / RECORD, workers=workers, timeout=timeout), out / "videos")
+
+
+def claim(out: Path) -> None:
+    """Take a folder for prepared videos, or take up one again: `prepared.jsonl` marks it.
+
+    Raises ValueError where it holds videos, archives or a list of somebody else, which would be written over.
+    """
+    record = out / RECORD
+    for name in ("videos", "shards"):
+        if not (out / name).resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"{out / name} leads out of {out}; remove the link, or choose another folder")
+    if not record.exists():
+        there = [out / "manifest.csv", *(out / "videos").rglob("*"), *(out / "shards").rglob("*")]
+        foreign = [path for path in there if path.is_file() and path.suffix != ".part"]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is there, and not from data prepare; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    record.touch()
 
 
 def _tidy(outcomes: Iterator[Outcome], folder: Path) -> Iterator[Outcome]:
@@ -209,12 +233,17 @@ def _even(view: View) -> View:
 
 def _targets(manifest: Manifest, out: Path) -> dict[str, Path]:
     """Where the prepared file of each file goes, by the manifest's paths."""
-    files = {clip.path: manifest.locate(clip).absolute() for clip in manifest.clips}
+    # Without "..", which would lead out of the folder.
+    files = {clip.path: Path(os.path.normpath(manifest.locate(clip).absolute())) for clip in manifest.clips}
     base = os.path.commonpath([file.parent for file in files.values()])
-    targets = {name: out / "videos" / file.relative_to(base).with_suffix(".mp4") for name, file in files.items()}
-    # Files of one name with other endings keep theirs.
-    shared = {target for target, count in Counter(targets.values()).items() if count > 1}
-    return {
-        name: target.with_name(f"{files[name].name}.mp4") if target in shared else target
-        for name, target in targets.items()
-    }
+    wanted = {name: out / "videos" / file.relative_to(base).with_suffix(".mp4") for name, file in files.items()}
+    counts = Counter(wanted.values())
+    targets = {name: target for name, target in wanted.items() if counts[target] == 1}
+    taken = set(targets.values())
+    for name, target in wanted.items():
+        if name not in targets:  # files of one name with other endings keep theirs
+            stem = files[name].name
+            names = (f"{stem}.mp4" if number == 1 else f"{stem}.{number}.mp4" for number in count(1))
+            targets[name] = next(one for one in map(target.with_name, names) if one not in taken)
+            taken.add(targets[name])
+    return {name: targets[name] for name in wanted}

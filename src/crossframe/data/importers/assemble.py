@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossframe.data.clip import Clip, check_apart
@@ -44,21 +44,29 @@ def assemble(
     Raises OverlapError where splits share a clip, and ValueError where a label has two spellings, a clip two labels
     or two files, or where no clip at all is there.
     """
-    shared = check_apart(Clip(clip.name, clip.label, clip.split, group=clip.group) for clip in listed)
     labels = tuple(labels)
     classes = {folded(label) for label in labels}
-    clips: list[Clip] = []
-    missing: list[str] = []
+    placed: list[tuple[Clip, str | None]] = []
     for clip in listed:
         path = (replacements or {}).get(clip.name) or videos.find(clip.name, clip.label, classes)
-        if path is None:
-            missing.append(clip.name)
-        else:
-            name = path.relative_to(videos.root).as_posix()
-            clips.append(Clip(name, clip.label, clip.split, group=clip.group))
+        named = Clip(clip.name, clip.label, clip.split, group=clip.group)
+        placed.append((named, None if path is None else path.relative_to(videos.root).as_posix()))
+    return collect(placed, labels, videos.root, notes=notes)
+
+
+def collect(
+    placed: Sequence[tuple[Clip, str | None]], labels: Iterable[str], root: Path, *, notes: Sequence[str] = ()
+) -> Imported:
+    """The clips of official lists, each with the path of its file relative to `root`, or None where it is missing.
+
+    Raises OverlapError where splits share a clip, and ValueError where no clip at all is there.
+    """
+    shared = check_apart(clip for clip, _ in placed)
+    clips = [replace(clip, path=path) for clip, path in placed if path is not None]
+    missing = [clip.path for clip, path in placed if path is None]
     if not clips:
         raise ValueError(
-            f"{videos.root} has none of the {len(listed)} videos listed: {some(missing)}; give the folder they are in"
+            f"{root} has none of the {len(placed)} videos listed: {some(missing)}; give the folder they are in"
         )
     notes = [*notes, shared] if shared else notes
-    return Imported(Manifest(tuple(clips), labels, videos.root), tuple(missing), tuple(notes))
+    return Imported(Manifest(tuple(clips), tuple(labels), root), tuple(missing), tuple(notes))

@@ -2,7 +2,8 @@
 
 A table has the columns label, youtube_id, time_start, time_end, split, and maybe is_cc; it is known by them, whatever
 its file is called. The clip of seconds 12 to 22 of video `id` is `id_000012_000022.mp4`, in a folder of its class or
-in any other. Many videos are no longer on YouTube, so that every copy of the data set lacks some.
+in any other. Instead of tables, JSON with a segment for each video is read. Many videos are no longer on YouTube, so
+that every copy of the data set lacks some.
 
 About 1,400 broken clips of Kinetics-400 were published again, in a folder whose name begins with "replacement"; such a
 file stands for the clip of its YouTube id, the first 11 letters of its name.
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
-from crossframe.data.importers.assemble import Imported, Listed, assemble
+from crossframe.data.importers.activitynet import placed, segments_of
+from crossframe.data.importers.assemble import Imported, Listed, assemble, collect
 from crossframe.data.importers.tree import Tree, read_lists
 from crossframe.data.layouts import split_named
 from crossframe.text.reading import read_text
@@ -35,6 +37,8 @@ def import_kinetics(root: Path, annotations: Path | None = None) -> Imported:
         listed += labelled
         if len(labelled) < len(clips):
             notes.append(f"{table.name} has {len(clips) - len(labelled)} clips without a label, which are left out")
+    if not listed and (segments := segments_of(lists.lists)):  # as DeepMind publishes it
+        return collect(placed(segments, videos), sorted({one.label for one in segments}), videos.root, notes=notes)
     if not listed:
         raise ValueError(
             f"{lists.root} has no table with the columns label, {', '.join(sorted(COLUMNS))}; "

@@ -20,7 +20,7 @@ def import_folder(root: Path) -> Imported:
 
 
 def import_csv(root: Path, annotations: Path | None = None) -> Imported:
-    """A table with columns path and label, and maybe split, start, end and group.
+    """A list of clips in any form that names their labels, such as a table with columns path and label.
 
     `root` is the table, whose paths start from its own folder; or it is the folder that paths start from, and
     `annotations` is the table.
@@ -28,11 +28,11 @@ def import_csv(root: Path, annotations: Path | None = None) -> Imported:
     table = annotations or root
     if not table.is_file():
         raise ValueError(f"{table} is no file; give the .csv, or the folder of videos and the .csv with --annotations")
-    return _import(table, root if annotations else table.parent)
+    return _import(table, root if annotations else None)
 
 
-def _import(source: Path, root: Path) -> Imported:
-    clips, _ = read_clips(source, None)
+def _import(source: Path, root: Path | None) -> Imported:
+    clips, root = read_clips(source, None, root)
     if shared := check_apart(clips):
         raise ValueError(shared)
     labels = tuple(sorted({clip.label for clip in clips}))

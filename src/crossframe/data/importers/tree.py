@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from crossframe.text.reading import read_text
 from crossframe.video.media import VIDEO_SUFFIXES, files_below
 
-LIST_SUFFIXES = (".csv", ".json", ".txt")
+LIST_SUFFIXES = (".csv", ".json", ".tsv", ".txt", ".yaml", ".yml")
 
 
 def folded(name: str) -> str:
@@ -48,13 +48,16 @@ class Tree:
         return cls(root, dict(videos), sorted(lists))
 
     def find(self, name: str, label: str, classes: Collection[str]) -> Path | None:
-        """The video that a list calls `name`, in the folder of its class or in one of no class; None if there is none.
+        """The video that a list calls `name`: there by that path, or else in the folder of its class or in one of no
+        class; None if there is none.
 
         `classes` are the folded labels. The ending does not matter: clips are often converted. Raises ValueError
         where several files fit.
         """
         stem = unicodedata.normalize("NFC", _stem(name))
         found = self.videos.get(folded(stem), [])
+        if self.root / name in found:
+            return self.root / name
         exact = [path for path in found if unicodedata.normalize("NFC", path.stem) == stem]
         of_class = {path: folded(path.parent.name) for path in exact or found}
         own = [path for path, parent in of_class.items() if parent == folded(label)]
@@ -89,6 +92,8 @@ class Tree:
 def read_lists(root: Path, annotations: Path | None) -> tuple[Tree, Tree]:
     """The tree of the videos and the tree of the lists, which may be the same."""
     videos = Tree.read(root)
+    if annotations is not None and annotations.is_file():
+        return videos, Tree(annotations.parent, {}, [annotations])
     return videos, videos if annotations is None else Tree.read(annotations)
 
 

@@ -1,0 +1,221 @@
+"""Lists of clips as tables, with the names of their columns in the first line, and as paths with class numbers.
+
+Tables are CSV, TSV or semicolons, Parquet, JSON or JSON lines. Class numbers are counted from 0 and need the labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path, PurePath
+from typing import Any
+
+from crossframe.data.clip import Clip
+from crossframe.data.parquet import read_rows
+from crossframe.text.reading import read_text, read_values
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+TEXT = (".csv", ".tsv", ".txt")
+PATHS = ("path", "file_name", "filename", "video_file_name")  # Hugging Face and MMAction2 call it so
+LABELS = ("label", "caption")
+HEADS = {
+    *PATHS,
+    *LABELS,
+    "file",
+    "video",
+    "video_path",
+    "name",
+    "class",
+    "index",
+    "class_id",
+    "class_index",
+    "label_id",
+}
+_REST = "\n"  # the key of fields without a column, and no name of a column
+_NUMBERED = {  # a path, which may hold spaces, and a class number
+    "comma": re.compile(r"(?P<path>.+?)\s*,\s*(?P<index>\d+)"),
+    "space": re.compile(r"(?P<path>.+?)\s+(?P<index>\d+)"),
+}
+
+
+def split_named(name: str) -> str:
+    """The canonical name of a split: train, val or test for their synonyms, any other name as it is.
+
+    >>> split_named("validate"), split_named("Train"), split_named("unseen")
+    ('val', 'train', 'unseen')
+    """
+    return SPLITS.get(name.strip().lower(), name.strip())
+
+
+def split_of_file(path: PurePath) -> str:
+    """The split that a file's name speaks of, and no other; its whole name where that is one word, or "".
+
+    >>> split_of_file(PurePath("hmdb_train1_few_shot_2.txt")), split_of_file(PurePath("k400-validate-000001.tar"))
+    ('train', 'val')
+    """
+    words = re.split(r"[^a-z]+", path.stem.lower())
+    found = {SPLITS[word] for word in words if word in SPLITS}
+    if len(found) == 1:
+        return found.pop()
+    return split_named(path.stem) if re.fullmatch(r"[^\W\d_]+", path.stem) and path.suffix == ".txt" else ""
+
+
+def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
+    """The clips of a list in one file. Raises ValueError, in one line, where it is no such list."""
+    suffix = source.suffix.lower()
+    if suffix in TEXT:
+        rows = _text_rows(source)
+        if rows is None:
+            return list(_numbered(source, labels))
+    elif suffix == ".parquet":
+        rows = ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
+    else:
+        rows = _json_rows(source)
+    clips = [_clip(where, row, labels) for where, row in rows]
+    if not clips:
+        raise ValueError(f"{source} lists no clips; write one on each row")
+    return clips
+
+
+def is_list(source: Path) -> bool:
+    """Whether a text file is a list of clips, rather than one of labels."""
+    if source.suffix.lower() not in TEXT:
+        return False
+    lines = _lines(source)
+    return _delimiter(lines[:2]) is not None or _numbering(lines) is not None
+
+
+def class_named(where: str, given: str, labels: Sequence[str] | None) -> str:
+    """The label that a list gives by name, or by its number among `labels`."""
+    if labels is None or not given.isdecimal() or given in labels:
+        return given
+    if int(given) >= len(labels):
+        raise ValueError(f"{where}: class {given} is unknown; labels go from 0 to {len(labels) - 1}")
+    return labels[int(given)]
+
+
+def _lines(source: Path) -> list[tuple[int, str]]:
+    """The lines with something in them, and their numbers; comments aside, but videos may be called #1.avi."""
+    lines = ((number, line.strip()) for number, line in enumerate(read_text(source).split("\n"), start=1))
+    return [(n, line) for n, line in lines if line and (line[0] != "#" or re.match(r"#.*\.\w{2,5}[\s,;]", line))]
+
+
+def _delimiter(lines: Sequence[tuple[int, str]]) -> str | None:
+    """What stands between the columns of a table, as the names in its first line show."""
+    for delimiter in ",;\t":
+        header = [name.strip().strip('"').lower() for name in lines[0][1].split(delimiter)] if lines else []
+        if set(PATHS) & set(header) and set(LABELS) & set(header) and all(delimiter in line for _, line in lines[1:2]):
+            return delimiter
+    return None
+
+
+def _text_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]] | None:
+    """The rows of a table; None for a list of paths with class numbers."""
+    lines = _lines(source)
+    delimiter = _delimiter(lines[:2])
+    if delimiter is None and (source.suffix.lower() == ".txt" or _numbering(lines) is not None):
+        return None
+    if delimiter is None and lines:
+        raise ValueError(
+            f"{source}: the first line must be the names of the columns with commas between them, path,label at "
+            f"least; it is {lines[0][1].lower()!r}"
+        )
+    return _rows(source, delimiter or ",", lines[0][0] - 1 if lines else 0)
+
+
+def _rows(source: Path, delimiter: str, above: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows below the header, which has `above` lines of comments before it."""
+    text = "\n".join(read_text(source).split("\n")[above:])
+    reader = csv.DictReader(StringIO(text), strict=True, restkey=_REST, delimiter=delimiter)
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        for row in reader:
+            where = f"{source}, line {above + reader.line_num}"
+            if _REST in row:
+                raise ValueError(f"{where}: has too many fields; put quotes around what contains a comma")
+            if any(row.values()):  # spreadsheets end with rows of commas
+                yield where, row
+    except csv.Error as error:
+        raise ValueError(f"{source}: {error}; check the quotes") from error
+
+
+def _json_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if source.suffix.lower() == ".jsonl":
+        for number, line in _lines(source):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{source}, line {number}: is not JSON: {error}") from error
+            yield f"{source}, line {number}", _record(f"{source}, line {number}", row)
+        return
+    rows = read_values(source)
+    if not isinstance(rows, list):
+        raise ValueError(f'{source} holds no list of clips; write [{{"path": "a.mp4", "label": "jump"}}]')
+    for number, row in enumerate(rows, start=1):
+        yield f"{source}, entry {number}", _record(f"{source}, entry {number}", row)
+
+
+def _record(where: str, row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: is no table of a clip's path and label")
+    record = {str(name).strip().lower(): value for name, value in row.items()}
+    for name, value in record.items():
+        if name in LABELS and isinstance(value, list):  # as MMAction2 writes it
+            if len(value) != 1:
+                raise ValueError(f"{where}: has {len(value)} labels, and a clip needs one; choose it")
+            record[name] = value[0]
+    return record
+
+
+def _clip(where: str, row: Mapping[str, Any], labels: Sequence[str] | None) -> Clip:
+    """A row of a table; unknown columns are ignored."""
+    text = {name: "" if value is None else str(value).strip() for name, value in row.items()}
+    path, label = (next((name for name in names if name in text), names[0]) for names in (PATHS, LABELS))
+    for name in (path, label):
+        if not text.get(name):
+            known = ", ".join(text)
+            raise ValueError(f"{where}: has no {'label' if name == label else name}; the columns are {known}")
+    try:
+        start, end = (float(text[name]) if text.get(name) else None for name in ("start", "end"))
+        split = split_named(text.get("split", ""))
+        clip = Clip(text[path], text[label], split, start, end, text.get("group") or None)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return Clip(clip.path, class_named(where, clip.label, labels), clip.split, clip.start, clip.end, clip.group)
+
+
+def _numbering(lines: Sequence[tuple[int, str]]) -> str | None:
+    """How paths and class numbers are divided: by "comma" or "space"; None where a line has no number."""
+    rows = lines[_heading(lines) :]
+    return next((name for name, form in _NUMBERED.items() if rows and all(form.fullmatch(r) for _, r in rows)), None)
+
+
+def _heading(lines: Sequence[tuple[int, str]]) -> int:
+    """How many lines are names of columns: 1 or 0."""
+    return int(bool(lines) and set(re.split(r"[\s,]+", lines[0][1].lower())) <= HEADS)
+
+
+def _numbered(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
+    """The clips of a list of paths and class numbers, as for X-CLIP, ViFi-CLIP, TC-CLIP, SlowFast and MMAction2."""
+    if labels is None:
+        raise ValueError(f"{source} has class indices, not labels; give the file with their names (id,name) as labels")
+    lines = _lines(source)
+    form = _NUMBERED[_numbering(lines) or "space"]
+    split = split_of_file(source)
+    for number, line in lines[_heading(lines) :]:
+        found = form.fullmatch(line)
+        if not found:
+            raise ValueError(f"{source}, line {number}: {line!r} is not a path and a class index")
+        if re.search(r"[\s,]\d+$", found["path"]):
+            raise ValueError(
+                f"{source}, line {number}: {line!r} has several numbers, as lists of frame folders and of several "
+                f"classes have; give videos with one class each"
+            )
+        yield Clip(found["path"], class_named(f"{source}, line {number}", found["index"], labels), split)

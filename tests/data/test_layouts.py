@@ -1,0 +1,319 @@
+"""Lists as other people's tools write them, and what comes near one and is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+import pytest
+import webdataset
+
+from crossframe.data.archives import Archive
+from crossframe.data.clip import Clip
+from crossframe.data.layouts import read_candidates
+from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.video.decode import read_video
+from tests.data.dataset import FRAMES, write_numbered
+
+LABELS = ["jump", "run"]
+FIELD = Path(__file__).parents[3] / "shared/field/lists"
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def rows(manifest: Manifest) -> list[tuple[str, str, str]]:
+    return [(clip.path, clip.label, clip.split) for clip in manifest.clips]
+
+
+def write_tar(path: Path, files: Mapping[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+class TestNumbers:
+    """Paths and class numbers."""
+
+    @pytest.mark.parametrize(
+        ("name", "text", "split"),
+        [
+            ("train.txt", "a b.mp4 1\n#1.avi 0\n", "train"),
+            ("val.txt", "# made by hand\npath label\na b.mp4 1\n\n#1.avi 0\n", "val"),
+            ("hmdb_test1.csv", "a b.mp4,1\n#1.avi,0\n", "test"),
+            ("videos.csv", "a b.mp4 1\n#1.avi 0\n", ""),
+            ("k400_validate.csv", "video,class\na b.mp4, 1\n#1.avi, 0\n", "val"),
+            ("train_val.tsv", "a b.mp4\t1\n#1.avi\t0\n", ""),
+        ],
+    )
+    def test_every_way_to_write_them(self, tmp_path: Path, name: str, text: str, split: str) -> None:
+        touch(tmp_path, "a b.mp4", "#1.avi")
+        (tmp_path / name).write_text(text)
+        found = read_manifest(tmp_path / name, labels=LABELS)
+        assert rows(found) == [("a b.mp4", "run", split), ("#1.avi", "jump", split)]
+        assert found.labels == ("jump", "run")
+
+    def test_as_pandas_writes_them(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.mp4", "b.mp4")
+        table = pd.DataFrame({"path": ["a.mp4", "b.mp4"], "label": [1, 0]})
+        table.to_csv(tmp_path / "train.csv", sep=" ", header=False, index=False)  # SlowFast
+        table.to_csv(tmp_path / "val.csv", index=False)
+        table.to_csv(tmp_path / "test.tsv", sep="\t", index=False)
+        for name in ("train.csv", "val.csv", "test.tsv"):
+            found = read_manifest(tmp_path / name, labels=LABELS)
+            assert [(clip.path, clip.label) for clip in found.clips] == [("a.mp4", "run"), ("b.mp4", "jump")]
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("train.txt", "a.mp4 0\nb.mp4\n", r"line 2: 'b\.mp4' is not a path and a class index"),
+            ("train.txt", "a.mp4 0\nb.mp4 2\n", "line 2: class 2 is unknown; labels go from 0 to 1"),
+            ("train.txt", "clips/a 120 0\n", "has several numbers, as lists of frame folders"),
+            ("train.txt", "a.mp4 0 1\n", "has several numbers"),
+            ("train.csv", "a.mp4 jump\n", "first line must be the names of the columns"),
+            ("train.csv", "path,label\na.mp4,2\n", "line 2: class 2 is unknown"),
+        ],
+    )
+    def test_near_misses(self, tmp_path: Path, name: str, text: str, message: str) -> None:
+        touch(tmp_path, "a.mp4", "b.mp4")
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            read_manifest(tmp_path / name, labels=LABELS)
+        assert "\n" not in str(caught.value)
+
+    def test_videos_in_an_archive(self, tmp_path: Path) -> None:
+        video = write_numbered(tmp_path / "one.mp4").read_bytes()
+        (tmp_path / "far").mkdir()
+        write_tar(tmp_path / "far/videos.tar", {"./a.mp4": video, "set/b.mp4": video, "set/notes.txt": b"x"})
+        (tmp_path / "train.txt").write_text("a.mp4 1\nb.mp4 0\n")
+        found = read_manifest(tmp_path / "train.txt", labels=LABELS, root=tmp_path / "far/videos.tar")
+        assert found.root == tmp_path / "far"
+        assert [clip.label for clip in found.clips] == ["run", "jump"]
+        assert [read_video(found.locate(clip)).total for clip in found.clips] == [FRAMES, FRAMES]
+        (tmp_path / "train.txt").write_text("c.mp4 1\n")
+        with pytest.raises(ValueError, match=r"1 of 1 files are missing: .*c\.mp4"):
+            read_manifest(tmp_path / "train.txt", labels=LABELS, root=tmp_path / "far/videos.tar")
+
+
+class TestArchives:
+    def shard(self, path: Path, *samples: Mapping[str, object]) -> Path:
+        with webdataset.TarWriter(str(path)) as tar:
+            for number, sample in enumerate(samples):
+                tar.write({"__key__": f"{number:04d}", **sample})
+        return path
+
+    def test_webdataset(self, tmp_path: Path) -> None:
+        video = write_numbered(tmp_path / "one.mp4").read_bytes()
+        path = self.shard(
+            tmp_path / "train-000000.tar",
+            {"mp4": video, "cls": 1, "txt": "run"},
+            {"mp4": video, "cls": 0, "txt": "jump", "json": {"label": "other"}},
+        )
+        for labels in (LABELS, None):
+            found = read_manifest(path, labels=labels)
+            assert [(clip.label, clip.split) for clip in found.clips] == [("run", "train"), ("jump", "train")]
+            assert read_video(found.locate(found.clips[1])).total == FRAMES
+        captions = self.shard(tmp_path / "shard.tar", {"clip.MP4": video, "json": {"caption": "someone runs"}})
+        assert [(clip.label, clip.split) for clip in read_manifest(captions).clips] == [("someone runs", "")]
+        (tmp_path / "set").mkdir()
+        for number in range(2):
+            self.shard(tmp_path / f"set/{number:06d}.tar", {"mp4": video, "cls": number})
+        assert [clip.label for clip in read_manifest(tmp_path / "set", labels=LABELS).clips] == LABELS
+
+    def test_near_misses(self, tmp_path: Path) -> None:
+        numbers = self.shard(tmp_path / "a.tar", {"mp4": b"v", "cls": 1})
+        with pytest.raises(ValueError, match="sample 0000 has a class number alone; give the file"):
+            read_manifest(numbers)
+        with pytest.raises(ValueError, match="class 1 is unknown; labels go from 0 to 0"):
+            read_manifest(numbers, labels=["jump"])
+        with pytest.raises(ValueError, match="sample 0000 has no label beside its video"):
+            read_manifest(self.shard(tmp_path / "b.tar", {"mp4": b"v"}), labels=LABELS)
+        with pytest.raises(ValueError, match="holds no video"):
+            read_manifest(self.shard(tmp_path / "c.tar", {"jpg": b"v", "cls": 1}), labels=LABELS)
+        packed = self.shard(tmp_path / "d.tar.gz", {"mp4": b"v", "cls": 1}).rename(tmp_path / "d.tar")
+        with pytest.raises(ValueError, match=r"cannot be read as an uncompressed \.tar"):
+            read_manifest(packed, labels=LABELS)
+
+    @pytest.mark.parametrize("name", ["../a.mp4", "/etc/a.mp4", "set/../../a.mp4"])
+    def test_names_that_lead_out_of_an_archive_are_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ValueError, match=r"leads out of the archive"):
+            Archive.read(write_tar(tmp_path / "a.tar", {name: b"v"}))
+
+    def test_links_in_an_archive_are_no_files(self, tmp_path: Path) -> None:
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            link = tarfile.TarInfo("a.mp4")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(link)
+        assert Archive.read(tmp_path / "a.tar").find("a.mp4") is None
+
+    def test_two_files_of_one_name_need_their_folders(self, tmp_path: Path) -> None:
+        archive = Archive.read(write_tar(tmp_path / "a.tar", {"x/a.mp4": b"1", "y/a.mp4": b"2"}))
+        with pytest.raises(ValueError, match=r"2 files that could be 'a\.mp4': x/a\.mp4, y/a\.mp4"):
+            archive.find("a.mp4")
+        assert (archive.find("y/a.mp4") or "").endswith("/y/a.mp4")
+
+
+class TestHuggingFace:
+    TABLE = pd.DataFrame({"file_name": ["a.mp4", "b/c.mp4"], "label": LABELS})
+
+    @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
+    def test_a_folder_with_metadata(self, tmp_path: Path, name: str) -> None:
+        touch(tmp_path, "a.mp4", "b/c.mp4")
+        self.write(tmp_path / name)
+        for source in (tmp_path, tmp_path / name):
+            assert rows(read_manifest(source)) == [("a.mp4", "jump", ""), ("b/c.mp4", "run", "")]
+
+    def test_a_folder_for_each_split(self, tmp_path: Path) -> None:
+        for split in ("train", "validation"):
+            touch(tmp_path / split, "a.mp4", "b/c.mp4")
+            self.write(tmp_path / split / "metadata.jsonl")
+        assert rows(read_manifest(tmp_path, "val")) == [
+            ("validation/a.mp4", "jump", "val"),
+            ("validation/b/c.mp4", "run", "val"),
+        ]
+
+    def test_near_misses(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.mp4")
+        self.TABLE.drop(columns="label").to_json(tmp_path / "metadata.jsonl", orient="records", lines=True)
+        with pytest.raises(ValueError, match="line 1: has no label; the columns are file_name"):
+            read_manifest(tmp_path)
+        (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.mp4", "label": "run"}\n"a.mp4"\n')
+        with pytest.raises(ValueError, match="line 2: is no table of a clip's path and label"):
+            read_manifest(tmp_path)
+        (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.mp4",\n')
+        with pytest.raises(ValueError, match="line 1: is not JSON"):
+            read_manifest(tmp_path)
+
+    def write(self, path: Path) -> None:
+        match path.suffix:
+            case ".csv":
+                self.TABLE.to_csv(path, index=False)
+            case ".jsonl":
+                self.TABLE.to_json(path, orient="records", lines=True)
+            case _:
+                self.TABLE.to_parquet(path)
+
+
+class TestJson:
+    ACTIVITYNET: ClassVar = {
+        "version": "VERSION 1.3",
+        "database": {
+            "abc": {
+                "duration": 20.0,
+                "subset": "training",
+                "annotations": [
+                    {"segment": [1.0, 3.5], "label": "Drinking coffee"},
+                    {"segment": [4, 4], "label": "Drinking coffee"},
+                ],
+            },
+            "d-e": {"subset": "validation", "annotations": [{"segment": [0, 9], "label": "Archery"}]},
+            "f": {"subset": "testing", "annotations": []},
+        },
+        "taxonomy": [],
+    }
+    KINETICS: ClassVar = {
+        "abc": {"annotations": {"label": "jump", "segment": [84.0, 94.0]}, "subset": "train", "url": "u"},
+        "d-e": {"annotations": {"label": "run", "segment": [2.0, 12.0]}, "subset": "validate", "url": "u"},
+    }
+
+    def test_activitynet(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        touch(tmp_path, "v_abc.mp4", "val/d-e.mkv")
+        (tmp_path / "an.json").write_text(json.dumps(self.ACTIVITYNET))
+        assert read_manifest(tmp_path / "an.json").clips == (
+            Clip("v_abc.mp4", "Drinking coffee", "train", 1.0, 3.5, "abc"),
+            Clip("val/d-e.mkv", "Archery", "val", 0.0, 9.0, "d-e"),
+        )
+        assert "1 segments last no time and are left out: abc" in caplog.text
+        (tmp_path / "v_abc.mp4").unlink()
+        with pytest.raises(ValueError, match=r"1 of 2 files are missing: .*abc\.mp4"):
+            read_manifest(tmp_path / "an.json")
+
+    def test_kinetics_whole_or_cut(self, tmp_path: Path) -> None:
+        touch(tmp_path, "jump/abc_000084_000094.mp4", "d-e.mp4")
+        (tmp_path / "train.json").write_text(json.dumps(self.KINETICS))
+        assert read_manifest(tmp_path / "train.json").clips == (
+            Clip("jump/abc_000084_000094.mp4", "jump", "train", group="abc"),
+            Clip("d-e.mp4", "run", "val", 2.0, 12.0, "d-e"),
+        )
+
+    def test_records(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.mp4")
+        (tmp_path / "train.json").write_text(json.dumps([{"filename": "a.mp4", "label": [1]}]))  # MMAction2
+        assert rows(read_manifest(tmp_path / "train.json", labels=LABELS)) == [("a.mp4", "run", "")]
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"database": {"a": {"annotations": [{"label": "x"}]}}}, "video 'a' has the annotation .* and not a label"),
+            ({"database": {"a": {"annotations": [{"segment": [2, 1], "label": "x"}]}}}, "lists no clips"),
+            ({"jump": 0}, "holds no list of clips"),
+            ([{"filename": "a.mp4", "label": [0, 1]}], "entry 1: has 2 labels, and a clip needs one"),
+            (["a.mp4"], "entry 1: is no table of a clip's path and label"),
+        ],
+    )
+    def test_near_misses(self, tmp_path: Path, values: object, message: str) -> None:
+        (tmp_path / "list.json").write_text(json.dumps(values))
+        with pytest.raises(ValueError, match=message):
+            read_manifest(tmp_path / "list.json", labels=LABELS)
+
+
+def test_candidates_come_from_lists_and_from_files_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "list.tsv").write_text("path\tlabel\na.mp4\trun\nb.mp4\tjump\n")
+    (tmp_path / "an.json").write_text(json.dumps(TestJson.ACTIVITYNET))
+    (tmp_path / "labels.json").write_text('{"run": 0, "jump": 1}')
+    (tmp_path / "labels.txt").write_text("0 run\n1 jump\n")
+    assert read_candidates(tmp_path / "list.tsv") == ["jump", "run"]
+    assert read_candidates(tmp_path / "an.json") == ["Archery", "Drinking coffee"]
+    assert read_candidates(tmp_path / "labels.json") == read_candidates(tmp_path / "labels.txt") == ["run", "jump"]
+
+
+def test_a_contained_list_names_no_file_outside_its_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "secret.mp4", "set/a.mp4")
+    (tmp_path / "set/link.mp4").symlink_to(tmp_path / "secret.mp4")
+    source = tmp_path / "set/list.csv"
+    source.write_text("path,label\na.mp4,run\n")
+    assert len(read_manifest(source, contained=True)) == 1
+    for name in ("../secret.mp4", "../set/a.mp4", str(tmp_path / "secret.mp4"), "link.mp4"):
+        source.write_text(f"path,label\n{name},run\n")
+        assert len(read_manifest(source)) == 1
+        with pytest.raises(ValueError, match=r"lies outside .*set; leave it out"):
+            read_manifest(source, contained=True)
+
+
+@pytest.mark.skipif(not FIELD.is_dir(), reason="the files that people had are not here")
+class TestField:
+    def clips(self, name: str, **given: Path) -> list[tuple[str, str]]:
+        labels, root = given.get("labels"), given.get("root")
+        found = read_manifest(FIELD / name, None, labels, root, missing_ok=True)
+        return [(clip.path.rpartition("/")[2], clip.label) for clip in found.clips]
+
+    def test_the_authors_list_with_its_labels_and_archive(self) -> None:
+        labels, root = FIELD / "authors_labels.csv", FIELD / "authors_videos.tar"
+        found = read_manifest(FIELD / "authors_train.txt", "train", labels, root)
+        assert [(clip.path.rpartition("/")[2], clip.label) for clip in found.clips] == [
+            ("a.mp4", "abseiling"),
+            ("b.mp4", "air drumming"),
+        ]
+        assert all(read_video(found.locate(clip)).total for clip in found.clips)
+        assert self.clips("slowfast_no_header.csv", labels=labels, root=root) == [
+            ("a.mp4", "abseiling"),
+            ("b.mp4", "air drumming"),
+        ]
+
+    def test_webdataset_metadata_and_activitynet(self) -> None:
+        assert [label for _, label in self.clips("webdataset-000000.tar")] == ["run", "jump"]
+        assert self.clips("hf_metadata.csv") == [("a.mp4", "run"), ("b.mp4", "jump")]
+        found = read_manifest(FIELD / "activitynet.json", missing_ok=True)
+        assert found.clips == (Clip("abc.mp4", "Drinking coffee", "train", 1.0, 3.0, "abc"),)
