@@ -38,7 +38,7 @@ def measure(options: Options) -> Result:
     peers |= {"decord": _decord} if find_spec("decord") else {}
     with TemporaryDirectory() as folder:
         paths = _mixed_set(options, Path(folder))
-        rows, gains, thrift, exact = [], [], [], True
+        rows, gains, thrift, avi, exact = [], [], [], [], True
         for path in paths:
             everything = decode_fully(path)
             ours = read_arrays(path, FRAMES)
@@ -50,9 +50,13 @@ def measure(options: Options) -> Result:
             }
             seconds = in_turn(ways | {"crossframe": lambda path=path: read_arrays(path, FRAMES)}, options.repeats)
             best = min(able, key=lambda name: seconds[name].wall)
-            gains.append(seconds[best].wall / seconds["crossframe"].wall)
+            gain = seconds[best].wall / seconds["crossframe"].wall
+            if path.suffix == ".avi":
+                avi.append(seconds["PyAV"].cpu / seconds["crossframe"].cpu)
+            else:
+                gains.append(gain)
             thrift.append(min(seconds[name].cpu for name in able) / seconds["crossframe"].cpu)
-            row = {"clip": path.name, "frames": len(everything), "best peer": best, "gain": gains[-1]}
+            row = {"clip": path.name, "frames": len(everything), "best peer": best, "gain": gain}
             row["gain in processor time"] = thrift[-1]
             rows.append(row | {f"{name} ms": s.wall * 1e3 for name, s in seconds.items()})
         rows.append({"all": "geometric mean", "gain in processor time": geometric_mean(thrift)})
@@ -60,7 +64,12 @@ def measure(options: Options) -> Result:
         rows += [{"of the loader's time": name, "share": share} for name, share in shares.items()]
     return Result(
         [
-            Bar("best peer / crossframe, geometric mean", geometric_mean(gains), 1.3),
+            Bar("best peer / crossframe, geometric mean without .avi", geometric_mean(gains), 1.35),
+            *(
+                [Bar("PyAV / crossframe in processor time, geometric mean of .avi", geometric_mean(avi), 1.4)]
+                if avi
+                else []
+            ),
             Bar("bit-identical to a full decode", float(exact), 1.0),
             Bar("share of the loader's processor time outside FFmpeg", 1 - shares[loader.FFMPEG], 0.1, at_most=True),
         ],
@@ -81,6 +90,9 @@ def _mixed_set(options: Options, folder: Path) -> list[Path]:
             folder / "hevc.mp4", frames=moving(150, 340, 256), codec="libx265", options={"x265-params": "log-level=0"}
         ),
         write_clip(folder / "ucf_like.avi", frames=moving(180, 320, 240), codec="mpeg4"),
+        write_clip(
+            folder / "b_frames.avi", frames=moving(180, 320, 240), codec="mpeg4", options={"bf": "2", "g": "250"}
+        ),
         write_clip(folder / "vp9.webm", frames=moving(120, 340, 256), codec="libvpx-vp9", options={"cpu-used": "8"}),
     ]
     return real + generated

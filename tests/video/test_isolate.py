@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,7 +58,6 @@ def test_warnings_are_logged_by_this_process(clip: Clip, caplog: pytest.LogCaptu
     [
         ("hang", "hang: was not read within 0.5 seconds; leave it out, or allow more time"),
         ("crash", "crash: stopped the decoder (SIGSEGV); leave it out"),
-        ("surprise", "surprise: stopped the decoder (exit status 1); leave it out"),
         ("memory", "memory: needs more than 256 MB to be read; leave it out, or allow more memory"),
     ],
 )
@@ -70,10 +71,50 @@ def test_harm_costs_one_file_and_one_process(harm: str, message: str) -> None:
     assert len({process_of(first), process_of(second), os.getpid()}) == 3
 
 
-def test_a_bad_file_does_not_cost_the_process() -> None:
-    first, bad, talked = decode_many(["first", "bad", "talk"], 2, workers=1, read=misbehave)
+@pytest.mark.parametrize("name", ["bad", "surprise"])
+def test_a_bad_file_does_not_cost_the_process(name: str) -> None:
+    first, bad, talked = decode_many(["first", name, "talk"], 2, workers=1, read=misbehave)
     assert isinstance(bad, VideoError)
+    assert str(bad).startswith(f"{name}: ")
     assert process_of(first) == process_of(talked)
+
+
+def test_a_surprise_is_told_as_that_of_its_file(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "crossframe"):
+        (surprise,) = decode_many(["surprise"], 2, workers=1, read=misbehave)
+    assert str(surprise) == "surprise: stopped the reader (RuntimeError: a mistake of ours); leave it out"
+    assert "Traceback" in caplog.text
+    assert "misbehave" in caplog.text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_another_reader_can_be_given(workers: int) -> None:
+    (frames,) = decode_many(["talk"], 3, workers=workers, read=misbehave)
+    assert isinstance(frames, Frames)
+    assert frames.source == "talk"
+    assert (process_of(frames) == os.getpid()) == (workers == 0)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_reach_the_process(clip: Clip, kind: Callable[[bytes], bytes]) -> None:
+    (frames,) = decode_many([kind(clip("h264.mp4").read_bytes())], 2, workers=1)
+    assert isinstance(frames, Frames)
+    assert frames.total == 30
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory are set on Linux")
+def test_a_limit_of_the_shell_is_kept_to(clip: Clip) -> None:
+    program = (
+        "import sys\n"
+        "from crossframe.video.isolate import decode_many\n"
+        "print([getattr(frames, 'total', frames) for frames in decode_many(sys.argv[1:], 2, workers=1)])\n"
+    )
+    files = [str(clip(name)) for name in ("h264.mp4", "two_frames.mp4")]
+    limited = 'ulimit -v 6000000; exec "$0" -c "$@"'
+    done = subprocess.run(
+        ["bash", "-c", limited, sys.executable, program, *files], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[30, 2]\n", done.stderr
 
 
 def test_a_hanging_file_does_not_stop_the_other_worker() -> None:

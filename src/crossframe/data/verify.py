@@ -46,6 +46,7 @@ def decode_fully(source: str | os.PathLike[str], _num_frames: int = 1, **_option
     with open_video(source) as video, video.start(probe=True) as (media, packets):
         name, missing = video.name, video.found.missing
         media.use_threads(False)
+        media.be_strict(proven=False)
         collector.run(media, packets, lambda _frame: collector.count)
         if not collector.count:
             raise VideoError(f"{name}: holds no frame that can be decoded")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossframe.video.error import VideoError
-from crossframe.video.exact import Decoded, read_arrays
+from crossframe.video.exact import Decoded, File, read_arrays
 from crossframe.video.sample import Choice, Sampling, Wanted
 
 log = logging.getLogger(__name__)
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8] | Tensor
+Pictures: TypeAlias = NDArray[np.uint8] | Tensor
+Source: TypeAlias = File | Pictures | list[Any] | tuple[Any, ...]  # of pictures: arrays, or images of Pillow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,19 +86,25 @@ def read_video(
     indices: Sequence[int] | Choice | None = None,
     short_side: int | None = None,
     square_pixels: bool = False,
+    stream: int | None = None,
 ) -> Frames:
     """Read `num_frames` frames of a video.
 
-    `source` is a path, the bytes of a file, or decoded frames, uint8 (N, 3, H, W) or (N, H, W, 3), from which
-    only frames are chosen.
+    `source` is a path, the bytes of a file, or decoded frames, uint8 (N, 3, H, W) or (N, H, W, 3) or a list of such
+    pictures or of images of Pillow, from which only frames are chosen.
 
     Frames come as the file holds them: bit for bit those of a full decode to RGB, with the pixels as coded,
     turned upright where the file says how. `square_pixels` stretches them to the proportions of the screen;
     `short_side` scales down, while they are decoded, frames that are larger. Frames are counted by what can
     be decoded, whatever the file claims.
 
+    `sampling` takes one frame from each of equal parts of the video ("sparse"), frames close together in its middle
+    ("dense"), or those shown at even times ("time"), which differs where frames do not come at even times.
     `indices` says itself which frames are wanted: a list, or a function from the number of frames to a list,
     which `sample` has many of; `num_frames` and `sampling` then do not matter.
+
+    `stream` counts the video streams, covers aside; by default it is the one that FFmpeg would take: one marked as the
+    default before others, then the largest.
 
     A video with fewer frames than wanted has them repeated evenly; that is logged as a warning, and so are
     missing and damaged frames.
@@ -106,6 +112,8 @@ def read_video(
     Raises VideoError, a ValueError of one line, where the source is none of these, or there is no video to read, or no
     such frame in it.
     """
+    if isinstance(source, list | tuple):
+        source = _stacked(source)
     if isinstance(source, np.ndarray | Tensor):
         frames = _from_array(source, Wanted("<array>", num_frames, sampling, indices))
     else:
@@ -117,6 +125,7 @@ def read_video(
                 indices=indices,
                 short_side=short_side,
                 square_pixels=square_pixels,
+                stream=stream,
             )
         )
     log_problems(frames)
@@ -131,6 +140,21 @@ def log_problems(frames: Frames) -> None:
         log.warning("%s: %d of its frames are missing or cannot be decoded", frames.source, frames.missing)
     if frames.damaged.any():
         log.warning("%s: %d of the %d frames read are damaged", frames.source, int(frames.damaged.sum()), len(frames))
+    for note in frames.notes:
+        log.warning("%s: %s", frames.source, note)
+
+
+def _stacked(pictures: Sequence[Any]) -> Pictures:
+    """Pictures of one size as one array."""
+    if not pictures:
+        raise VideoError("<array>: is an empty list; give at least one picture")
+    arrays = [np.asarray(each.convert("RGB") if hasattr(each, "convert") else each) for each in pictures]
+    kinds = sorted({f"{array.dtype} {array.shape}" for array in arrays})
+    if len(kinds) > 1 or arrays[0].ndim != 3:
+        raise VideoError(
+            f"<array>: is a list of {', '.join(kinds[:3])}; give pictures (3, H, W) or (H, W, 3) of one size"
+        )
+    return np.stack(arrays)
 
 
 def _from_array(source: NDArray[np.uint8] | Tensor, wanted: Wanted) -> Frames:

@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from time import monotonic
+from typing import Any, TypeAlias
 
 import numpy as np
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
 from crossframe.video.error import VideoError
+from crossframe.video.guard import Limits
 from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.sample import Choice, Sampling, Wanted, source_name
@@ -52,26 +54,31 @@ def read_arrays(
     *,
     sampling: Sampling = "sparse",
     indices: Sequence[int] | Choice | None = None,
-    short_side: int | None = None,
-    square_pixels: bool = False,
     stream: int | None = None,
+    limits: Limits | None = None,
+    **view: Any,
 ) -> Decoded:
-    """`decode.read_video` for a path or bytes, without its warnings and without tensors."""
+    """`decode.read_video` for a path or bytes, without its warnings and without tensors.
+
+    `view` has its `short_side` and `square_pixels`; `limits` are those of `open_video`.
+    """
     wanted = Wanted(source_name(source), num_frames, sampling, indices)
-    with open_video(source, stream=stream) as video:
-        return video.read(wanted, short_side=short_side, square_pixels=square_pixels)
+    with open_video(source, stream=stream, limits=limits) as video:
+        return video.read(wanted, **view)
 
 
 @contextmanager
-def open_video(source: File, *, stream: int | None = None) -> Generator[OpenVideo]:
+def open_video(source: File, *, stream: int | None = None, limits: Limits | None = None) -> Generator[OpenVideo]:
     """Open and scan a file, or the bytes of one, and close it on the way out.
 
     `stream` counts the video streams, without pictures that are attached to them; FFmpeg's own choice if not given.
+    `limits` hold for all that is read while it is open; by default those of the process (`media.set_limits`).
+
     Raises VideoError for what cannot be opened or holds no video.
     """
     name = source_name(source)
     data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else Path(source)
-    with open_media(data, name, probe=False, stream=stream) as media:
+    with open_media(data, name, probe=False, stream=stream, limits=limits) as media:
         yield OpenVideo(data, media, scan(media))
 
 
@@ -83,7 +90,7 @@ class OpenVideo:
         self.found = found
         self._source = source
         self._scanned = media  # without a probe
-        self._unused = True  # its decoder
+        self._unused = self._unread = True  # its decoder, this video
 
     @cached_property
     def times(self) -> list[float]:
@@ -116,6 +123,10 @@ class OpenVideo:
         if short_side is not None and short_side < 1:
             raise VideoError(f"{self.name}: a short side of {short_side} is not possible; use 1 or more")
 
+        if not self._unread:
+            self._scanned.begun = monotonic()  # the limits hold for each read; those of the first hold the scan too
+        self._unread = False
+
         def new_collector(indices: list[int]) -> Collector:
             return Collector(indices, short_side, square_pixels)
 
@@ -130,7 +141,9 @@ class OpenVideo:
             self._unused = False
             yield self._scanned, kept
             return
-        with open_media(self._source, self.name, probe=probe, stream=self._scanned.number) as again:
+        media = self._scanned
+        with open_media(self._source, self.name, probe=probe, stream=media.number, limits=media.limits) as again:
+            again.begun = media.begun
             yield again, again.packets() if kept is None else kept
 
     def _decode_needed(self, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
@@ -148,7 +161,7 @@ class OpenVideo:
 
         with self.start(probe=False) as (media, packets):
             media.use_threads(True)
-            media.be_strict()
+            media.be_strict(proven=True)
             numbered = enumerate(packets) if found.packets is not None else self._from(media, packets, needed[0], plan)
             collector.run(media, plan.select(numbered, needed), index_of)
             kept_to_plan = collector.complete and collector.count == len(shown)
@@ -177,21 +190,28 @@ class OpenVideo:
         """Decode and count every frame: again if there are not as many as packets, and without threads if there
         is damage.
 
-        Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them.
+        Threads do not change what a sound stream shows; what a decoder makes of a damaged one can depend on them. A
+        decoder that was told to tell of damage leaves pictures out, so that another one must show them.
         """
         found = self.found
-        total, may_thread = max(found.shown, 1), True
-        for _ in range(3):
+        total, may_thread, strict = max(found.shown, 1), True, True
+        suspects: set[int | None] = set()
+        for _ in range(4):
             collector = new_collector(wanted.supposing(total, *self._clock(total)))
+            collector.suspects |= suspects
             with self.start(probe=True) as (media, packets):
                 threaded = media.use_threads(may_thread)
+                strict = strict and media.be_strict(proven=False)
                 collector.run(media, packets, lambda _frame, seen=collector: seen.count)
+                troubled = collector.damaged or collector.broken > 0
+                if troubled and (threaded or strict):
+                    suspects, strict = (suspects, strict) if threaded else (collector.suspects, False)
+                    may_thread = False
+                    continue
                 count = collector.count
                 if count == 0:
                     raise VideoError(f"{self.name}: holds no frame that can be decoded; give a video file that plays")
-                may_thread = not (collector.damaged or collector.broken)
-                same = wanted.of(count, *self._clock(count)) == collector.indices
-                if same and (may_thread or not threaded):
+                if wanted.of(count, *self._clock(count)) == collector.indices:
                     return collector.result(media, count, found.missing + collector.broken, self._notes(wanted))
                 total = count
         raise VideoError(
@@ -230,10 +250,13 @@ class Collector:
     broken: int = 0  # packets that gave an error instead of frames
     damaged: bool = False  # the decoder had to repair a frame, wanted or not
     timed: bool = True  # every frame has a time, later than that of the frame before
+    suspects: set[int | None] = field(default_factory=set)  # times of pictures that are known to be damaged
     _last_time: int | None = None
+    _last_reference: int = -1  # the last frame that is no B-picture
+    _spoilt: bool = False  # the decoder goes on from something damaged
+    _damage: list[tuple[int, int]] = field(default_factory=list)  # stretches of frames, the last one excluded
     _places: dict[int, list[int]] = field(init=False)  # frames still to come, and their places in the result
     _times: NDArray[np.float64] = field(init=False)
-    _repaired: NDArray[np.bool_] = field(init=False)
     _view: View | None = None
     _pixels: NDArray[np.uint8] | None = None
 
@@ -242,12 +265,14 @@ class Collector:
         for place, index in enumerate(self.indices):
             self._places.setdefault(index, []).append(place)
         self._times = np.full(len(self.indices), np.nan)
-        self._repaired = np.zeros(len(self.indices), dtype=np.bool_)
 
     def run(self, media: Media, packets: Iterable[VideoPacket], index_of: Callable[[VideoFrame], int | None]) -> None:
         """Decode `packets` to the end; `index_of` tells which frame of the video a frame is."""
         for packet in packets:
-            self._take(media, media.decode(packet), index_of)
+            frames = media.decode(packet)
+            if frames is None:
+                self.suspects.add(packet.pts)
+            self._take(media, frames, index_of)
         self._take(media, media.decode(None), index_of)
 
     @property
@@ -263,16 +288,20 @@ class Collector:
             # The file's times are missing or wrong: what is left is its frame rate.
             rate = media.stream.average_rate
             times = indices / float(rate) if rate else np.full(len(indices), np.nan)
-        return Decoded(self._pixels, indices, times, total, self._repaired, missing, media.name, notes)
+        damaged = np.zeros(len(indices), dtype=np.bool_)
+        for first, last in self._damage:
+            damaged |= (first <= indices) & (indices < last)
+        return Decoded(self._pixels, indices, times, total, damaged, missing, media.name, notes)
 
     def _take(
         self, media: Media, frames: list[VideoFrame] | None, index_of: Callable[[VideoFrame], int | None]
     ) -> None:
         if frames is None:
             self.broken += 1
+            self._spoilt = True
             return
         for frame in frames:
-            self.damaged = self.damaged or frame.is_corrupt
+            self._watch(frame)
             if frame.pts is None or (self._last_time is not None and frame.pts <= self._last_time):
                 self.timed = False
             self._last_time = frame.pts
@@ -281,16 +310,36 @@ class Collector:
                 self._keep(media, index, frame)
             self.count += 1
 
+    def _watch(self, frame: VideoFrame) -> None:
+        """Note damage: from a frame that had to be repaired to the next that needs no other, and B-pictures before it.
+
+        What the decoder has repaired it has repaired in all that refers to it.
+        """
+        repaired = frame.is_corrupt or (frame.pts is not None and frame.pts in self.suspects)
+        first = self.count
+        if repaired:
+            self.damaged = self._spoilt = True
+            self.suspects.add(frame.pts)
+            first = self._last_reference + 1
+        elif frame.key_frame and frame.pict_type == PictureType.I:
+            self._spoilt = False
+        if self._spoilt:
+            self._damage.append((first, self.count + 1))
+        if frame.pict_type != PictureType.B:
+            self._last_reference = self.count
+
     def _keep(self, media: Media, index: int, frame: VideoFrame) -> None:
         # The first frame says how all are shown, should the stream change its size on the way.
         self._view = self._view or media.view(frame, self.short_side, self.square_pixels)
+        if self._pixels is None:
+            size = 3 * self._view.width * self._view.height
+            media.limits.check_memory(media.name, len(self.indices) * size)
         picture = media.picture(frame, self._view)
         if self._pixels is None:
             self._pixels = np.empty((len(self.indices), *picture.shape), dtype=np.uint8)
         for place in self._places.pop(index):
             self._pixels[place] = picture
             self._times[place] = media.seconds(frame)
-            self._repaired[place] = frame.is_corrupt
 
 
 NewCollector: TypeAlias = Callable[[list[int]], Collector]

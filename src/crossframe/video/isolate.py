@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -20,9 +21,13 @@ from crossframe.processes import starting_workers
 from crossframe.video.decode import Frames, Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
+from crossframe.video.guard import Limits
 from crossframe.video.sample import source_name
 from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
 
+log = logging.getLogger(__name__)
+
+FILE = (str, os.PathLike, bytes, bytearray, memoryview)  # `exact.File`
 AHEAD = 2  # videos in work or waiting, for each worker
 GRACE = 5.0  # seconds in which a process that has closed its output must end
 
@@ -42,20 +47,33 @@ def decode_many(
     Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
     `memory` bytes; a process that goes beyond, or dies, is replaced. A few videos are read ahead, so that
     decoding overlaps what the caller does. With 0 workers everything is read in this process when it is asked
-    for, without limits. `options` are those of `read_video`; a rule for `indices`, like `read` itself, must
-    be importable by name where there are workers.
+    for; a decoder that hangs or dies is then not helped. `options` are those of `read_video`; a rule for `indices`,
+    like `read` itself, must be importable by name where there are workers.
     """
     if workers < 0 or timeout <= 0 or memory <= 0:
         raise ValueError(
             f"workers={workers}, timeout={timeout}, memory={memory}: use 0 or more workers, and limits above 0"
         )
+    limited = options | ({"limits": Limits(timeout, memory)} if read is read_arrays else {})
+
+    def read_here(source: Source) -> Frames | VideoError:
+        try:
+            if not isinstance(source, FILE):  # decoded already, or no video
+                return read_video(source, num_frames, **options)
+            frames = Frames.from_arrays(read(source, num_frames, **limited))
+        except VideoError as error:
+            return error
+        log_problems(frames)
+        return frames
+
     if workers == 0:
-        return (_read_here(source, num_frames, options) for source in sources)
+        return (read_here(source) for source in sources)
 
     def read_one(worker: _Worker, source: Source) -> Frames | VideoError:
-        if not isinstance(source, str | os.PathLike | bytes):  # decoded already, or no video
-            return _read_here(source, num_frames, options)
-        return worker.read((read, source, num_frames, options))
+        if not isinstance(source, FILE):
+            return read_here(source)
+        file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
+        return worker.read((read, file, num_frames, options))
 
     return _in_order(sources, [_Worker(timeout, memory) for _ in range(workers)], read_one)
 
@@ -94,13 +112,6 @@ def _in_order(
         threads.shutdown()
 
 
-def _read_here(source: Source, num_frames: int, options: dict[str, Any]) -> Frames | VideoError:
-    try:
-        return read_video(source, num_frames, **options)
-    except VideoError as error:
-        return error
-
-
 class _Worker:
     """A process that reads videos, started when first needed and again when lost; for one thread at a time."""
 
@@ -129,6 +140,8 @@ class _Worker:
             status = self._stop(GRACE)
             answer = answer or VideoError(f"{source_name(job[1])}: {self._why(expired.is_set(), status)}")
         if isinstance(answer, VideoError):
+            for note in getattr(answer, "__notes__", ()):
+                log.debug("%s", note)
             return answer
         frames = Frames.from_arrays(answer)
         log_problems(frames)
@@ -144,7 +157,7 @@ class _Worker:
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         with starting_workers():
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._memory)],
+                [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._timeout), str(self._memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pipesize=1 << 20,  # frames fill a small pipe many times

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from time import monotonic
 from typing import TypeAlias, cast
 
 import av
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from crossframe.model.geometry import resized
 from crossframe.processes import cores
 from crossframe.video.error import VideoError
+from crossframe.video.guard import FORMATS, PROTOCOLS, Limits, check_content, failure
 from crossframe.video.tar import file_of, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
@@ -39,10 +41,13 @@ SLOW_CODECS = {"h264", "hevc"}
 MAX_THREADS = 4
 # From frame to frame FFmpeg guesses whether an MPEG-4 encoder ends them as it should, and so overlooks damage at first.
 STRICT = {"mpeg4": {"bug": "0"}}
+# What FFmpeg repairs without a word otherwise.
+TELLING = {"hevc": {"err_detect": "explode"}}
 # To find out what is not told, FFmpeg decodes the first frames of H.264 when a file is opened: a fifth of the time of
 # short clips. It decodes none if told to leave all out, which goes for this look alone.
 UNPROBED = {"skip_frame": "all"}
 _beside_others = False
+_limits = Limits()
 # A process that reads clip after clip needs the same megabytes for each, which glibc would give back to the system and
 # get anew, page by page. These are the highest of its own M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (malloc.h).
 KEPT_MEMORY = {-3: 32 << 20, -1: 64 << 20}
@@ -64,8 +69,6 @@ _ENDINGS = (
     "ogv qt rec rm rmvb roq swf tod trp ts vc1 vob vp8 vp9 vro webm wmv wtv xvid y4m"
 )
 VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
-# FFmpeg draws text files as the video of a terminal.
-NOT_VIDEO = {"tty"}
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -86,6 +89,12 @@ def files_below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
+def set_limits(limits: Limits) -> None:
+    """What each file may cost that this process reads from now on."""
+    global _limits
+    _limits = limits
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How the frames of a video are shown: scaled to this size, then turned by quarters counterclockwise."""
@@ -104,24 +113,38 @@ class Media:
     stream: VideoStream
     number: int = 0  # of the stream, among the video streams
     notes: tuple[str, ...] = ()  # on what else the file holds
+    limits: Limits = field(default_factory=lambda: _limits)
     read_errors: int = 0
+    begun: float = field(default_factory=monotonic)
     _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
 
     def packets(self) -> Iterator[VideoPacket]:
         """The stream's packets in the order of the file, until it ends or breaks off, which `read_errors` counts."""
         packets = self.container.demux(self.stream)
+        count = 0
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
-            except MemoryError:
-                raise
-            except av.error.FFmpegError:
+            except av.error.ExitError as error:
+                raise self.limits.out_of_time(self.name) from error
+            except (av.error.FFmpegError, ValueError, OverflowError) as error:
+                if isinstance(error, MemoryError):
+                    raise failure(self.name, error) from error
                 self.read_errors += 1
                 return
+            self.check_time()
+            count += 1
+            if count > self.limits.frames:
+                raise VideoError(f"{self.name}: has more than {self.limits.frames} frames; cut it, or allow more")
             if packet.size:
                 yield packet
+
+    def check_time(self) -> None:
+        """Raise VideoError when the time is over that reading this file may take."""
+        if monotonic() - self.begun > self.limits.seconds:
+            raise self.limits.out_of_time(self.name)
 
     def seek(self, time: int) -> bool:
         """Go on with a packet before this time, in the stream's own units; False where that is not possible."""
@@ -152,20 +175,26 @@ class Media:
         decoder.thread_count = threads
         return True
 
-    def be_strict(self) -> None:
-        """Notice damage no matter how many frames came before. To be called before the first packet, and only for
-        streams that need no guesses."""
-        self.stream.codec_context.options = STRICT.get(self.stream.codec_context.name, {})
+    def be_strict(self, *, proven: bool) -> bool:
+        """Take what is damaged for an error, where the decoder would not tell; whether it now does so.
+
+        `proven` streams need no guesses, and so no frames before them. To be called before the first packet.
+        """
+        decoder = self.stream.codec_context
+        telling = TELLING.get(decoder.name, {})
+        decoder.options = telling | (STRICT.get(decoder.name, {}) if proven else {})
+        return bool(telling)
 
     def decode(self, packet: VideoPacket | None) -> list[VideoFrame] | None:
         """The frames that a packet completes, or None if it is broken. No packet asks for those still held back."""
+        self.check_time()
         try:
             return self.stream.codec_context.decode(packet)
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            raise failure(self.name, error) from error
         except av.error.EOFError:
             return []
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError, OverflowError):
             return None
 
     def seconds(self, frame: VideoFrame) -> float:
@@ -191,13 +220,14 @@ class Media:
         # One reformatter for all frames: setting one up takes longer than converting a small frame, and so does waking
         # threads for it.
         threads = 1 if frame.width * frame.height < BIG else 0
-        if (view.width, view.height) == (frame.width, frame.height):
-            shown = self._reformatter.reformat(frame, format="rgb24", threads=threads)
-        else:
-            shown = self._reformatter.reformat(
-                frame, view.width, view.height, format="rgb24", interpolation="BICUBIC", threads=threads
-            )
-        return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
+        size, scaling = (None, None), None
+        if (view.width, view.height) != (frame.width, frame.height):
+            size, scaling = (view.width, view.height), "BICUBIC"
+        try:
+            shown = self._reformatter.reformat(frame, *size, format="rgb24", interpolation=scaling, threads=threads)
+            return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
+        except Exception as error:
+            raise failure(self.name, error) from error
 
 
 def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
@@ -209,7 +239,9 @@ def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
 
 
 @contextmanager
-def open_media(source: Path | bytes, name: str, *, probe: bool = True, stream: int | None = None) -> Generator[Media]:
+def open_media(
+    source: Path | bytes, name: str, *, probe: bool = True, stream: int | None = None, limits: Limits | None = None
+) -> Generator[Media]:
     """Open a file, or the bytes of one, and close it on the way out.
 
     Without `probe`, its decoder knows only what headers tell, which will do where they prove what is to be decoded.
@@ -217,17 +249,31 @@ def open_media(source: Path | bytes, name: str, *, probe: bool = True, stream: i
 
     Raises VideoError for what cannot be opened or holds no video.
     """
-    _check_readable(source, name)
-    file = BytesIO(source) if isinstance(source, bytes) else _address(source)
+    limits = limits or _limits
+    begun = monotonic()
+    _check_readable(source, name, limits)
+    file, protocols = (BytesIO(source), "none") if isinstance(source, bytes) else (_address(source), PROTOCOLS)
     try:
-        container = av.open(file, mode="r", options={} if probe else UNPROBED, metadata_errors="replace")
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{name}: {_reason(error)}; give a video file that plays") from error
+        container = av.open(
+            file,
+            mode="r",
+            options={} if probe else UNPROBED,
+            container_options={"format_whitelist": FORMATS, "protocol_whitelist": protocols},
+            metadata_errors="replace",
+            timeout=limits.seconds,
+        )
+    except av.error.ExitError as error:
+        raise limits.out_of_time(name) from error
+    except av.error.InvalidDataError as error:
+        reason = "is not a video, or is cut off so early that nothing of it can be read"
+        raise VideoError(f"{name}: {reason}; give a video file that plays") from error
+    except av.error.ArgumentError as error:
+        raise VideoError(f"{name}: is no video, or more than one file; give a video file that plays") from error
+    except Exception as error:
+        raise failure(name, error) from error
     with container:
         streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-        if not streams or NOT_VIDEO.intersection(container.format.name.split(",")):
+        if not streams:
             raise VideoError(f"{name}: holds no video; give a file with moving pictures")
         number = _usual(streams) if stream is None else stream
         if not 0 <= number < len(streams):
@@ -236,7 +282,7 @@ def open_media(source: Path | bytes, name: str, *, probe: bool = True, stream: i
             raise VideoError(f"{name}: has a format that cannot be decoded; convert it, to H.264 for instance")
         several = stream is None and len(streams) > 1
         note = f"has {len(streams)} video streams, of which {number} is read; stream=0 to {len(streams) - 1} chooses"
-        yield Media(name, container, streams[number], number, (note,) if several else ())
+        yield Media(name, container, streams[number], number, (note,) if several else (), limits, begun=begun)
 
 
 def _usual(streams: Sequence[VideoStream]) -> int:
@@ -256,16 +302,22 @@ def _address(path: Path) -> str:
     return f"file:{path}" if inside is None else inside.address
 
 
-def _check_readable(source: Path | bytes, name: str) -> None:
+def _check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
     """The mistakes for which we have better words than FFmpeg."""
     if isinstance(source, bytes):
         if not source:
             raise VideoError(f"{name}: is empty; give the bytes of a video file")
+        check_content(BytesIO(source), 0, len(source), name, limits)
         return
     try:
         status = file_of(source).stat()
+    except FileNotFoundError as error:
+        remote = source.parts[:1] in (("http:",), ("https:",))
+        remedy = "download the video first" if remote else "check the path"
+        raise VideoError(f"{name}: does not exist; {remedy}") from error
     except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
-        raise VideoError(f"{name}: {_reason(error)}; check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"{name}: cannot be opened ({reason}); check the path") from error
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{name}: is a folder; give the video files in it")
     if not stat.S_ISREG(status.st_mode):  # nobody may ever write to a pipe, and what was read is gone
@@ -275,13 +327,11 @@ def _check_readable(source: Path | bytes, name: str) -> None:
         raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
     if status.st_size == 0:
         raise VideoError(f"{name}: is empty; give a video file that plays")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "does not exist"
-    if isinstance(error, PermissionError):
-        return "may not be read"
-    if isinstance(error, av.error.InvalidDataError):
-        return "is not a video, or is cut off so early that nothing of it can be read"
-    return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    try:
+        with file_of(source).open("rb") as file:
+            begin, end = (0, status.st_size) if inside is None else (inside.offset, inside.offset + inside.size)
+            check_content(file, begin, end, name, limits)
+    except PermissionError as error:
+        raise VideoError(f"{name}: may not be read; check the path") from error
+    except OSError as error:
+        raise VideoError(f"{name}: cannot be opened ({error.strerror}); check the path") from error

@@ -131,7 +131,8 @@ def scan(media: Media) -> Scan:
     pictures: list[Picture] | None = None if read is None else []
     stamps: list[int | None] = []
     packets: list[VideoPacket] | None = []
-    room, end = KEPT_BYTES, -math.inf
+    room = KEPT_BYTES
+    begin, end, shown_until = math.inf, -math.inf, -math.inf
     kinds: dict[Picture, Picture] = {}
     for packet in media.packets():
         if pictures is not None and read is not None:
@@ -147,17 +148,22 @@ def scan(media: Media) -> Scan:
             packets.append(packet)
         else:
             packets = None
+        until = -math.inf
+        if packet.pts is not None:  # hidden packets count too in what the file promises
+            until = packet.pts + (packet.duration or 0)
+            begin, end = min(begin, packet.pts), max(end, until)
         if not packet.is_discard:
             stamps.append(packet.pts)
-            if packet.pts is not None:
-                end = max(end, packet.pts + (packet.duration or 0))
+            shown_until = max(shown_until, until)
     known = sorted(stamp for stamp in stamps if stamp is not None)
-    missing = _missing(len(stamps), known, end, media)
+    missing = _missing(len(stamps), shown_until - known[0] if known else 0, end, media.promised_end(begin))
+    if not (timed or "avi" in media.container.format.name):  # others count the last frame in or out
+        missing = max(missing - 1, 0)
     plan = None
     if pictures and missing == 0 and media.read_errors == 0:
         with suppress(Unproven):
             plan = _plan(pictures, stamps, timed)
-    return Scan(len(stamps), missing, known if len(known) == len(stamps) else None, end, plan, packets)
+    return Scan(len(stamps), missing, known if len(known) == len(stamps) else None, shown_until, plan, packets)
 
 
 def _reader(media: Media) -> tuple[Read | None, bool]:
@@ -199,10 +205,8 @@ def _late_order(pictures: Sequence[Picture]) -> list[int]:
     return order + waiting
 
 
-def _missing(shown: int, times: Sequence[int], end: float, media: Media) -> int:
+def _missing(shown: int, duration: float, end: float, promised_end: float | None) -> int:
     """About how many frames a stream lacks that ends before it should, at the rate of those it has."""
-    begin = times[0] if times else math.inf
-    promised_end = media.promised_end(begin)
-    if promised_end is None or end <= begin:
+    if promised_end is None or duration <= 0:
         return 0
-    return max(int((promised_end - end) * shown / (end - begin)), 0)
+    return max(int((promised_end - end) * shown / duration), 0)

@@ -120,7 +120,8 @@ def evenly_timed(times: Sequence[float], end: float, num_frames: int) -> list[in
     """
     _check(len(times), num_frames)
     step = (end - times[0]) / num_frames
-    return [max(bisect_right(times, times[0] + (i + 0.5) * step) - 1, 0) for i in range(num_frames)]
+    margin = 1e-6  # a frame shown from 0.3 s on is there at 0.3 s, whatever the fractions say
+    return [max(bisect_right(times, times[0] + (i + 0.5) * step + margin) - 1, 0) for i in range(num_frames)]
 
 
 def segment_length(total: int, num_frames: int) -> int:

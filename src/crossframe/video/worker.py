@@ -1,7 +1,8 @@
-"""The process that reads one video after the other for `isolate`; run as `python -m crossframe.video.worker BYTES`.
+"""The process that reads one video after the other for `isolate`.
 
-It takes jobs from standard input and writes answers to standard output, each a pickle, and ends when its
-input does. BYTES is how far its memory may grow.
+It is run as `python -m crossframe.video.worker SECONDS BYTES`, takes jobs from standard input and writes answers to
+standard output, each a pickle, and ends when its input does. A file may take SECONDS, and the memory of the process
+may grow by BYTES.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader
+from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
@@ -18,13 +22,16 @@ import numpy as np
 from crossframe.processes import leave_signals_to_parent
 from crossframe.video.error import VideoError
 from crossframe.video.exact import Decoded
-from crossframe.video.media import read_beside_others
+from crossframe.video.guard import Limits
+from crossframe.video.media import read_beside_others, set_limits
+from crossframe.video.sample import source_name
 
 Read: TypeAlias = Callable[..., Decoded]
 Job: TypeAlias = tuple[Read, Any, int, dict[str, Any]]  # a function and what it is called with
 Answer: TypeAlias = Decoded | VideoError | None  # None, once, when the process is ready
 
 OUT_OF_MEMORY = 77  # exit status
+LEAST = 256 << 20  # bytes that reading may always take: what a group uses can be given back
 
 
 def main() -> None:
@@ -32,7 +39,9 @@ def main() -> None:
     jobs = cast("BufferedReader", sys.stdin.buffer)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
-    _limit_memory(int(sys.argv[1]))
+    seconds, memory = float(sys.argv[1]), int(sys.argv[2])
+    set_limits(Limits(seconds, memory))
+    _limit_memory(memory)
     read_beside_others()
     send(answers, None)
     while True:
@@ -46,6 +55,10 @@ def main() -> None:
             answer = error
         except MemoryError:
             sys.exit(OUT_OF_MEMORY)
+        except Exception as error:  # a mistake of ours costs that file alone
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            answer = VideoError(f"{source_name(source)}: stopped the reader ({reason}); leave it out")
+            answer.add_note(traceback.format_exc())
         send(answers, answer)
 
 
@@ -71,7 +84,8 @@ def receive(pipe: BufferedReader) -> Any:
 
 
 def _limit_memory(growth: int) -> None:
-    """Let this process grow by `growth` bytes; without effect on systems that keep no such limit."""
+    """Let this process grow by `growth` bytes, or as far as who started it allows; without effect on systems that keep
+    no such limit."""
     try:
         import resource
 
@@ -79,7 +93,21 @@ def _limit_memory(growth: int) -> None:
             used = int(statm.read().split()[0]) * resource.getpagesize()
     except (ImportError, OSError):
         return
-    resource.setrlimit(resource.RLIMIT_AS, (used + growth, resource.RLIM_INFINITY))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([used + min(growth, _left_of_group(growth)), *allowed]), hard))
+
+
+def _left_of_group(otherwise: int) -> int:
+    """The memory that the control group of this process has left; `otherwise` where it has no limit."""
+    for folder, most, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # ValueError: "max"
+            sizes = [int(Path(folder, name).read_text()) for name in (most, used)]
+            return max(sizes[0] - sizes[1], LEAST)
+    return otherwise
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""What a file is refused for before FFmpeg reads it, and how much one file may cost.
+
+FFmpeg goes where a file's content sends it: playlists, scripts and descriptions of sessions open other files and
+sockets. Only formats that hold their pictures themselves are read, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from crossframe.video.error import VideoError
+
+# FFmpeg's own names. Left out, beside sound and subtitles: concat, dash, hls, imf, sdp, rtsp, rtp, sap, mlv,
+# webm_dash_manifest and vobsub, which open other files or sockets; image2, which takes a name for a pattern; lavfi and
+# devices; tty, which draws text.
+FORMATS = ",".join(
+    (
+        "4xm,amv,anm,apng,asf,av1,avi,avs,avs2,avs3,bethsoftvid,bfi,bink,bmv,c93,cavsvideo,cdxl,cine",
+        "dcstr,dfa,dhav,dirac,dnxhd,dv,dxa,ea,film_cpk,flic,flv,gdv,gif,gxf,h261,h263,h264,hevc,hnm,idcin,iff,ifv,ipu",
+        "iv8,ivf,jpegxl_anim,jv,kux,live_flv,lmlm4,lvf,lxf,m4v,matroska,mgsts,mjpeg,mjpeg_2000,mm,mods,moflex,mov",
+        "mpeg,mpegts,mpegvideo,mtv,mv,mvi,mxf,mxg,nsv,nut,nuv,obu,ogg,paf,pmp,psxstr,pva,r3d,rl2,rm,roq,rpl,ser,siff",
+        "smjpeg,smk,smush,swf,thp,tiertexseq,tmv,ty,usm,vc1,vc1test,vividas,vivo,vmd,vvc,wc3movie,webm,wsvqa,wtv,xmv",
+        "yop,yuv4mpegpipe,bmp_pipe,dpx_pipe,exr_pipe,gif_pipe,j2k_pipe,jpeg_pipe,jpegxl_pipe,png_pipe,ppm_pipe,tiff_pipe",
+        "webp_pipe",
+    )
+)
+# A file of the disk, or a part of one; bytes need no protocol.
+PROTOCOLS = "file,subfile"
+PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"RTSPtext", b"[Reference]")
+MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"emsg"}
+MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
+DEEPEST = 8  # five are usual
+PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What reading one file may take: seconds, bytes of memory, and frames.
+
+    Seconds and frames are kept to in any process; memory by the size of what is decoded, and in processes of their own
+    (`isolate`) by the system.
+    """
+
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    frames: int = 4 << 20  # 46 hours at 25 frames a second
+
+    def __post_init__(self) -> None:
+        if not (self.seconds > 0 and self.memory > 0 and self.frames > 0):
+            raise ValueError(
+                f"limits of {self.seconds} seconds, {self.memory} bytes and {self.frames} frames: use numbers above 0"
+            )
+
+    def out_of_time(self, name: str) -> VideoError:
+        return VideoError(f"{name}: was not read within {self.seconds:g} seconds; leave it out, or allow more time")
+
+    def check_memory(self, name: str, size: int) -> None:
+        """Raise VideoError where frames take more than is allowed."""
+        if size > self.memory:
+            most = f"more than {self.memory >> 20}; ask for fewer or smaller ones"
+            raise VideoError(f"{name}: needs {size >> 20} MB for its frames, {most}")
+
+
+def failure(name: str, error: Exception) -> VideoError:
+    """The VideoError for whatever PyAV, FFmpeg or NumPy raised while a file was read."""
+    if isinstance(error, VideoError):
+        return error
+    if isinstance(error, MemoryError):
+        reason = "asks for more memory than there is, as a damaged table does"
+        return VideoError(f"{name}: {reason}; leave it out, or allow more memory")
+    text = " ".join((getattr(error, "strerror", None) or str(error) or "").split())
+    return VideoError(f"{name}: cannot be read ({text or type(error).__name__}); give a video file that plays")
+
+
+def check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limits) -> None:
+    """Refuse playlists, and files of QuickTime's family whose tables claim more frames than anybody has.
+
+    The file's bytes are those from `begin` until before `end`. FFmpeg makes an entry of its own for each frame that a
+    table claims, even if that takes no byte in the file.
+    """
+    file.seek(begin)
+    start = file.read(min(64, end - begin)).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(PLAYLISTS):
+        raise VideoError(f"{name}: is a playlist or a script that names other files; give the video itself")
+    claimed, sound, by_tick = 0, False, False
+    for kind, body, stop in _boxes(file, begin, end):
+        file.seek(body)
+        head = file.read(min(16, stop - body)).ljust(16, b"\0")
+        if kind == b"hdlr":
+            sound = head[8:12] == b"soun"
+        elif kind == b"stts":  # one entry of one tick each: sound whose samples nobody lists
+            by_tick = struct.unpack(">4xI4xI", head) == (1, 1)
+        elif kind == b"stsz":
+            claimed += 0 if sound and by_tick else struct.unpack(">8xI4x", head)[0]
+        elif kind == b"trun":
+            claimed += struct.unpack(">4xI8x", head)[0]
+        if claimed > limits.frames:
+            raise VideoError(
+                f"{name}: claims {claimed} frames, and {limits.frames} are the most that are read; it may be damaged"
+            )
+
+
+def _boxes(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes that hold no others, depth first: their kinds, and where what is in them begins and ends."""
+    while start + 8 <= end and depth < DEEPEST:
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if depth == 0 and kind not in MOV_BOXES | MOV_MORE:
+            return
+        body = start + 8
+        if size == 1 and start + 16 <= end:
+            size, body = struct.unpack(">Q", file.read(8))[0], start + 16
+        stop = min(start + size, end) if size else end
+        if stop < body:
+            return
+        if kind in PARENTS:
+            yield from _boxes(file, body, stop, depth + 1)
+        else:
+            yield kind, body, stop
+        start = stop
