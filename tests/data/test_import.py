@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from crossframe.data.clip import OverlapError
-from crossframe.data.importers.assemble import Imported
 from crossframe.data.importers.hmdb51 import import_hmdb51
+from crossframe.data.importers.imported import Imported
 from crossframe.data.importers.kinetics import import_kinetics
 from crossframe.data.importers.plain import import_csv, import_folder
 from crossframe.data.importers.something import import_something

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.recipes.errors import RecipeError
-from crossframe.recipes.load import dump_recipe, load_recipe, parse_recipe, recipe_names
+from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names
 
 
 @pytest.mark.parametrize("tiny", [False, True])

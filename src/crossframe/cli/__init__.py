@@ -16,14 +16,12 @@ from crossframe import __version__
 from crossframe.cli.about import TRAINING_PACKAGES, doctor, models
 from crossframe.cli.blend import blend
 from crossframe.cli.classify import classify
-from crossframe.cli.compare import compare
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.evaluate import evaluate
-from crossframe.cli.interrupt import INTERRUPTED, MESSAGE, catch_interrupts
-from crossframe.cli.processes import is_first, leave_it_to_the_first
+from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
-from crossframe.cli.report import report
+from crossframe.cli.report import compare, report
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.data.clip import OverlapError

@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Option
 
 from crossframe import __version__
-from crossframe.cli.json_lines import json_line
+from crossframe.cli.shared import json_line
 from crossframe.extras import install_command
 from crossframe.processes import cores
 
@@ -51,7 +51,7 @@ def doctor() -> None:
     import torch
     from huggingface_hub import constants
 
-    from crossframe.cli.device import devices
+    from crossframe.cli.shared import devices
     from crossframe.inference import choose_precision
     from crossframe.weights.folder import BUNDLED
 

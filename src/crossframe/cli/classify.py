@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.json_lines import json_line
+from crossframe.cli.shared import choose_device, json_line
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, humanize
 from crossframe.text.templates import PLACE, read_descriptions, wordings
@@ -38,8 +38,8 @@ def classify(
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
     frames: Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")] = None,
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Option(help="Of the image encoder; auto is bfloat16 where the device is fast at it."),
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Option(help="Of the image encoder; auto is the fastest that the device has in hardware."),
     ] = "auto",
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
@@ -60,7 +60,6 @@ def classify(
         _opened(out, "a").close()  # what an earlier run has written is kept until there is something to take its place
 
     # Slow to import, and of no use before the command line is known to make sense.
-    from crossframe.cli.device import choose_device
     from crossframe.recognizer import Recognizer
     from crossframe.video.error import VideoError
     from crossframe.weights import load

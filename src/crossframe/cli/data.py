@@ -13,7 +13,7 @@ from crossframe.data.importers import Layout
 from crossframe.processes import cores
 
 if TYPE_CHECKING:
-    from crossframe.data.importers.assemble import Imported
+    from crossframe.data.importers.imported import Imported
     from crossframe.data.manifest import Manifest
     from crossframe.data.resumable import Outcome
 
@@ -283,7 +283,7 @@ def _files(manifest: Manifest) -> int:
 
 
 def _watch(outcomes: Iterable[Outcome], total: int) -> list[Outcome]:
-    from crossframe.cli.progress import progress
+    from crossframe.cli.shared import progress
 
     with progress() as bar:
         return list(bar.track(outcomes, total, description="files"))

@@ -12,6 +12,8 @@ import typer
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    import torch
+
     from crossframe.data.batch import Batch
     from crossframe.data.loader import EvalLoader
     from crossframe.evaluate.result import Evaluation
@@ -48,14 +50,13 @@ def evaluate(
     """Measure models on clips, as a recipe's section 'test' says, and write the numbers and a page about them.
 
     With several models, lists or splits, each is measured on each, and the summary has mean and deviation.
-
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
     from crossframe.data.parquet import pyarrow
     from crossframe.distributed import joined, this_process
     from crossframe.evaluate.report import write_report
     from crossframe.evaluate.result import ENVIRONMENT, environment
-    from crossframe.evaluate.trials import name_trials, training_of
+    from crossframe.evaluate.trials import name_trials
     from crossframe.files import check_writable, write_json, write_text
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
     from crossframe.weights.loading import check_source
@@ -74,14 +75,10 @@ def evaluate(
             check_source(source)  # or the last of many would be missed after hours
         found: dict[str, tuple[Trial, dict[str, Any]]] = {}
         for name, trial in zip(name_trials(trials), trials, strict=True):
-            network = _load(trial.model, blend, chosen.init)
-            evaluation = _evaluate(chosen, trial, network, (videos or 1100, seed or 0), name if writes else None)
-            what = {"recipe": chosen.name, "model": trial.model, "training": training_of(trial.model)}
-            what |= {} if blend is None else {"blend": blend}
-            evaluation = replace(evaluation, made_with={**what, **evaluation.made_with})
+            evaluation, device = _measure(chosen, trial, (videos or 1100, seed or 0), blend, name if writes else None)
             if writes:
                 evaluation.save(out / name)
-                write_json(out / ENVIRONMENT, environment(network.device, this_process()[1]))
+                write_json(out / ENVIRONMENT, environment(device, this_process()[1]))
                 found[name] = (trial, evaluation.summary())
         if writes:
             write_text(out / RECIPE, dump_recipe(chosen))
@@ -123,9 +120,22 @@ def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
     return average(load(source), load(init), blend)
 
 
+def _measure(
+    recipe: Recipe, trial: Trial, drawn: tuple[int, int], blend: float | None, name: str | None
+) -> tuple[Evaluation, torch.device]:
+    """The result of one trial, with what it was made with, and the device that computed it."""
+    from crossframe.evaluate.trials import training_of
+
+    model = _load(trial.model, blend, recipe.init)
+    evaluation = _evaluate(recipe, trial, model, drawn, name)
+    what = {"recipe": recipe.name, "model": trial.model, "training": training_of(trial.model)}
+    what |= {} if blend is None else {"blend": blend}
+    return replace(evaluation, made_with={**what, **evaluation.made_with}), model.device
+
+
 def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int], name: str | None) -> Evaluation:
     """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
-    from crossframe.cli.progress import progress
+    from crossframe.cli.shared import progress
     from crossframe.evaluate.shapes import evaluate_shapes
     from crossframe.evaluate.trials import run_trial
     from crossframe.recipes.schema import ClipData

@@ -20,7 +20,7 @@ def render(
     workers: Annotated[int | None, Option(min=1, help="Processes; one for each CPU if not given.")] = None,
 ) -> None:
     """Write clips as H.264 files, and a manifest of what they show. The same seed gives the same clips."""
-    from crossframe.cli.progress import progress
+    from crossframe.cli.shared import progress
     from crossframe.shapes.write import render_dataset
 
     with progress() as bar:

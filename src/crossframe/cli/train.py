@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.dry_run import print_dry_run
 from crossframe.cli.processes import is_first
+
+if TYPE_CHECKING:
+    from crossframe.recipes.schema import Recipe
+    from crossframe.train.dry_run import DryRun, Speed
 
 
 def train(
@@ -29,7 +33,7 @@ def train(
 
     chosen = load_recipe(recipe, changes or (), tiny=tiny)
     if dry_run:
-        print_dry_run(chosen, init, data)
+        _print_dry_run(chosen, init, data)
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
@@ -55,3 +59,63 @@ def train(
         drawn = summary.clips + summary.unreadable
         print(f"{summary.unreadable} of {drawn} times a clip could not be read; see crossframe data verify")
     print(out / ("best" if scores else "last"))
+
+
+def _print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:
+    """Print what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
+    from crossframe.train.dry_run import dry_run
+
+    for name, value in _lines(dry_run(recipe, init, data)):
+        print(f"{name:<11} {value}", flush=True)
+
+
+def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
+    recipe, train, config, schedule = run.recipe, run.recipe.train, run.model.config, run.schedule
+    yield "recipe", recipe.name
+    yield "weights", recipe.init or "none: from random values"
+    vision = config.vision
+    parts = [
+        f"{vision.image_size} px, patches of {vision.patch_size}, width {vision.width}, {vision.layers} layers",
+        f"{config.num_frames} frames ({vision.mixing})",
+        f"multi-frame layers: {config.mit.layers if config.mit else 0}",
+        f"prompt layers: {config.prompts.layers if config.prompts else 0}",
+    ]
+    if config.num_classes:
+        parts.append(f"a linear head of {config.num_classes} classes")
+    if config.text and config.text.learned_vectors:
+        parts.append(f"{config.text.learned_vectors} learned vectors")
+    yield "model", "; ".join(parts)
+    yield "data", _data(run)
+    learn = " and ".join([*train.learn, "new parts"])
+    yield "learning", f"{learn}; {train.precision}; {run.learning:,} parameters learn, {run.frozen:,} are frozen"
+    batches = f"{train.batch_size} clips" + (f" x {train.accumulate}" if train.accumulate > 1 else "")
+    yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
+    yield "compute", f"{run.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
+    memory = run.memory()
+    yield "memory", f"{memory.needs}; {memory.room}"
+    yield "time", _time(run, run.speed(memory))
+
+
+def _data(run: DryRun) -> str:
+    data = run.recipe.data
+    if data.kind != "files":
+        return f"{data.kind} of Shapes, drawn: {run.clips:,} an epoch, {len(run.labels)} sentences at a time"
+    source = f"{data.source}:" if run.files else "none given, about"
+    shots = f", {data.shots} of each" if data.shots else ""
+    words = f"{data.sampling} frames, template '{data.template}'"
+    return f"{source} {run.clips:,} clips of {len(run.labels)} classes{shots}; {words}"
+
+
+def _time(run: DryRun, speed: Speed | None) -> str:
+    device = run.fabric.device
+    if speed is None:
+        return f"not measured: not one clip fits into the memory of this device ({device})"
+    hours = run.hours(speed)
+    days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
+    units = {"hours": hours, "minutes": 60 * hours, "seconds": 3600 * hours}
+    unit, length = next(((unit, length) for unit, length in units.items() if length >= 1), ("seconds", 1.0))
+    about = f"{length:,.0f}" if length >= 10 else f"{length:.2g}"
+    return (
+        f"about {about} {unit}{days} on this device ({device}), an estimate from {speed.steps} steps of "
+        f"{speed.clips} clips: {speed.clips_per_second:,.3g} clips a second; reading and testing not included"
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from crossframe.data.clip import Clip
-from crossframe.data.tables import LABELS, class_named, split_of_file
+from crossframe.data.lists import LABELS, class_named, split_of_file
 from crossframe.text.labels import some
 from crossframe.video.media import VIDEO_SUFFIXES
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from crossframe.data.archives import Archive, read_samples
 from crossframe.data.clip import Clip
+from crossframe.data.lists import SPLITS, is_list, read_table, split_named
 from crossframe.data.segments import database_of, place_segments, read_segments
-from crossframe.data.tables import SPLITS, is_list, read_table, split_named
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
 from crossframe.video.media import videos_in

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crossframe.data.clip import Clip
-from crossframe.data.tables import split_named
+from crossframe.data.lists import split_named
 from crossframe.text.labels import some
 
 log = logging.getLogger(__name__)

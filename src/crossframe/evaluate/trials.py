@@ -23,8 +23,7 @@ from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.files import write_json
 from crossframe.inference import evaluating, label_features
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.errors import RecipeError
-from crossframe.recipes.load import RECIPE, load_recipe
+from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.templates import read_descriptions, wordings

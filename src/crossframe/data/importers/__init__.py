@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from crossframe.data.importers.assemble import Imported
+    from crossframe.data.importers.imported import Imported
 
 Layout = Literal[
     "kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51", "ssv2", "activitynet", "txt", "folder", "csv"

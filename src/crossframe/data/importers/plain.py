@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crossframe.data.clip import Clip, check_apart
-from crossframe.data.importers.assemble import Imported
+from crossframe.data.importers.imported import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
 from crossframe.text.labels import some

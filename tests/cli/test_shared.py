@@ -1,11 +1,15 @@
-"""What `--device` takes, on machines that this one is not."""
+"""The devices of machines that this one is not, and JSON for programs on any terminal."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 
-from crossframe.cli.device import choose_device, devices
+from crossframe.cli.shared import choose_device, devices, json_line
+
+NOT_UTF_8 = b"\xff.mp4".decode(errors="surrogateescape")  # as Python reads such a file's name
 
 
 @pytest.fixture
@@ -35,3 +39,19 @@ def test_apples_gpu_has_no_number() -> None:
     assert [choose_device(name).type for name in ("cpu", "mps")] == ["cpu", "mps"]
     with pytest.raises(ValueError, match="'cuda' is not available here; choose cpu or mps"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("word", "encoding", "shown"),
+    [
+        ("café", "utf-8", "café"),
+        ("拉小提琴", "utf-8", "拉小提琴"),
+        ("café", "latin-1", "café"),
+        ("café", "ascii", "caf\\u00e9"),
+        (NOT_UTF_8, "utf-8", "\\udcff.mp4"),
+    ],
+)
+def test_characters_are_shown_where_they_can_be(word: str, encoding: str, shown: str) -> None:
+    line = json_line({"label": word}, encoding)
+    assert line == f'{{"label": "{shown}"}}'
+    assert json.loads(line.encode(encoding).decode(encoding)) == {"label": word}
