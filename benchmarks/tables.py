@@ -1,10 +1,12 @@
-"""The tables of docs/performance.md, from the results that lie beside the code.
+"""What the docs quote: the tables of docs/performance.md from saved results, the command lists of docs/results.md.
 
-    python -m benchmarks.tables     # after python -m benchmarks --save
+    python -m benchmarks.tables     # after python -m benchmarks --save, or a change of crossframe.recipes.paper
 
-A comment in the page says what the table below it shows: `<!-- table: one_clip -->` the bars of a result,
+A comment in a page says what stands below it. In docs/performance.md: `<!-- table: one_clip -->` the bars of a result,
 `<!-- table: one_clip way, seconds -->` these columns of the rows that have the first of them, and
-`<!-- table: runs -->` when, where and from which commit each result comes.
+`<!-- table: runs -->` when, where and from which commit each result comes. In docs/results.md it is a block of
+commands: `<!-- commands: words -->` trains every experiment of the paper's table of that name, and
+`<!-- commands, with tests: Kinetics-400 -->` measures each too.
 """
 
 from __future__ import annotations
@@ -14,9 +16,35 @@ import re
 from typing import Any
 
 from benchmarks.harness import RESULTS, ROOT
+from crossframe.recipes.paper import HEADLINE, experiments
 
 PAGE = ROOT / "docs" / "performance.md"
+COMMANDS_PAGE = ROOT / "docs" / "results.md"
 TABLE = re.compile(r"(?P<comment><!-- table: (?P<name>\w+) ?(?P<columns>.*?) -->\n)(?:\|.*\n)*")
+
+COMMANDS = re.compile(
+    r"(?P<comment><!-- commands(?P<tests>, with tests)?: (?P<tables>.*?) -->\n\n?)(?:```\n.*?```\n)?", re.S
+)
+
+
+def with_commands(page: str) -> str:
+    """The page with every list of commands written anew."""
+    return COMMANDS.sub(
+        lambda found: found["comment"] + _commands(found["tables"].split("; "), found["tests"] is not None), page
+    )
+
+
+def _commands(tables: list[str], with_tests: bool) -> str:
+    lines: list[str] = []
+    for run in (run for table in tables for run in experiments() if run.table.startswith(table)):
+        data_set = f"{run.table.split(',')[0]}, " if run in HEADLINE and ":" not in run.table else ""
+        lines += [f"# {data_set}{run.name}: {run.result}", run.command]
+        if with_tests:
+            out = run.command.split()[-1]
+            lines.append(f"crossframe evaluate {run.recipe} --model {out}/last --data {run.data} --out {out}-test")
+    if not lines:
+        raise ValueError(f"no experiment of the paper has a table that begins with {' or '.join(tables)}")
+    return "".join(f"{line}\n" for line in ["```", *lines, "```"])
 
 
 def filled(page: str) -> str:
@@ -67,3 +95,4 @@ def _shown(value: object) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMANDS_PAGE.write_text(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

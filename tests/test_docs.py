@@ -1,14 +1,19 @@
-"""The commands and the Python of the README and of the first page for users, run as they stand.
+"""The pages say what is so: every command and every block of Python in them runs, every link leads somewhere.
 
-Three things differ from what a reader does: training runs in its tiny variant, drawing makes fewer clips, and where a
-command would ask the hub for its default model, the bundled one takes its place.
+tests/pages.py says what differs from what a reader does, and which commands are not run, and why.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,32 +22,20 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from scripts import api_reference
+from transformers import ViTConfig, ViTModel, XCLIPConfig, XCLIPModel
 
+from benchmarks.tables import COMMANDS_PAGE, with_commands
 from crossframe.cli import app, main
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import experiments
-from crossframe.shapes.splits import draw
-from crossframe.shapes.write import write_clip
+from tests.pages import NOT_RUN, PAGES, ROOT, as_tested, blocks, commands, furnish, lay_out_runs, tiny_run
 
-ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/first-video.md")
-# A link or a picture of this repository, and the heading that it leads to.
+# A link or an image of this repository, and the heading that it leads to.
 LINK = re.compile(r"""(?:\]\(|src=")(?!http)([^)#"\s]*)#?([^)"\s]*)""")
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The fenced blocks of a page in this language."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.M | re.S)
-    return [block for said, block in fenced if said == language]
-
-
-def commands(page: str) -> list[list[str]]:
-    """The command lines of a page that call crossframe, without comments and redirections."""
-    lines = (line.split("#")[0].split(">")[0] for block in blocks(page, "") for line in block.splitlines())
-    calls = (line for line in lines if line.startswith(("crossframe ", ".venv/bin/crossframe ")))
-    return [words[1:] for words in map(shlex.split, calls)]
+MANY = "docs/results.md"  # the paper's experiments: nearly a hundred trainings
+PYTHON = ("README.md", "docs/first-video.md", "docs/data.md", "docs/own-loop.md")
 
 
 def headings(page: Path) -> set[str]:
@@ -53,52 +46,94 @@ def headings(page: Path) -> set[str]:
     }
 
 
-@pytest.fixture
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the pages speak of."""
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run, for the commands that name one."""
+    folder = tmp_path_factory.mktemp("trained")
+    furnish(folder, with_lists=True)
+    return tiny_run(folder)
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, marks=[pytest.mark.slow] if p == MANY else []) for p in PAGES])
+def test_every_command_of_the_page_ends_well(
+    page: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("clip.mp4", "more.mp4", "a.mp4", "b.mp4", "clips/one.mp4"):
-        Path(name).parent.mkdir(exist_ok=True)
-        write_clip(draw("test", 7, len(name)), name)
-    Path("labels.txt").write_text("a red circle moving left\na red circle growing\n")
-    for index, action in enumerate(("pulsing", "zigzagging") * 2):
-        folder = tmp_path / "my_clips" / action
-        folder.mkdir(parents=True, exist_ok=True)
-        write_clip(draw("few_shot_train", 0, index), folder / f"{index}.mp4")
-    return tmp_path
-
-
-def as_tested(arguments: list[str]) -> list[str]:
-    match arguments[0]:
-        case "train":
-            return [*arguments, "--tiny"]
-        case "classify" if "--model" not in arguments:
-            return [*arguments, "--model", "shapes"]
-        case "shapes" if "render" in arguments:
-            return [*arguments, "--videos", "4", "--workers", "1"]
-        case "evaluate":
-            return [*arguments, "--videos", "8"]
-        case _:
-            return arguments
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_the_page_ends_well(page: str, at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = commands(page)
-    assert found
-    for arguments in found:
+    furnish(tmp_path, with_lists=page != "docs/data.md")
+    if page == MANY:
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1}
+        ViTModel(ViTConfig(**sizes, image_size=32, patch_size=16)).save_pretrained("image-encoder")
+    ran = [words for words in commands(page) if words[0] not in NOT_RUN]
+    for program, *words in ran:
+        lay_out_runs(words, trained)
+        start = partial(main, as_tested(words)) if program == "crossframe" else partial(_run_python, words)
         with pytest.raises(SystemExit) as ended:
-            main(as_tested(arguments))
-        assert ended.value.code == 0, (arguments, capsys.readouterr().err)
+            start()
+        captured = capsys.readouterr()
+        assert ended.value.code in (0, None), (program, words, captured.err)
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/data.md"])
-def test_the_python_of_the_page_runs(page: str, at_home: Path) -> None:
-    names: dict[str, object] = {}
+def _run_python(words: list[str]) -> None:
+    """Starts a module or a script of this repository as written. They measure for minutes to hours, so they are asked
+    for help; tests/benchmarks runs small measurements."""
+    before, sys.argv = sys.argv, [*words, "--help"]
+    try:
+        if words[0] == "-m":
+            sys.argv = sys.argv[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+def test_in_a_fresh_clone_commands_run_as_written_once_the_environment_is_active(tmp_path: Path) -> None:
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)  # what make setup makes
+    words = [["python", *words[1:], "--help"] for words in commands(MANY) if words[0] == "python"]
+    script = [". .venv/bin/activate", "crossframe doctor", "python -m crossframe models", "make --dry-run test"]
+    script += [shlex.join(words[0]), "python scripts/bundle_shapes.py --help"]
+    environment = {**os.environ, "PYTHONPATH": "src"}
+    outcome = subprocess.run(
+        ["bash", "-ec", "\n".join(script)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert "usage: " in outcome.stdout
+
+
+def test_what_is_not_run_is_there() -> None:
+    made = {words[1] for page in PAGES for words in commands(page) if words[0] == "make" and len(words) > 1}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {"setup", "test", "bench"} <= made <= targets
+    used = {words[0] for page in PAGES for words in commands(page)}
+    assert {"crossframe", "python"} <= used
+    assert {"pip", "make", "torchrun"} <= used & NOT_RUN.keys()
+
+
+@pytest.mark.parametrize("page", PYTHON)
+def test_the_python_of_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    furnish(tmp_path, with_lists=False)
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
+    vision = {**text, "image_size": 32, "patch_size": 16, "mit_hidden_size": 32, "mit_intermediate_size": 128}
+    config = XCLIPConfig(text_config=text, vision_config=vision, projection_dim=32, prompt_num_attention_heads=1)
+    XCLIPModel(config).save_pretrained("my-xclip")
+    names: dict[str, object] = {"__name__": "page"}
     found = blocks(page, "python")
     assert found
     for block in found:
         exec(block, names)
+
+
+def test_every_page_whose_python_is_not_run_says_why_by_needing_the_hub() -> None:
+    others = [page for page in PAGES if page not in PYTHON and page != "docs/api.md"]
+    assert {page for page in others if blocks(page, "python")} == {"docs/evaluation.md"}
+    assert all('load("microsoft/' in block for block in blocks("docs/evaluation.md", "python"))
 
 
 def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
@@ -107,7 +142,7 @@ def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
     recipes: list[str] = []
     runs: set[str] = set()  # that a page trains
     own: set[str] = set()  # whose own recipe measures them
-    for arguments in (words for page in DOCS for words in commands(f"docs/{page.name}")):
+    for arguments in (words[1:] for page in PAGES for words in commands(page) if words[0] == "crossframe"):
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
@@ -127,6 +162,18 @@ def test_every_command_of_the_docs_parses_and_its_recipe_resolves() -> None:
     assert own <= runs
 
 
+def test_the_lists_of_commands_are_those_of_the_recipes() -> None:
+    page = COMMANDS_PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- commands") > 5
+    assert with_commands(page) == page, "run python -m benchmarks.tables"
+
+
+def test_the_api_reference_is_that_of_the_docstrings() -> None:
+    page = api_reference.PAGE.read_text(encoding="utf-8")
+    assert page.count("\n## ") >= 11
+    assert api_reference.reference() == page, "run python scripts/api_reference.py"
+
+
 def test_every_link_of_the_pages_leads_somewhere() -> None:
     seen, broken = 0, []
     for page in (*DOCS, *ROOT.glob("*.md")):
@@ -141,14 +188,18 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
 
 def test_the_results_page_has_every_experiment_of_the_paper_and_its_number() -> None:
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    missing = [run.command for run in experiments() if f"# {run.name}: {run.result}\n{run.command}\n" not in text]
+    missing = [run.command for run in experiments() if f"{run.name}: {run.result}\n{run.command}\n" not in text]
     assert missing == []
 
 
-def test_the_benchmarks_that_the_docs_name_exist() -> None:
-    named = {name for page in DOCS for name in re.findall(r"-m (benchmarks\.\w+)", page.read_text())}
+def test_the_benchmarks_and_scripts_that_the_pages_name_exist() -> None:
+    text = "".join(page.read_text() for page in (*DOCS, *ROOT.glob("*.md")))
+    named = set(re.findall(r"-m (benchmarks\.\w+)", text)) - {"benchmarks.NAME"}
     assert "benchmarks.components" in named
     assert [name for name in named if find_spec(name) is None] == []
+    scripts = set(re.findall(r"python (scripts/\w+\.py)", text))
+    assert "scripts/api_reference.py" in scripts
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
 
 
 def test_the_table_of_parts_has_the_layers_that_lint_checks() -> None:
