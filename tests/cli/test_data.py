@@ -114,6 +114,48 @@ def test_mistakes_are_named_in_one_line(
     assert outcome.err.count("\n") == 1
 
 
+def test_lists_of_class_numbers_are_imported_and_taken_as_they_are(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "videos/deep").mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        write_numbered(tmp_path / f"videos/{name}.mp4", width=40)
+    (tmp_path / "train.txt").write_text("a.mp4 1\nb.mp4 0\nc.mp4 1\n")
+    (tmp_path / "labels.json").write_text('{"run": 0, "walk": 1}')
+    given = "--annotations", tmp_path / "train.txt", "--annotations", tmp_path / "labels.json"
+    assert run("import", "txt", tmp_path / "videos", tmp_path / "list.csv", *given).status == 0
+    assert [(row["path"], row["label"], row["split"]) for row in read_csv(tmp_path / "list.csv")] == [
+        ("videos/a.mp4", "walk", "train"),
+        ("videos/b.mp4", "run", "train"),
+        ("videos/c.mp4", "walk", "train"),
+    ]
+    as_is = "--labels", tmp_path / "labels.json", "--root", tmp_path / "videos"
+    assert run("verify", tmp_path / "train.txt", *as_is).out.startswith("3 files, 0 problems")
+    assert run("few-shot", tmp_path / "train.txt", tmp_path / "few.csv", "--shots", "1", *as_is).status == 0
+    assert {row["label"] for row in read_csv(tmp_path / "few.csv")} == {"run", "walk"}
+    refused = run("few-shot", tmp_path / "train.txt", tmp_path / "few.csv", "--shots", "1")
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "give the file with their names" in refused.err
+
+
+@pytest.mark.parametrize("name", ["verify", "prepare", "hold-out", "few-shot", "import"])
+def test_contained_commands_take_no_file_outside(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "outside.mp4").touch()
+    source = tmp_path / "set/list.csv"
+    source.write_text("path,label\n../outside.mp4,walk\n")
+    arguments: dict[str, tuple[str | Path, ...]] = {
+        "verify": (source,),
+        "prepare": (source, tmp_path / "out"),
+        "hold-out": (source, tmp_path / "out.csv"),
+        "few-shot": (source, tmp_path / "out.csv", "--shots", "1"),
+        "import": ("csv", source, tmp_path / "out.csv"),
+    }
+    outcome = run(name, *arguments[name], "--contained")
+    assert outcome.status == 1
+    assert "../outside.mp4: lies outside" in outcome.err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_verify_and_prepare_list_the_broken_and_end_with_one(run: Run, tmp_path: Path) -> None:
     for name in ("run/a.mp4", "walk/b.mp4"):
         (tmp_path / "clips" / name).parent.mkdir(parents=True)

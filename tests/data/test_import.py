@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from crossframe.data.clip import OverlapError
+from crossframe.data.clip import Clip, OverlapError
+from crossframe.data.importers import import_dataset
+from crossframe.data.importers.activitynet import import_activitynet
 from crossframe.data.importers.hmdb51 import import_hmdb51
 from crossframe.data.importers.imported import Imported
 from crossframe.data.importers.kinetics import import_kinetics
 from crossframe.data.importers.plain import import_csv, import_folder
 from crossframe.data.importers.something import import_something
+from crossframe.data.importers.txt import import_txt
 from crossframe.data.importers.ucf101 import import_ucf101
 
 HEADER = "label,youtube_id,time_start,time_end,split"
@@ -373,3 +377,94 @@ class TestOwnClips:
         assert [path for path, _, _ in rows(import_kinetics(tmp_path / "root"))] == [
             "val/abseiling/---QUuC4vJs_000084_000094.mp4"
         ]
+
+
+class TestTxt:
+    """Lists of paths and class numbers, with a file of labels."""
+
+    @pytest.fixture
+    def lists(self, tmp_path: Path) -> Path:
+        write(tmp_path / "lists/train.txt", ["a.mp4 0", "b.avi 1", "gone.mp4 1"])
+        write(tmp_path / "lists/val.csv", ["val/a.mp4,1"])
+        write(tmp_path / "lists/k400_labels.csv", ["id,name", "0,abseiling", "1,air drumming", "2,yoga"])
+        write(tmp_path / "lists/README.txt", ["these are lists"])
+        touch(tmp_path / "videos", "x/train/a.mp4", "b.mp4", "val/a.mp4")
+        return tmp_path / "lists"
+
+    def test_a_folder_of_lists_and_one_of_videos(self, lists: Path) -> None:
+        videos = lists.parent / "videos"
+        (videos / "val/a.mp4").rename(videos / "val/c.mp4")
+        write(lists / "val.csv", ["path,class", "val/c.mp4,1"])
+        imported = import_txt(videos, [lists])
+        assert rows(imported) == [
+            ("b.mp4", "air drumming", "train"),
+            ("val/c.mp4", "air drumming", "val"),
+            ("x/train/a.mp4", "abseiling", "train"),
+        ]
+        assert imported.missing == ("gone.mp4",)
+        assert imported.manifest.labels == ("abseiling", "air drumming", "yoga")
+        assert imported.notes == (f"the classes are those of {lists / 'k400_labels.csv'}",)
+
+    def test_file_by_file_and_everything_in_one_folder(self, lists: Path) -> None:
+        given = [lists / "k400_labels.csv", lists / "train.txt"]
+        touch(lists, "a.mp4", "b.avi")
+        expected = [("a.mp4", "abseiling", "train"), ("b.avi", "air drumming", "train")]
+        assert rows(import_dataset("txt", lists, given)) == expected
+        assert import_txt(lists, given).notes == ()
+        touch(lists, "val/a.mp4")
+        assert rows(import_txt(lists)) == [*expected, ("val/a.mp4", "air drumming", "val")]
+
+    def test_videos_in_an_archive(self, lists: Path) -> None:
+        with tarfile.open(lists / "videos.tar", "w") as tar:
+            for name in ("a.mp4", "b.avi"):
+                tar.add(lists / "train.txt", name)
+        (lists / "val.csv").unlink()
+        imported = import_txt(lists / "videos.tar")
+        assert [path.rpartition("/")[2] for path, _, _ in rows(imported)] == ["a.mp4", "b.avi"]
+        assert imported.missing == ("gone.mp4",)
+        assert imported.manifest.root == lists
+
+    def test_mistakes(self, lists: Path) -> None:
+        videos = lists.parent / "videos"
+        write(lists / "train1.txt", ["a.mp4 1"])
+        with pytest.raises(ValueError, match=r"train\.txt and .*train1\.txt are both of split 'train'"):
+            import_txt(videos, [lists])
+        with pytest.raises(ValueError, match="class numbers need a file of the classes' names"):
+            import_txt(videos, [lists / "train.txt"])
+        write(lists / "more_labels.txt", ["x", "y"])
+        with pytest.raises(ValueError, match=r"k400_labels\.csv, .*more_labels\.txt could all be the labels"):
+            import_txt(videos, [lists])
+        with pytest.raises(ValueError, match="no list of paths and class numbers"):
+            import_txt(videos)
+        write(lists / "one.json", ['["x"]'])
+        with pytest.raises(ValueError, match="class 1 is unknown; labels go from 0 to 0"):
+            import_txt(videos, [lists / "train.txt", lists / "one.json"])
+        with pytest.raises(ValueError, match="ucf101 takes one --annotations, and 2 were given"):
+            import_dataset("ucf101", videos, [lists, lists])
+        with pytest.raises(ValueError, match="no data set is called 'ucf102'; choose one of kinetics400"):
+            import_dataset("ucf102", videos)  # pyright: ignore[reportArgumentType]
+
+
+class TestSegments:
+    """JSON of ActivityNet and of Kinetics."""
+
+    def test_activitynet(self, tmp_path: Path) -> None:
+        database = {
+            "abc": {"subset": "training", "annotations": [{"segment": [1, 3], "label": "Archery"}]},
+            "gone": {"subset": "validation", "annotations": [{"segment": [0, 2], "label": "Yoga"}]},
+        }
+        write(tmp_path / "lists/activity_net.v1-3.min.json", [json.dumps({"database": database})])
+        touch(tmp_path, "videos/v_abc.mkv")
+        for given in (tmp_path / "lists", tmp_path / "lists/activity_net.v1-3.min.json"):
+            imported = import_activitynet(tmp_path / "videos", given)
+            assert imported.manifest.clips == (Clip("v_abc.mkv", "Archery", "train", 1.0, 3.0, "abc"),)
+            assert imported.manifest.labels == ("Archery", "Yoga")
+            assert imported.missing == ("gone",)
+        with pytest.raises(ValueError, match=r"has no \.json of ActivityNet's annotations; give the file"):
+            import_activitynet(tmp_path / "videos")
+
+    def test_kinetics(self, tmp_path: Path) -> None:
+        table = {"abc": {"subset": "validate", "annotations": {"segment": [2.0, 12.0], "label": "yoga"}, "url": ""}}
+        write(tmp_path / "k400/validate.json", [json.dumps(table)])
+        touch(tmp_path, "k400/val/yoga/abc_000002_000012.mp4")
+        assert rows(import_kinetics(tmp_path / "k400")) == [("val/yoga/abc_000002_000012.mp4", "yoga", "val")]

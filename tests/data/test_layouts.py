@@ -269,6 +269,16 @@ class TestJson:
             read_manifest(tmp_path / "list.json", labels=LABELS)
 
 
+def test_what_is_left_out_of_a_folder_is_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, *(f"run/{name}" for name in ("a.mp4", "b.GIF", "c.mxf", "d.jpg", "e.JPG", "notes", ".hidden")))
+    touch(tmp_path, "walk/f.vob", "walk/g.y4m")
+    for _ in range(2):
+        assert read_manifest(tmp_path).counts() == {"run": 3, "walk": 2}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 3 files are left out, which are not called videos: 2 .jpg, 1 without an ending"
+    ]
+
+
 def test_candidates_come_from_lists_and_from_files_of_labels(tmp_path: Path) -> None:
     (tmp_path / "list.tsv").write_text("path\tlabel\na.mp4\trun\nb.mp4\tjump\n")
     (tmp_path / "an.json").write_text(json.dumps(TestJson.ACTIVITYNET))

@@ -17,7 +17,7 @@ from crossframe.cli.shared import choose_device, json_line
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, humanize
 from crossframe.text.templates import PLACE, read_descriptions, wordings
-from crossframe.video.media import VIDEO_SUFFIXES, videos_in
+from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
 from crossframe.video.tar import file_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ def _labels(given: list[str], file: Path | None, clean: bool) -> list[str]:
 
 def _expand(given: Path) -> list[Path]:
     """A file stands for itself, and so does a folder without videos; any other for the videos in it and below."""
-    return (videos_in(given) if given.is_dir() else []) or [given]
+    found = videos_in(given) if given.is_dir() else []
+    if found and (others := left_out_of(files_below(given))):
+        print(f"crossframe: {given}: {others}", file=sys.stderr)
+    return found or [given]
 
 
 def _present(paths: list[Path]) -> list[Path]:

@@ -12,9 +12,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +26,9 @@ from crossframe.data.lists import SPLITS, is_list, read_table, split_named
 from crossframe.data.segments import database_of, place_segments, read_segments
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
-from crossframe.video.media import videos_in
+from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
+
+log = logging.getLogger(__name__)
 
 FORMS = "a .csv, .tsv, .parquet, .json, .jsonl, .txt or .tar file, or a folder with one folder for each class"
 TABLES = ("manifest.csv", "manifest.parquet", "metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -120,14 +124,23 @@ def _from_folders(source: Path) -> Iterator[Clip]:
         parts = [(split_named(folder.name), inner) for folder in folders for inner in _folders(folder)]
     else:
         parts = [("", folder) for folder in folders]
+    below = [file for file in files_below(source) if file.parent != source]  # beside the classes lie notes and lists
+    if others := left_out_of(below):
+        _warn_once(f"{source}: {others}")
     files: defaultdict[Path, list[Path]] = defaultdict(list)  # of each class; a link that leads to another adds none
-    for file in videos_in(source):
+    for file in sorted(file for file in below if file.suffix.lower() in VIDEO_SUFFIXES):
         files[source.joinpath(*file.relative_to(source).parts[: 1 + divided])].append(file)
     for split, folder in parts:
         if folder not in files:
             raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
         for file in files[folder]:
             yield Clip(file.relative_to(source).as_posix(), folder.name, split)
+
+
+@cache
+def _warn_once(line: str) -> None:
+    """A command reads its list several times."""
+    log.warning("%s", line)
 
 
 def _folders(source: Path) -> list[Path]:

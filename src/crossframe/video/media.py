@@ -6,7 +6,8 @@ import ctypes
 import os
 import re
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -74,6 +75,16 @@ VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
 def videos_in(folder: Path) -> list[Path]:
     """The videos in a folder and below it, by the endings of their names, sorted."""
     return sorted(path for path in files_below(folder) if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def left_out_of(files: Iterable[Path]) -> str | None:
+    """One line about those files that are not taken for videos, by ending; None where there are none."""
+    endings = Counter(file.suffix.lower() or "without an ending" for file in files)
+    others = [(count, ending) for ending, count in endings.most_common() if ending not in VIDEO_SUFFIXES]
+    if not others:
+        return None
+    counts = ", ".join(f"{count} {ending}" for count, ending in others)
+    return f"{sum(count for count, _ in others)} files are left out, which are not called videos: {counts}"
 
 
 def files_below(root: Path) -> Iterator[Path]:
