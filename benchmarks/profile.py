@@ -23,7 +23,7 @@ from crossframe.engine import pack
 
 # The first group with a word of an operator's name takes it. Products of attention are batched ones.
 GROUPS = {
-    "optimiser": ("adam", "foreach", "norm_", "linalg_vector_norm"),
+    "optimizer": ("adam", "foreach", "norm_", "linalg_vector_norm"),
     "attention": ("bmm", "softmax", "scaled_dot_product", "flash_attention"),
     "products": ("addmm", "aten::mm", "linear", "convolution"),
     "norms": ("layer_norm",),
