@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from crossframe.video import exact
-from tests.video.clips import packets_of, write_clip
-from tests.video.kinds import av1, vp9
+from tests.video.clips import decode_fully, moving, packets_of, write_clip
+from tests.video.kinds import av1, mpeg4, vp9
 from tests.video.proof import assert_same, read_fully
 
 FRAMES = 24
@@ -60,3 +60,55 @@ def test_damage_shows_as_in_a_full_decode_or_is_left_out(
                 assert time not in at or np.array_equal(pixels, at[time])
             seen.add("left out")
     assert seen == {"the same", "noticed", "left out"}
+
+
+SPREADING: dict[str, dict[str, Any]] = {
+    "h264.mkv": {"options": {"g": "20", "x264-params": "bframes=2:b-adapt=0:keyint=20:min-keyint=20"}},
+    "h264.ts": {"options": {"g": "20", "x264-params": "bframes=2:b-adapt=0:keyint=20:min-keyint=20"}},
+    "mpeg4.avi": mpeg4(bf="2", g="16"),
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"bf": "2", "g": "16"}},
+}
+
+
+@pytest.mark.parametrize("name", SPREADING)
+def test_all_that_refers_to_damage_counts_as_damaged(tmp_path: Path, name: str) -> None:
+    """From where the decoder tells of damage on, no frame that differs is without a flag until the next restart."""
+    path = write_clip(tmp_path / name, **{"frames": moving(48, 96, 64), **SPREADING[name]})
+    sound, data = decode_fully(path), path.read_bytes()
+    packets = packets_of(path)
+    told = 0
+    for seed in range(25):
+        rng = random.Random(seed)
+        packet = packets[rng.randrange(len(packets))]
+        begin = data.find(packet[-40:]) + 40 - len(packet)
+        changed = bytearray(data)
+        for place in range(begin + len(packet) // 3, begin + len(packet) // 3 + 4):
+            changed[place] ^= rng.randrange(1, 256)
+        read = exact.read_arrays(bytes(changed), indices=range)
+        if read.total != len(sound) or not read.damaged.any():
+            continue
+        told += 1
+        wrong = [i for i in range(read.total) if not np.array_equal(read.pixels[i], sound[i])]
+        assert read.damaged[wrong].all(), (seed, wrong, np.flatnonzero(read.damaged))
+        assert not read.damaged.all()
+        few = exact.read_arrays(bytes(changed), indices=[0, 30])  # which may need no damaged picture
+        assert (few.damaged | (few.pixels == np.stack(sound)[[0, 30]]).all(axis=(1, 2, 3))).all()
+    assert told > 3
+
+
+@pytest.mark.parametrize(
+    ("damaged", "sound"),
+    [
+        ("h264_mkv.flip1063.mkv", "h264.mkv"),
+        ("mpeg4_avi.zero096.avi", "mpeg4.avi"),
+        ("hevc_mp4.flip1034.mp4", "hevc.mp4"),  # repaired in silence, unless the decoder is told to tell
+    ],
+)
+def test_damage_from_the_field_is_told(shared: Path, damaged: str, sound: str) -> None:
+    folder = shared / "field" / "hostile"
+    read, full = (exact.read_arrays(folder / name, indices=range) for name in (damaged, sound))
+    assert read.total == full.total
+    differs = (read.pixels != full.pixels).reshape(read.total, -1).any(axis=1)
+    assert differs.any()
+    assert not (differs & ~read.damaged).any()
+    assert not full.damaged.any()

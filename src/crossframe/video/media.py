@@ -146,10 +146,10 @@ class Media:
                 self.read_errors += 1
                 return
             self.check_time()
-            count += 1
-            if count > self.limits.frames:
-                raise VideoError(f"{self.name}: has more than {self.limits.frames} frames; cut it, or allow more")
             if packet.size:
+                count += 1
+                if count > self.limits.frames:
+                    raise VideoError(f"{self.name}: has more than {self.limits.frames} frames; cut it, or allow more")
                 yield packet
 
     def check_time(self) -> None:
@@ -215,6 +215,12 @@ class Media:
 
     def view(self, frame: VideoFrame, short_side: int | None, square_pixels: bool) -> View:
         """How to show frames like this one."""
+        try:
+            return self._view(frame, short_side, square_pixels)
+        except Exception as error:
+            raise failure(self.name, error) from error
+
+    def _view(self, frame: VideoFrame, short_side: int | None, square_pixels: bool) -> View:
         width, height = frame.width, frame.height
         # Some files leave it to the coded pictures; the decoder knows by now.
         aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
