@@ -33,7 +33,9 @@ DEFAULT_MODEL = "microsoft/xclip-base-patch32"
 def classify(
     videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
     label: Annotated[list[str] | None, Option("-l", "--label", help="What may be happening; repeat it.")] = None,
-    labels: Annotated[Path | None, Option(help="A file of labels: one a line, or a CSV with label or id,name.")] = None,
+    labels: Annotated[
+        Path | None, Option(help="A file of labels: lines, CSV, TSV, JSON or YAML; numbered or not.")
+    ] = None,
     model: Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")] = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
     frames: Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")] = None,
@@ -44,7 +46,7 @@ def classify(
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")] = None,
     template: Annotated[str | None, Option(help="Words around every label, with {} in its place.")] = None,
     descriptions: Annotated[
-        Path | None, Option(help="JSON with sentences for each label, read in its place; alone, it names the labels.")
+        Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
     ] = None,
     clean: Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
