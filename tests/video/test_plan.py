@@ -17,6 +17,7 @@ from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.sample import Wanted
 from tests.video.clips import decode_fully, moving, packets_of, rewrite, write_clip
+from tests.video.fields import write_fields
 from tests.video.kinds import PROVEN, UNPROVEN, av1, vp9
 
 Clip = Callable[[str], Path]
@@ -260,3 +261,18 @@ def test_threads_change_no_frame_and_are_left_to_others(
     media.read_beside_others()
     assert np.array_equal(exact.read_arrays(path).pixels, alone.pixels)
     assert used == [True, False]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("together", [True, False])
+def test_fields_are_decoded_in_full(tmp_path: Path, suffix: str, together: bool) -> None:
+    path = write_fields(tmp_path / f"fields.{suffix}", moving(24, 64, 64), together=together)
+    assert len(packets_of(path)) == (12 if together else 24)
+    assert scan_file(path).plan is None
+    full = decode_fully(path)
+    assert len(full) == 12
+    assert full[0].shape == (128, 64, 3)
+    for index in range(12):
+        decoded = exact.read_arrays(path, indices=[index])
+        assert decoded.total == 12
+        assert np.array_equal(decoded.pixels[0], full[index])
