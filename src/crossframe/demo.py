@@ -54,9 +54,9 @@ def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, on_clip: Call
 
 
 def _varied_scenes(count: int) -> list[Scene]:
-    """Test scenes of `count` different actions, spread over all of them."""
+    """Test scenes of `count` different actions, spread over all of them, plainly drawn."""
     stride = 5  # the split's actions take turns, opposites side by side; 5 steps on is always another kind
-    return [draw(Split.TEST, DEMO_SEED, index * stride) for index in range(count)]
+    return [draw(Split.TEST, DEMO_SEED, index * stride, nuisance=0) for index in range(count)]
 
 
 def _page(shown: list[Shown], source: str) -> str:

@@ -66,7 +66,7 @@ def test_one_sentence_for_each_possible_action() -> None:
 def test_frames_are_described_as_they_are_at_their_moment() -> None:
     scene = sample_scene(np.random.default_rng(1), action="moving right", look=Look("red", "star"), size="large")
     (motion,) = scene.target.motions
-    motion = replace(motion, amount=0.8, direction=0.0)
+    motion = replace(motion, amount=0.8, direction=0.0, start=0.0, stop=1.0)
     scene = replace(scene, target=replace(scene.target, x=0.5, y=0.1, size=0.4, motions=(motion,)))
     captions = [caption.frame_caption(scene, moment) for moment in (0.0, 0.5, 1.0)]
     assert captions == [

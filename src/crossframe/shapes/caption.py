@@ -27,6 +27,7 @@ BACKGROUNDS: dict[str, str] = {
     "checks": "a checked background",
     "clouds": "a cloudy background",
     "specks": "a noisy background",
+    "natural": "a natural background",
 }
 NOTHING = "nothing"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +11,18 @@ from numpy.random import Generator
 
 from crossframe.shapes import actions, looks
 from crossframe.shapes.actions import Action
-from crossframe.shapes.background import KINDS, Background
+from crossframe.shapes.background import KINDS, Background, paint
 from crossframe.shapes.looks import RGB, Look
 from crossframe.shapes.motion import TURN, Motion, pose_at
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 _CONTRAST = 0.5  # the least distance between a thing's colour and its background's
-_SMALLEST, _LARGEST = 0.1, 0.7  # diameters that growing and shrinking stay within
+_SMALLEST, _LARGEST = 0.1, 0.7  # diameters that growing and shrinking mostly stay within
 _LARGEST_OF_TWO = 0.26
+_MARGIN = 0.35  # the largest radius that is kept in the frame: what grows beyond it fills the frame from anywhere
+_BROWN = "brown"  # a colour that no caption names
+# Seen beside something to approach or to follow, these do neither.
+_IN_PLACE = frozenset({"still", "grow", "spin", "appear", "blink", "recolour"})
 
 
 def sample_scene(
@@ -27,6 +32,7 @@ def sample_scene(
     look: Look | None = None,
     size: str | None = None,
     nuisance: float = 1.0,
+    beside: bool = True,
 ) -> Scene:
     """A scene that shows `action` done by a thing that looks like `look`; what is not given is drawn.
 
@@ -35,13 +41,16 @@ def sample_scene(
         action: one of `actions.ACTIONS` or `actions.NEW_ACTIONS`, or two of them joined by " and ".
         look: colour and shape of the target.
         size: one of `looks.SIZES`.
-        nuisance: from 0 (flat backgrounds, nothing beside the things named) to 1 (the whole world).
+        nuisance: from 0 (filled shapes that do what they do in plain view, on flat backgrounds, with nothing beside the
+            things named) to 1 (the whole world).
+        beside: whether other things may be in the picture, as often as `nuisance` says.
 
     Raises:
         ValueError: there is no such action, or `look` cannot show it.
     """
     action = action or _pick(rng, tuple(actions.ACTIONS))
     parts = actions.find(action)
+    nuisance *= bool(rng.random() < 0.8)  # now and then nothing at all is in the way
     couple = any(part.couple for part in parts)
     turns = any(part.turns for part in parts)
     look = look or Look(_pick(rng, tuple(looks.COLOURS)), _pick(rng, looks.TURNABLE if turns else looks.SHAPES))
@@ -53,34 +62,52 @@ def sample_scene(
     named = [look.colour, *([partner.colour] if couple else []), *([new_colour] if action == "turning" else [])]
     shades = [looks.draw_shade(rng, colour) for colour in named]
     background = _draw_background(rng, shades, nuisance)
-    target = _draw_thing(rng, look, shades[0], _draw_size(rng, size))
+    target = _draw_thing(rng, look, shades[0], _draw_size(rng, size, nuisance), nuisance)
+    if turns:  # an end of a spin must not be told from its start
+        target = replace(target, angle=rng.uniform(0, TURN))
     if couple:
-        second = _draw_thing(rng, partner, shades[1], target.size * rng.uniform(0.75, 1.25))
-        target, other = place(rng, *_move_together(rng, parts[0], target, second))
+        second = _draw_thing(rng, partner, shades[1], target.size * rng.uniform(0.75, 1.25), nuisance)
+        target, other = place(rng, *_move_together(rng, parts[0], target, second, nuisance))
     else:
-        motions = tuple(actions.draw_motion(rng, part, look.shape) for part in parts)
+        motions = tuple(actions.draw_motion(rng, part, look.shape, nuisance=nuisance) for part in parts)
         turns_to = shades[1] if action == "turning" else None
-        (target,), other = place(rng, replace(target, motions=motions, turns_to=turns_to)), None
-    props = _draw_props(rng, target.size, nuisance)
+        target = replace(target, motions=motions, turns_to=turns_to)
+        largest = _LARGEST
+        if any(part.kind == "grow" for part in parts) and rng.random() < 0.3 * nuisance:
+            largest = rng.uniform(0.9, 1.8)  # it fills the frame, or nearly
+            target = replace(target, size=largest / np.max(pose_at(np.array([0.0, 1.0]), motions).scale))
+        (target,), other = place(rng, target, largest=largest), None
+    props = _draw_props(rng, [thing for thing in (target, other) if thing], nuisance) if beside else ()
+    if {part.kind for part in parts} <= _IN_PLACE and rng.random() < 0.5:
+        partner = _to_approach(props, background) or partner
     camera = _draw_camera(rng, nuisance)
     return Scene(action, target, partner, new_colour, background, camera, _draw_format(rng), other, props)
 
 
 def sample_still(rng: Generator, *, nuisance: float = 1.0) -> Scene:
-    """A scene for captions of single frames: a thing anywhere, turned any way; often a second one beside it."""
-    scene = sample_scene(rng, action="staying still", nuisance=nuisance)
+    """A scene for captions of single frames: a thing anywhere, turned any way; often a second one beside it.
+
+    What else is in it has a colour that no caption names.
+    """
+    scene = sample_scene(rng, action="staying still", nuisance=nuisance, beside=False)
     target = _put_anywhere(rng, scene.target)
-    second = _draw_thing(rng, scene.partner, looks.draw_shade(rng, scene.partner.colour), _draw_size(rng, None))
-    second = _put_anywhere(rng, second)
+    shade = looks.draw_shade(rng, scene.partner.colour)
+    second = _put_anywhere(rng, _draw_thing(rng, scene.partner, shade, _draw_size(rng, None, nuisance), nuisance))
     apart = np.hypot(target.x - second.x, target.y - second.y) > 0.55 * (target.size + second.size)
     both = apart and _shows_on(second.colour, scene.background) and rng.random() < 0.5
-    return replace(scene, target=target, other=second if both else None)
+    brown = range(int(rng.integers(1, 3)) if rng.random() < 0.4 * nuisance else 0)
+    looks_of = (Look(_BROWN, _pick(rng, looks.SHAPES)) for _ in brown)
+    props = tuple(
+        _put_anywhere(rng, Thing(look, _draw_brown(rng), rng.uniform(0.08, max(0.09, 0.6 * target.size)), 0.0, 0.0))
+        for look in looks_of
+    )
+    return replace(scene, target=target, other=second if both else None, props=props)
 
 
-def place(rng: Generator, *things: Thing) -> tuple[Thing, ...]:
+def place(rng: Generator, *things: Thing, largest: float = _LARGEST) -> tuple[Thing, ...]:
     """Move things together to where all their motion stays in the frame, give or take half a radius, if there is room.
 
-    A thing that grows beyond all bounds, or becomes too small to see, gets another size first.
+    A thing that grows beyond the diameter `largest`, or becomes too small to see, gets another size first.
     """
     moments = np.linspace(0, 1, 17)
     placed: list[Thing] = []
@@ -88,8 +115,9 @@ def place(rng: Generator, *things: Thing) -> tuple[Thing, ...]:
     leaving = rng.uniform(0.5, 1.1)
     for thing in things:
         pose = pose_at(moments, thing.motions)
-        size = float(np.clip(thing.size, _SMALLEST / np.min(pose.scale), _LARGEST / np.max(pose.scale)))
-        margin = leaving * size / 2 * np.max(pose.scale)
+        smallest = min(_SMALLEST, thing.size) / np.min(pose.scale)
+        size = float(np.clip(thing.size, smallest, largest / np.max(pose.scale)))
+        margin = leaving * min(size / 2 * np.max(pose.scale), _MARGIN)
         low = np.minimum(low, [thing.x + np.min(pose.dx) - margin, thing.y + np.min(pose.dy) - margin])
         high = np.maximum(high, [thing.x + np.max(pose.dx) + margin, thing.y + np.max(pose.dy) + margin])
         placed.append(replace(thing, size=size))
@@ -99,15 +127,19 @@ def place(rng: Generator, *things: Thing) -> tuple[Thing, ...]:
     return tuple(replace(thing, x=thing.x + x, y=thing.y + y) for thing in placed)
 
 
-def _draw_size(rng: Generator, size: str | None) -> float:
-    small, medium = 0.25, 0.65
-    share = rng.random()
-    return rng.uniform(*looks.SIZES[size or ("small" if share < small else "medium" if share < medium else "large")])
+def _draw_size(rng: Generator, size: str | None, nuisance: float) -> float:
+    kind, share = rng.random(2).tolist()
+    rare = "tiny" if kind < 0.09 * nuisance else "huge" if kind > 1 - 0.04 * nuisance else None
+    usual = "small" if share < 0.25 else "medium" if share < 0.65 else "large"
+    return rng.uniform(*looks.SIZES[size or rare or usual])
 
 
-def _draw_thing(rng: Generator, look: Look, colour: RGB, size: float) -> Thing:
+def _draw_thing(rng: Generator, look: Look, colour: RGB, size: float, nuisance: float) -> Thing:
     width = rng.uniform(0.85, 1.18) if rng.random() < 0.4 else 1.0
-    return Thing(look, colour, size, 0.0, 0.0, angle=rng.normal(0, 0.12), width=width)
+    tilt = rng.uniform(0, TURN) if rng.random() < 0.25 * nuisance else rng.normal(0, 0.12)
+    hollow = rng.random() < 0.14 * nuisance and look.shape != "ring"  # a hollow ring would be two circles
+    stroke = rng.uniform(0.013, 0.035) if hollow else 0.0
+    return Thing(look, colour, size, 0.0, 0.0, angle=tilt, width=width, stroke=stroke)
 
 
 def _put_anywhere(rng: Generator, thing: Thing) -> Thing:
@@ -116,21 +148,23 @@ def _put_anywhere(rng: Generator, thing: Thing) -> Thing:
     return replace(thing, x=x, y=y, angle=angle)
 
 
-def _move_together(rng: Generator, action: Action, first: Thing, second: Thing) -> tuple[Thing, Thing]:
+def _move_together(rng: Generator, action: Action, first: Thing, second: Thing, nuisance: float) -> tuple[Thing, Thing]:
     """Give two things the motions that together are the action, and the places this needs, around (0, 0)."""
     first, second = (replace(thing, size=min(thing.size, _LARGEST_OF_TWO)) for thing in (first, second))
     touching = 0.55 * (first.size + second.size)
     direction = rng.uniform(0, TURN)
-    start, stop = actions.draw_span(rng)
+    start, stop = actions.draw_span(rng, nuisance)
+    slow = bool(rng.random() < 0.2 * nuisance)
     motion = Motion("glide", 0.0, direction, 0.0, start, stop, bool(rng.random() < 0.4), action.backwards)
     match action.kind:
         case "approach":  # the first does at least half of the way
-            near, far = touching + rng.uniform(0, 0.05), touching + rng.uniform(0.25, 0.45)
+            near = touching + rng.uniform(0, 0.05)
+            far = touching + (rng.uniform(0.12, 0.25) if slow else rng.uniform(0.25, 0.45))
             share = 1.0 if rng.random() < 0.5 else rng.uniform(0.5, 0.8)
             motions = (replace(motion, amount=share * (far - near)), replace(motion, amount=(share - 1) * (far - near)))
             apart = (near + far) / 2
         case "follow":
-            motions = (replace(motion, amount=rng.uniform(0.35, 0.65)),) * 2
+            motions = (replace(motion, amount=rng.uniform(0.15, 0.35) if slow else rng.uniform(0.35, 0.65)),) * 2
             apart = touching + rng.uniform(0.03, 0.12)
         case _:  # swap: half a turn around the middle
             radius = max(touching, rng.uniform(0.35, 0.6)) / 2
@@ -144,19 +178,24 @@ def _move_together(rng: Generator, action: Action, first: Thing, second: Thing) 
 def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Background:
     """A background on which every one of the colours `things` shows."""
     kind = _pick(rng, KINDS[1:]) if rng.random() < 0.6 * nuisance else "plain"
+    kind = "natural" if rng.random() < 0.12 * nuisance else kind
     while True:
         first = second = _draw_any_colour(rng)
         if kind != "plain":  # mostly shades of one colour: harsh patterns hide the things in front of them
-            second = _mixed(first, _draw_any_colour(rng), rng.uniform(0.15, 0.5))
-        background = Background(kind, first, second)
+            contrast = (0.3, 1.0) if kind == "natural" else (0.15, 0.5)
+            second = _mixed(first, _draw_any_colour(rng), rng.uniform(*contrast))
+        angle, scale, seed = rng.uniform(0, TURN), rng.uniform(2, 7), int(rng.integers(2**31))
+        background = Background(kind, first, second, angle, scale, seed)
         if all(_shows_on(colour, background) for colour in things):
-            break
-    angle, scale, seed = rng.uniform(0, TURN), rng.uniform(2, 7), int(rng.integers(2**31))
-    return replace(background, angle=angle, scale=scale, seed=seed)
+            return background
 
 
 def _shows_on(colour: RGB, background: Background) -> bool:
-    return min(looks.distance(colour, shade) for shade in (background.first, background.second)) > _CONTRAST
+    """Whether a thing of this colour can be seen: anywhere, or, before a natural background, nearly everywhere."""
+    if background.kind != "natural":
+        return min(looks.distance(colour, shade) for shade in (background.first, background.second)) > _CONTRAST
+    seen = paint(background, _COARSE, _COARSE) / 255 - np.asarray(colour, dtype=np.float32)[:, None, None]
+    return float((np.sqrt((seen**2).sum(0)) > 0.7 * _CONTRAST).mean()) > 0.85
 
 
 def _draw_any_colour(rng: Generator) -> RGB:
@@ -176,28 +215,51 @@ def _mixed(first: RGB, second: RGB, share: float) -> RGB:
     return (red, green, blue)
 
 
-def _draw_props(rng: Generator, size: float, nuisance: float) -> tuple[Thing, ...]:
-    """Up to two still things, smaller than the target, in colours that no caption names."""
-    count = int(rng.integers(1, 3)) if rng.random() < 0.4 * nuisance else 0
-    return tuple(
-        _put_anywhere(
-            rng,
-            Thing(
-                Look("dull", _pick(rng, looks.SHAPES)),
-                _draw_dull_colour(rng),
-                rng.uniform(0.08, max(0.09, 0.6 * size)),
-                0.0,
-                0.0,
-            ),
-        )
-        for _ in range(count)
+def _draw_props(rng: Generator, things: list[Thing], nuisance: float) -> tuple[Thing, ...]:
+    """Up to two things of any colour that differ from `things` in colour and in shape, and are mostly apart from them.
+
+    A third of them move, each in its own way.
+    """
+    count = int(rng.integers(1, 3)) if rng.random() < 0.5 * nuisance else 0
+    taken = list(things)
+    for _ in range(count):
+        colours = [c for c in (*looks.COLOURS, _BROWN) if all(c != thing.look.colour for thing in taken)]
+        shapes = [shape for shape in looks.SHAPES if all(shape != thing.look.shape for thing in taken)]
+        look = Look(_pick(rng, colours), _pick(rng, shapes))
+        shade = _draw_brown(rng) if look.colour == _BROWN else looks.draw_shade(rng, look.colour)
+        size = float(np.clip(things[0].size * rng.uniform(0.4, 1.2), 0.07, 0.35))
+        prop = _draw_thing(rng, look, shade, size, nuisance)
+        if rng.random() < 0.35:
+            doing = _pick(rng, _BESIDE if look.shape in looks.TURNABLE else _BESIDE_UNTURNED)
+            prop = replace(prop, motions=(actions.draw_motion(rng, actions.ACTIONS[doing], look.shape),))
+        for _ in range(6):
+            placed = place(rng, prop)[0] if prop.motions else _put_anywhere(rng, prop)
+            if all(_apart(placed, thing) for thing in taken):
+                taken.append(placed)
+                break
+    return tuple(taken[len(things) :])
+
+
+def _apart(first: Thing, second: Thing) -> bool:
+    """Whether the two hardly cover each other at the start, in the middle and at the end."""
+    poses = [pose_at(np.array([0.0, 0.5, 1.0]), thing.motions) for thing in (first, second)]
+    (ax, ay, ar), (bx, by, br) = (
+        (thing.x + pose.dx, thing.y + pose.dy, np.minimum(thing.size * pose.scale, 2 * _MARGIN))
+        for thing, pose in zip((first, second), poses, strict=True)
     )
+    return bool(np.all(np.hypot(ax - bx, ay - by) > 0.4 * (ar + br)))
 
 
-def _draw_dull_colour(rng: Generator) -> RGB:
-    if rng.random() < 0.7:
-        grey = rng.uniform(0.0, 0.65)
-        return (grey, grey, grey)
+def _to_approach(props: tuple[Thing, ...], background: Background) -> Look | None:
+    """What a sentence may say is approached or followed, though it is not: something that stands in view.
+
+    Were it there only when something happens between two things, its sight would give them away.
+    """
+    in_view = (p for p in props if not p.motions and p.look.colour != _BROWN and _shows_on(p.colour, background))
+    return next((prop.look for prop in in_view), None)
+
+
+def _draw_brown(rng: Generator) -> RGB:
     return colorsys.hsv_to_rgb(rng.uniform(0.06, 0.09), rng.uniform(0.5, 0.7), rng.uniform(0.25, 0.42))
 
 
@@ -220,5 +282,12 @@ def _draw_format(rng: Generator) -> VideoFormat:
     return VideoFormat(width, height, fps, num_frames, int(rng.integers(16, 27)))
 
 
-def _pick(rng: Generator, names: tuple[str, ...]) -> str:
+def _pick(rng: Generator, names: Sequence[str]) -> str:
     return names[rng.integers(len(names))]
+
+
+_COARSE = (np.arange(12, dtype=np.float32) + 0.5) / 12  # places that are looked at for contrast
+_BESIDE = tuple(
+    n for n, known in actions.ACTIONS.items() if not known.couple and known.kind not in ("still", "recolour")
+)
+_BESIDE_UNTURNED = tuple(name for name in _BESIDE if not actions.ACTIONS[name].turns)

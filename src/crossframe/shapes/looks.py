@@ -30,6 +30,8 @@ COLOURS: dict[str, Shades] = {
     "blue": Shades((206, 245), (0.7, 1), (0.6, 1), (0, 0, 1)),
     "purple": Shades((272, 302), (0.65, 1), (0.5, 0.95), (0.55, 0, 0.85)),
     "white": Shades((0, 360), (0, 0.06), (0.9, 1), (1, 1, 1)),
+    "black": Shades((0, 360), (0, 1), (0, 0.08), (0, 0, 0)),
+    "gray": Shades((0, 360), (0, 0.06), (0.38, 0.62), (0.5, 0.5, 0.5)),
 }
 
 # After how many degrees a shape looks the same again; None when turning it changes nothing.
@@ -47,7 +49,13 @@ SHAPES: tuple[str, ...] = tuple(SYMMETRY)
 TURNABLE: tuple[str, ...] = tuple(shape for shape, degrees in SYMMETRY.items() if degrees is not None)
 
 # Diameters as a share of the frame's short side. The gaps keep neighbouring words apart.
-SIZES: dict[str, Range] = {"small": (0.14, 0.19), "medium": (0.23, 0.29), "large": (0.34, 0.46)}
+SIZES: dict[str, Range] = {
+    "tiny": (0.07, 0.11),
+    "small": (0.14, 0.19),
+    "medium": (0.23, 0.29),
+    "large": (0.34, 0.46),
+    "huge": (0.55, 0.95),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ LOOKS: tuple[Look, ...] = tuple(Look(colour, shape) for colour in COLOURS for sh
 
 def size_word(diameter: float) -> str:
     """The word for a diameter; the boundaries lie in the middle of the gaps of `SIZES`."""
-    return "small" if diameter < 0.21 else "medium" if diameter < 0.315 else "large"
+    edges = {"tiny": 0.125, "small": 0.21, "medium": 0.315, "large": 0.505}
+    return next((word for word, edge in edges.items() if diameter < edge), "huge")
 
 
 def draw_shade(rng: np.random.Generator, colour: str) -> RGB:

@@ -58,6 +58,8 @@ def pose_at(times: Array, motions: tuple[Motion, ...]) -> Pose:
     """The pose of a thing with these motions at `times` (T,), each in [0, 1]."""
     result = Pose()
     for motion in motions:
+        if motion.kind == "still":
+            continue
         t = 1 - times if motion.backwards else times
         progress = np.clip((t - motion.start) / (motion.stop - motion.start), 0, 1)
         if motion.eased:
@@ -70,8 +72,6 @@ def _pose(m: Motion, s: Array) -> Pose:
     """The pose at progress `s` (T,) of one motion: 0 at its start, 1 at its end."""
     phase = TURN * m.cycles * s
     match m.kind:
-        case "still":
-            return Pose()
         case "glide":
             return _along(m.direction, (s - 0.5) * m.amount)
         case "shake":
@@ -92,7 +92,7 @@ def _pose(m: Motion, s: Array) -> Pose:
             angle = 0.9 * np.cos(phase + m.direction)
             return Pose(dx=m.amount * np.sin(angle), dy=m.amount * (np.cos(angle) - 0.85), angle=-angle)
         case "bounce":
-            hop = (s * m.cycles) % 1
+            hop = (s * m.cycles + m.direction / TURN) % 1  # 0 and 1 are on the ground
             return Pose(dy=m.amount * (0.5 - 4 * hop * (1 - hop)))
         case "grow":
             return Pose(scale=m.amount ** (s - 0.5))

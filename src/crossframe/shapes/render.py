@@ -1,8 +1,8 @@
 """From a scene to pixels, at any size and at any moments.
 
-Each frame starts as a crop of the still picture (background and props) where the camera points; things are drawn over
-it by looking up signed distances in the box around them; grain comes last. A frame depends only on its moment, so
-frames rendered for training equal those of the whole clip, and a reversed scene has exactly the same ones.
+Each frame starts as a crop of the still picture (background and what never moves) where the camera points; things are
+drawn over it by looking up signed distances in the box around them; grain comes last. A frame depends only on its
+moment, so frames rendered for training equal those of the whole clip, and a reversed scene has exactly the same ones.
 """
 
 from __future__ import annotations
@@ -54,15 +54,14 @@ def render(
     still = _still_picture(scene, height, width, margin)
     shifts = _camera_shifts(scene.camera, moments, short)  # (T, 2): x, y
     middle = np.array([(width - short) / 2, (height - short) / 2])
-    poses = [
-        (thing, _placed(thing, moments, short, middle)) for thing in (scene.other, scene.target) if thing is not None
-    ]
+    moving = (*(prop for prop in scene.props if prop.motions), scene.other, scene.target)
+    poses = [(thing, _placed(thing, moments, short, middle)) for thing in moving if thing is not None]
 
     frames = np.empty((len(moments), 3, height, width), dtype=np.uint8)
     for t, (dx, dy) in enumerate(shifts):
         frame = still[:, margin + dy : margin + dy + height, margin + dx : margin + dx + width].copy()
         for thing, placed in poses:
-            _draw(frame, thing, placed[t] - (dx, dy, 0, 0, 0, 0, 0), soft=scene.camera.soft_edges)
+            _draw(frame, thing, placed[t] - (dx, dy, 0, 0, 0, 0, 0, 0), soft=scene.camera.soft_edges)
         if scene.camera.grain:
             frame += _grain(scene.camera.seed, moments[t], height, width) * np.float32(scene.camera.grain)
         frames[t] = np.clip(frame + np.float32(0.5), 0, 255)
@@ -70,17 +69,17 @@ def render(
 
 
 def _still_picture(scene: Scene, height: int, width: int, margin: int) -> Floats:
-    """Background and props with a margin for the camera, float (3, H + 2 margin, W + 2 margin)."""
+    """Background and still props with a margin for the camera, float (3, H + 2 margin, W + 2 margin)."""
     short = min(height, width)
     x, y = (
         ((np.arange(-margin, side + margin) + 0.5 - (side - short) / 2) / short).astype(np.float32)
         for side in (width, height)
     )
     picture = paint(scene.background, x, y)
-    if scene.props:
+    if still := [prop for prop in scene.props if not prop.motions]:
         picture = np.array(picture)
         middle = np.array([(width - short) / 2 + margin, (height - short) / 2 + margin])
-        for prop in scene.props:
+        for prop in still:
             _draw(picture, prop, _placed(prop, np.zeros(1), short, middle)[0], soft=scene.camera.soft_edges)
     return picture.astype(np.float32, copy=False)
 
@@ -92,12 +91,13 @@ def _camera_shifts(camera: Camera, moments: Times, short: int) -> NDArray[np.int
 
 
 def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A thing at each moment, (T, 7): x and y in pixels, radius in pixels, squash, angle, opacity, mix."""
+    """A thing at each moment, (T, 8): x, y, radius and stroke in pixels, squash, angle, opacity, mix."""
     pose = pose_at(moments, thing.motions)
     columns = (
         (thing.x + pose.dx) * short + middle[0],
         (thing.y + pose.dy) * short + middle[1],
         thing.size / 2 * short * pose.scale,
+        thing.stroke * short,
         thing.width * pose.squash,
         thing.angle + pose.angle,
         pose.opacity,
@@ -111,7 +111,7 @@ def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64
 
 def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: bool) -> None:
     """Draw a thing over `frame` (3, H, W), in place, in the box around it."""
-    x, y, radius, squash, angle, opacity, mix = placed.tolist()
+    x, y, radius, stroke, squash, angle, opacity, mix = placed.tolist()
     if opacity == 0:
         return
     _, height, width = frame.shape
@@ -123,14 +123,16 @@ def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: boo
     dx = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
     dy = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y)
     distance = _distances(thing.look.shape, dx, dy, radius, squash, angle)  # in pixels, (box height, box width)
-    covered = np.clip(0.5 - distance, 0, 1) if soft else (distance < 0).astype(np.float32)
+    if stroke:  # a line along the inside; hard edges would break it into dots where it is thinner than a pixel
+        half = np.float32(min(stroke, 0.4 * radius) / 2)
+        distance = np.abs(distance + half) - half
+    covered = np.clip(0.5 - distance, 0, 1) if soft or stroke else (distance < 0).astype(np.float32)
     if opacity != 1:
         covered *= np.float32(opacity)
     box = frame[:, top:bottom, left:right]
-    start, end = thing.colour, thing.turns_to or thing.colour
-    for channel, layer in enumerate(box):
-        colour = np.float32(255 * (start[channel] + mix * (end[channel] - start[channel])))
-        layer += covered * (colour - layer)
+    start, end = np.array(thing.colour), np.array(thing.turns_to or thing.colour)
+    colour = (255 * (start + mix * (end - start))).astype(np.float32)
+    box += covered * (colour[:, None, None] - box)
 
 
 def _distances(shape: str, dx: Floats, dy: Floats, radius: float, squash: float, angle: float) -> Floats:

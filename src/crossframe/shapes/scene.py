@@ -1,9 +1,9 @@
 """A scene is everything a clip shows, as plain data.
 
 Lengths are shares of the frame's short side, and (0, 0) to (1, 1) is the square in the middle of the frame, where
-things happen: a centre crop loses nothing. Things that the caption names have the colours of `looks.COLOURS`; props,
-which stand still and are never named, are black, grey or brown, so that no caption of another thing is true by
-accident.
+things happen: a centre crop loses nothing. What the caption names has a colour of `looks.COLOURS`. Props are never
+named, may have any colour and may move; they differ from what is named in colour and in shape, so that no caption of
+another thing is true by accident.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Thing:
     y: float
     angle: float = 0.0
     width: float = 1.0  # how much wider than usual: people do not draw every triangle with equal sides
+    stroke: float = 0.0  # how thick the line of a hollow thing is; 0: filled
     motions: tuple[Motion, ...] = ()
     turns_to: RGB | None = None  # the colour it has where the pose's mix is 1
 
