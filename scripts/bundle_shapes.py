@@ -20,6 +20,7 @@ from crossframe.weights import load, save
 from crossframe.weights.folder import BUNDLED
 
 CLIPS = 1100  # of each split; 50 of each action of the test split
+KINDS = ("action", "colour", "shape")
 CHANCE = {"test": "20 or 22", "unseen": "20 or 22", "zero_shot": "12 or 24", "few_shot_test": "7 or 8"}
 MEANING = {
     "test": "new clips of known objects and actions",
@@ -34,6 +35,7 @@ A small X-CLIP for trying everything offline. It knows drawn shapes and nothing 
 person or a word beyond those of its world. Give it your videos and it will answer, with confidence and without meaning.
 
 - Size: {parameters:,} parameters, {megabytes:.1f} MB in half precision; 8 frames, {image} pixels, patches of {patch}.
+- World: the one that this version draws (`crossframe.shapes.VERSION` {world}).
 - Colours: {colours}.
 - Shapes: {shapes}.
 - Actions: {actions}.
@@ -43,13 +45,20 @@ person or a word beyond those of its world. Give it your videos and it will answ
 
 ## What it gets right
 
-Measured by `python scripts/bundle_shapes.py` on {clips} clips of each split, from seeds that training never used.
-`action` is the choice among all that the object could do ({chance} sentences), `opposite` that between an action
-and its reversal in time (1 in 2), `colour` and `shape` among sentences that differ in that word (1 in 8).
+Measured by `python scripts/bundle_shapes.py` on {clips} clips of each split, from seeds that training never used, each
+written as an H.264 file and read back. `action` is the choice among all that the object could do ({chance}
+sentences), `opposite` that between an action and its reversal in time (1 in 2), `colour` (1 in {num_colours}) and
+`shape` (1 in {num_shapes}) among sentences that differ in that word.
 
 | split | what it holds | action | opposite | colour | shape |
 |---|---|---|---|---|---|
 {table}
+
+By what is hard about a clip, on the test split; most clips have several of these at once:
+
+| what | clips | action | colour | shape |
+|---|---|---|---|---|
+{by_factor}
 
 By action, on the test split (the last column for actions that have an opposite):
 
@@ -82,7 +91,7 @@ def main() -> None:
 
 
 def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
-    from crossframe.shapes import looks
+    from crossframe.shapes import VERSION, looks
     from crossframe.shapes.actions import ACTIONS
 
     model = load(BUNDLED, device="cpu")
@@ -94,6 +103,10 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
         for split, summary in summaries.items()
     ]
     opposite = {action: f"{right:.0%}" for action, right in test["per_opposite"].items()}
+    by_factor = [
+        f"| {name} | {found['clips']} | " + " | ".join(f"{found[kind]:.0%}" for kind in KINDS) + " |"
+        for name, found in test["per_factor"].items()
+    ]
     by_action = [
         f"| {action} | {right:.0%} | {opposite.get(action, '')} |" for action, right in test["per_action"].items()
     ]
@@ -106,8 +119,12 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
         shapes=", ".join(looks.SHAPES),
         actions=fill(", ".join(ACTIONS), 108, subsequent_indent="  "),
         clips=clips,
+        num_colours=len(looks.COLOURS),
+        num_shapes=len(looks.SHAPES),
+        world=VERSION,
         chance=", ".join(f"{count} in `{split}`" for split, count in CHANCE.items()),
         table="\n".join(rows),
+        by_factor="\n".join(by_factor),
         by_action="\n".join(by_action),
         mistaken="\n".join(f"| {row['shown']} | {row['said']} | {row['clips']} |" for row in test["mistaken"]),
     )

@@ -21,6 +21,7 @@ from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
 from crossframe.files import write_text
 from crossframe.recipes.paper import published
+from crossframe.shapes import VERSION as WORLD
 from crossframe.shapes.splits import draw
 
 REPORT = "report.html"
@@ -247,6 +248,8 @@ def _pictures(summary: Values, root: str | Path | None) -> Callable[[str], Tenso
     """A function from a video's name to the frames of its first view, (T, 3, H, W), or to why there are none."""
     made_with = summary["made_with"]
     sampling = Sampling(**made_with["sampling"])
+    if made_with.get("data") == SHAPES and made_with.get("world") != WORLD:
+        return lambda _name: "an earlier version drew other clips from this seed; evaluate again"
     if made_with.get("data") == SHAPES:
         split, seed, nuisance = made_with["split"], made_with["seed"], made_with["nuisance"]
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,16 +23,17 @@ from crossframe.evaluate.result import Evaluation, VideoResult
 from crossframe.evaluate.statistics import TOP
 from crossframe.inference import TextFeatures, evaluating
 from crossframe.model.xclip import XCLIP
-from crossframe.shapes import actions, looks
+from crossframe.shapes import VERSION, actions, looks
 from crossframe.shapes.caption import all_sentences, sentence
-from crossframe.shapes.render import render
+from crossframe.shapes.factors import FACTORS, factors
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw, index_among, parse, split_actions
+from crossframe.shapes.write import write_clip
+from crossframe.video.decode import read_video
 from crossframe.weights.saving import fingerprint
 
 BATCH = 32  # clips computed together
 DATA = "shapes"  # what a summary calls clips that are drawn, where others have a folder
-RENDER_SIZE = 112  # the smaller side of the smaller files that `crossframe shapes render` writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Answer:
     action: str  # what the clip shows
     right: str
     said: str
+    factors: tuple[str, ...] = ()  # what is hard about the clip
 
 
 def questions(scene: Scene, split: Split, among: Sequence[str] | None = None) -> Iterator[Question]:
@@ -88,7 +92,8 @@ class ShapesEvaluation(Evaluation):
         """The accuracies by kind of question, then what every evaluation says, of the question `action`.
 
         `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked;
-        `per_action` and `per_opposite` the same by the action shown; `mistaken` the most frequent confusions.
+        `per_action` and `per_opposite` the same by the action shown; `per_factor` the accuracies, and the number of
+        clips, by what is hard about a clip (`shapes.factors`); `mistaken` the most frequent confusions.
         """
         return _summary(self.answers) | Evaluation.summary(self)
 
@@ -104,7 +109,8 @@ def evaluate_shapes(
     among: Sequence[str] | None = None,
     progress: Callable[[int], None] = lambda clips: None,
 ) -> ShapesEvaluation:
-    """Evaluate the first `clips` clips of a split, rendered in memory, on all processes of torch.distributed.
+    """Evaluate the first `clips` clips of a split, each written as an H.264 file and read back, on all processes of
+    torch.distributed.
 
     `among`: the actions that these clips show and that can be chosen, by default all of the split. `progress` is called
     with the number of clips done.
@@ -123,7 +129,8 @@ def evaluate_shapes(
         with evaluating(model):
             ranking = _ranked(model, scenes, asked, text)
         for (i, question), ranked in zip(asked, ranking, strict=True):
-            answers.append((start + i, Answer(question.kind, scenes[i].action, question.right, ranked[0][0])))
+            answer = Answer(question.kind, scenes[i].action, question.right, ranked[0][0], factors(scenes[i]))
+            answers.append((start + i, answer))
             if question.kind == "action":
                 results.append(_result(start + i, labels, question.right, ranked))
         progress(min(start + BATCH, clips))
@@ -131,6 +138,7 @@ def evaluate_shapes(
     results = sorted(from_all_processes(results), key=lambda result: result.index)
     made_with = {
         "data": DATA,
+        "world": VERSION,
         "split": str(part),
         "clips": clips,
         "seed": seed,
@@ -144,8 +152,9 @@ def evaluate_shapes(
 
 
 def frames_of(scene: Scene, count: int) -> Tensor:
-    """The frames of a scene that a model gets, uint8 (T, 3, H, W)."""
-    return torch.from_numpy(render(scene, RENDER_SIZE, count))
+    """The frames of a scene that a model gets, uint8 (T, 3, H, W): those of its file."""
+    with TemporaryDirectory() as folder:
+        return read_video(write_clip(scene, Path(folder) / "clip.mp4"), num_frames=count).pixels
 
 
 def _ranked(
@@ -185,6 +194,7 @@ def _summary(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         **{kind: _accuracy(a for a in answers if a.kind == kind) for kind in kinds},
         **{f"per_{kind}": _by_action(answers, kind) for kind in ("action", "opposite")},
+        "per_factor": {name: found for name in FACTORS if (found := _with_factor(answers, name))},
         "mistaken": [
             {"shown": right, "said": said, "clips": count}
             for (right, said), count in Counter(
@@ -199,6 +209,13 @@ def _by_action(answers: Sequence[Answer], kind: str) -> dict[str, float]:
     return {
         action: _accuracy(a for a in chosen if a.action == action) for action in dict.fromkeys(a.action for a in chosen)
     }
+
+
+def _with_factor(answers: Sequence[Answer], factor: str) -> dict[str, float]:
+    chosen = [answer for answer in answers if factor in answer.factors]
+    kinds = dict.fromkeys(answer.kind for answer in chosen)
+    shares = {kind: _accuracy(answer for answer in chosen if answer.kind == kind) for kind in kinds}
+    return {"clips": sum(answer.kind == "action" for answer in chosen), **shares} if chosen else {}
 
 
 def _accuracy(answers: Iterable[Answer]) -> float:
