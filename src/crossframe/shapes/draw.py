@@ -283,7 +283,7 @@ def _draw_format(rng: Generator) -> VideoFormat:
 
 
 def _pick(rng: Generator, names: Sequence[str]) -> str:
-    return names[rng.integers(len(names))]
+    return names[int(rng.integers(len(names)))]
 
 
 _COARSE = (np.arange(12, dtype=np.float32) + 0.5) / 12  # places that are looked at for contrast
