@@ -231,3 +231,20 @@ def test_the_changelog_has_this_version_and_only_the_sections_that_readers_know(
     assert re.search(rf"^## \[{re.escape(version('crossframe'))}\] - \d{{4}}-\d\d-\d\d$", text, re.M)
     sections = re.findall(r"^### (.+)$", text, re.M)
     assert {"Added", "Changed"} <= set(sections) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_table_of_changes_names_files_and_what_is_in_them() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("| change |") : text.index("## Why it is so")]
+    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:] if line]
+    missing: list[str] = []
+    for change, *cells in rows:
+        words = re.findall(r"`([^`]+)`", "|".join(cells))
+        files = [word for word in words if re.fullmatch(r"\w+(/\w+)*\.py", word)]
+        places = [next((ROOT / "src/crossframe").rglob(name), None) for name in files]
+        missing += [name for name, place in zip(files, places, strict=True) if place is None]
+        sources = "".join(place.read_text() for place in places if place)
+        names = [word for word in words if re.fullmatch(r"_?[A-Za-z]\w+(\.\w+)?", word)]
+        missing += [f"{change}: {n}" for n in names if not re.search(rf"\b{n.rpartition('.')[2]}\b", sources)]
+    assert missing == []
+    assert len(rows) == 10
