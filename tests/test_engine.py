@@ -12,8 +12,9 @@ from torch import nn
 from crossframe import Recognizer, engine
 from crossframe.engine import can_pack, pack
 from crossframe.inference import Inference
-from crossframe.model.config import Activation, ModelConfig
+from crossframe.model.config import Activation, ModelConfig, new_parts
 from tests.model.by_rule import read_by_rule
+from tests.model.tiny_families import FAMILIES
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, video_for
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,6 +32,12 @@ def activated(name: Activation) -> ModelConfig:
     return replace(XCLIP_CONFIG, vision=vision, prompts=prompts)
 
 
+def expanded(family: str) -> ModelConfig:
+    plain = FAMILIES[family]
+    mit, prompts = new_parts(plain.embed_dim)
+    return replace(plain, vision=replace(plain.vision, mixing="cross_frame"), mit=mit, prompts=prompts)
+
+
 CONFIGS = [
     activated("quick_gelu"),
     activated("gelu"),
@@ -39,8 +46,9 @@ CONFIGS = [
     CLIP_CONFIG,
     SPACE_TIME,
     TIMED,
+    *map(expanded, FAMILIES),
 ]
-NAMES = ["quick_gelu", "gelu", "gelu_tanh", "silu", "CLIP", "space-time", "messages with a position"]
+NAMES = ["quick_gelu", "gelu", "gelu_tanh", "silu", "CLIP", "space-time", "messages with a position", *FAMILIES]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)

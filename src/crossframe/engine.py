@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crossframe.model.beyond import DropPath, GatedMLP, LayerScale
 from crossframe.model.cross_frame import CrossFrameBlock, Message
-from crossframe.model.layers import ACTIVATIONS, MLP, Attention, Block, DropPath
+from crossframe.model.layers import ACTIVATIONS, ALL, MLP, Attention, Block, Reach
+from crossframe.model.positions import turn
 from crossframe.model.video_prompt import CrossAttention, PromptLayer, VideoPrompt
 from crossframe.model.xclip import XCLIP
 
@@ -29,12 +31,13 @@ _FUSED: dict[Callable[[Tensor], Tensor], tuple[str, str, float]] = {
     ACTIVATIONS["silu"]: ("swish", "", 1.0),
     ACTIVATIONS["gelu"]: ("gelu", "none", 1.0),
     ACTIVATIONS["gelu_tanh"]: ("gelu", "tanh", 1.0),
+    ACTIVATIONS["relu"]: ("relu", "", 1.0),
 }
 # The modules that are packed; a subclass or a replacement may compute something else.
 _OURS = {
-    *(Block, CrossFrameBlock, Message, Attention, MLP, DropPath),
+    *(Block, CrossFrameBlock, Message, Attention, MLP, DropPath, GatedMLP, LayerScale),
     *(VideoPrompt, PromptLayer, CrossAttention),
-    *(nn.ModuleList, nn.Linear, nn.LayerNorm),
+    *(nn.ModuleList, nn.Linear, nn.LayerNorm, nn.Identity),
 }
 M = TypeVar("M", bound=nn.Module)
 
@@ -69,7 +72,7 @@ def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
 def pack(model: XCLIP, dtype: torch.dtype) -> XCLIP:
     """The same model with image encoder and prompts packed in `dtype`; the other parts are shared with `model`."""
     vision = with_parts(model.vision, blocks=nn.ModuleList(_PackedBlock(block, dtype) for block in model.vision.blocks))
-    for name in ("patch_embed", "pre_norm", "post_norm"):
+    for name in ("patch_embed", "pre_norm", "post_norm", *(["pool"] if model.vision.pool else [])):
         vision.add_module(name, copy.deepcopy(model.vision.get_submodule(name)).to(dtype))
     for name, parameter in model.vision.named_parameters(recurse=False):
         vision.register_parameter(name, nn.Parameter(parameter.detach().to(dtype), requires_grad=False))
@@ -107,33 +110,49 @@ class _PackedLinear(nn.Module):
 
 
 class _PackedMLP(nn.Module):
-    """`layers.MLP` and the residual around it."""
+    """`layers.MLP` or `beyond.GatedMLP`, and the residual around it."""
 
-    def __init__(self, mlp: MLP, dtype: torch.dtype) -> None:
+    def __init__(self, mlp: MLP | GatedMLP, dtype: torch.dtype, scale: nn.Module | None = None) -> None:
         super().__init__()
+        gated = isinstance(mlp, GatedMLP)
+        first = mlp.gate if gated else mlp.fc1
         name, algorithm, factor = _FUSED[mlp.activation]
-        self.fc1 = _PackedLinear(mlp.fc1.weight * factor, mlp.fc1.bias * factor, dtype, (name, algorithm))
-        self.fc2 = _PackedLinear(mlp.fc2.weight / factor, mlp.fc2.bias, dtype)
+        self.fc1 = _PackedLinear(first.weight * factor, first.bias * factor, dtype, (name, algorithm))
+        self.other = _PackedLinear(mlp.fc1.weight / factor, mlp.fc1.bias / factor, dtype) if gated else None
+        self.norm = copy.deepcopy(mlp.norm).to(dtype) if gated else None
+        weight, bias = _of_branch(mlp.fc2, scale)
+        self.fc2 = _PackedLinear(weight if gated else weight / factor, bias, dtype)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """(..., D), (..., D) -> (..., D)"""
-        return self.fc2(self.fc1(x), residual)
+        hidden = self.fc1(x)
+        if self.other is not None and self.norm is not None:
+            hidden = self.norm(hidden * self.other(x))
+        return self.fc2(hidden, residual)
 
 
 class _PackedAttention(nn.Module):
     """`layers.Attention`; context tokens get queries too, which costs less than a second product."""
 
-    def __init__(self, attention: Attention, dtype: torch.dtype) -> None:
+    def __init__(self, attention: Attention, dtype: torch.dtype, scale: nn.Module | None = None) -> None:
         super().__init__()
         self.heads = attention.heads
         self.qkv = _PackedLinear(*_scaled(attention), dtype)
-        self.out = _PackedLinear(attention.out.weight, attention.out.bias, dtype)
+        self.norm = copy.deepcopy(attention.norm).to(dtype)
+        self.out = _PackedLinear(*_of_branch(attention.out, scale), dtype)
 
-    def forward(self, x: Tensor, *, context: Tensor | None = None, residual: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reach: Reach = ALL, *, context: Tensor | None = None, residual: Tensor | None = None
+    ) -> Tensor:
         """(..., L, D) -> (..., L, D)"""
+        length = x.shape[-2]
         tokens = x if context is None else torch.cat([x, context], dim=-2)  # (..., L + M, D)
         q, k, v = self.qkv(tokens).chunk(3, dim=-1)
-        return self.out(_attend(q[..., : x.shape[-2], :], k, v, self.heads), residual)
+        q = q[..., :length, :]
+        if reach.angles is not None:
+            q = turn(q, self.heads, reach.angles)
+            k = torch.cat([turn(k[..., :length, :], self.heads, reach.angles), k[..., length:, :]], dim=-2)
+        return self.out(self.norm(_attend(q, k, v, self.heads)), residual)
 
 
 class _PackedBlock(nn.Module):
@@ -143,14 +162,17 @@ class _PackedBlock(nn.Module):
         super().__init__()
         block = cast("Block", block)
         self.norm1, self.norm2 = (copy.deepcopy(norm).to(dtype) for norm in (block.norm1, block.norm2))
-        self.attention = _PackedAttention(block.attention, dtype)
-        self.mlp = _PackedMLP(block.mlp, dtype)
+        self.attention = _PackedAttention(block.attention, dtype, block.scale1)
+        self.mlp = _PackedMLP(block.mlp, dtype, block.scale2)
         self.message = _message(block.message, dtype) if isinstance(block, CrossFrameBlock) else None
+        self.frames = block.frames if isinstance(block, CrossFrameBlock) else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, reach: Reach = ALL) -> Tensor:
         """(..., L, D) -> (..., L, D)"""
-        message = None if self.message is None else self.norm1(self.message(x[:, :, 0])).unsqueeze(2)  # (B, T, 1, D)
-        x = self.attention(self.norm1(x), context=message, residual=x)
+        message = None
+        if self.message is not None and self.frames is not None:
+            message = self.norm1(self.message(self.frames(x))).unsqueeze(2)  # (B, T, 1, D)
+        x = self.attention(self.norm1(x), reach, context=message, residual=x)
         return self.mlp(self.norm2(x), x)
 
 
@@ -204,6 +226,13 @@ def _message(message: Message, dtype: torch.dtype) -> Message:
     project = _PackedLinear(message.project.weight, message.project.bias, dtype)
     norm = copy.deepcopy(message.norm).to(dtype)
     return with_parts(message, project=project, norm=norm, attention=_PackedAttention(message.attention, dtype))
+
+
+def _of_branch(linear: nn.Linear, scale: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the last product of a residual branch, with the branch's scale, if it has one, within."""
+    if not isinstance(scale, LayerScale):
+        return linear.weight, linear.bias
+    return linear.weight * scale.weight.unsqueeze(1), linear.bias * scale.weight
 
 
 def _scaled(attention: Attention) -> tuple[Tensor, Tensor]:

@@ -143,12 +143,13 @@ class Recognizer:
         names = tuple(check_labels(labels))
         text = self._label_features(names)
         scale = float(self.model.logit_scale.detach().exp())
+        bias = 0.0 if self.model.logit_bias is None else float(self.model.logit_bias.detach())
         for item in self._read(videos, lambda features: self._inference.score(features, text)):
             if isinstance(item, VideoError):
                 yield item
                 continue
             frames, logits = item  # (K,)
-            similarities = None if text is None else logits / scale
+            similarities = None if text is None else (logits - bias) / scale
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
     def embed_videos(self, videos: Iterable[Source]) -> Tensor:

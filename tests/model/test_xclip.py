@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
-from crossframe.model.layers import interpolate_time
+from crossframe.model.positions import interpolate_time
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 

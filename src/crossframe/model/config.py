@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-Activation = Literal["quick_gelu", "gelu", "gelu_tanh", "silu"]
+Activation = Literal["quick_gelu", "gelu", "gelu_tanh", "silu", "relu"]
 Mixing = Literal["cross_frame", "none", "joint"]
+BlockKind = Literal["plain", "gated", "scaled"]
+Projection = Literal["matrix", "biased", "none"]
+Resize = Literal["bicubic", "bicubic_smooth", "bilinear", "bilinear_smooth"]
 C = TypeVar("C")
+
+# What other families need and CLIP does not: `to_dict` leaves it out where it has CLIP's value.
+# fmt: off
+_BEYOND_CLIP = frozenset([
+    "block", "class_token", "registers", "rotary", "stem_widths", "pool", "projection", "resize", "message_from",
+    "causal", "read", "end_id", "positions", "embed_scale", "logit_bias",
+])
+# fmt: on
 
 
 class ConfigError(ValueError):
@@ -31,12 +42,27 @@ def _check_sizes(part: str, **sizes: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Attention pooling: a learned query reads a frame's tokens, and an MLP follows."""
+
+    heads: int
+    mlp_width: int
+
+
+@dataclass(frozen=True, slots=True)
 class VisionConfig:
     """The image encoder, a ViT. `mixing` is how its blocks mix information between frames.
 
     `cross_frame`: through message tokens (the paper). `none`: not at all. `joint`: by full attention over all tokens of
     all frames. `pre_norm` and `patch_bias` tell CLIP's ViT (True, False) from the ImageNet one (False, True).
     `message_frames`: how many learned positions in time the message tokens have; 0, as in the paper, for none.
+
+    The other fields are those of other families (docs/families.md), at CLIP's values by default. `block`: plain, gated
+    MLP with inner norms (EVA-02), or layer scale (DINOv2). `class_token`: with a position of its own, without one
+    (unplaced), or none. `registers`: further tokens without a position. `rotary`: positions that also turn queries
+    and keys, in PE's or EVA-02's order. `stem_widths`: of convolutions before the patches. `pool`: how a frame is read;
+    None for the class token. `resize`: how positions become those of another grid. `message_from`: what a frame's
+    message is made of, its class token or the mean of its patches.
     """
 
     image_size: int = 224
@@ -52,6 +78,15 @@ class VisionConfig:
     mixing: Mixing = "cross_frame"
     message_frames: int = 0
     drop_path: float = 0.0
+    block: BlockKind = "plain"
+    class_token: Literal["placed", "unplaced", "none"] = "placed"
+    registers: int = 0
+    rotary: Literal["none", "pe", "eva"] = "none"
+    stem_widths: tuple[int, ...] = ()
+    pool: PoolConfig | None = None
+    projection: Projection = "matrix"
+    resize: Resize = "bicubic"
+    message_from: Literal["class", "patches"] = "class"
 
     def __post_init__(self) -> None:
         _check_sizes("vision", patch_size=self.patch_size, image_size=self.image_size, width=self.width)
@@ -67,11 +102,28 @@ class VisionConfig:
             )
         if not 0.0 <= self.drop_path < 1.0:
             raise ConfigError(f"vision: drop_path {self.drop_path} is not in [0, 1)")
+        self._check_family()
+
+    def _check_family(self) -> None:
+        if self.pool is not None:
+            _check_sizes("vision pool", mlp_width=self.pool.mlp_width)
+            _check_heads("vision pool", self.width, self.pool.heads)
+        if self.class_token == "none" and (self.pool is None or self.registers or self.message_from == "class"):
+            raise ConfigError("vision: without a class token, give a pool, no registers, and message_from='patches'")
+        if self.registers < 0 or (self.rotary != "none" and self.width // self.heads % 4):
+            raise ConfigError("vision: registers are 0 or more, and rotary positions need heads of a multiple of 4")
+        if self.stem_widths and (len(self.stem_widths) != 2 or self.patch_size != 16 or min(self.stem_widths) < 1):
+            raise ConfigError(f"vision: a stem has two widths and patches of 16, not {self.stem_widths}")
 
     @property
     def grid(self) -> int:
         """Patches along one side."""
         return self.image_size // self.patch_size
+
+    @property
+    def first_tokens(self) -> int:
+        """Tokens before the patches: class token and registers."""
+        return (self.class_token != "none") + self.registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +131,9 @@ class TextConfig:
     """The text encoder, a causal transformer read out at the end-of-text token (the largest id).
 
     `learned_vectors`: how many trained vectors stand between the start token and the label (CoOp); 0 for none.
+
+    Other families read the first `end_id`, the last place (which they pad up to), or the mean of all that is not
+    padding (0). `positions` are learned or fixed sines; `embed_scale` multiplies the embeddings before they are added.
     """
 
     vocab_size: int = 49408
@@ -90,6 +145,12 @@ class TextConfig:
     activation: Activation = "quick_gelu"
     norm_eps: float = 1e-5
     learned_vectors: int = 0
+    causal: bool = True
+    read: Literal["largest", "end", "last", "mean"] = "largest"
+    end_id: int = 0
+    positions: Literal["learned", "sines"] = "learned"
+    embed_scale: float = 1.0
+    projection: Projection = "matrix"
 
     def __post_init__(self) -> None:
         _check_sizes("text", vocab_size=self.vocab_size, width=self.width, layers=self.layers, mlp_width=self.mlp_width)
@@ -104,6 +165,16 @@ class TextConfig:
             raise ConfigError(
                 f"text: {self.learned_vectors} learned vectors leave no room in {self.context_length} tokens"
             )
+
+    @property
+    def attends_padding(self) -> bool:
+        """True where padding changes what a text means, so that tokens must fill the context."""
+        return not self.causal and self.read != "mean"
+
+    @property
+    def has_start(self) -> bool:
+        """True where texts begin with a start token, after which learned vectors stand."""
+        return self.read in ("largest", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +204,8 @@ class PromptConfig:
 class ModelConfig:
     """A whole model. `mit=None` is the mean of frames, `prompts=None` leaves the labels alone.
 
-    A model has either a text encoder or, with `num_classes`, a linear head over a closed set of labels.
+    A model has either a text encoder or, with `num_classes`, a linear head over a closed set of labels. `logit_bias`:
+    for families trained with a sigmoid, which adds a number to every logit.
     """
 
     vision: VisionConfig
@@ -143,6 +215,7 @@ class ModelConfig:
     mit: MultiFrameConfig | None = None
     prompts: PromptConfig | None = None
     num_classes: int | None = None
+    logit_bias: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1:
@@ -154,6 +227,9 @@ class ModelConfig:
                 "video-specific prompts need a text encoder; leave them out of a model with a linear head"
             )
         _check_sizes("joint space", embed_dim=self.embed_dim)
+        for part, tower in (("vision", self.vision), ("text", self.text)):
+            if tower is not None and tower.projection == "none" and tower.width != self.embed_dim:
+                raise ConfigError(f"{part}: width {tower.width} without a projection is not embed_dim {self.embed_dim}")
         for part, module in (("mit", self.mit), ("prompts", self.prompts)):
             if module is not None:
                 _check_sizes(part, layers=module.layers, mlp_width=module.mlp_width)
@@ -162,7 +238,7 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `from_dict` gives the config back."""
-        return asdict(self)
+        return _to_dict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
@@ -209,6 +285,12 @@ def variant_of(config: ModelConfig) -> str | None:
     return None
 
 
+def _to_dict(config: Any) -> dict[str, Any]:
+    values = {field.name: (getattr(config, field.name), field.default) for field in fields(config)}
+    told = {name: own for name, (own, usual) in values.items() if name not in _BEYOND_CLIP or own != usual}
+    return {name: _to_dict(value) if is_dataclass(value) else value for name, value in told.items()}
+
+
 def _from_dict(cls: type[C], values: object, where: str) -> C:
     if not isinstance(values, dict):
         raise ConfigError(f"{where} is {values!r}; expected an object with the fields of {cls.__name__}")
@@ -223,6 +305,8 @@ def _from_dict(cls: type[C], values: object, where: str) -> C:
 
 
 def _convert(hint: Any, value: object, where: str) -> object:
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(int, item, where) for item in value)
     options = get_args(hint) or (hint,)
     for option in options:
         if is_dataclass(option) and isinstance(option, type) and value is not None:

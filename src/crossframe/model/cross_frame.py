@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from crossframe.model.beyond import DropPath
 from crossframe.model.config import VisionConfig
-from crossframe.model.layers import Attention, Block, DropPath, interpolate_time
+from crossframe.model.layers import ALL, Attention, Block, Reach
+from crossframe.model.positions import interpolate_time
 
 
 class Message(nn.Module):
@@ -29,9 +31,9 @@ class Message(nn.Module):
         nn.init.zeros_(self.attention.qkv.bias)
         nn.init.zeros_(self.attention.out.bias)
 
-    def forward(self, class_tokens: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
-        message = self.project(class_tokens)  # m_t, from the class token of frame t
+        message = self.project(frames)  # m_t, from the class token of frame t
         if self.position is not None:
             message = message + interpolate_time(self.position, message.shape[1]).to(message.dtype)
         return message + self.drop_path(self.attention(self.norm(message)))  # eq. 7, CFA: attention over T
@@ -41,12 +43,18 @@ class CrossFrameBlock(Block):
     """A pretrained block of the ViT in which the tokens of each frame also attend to that frame's message."""
 
     def __init__(self, config: VisionConfig, drop_path: float) -> None:
-        super().__init__(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
+        sizes = config.width, config.heads, config.mlp_width
+        super().__init__(*sizes, config.activation, config.norm_eps, drop_path, config.block)
         self.message = Message(config, drop_path)
+        self.first_patch = config.first_tokens if config.message_from == "patches" else None
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+    def frames(self, x: Tensor) -> Tensor:
+        """(B, T, L, D) -> (B, T, D): what messages are made of, the class token or the mean of the patches."""
+        return x[:, :, 0] if self.first_patch is None else x[:, :, self.first_patch :].mean(dim=2)
+
+    def forward(self, x: Tensor, reach: Reach = ALL) -> Tensor:
         """(B, T, L, D) -> (B, T, L, D)"""
         # The message's own output would be dropped, so it gives a key and a value but no query.
-        message = self.norm1(self.message(x[:, :, 0])).unsqueeze(2)  # (B, T, 1, D)
-        x = x + self.drop_path(self.attention(self.norm1(x), context=message, causal=causal))  # eq. 8, IFA
-        return x + self.drop_path(self.mlp(self.norm2(x)))  # eq. 9
+        message = self.norm1(self.message(self.frames(x))).unsqueeze(2)  # (B, T, 1, D)
+        x = x + self.drop_path(self.scale1(self.attention(self.norm1(x), reach, context=message)))  # eq. 8, IFA
+        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))  # eq. 9

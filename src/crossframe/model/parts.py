@@ -35,7 +35,7 @@ _PARTS: tuple[tuple[str, Part], ...] = (
     (r"vision\.blocks\.\d+\.message\.", Part("message", "cross-frame messages")),
     (r"vision\.projection$", Part("pretrained", "projection of the image encoder")),
     (r"vision\.", Part("pretrained", "image encoder")),
-    (r"logit_scale$", Part("pretrained", "scale of the logits")),
+    (r"logit_(scale|bias)$", Part("pretrained", "scale of the logits")),
     (r"mit\.", Part("mit", "multi-frame transformer")),
     (r"prompts\.", Part("prompts", "video-specific prompts")),
     (r"text\.learned$", Part("head", "learned label vectors")),

@@ -5,54 +5,80 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from crossframe.model.beyond import conv_stem
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
-from crossframe.model.layers import Block, init_clip_block, run_blocks
+from crossframe.model.layers import Block, Reach, init_clip_block, project, run_blocks
+from crossframe.model.pooling import AttentionPool
+from crossframe.model.positions import angles
 
 
 class VisionTransformer(nn.Module):
-    """CLIP's ViT (or an ImageNet one), applied to every frame."""
+    """CLIP's ViT (or that of another family), applied to every frame."""
 
     def __init__(self, config: VisionConfig, embed_dim: int) -> None:
         super().__init__()
         self.config = config
         self.grad_checkpointing = False
         width, patch = config.width, config.patch_size
-        self.patch_embed = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
-        self.class_token = nn.Parameter(torch.empty(width))
-        self.position = nn.Parameter(torch.empty(1 + config.grid**2, width))  # the class token's, then row by row
+        patches = nn.Conv2d(3, width, patch, stride=patch, bias=config.patch_bias)
+        self.patch_embed = conv_stem(config.stem_widths, width) if config.stem_widths else patches
+        self.class_token = None if config.class_token == "none" else nn.Parameter(torch.empty(width))
+        self.registers = nn.Parameter(torch.empty(config.registers, width)) if config.registers else None
+        places = (config.class_token == "placed") + config.grid**2  # the class token's, then row by row
+        self.position = nn.Parameter(torch.empty(places, width))
         self.pre_norm = nn.LayerNorm(width, config.norm_eps) if config.pre_norm else nn.Identity()
         # stochastic depth rises linearly from 0 in the first block to drop_path in the last
         rates = [config.drop_path * i / max(1, config.layers - 1) for i in range(config.layers)]
         self.blocks = nn.ModuleList(_block(config, rate) for rate in rates)
         self.post_norm = nn.LayerNorm(width, config.norm_eps)
-        self.projection = nn.Parameter(torch.empty(width, embed_dim))
+        self.pool = AttentionPool(config.pool, config) if config.pool else None
+        self.projection = None if config.projection == "none" else nn.Parameter(torch.empty(width, embed_dim))
+        self.projection_bias = nn.Parameter(torch.zeros(embed_dim)) if config.projection == "biased" else None
         self._initialize()
 
     def _initialize(self) -> None:
         std = self.config.width**-0.5
-        for parameter in (self.class_token, self.position, self.projection):
-            nn.init.normal_(parameter, std=std)
+        for parameter in (self.class_token, self.position, self.projection, self.registers):
+            if parameter is not None:
+                nn.init.normal_(parameter, std=std)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
-        clips, frames = video.shape[:2]
-        patches = self.patch_embed(video.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B T, N, D)
-        class_token = self.class_token.expand(patches.shape[0], 1, -1)
-        x = torch.cat([class_token, patches], dim=1) + self.position  # (B T, L, D), L = 1 + N
+        config, (clips, frames) = self.config, video.shape[:2]
+        x = self._tokens(video.flatten(0, 1))  # (B T, L, D), L = 1 + N
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
-        if self.config.mixing == "joint":
+        turns = None
+        if config.rotary != "none":
+            turns = angles(config.rotary, config.grid, config.first_tokens, config.width // config.heads, x)
+        if config.mixing == "joint":
             x = x.flatten(1, 2)  # (B, T L, D): every token attends to all tokens of all frames
-        x = run_blocks(self.blocks, x, grad_checkpointing=self.grad_checkpointing)
-        if self.config.mixing == "joint":
+            turns = None if turns is None else turns.repeat(1, frames, 1, 1)
+        x = run_blocks(self.blocks, x, Reach(angles=turns), grad_checkpointing=self.grad_checkpointing)
+        if config.mixing == "joint":
             x = x.unflatten(1, (frames, -1))
-        return self.post_norm(x[:, :, 0]) @ self.projection, x[:, :, 1:]
+        read = self.post_norm(x[:, :, 0]) if self.pool is None else self.pool(self.post_norm(x))
+        return project(read, self.projection, self.projection_bias), x[:, :, config.first_tokens :]
+
+    def _tokens(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, L, D): class token, registers and patches, with their positions."""
+        x = self.patch_embed(pictures).flatten(2).transpose(1, 2)  # (B, N, D)
+        if self.config.class_token != "placed":
+            x = x + self.position
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)
+        if self.config.class_token == "placed":
+            x = x + self.position
+        if self.registers is not None:
+            x = torch.cat([x[:, :1], self.registers.expand(x.shape[0], -1, -1), x[:, 1:]], dim=1)
+        return x
 
 
 def _block(config: VisionConfig, drop_path: float) -> Block:
     if config.mixing == "cross_frame":
         block: Block = CrossFrameBlock(config, drop_path)
     else:
-        block = Block(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, drop_path)
+        sizes = config.width, config.heads, config.mlp_width
+        block = Block(*sizes, config.activation, config.norm_eps, drop_path, config.block)
     init_clip_block(block, config.layers)
     return block

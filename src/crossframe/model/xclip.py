@@ -62,6 +62,7 @@ class XCLIP(nn.Module):
         self.prompts = VideoPrompt(config.prompts, config.vision.width, dim) if config.prompts else None
         self.head = nn.Linear(dim, config.num_classes) if config.num_classes else None
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_bias = nn.Parameter(torch.tensor(-10.0)) if config.logit_bias else None
 
     @property
     def device(self) -> torch.device:
@@ -106,7 +107,7 @@ class XCLIP(nn.Module):
         return self.text(tokens)
 
     def score(self, video: VideoFeatures, text: Tensor | None = None) -> Tensor:
-        """Logits (B, K) of clips for labels (K, E): exp(logit_scale) * cosine, in float32 at least."""
+        """Logits (B, K) of clips for labels (K, E): exp(logit_scale) * cosine (+ bias), in float32 at least."""
         if self.head is not None:
             return self.head(video.embedding)
         if text is None:
@@ -118,7 +119,8 @@ class XCLIP(nn.Module):
             embedding = F.normalize(video.embedding.to(exact), dim=-1)  # (B, E)
             labels = F.normalize(labels.to(exact), dim=-1)  # (B, K, E), or (K, E) without prompts
             cosine = embedding @ labels.T if labels.dim() == 2 else torch.einsum("be,bke->bk", embedding, labels)
-            return self.logit_scale.to(exact).exp() * cosine
+            logits = self.logit_scale.to(exact).exp() * cosine
+            return logits if self.logit_bias is None else logits + self.logit_bias.to(exact)
 
     def tokenize(self, labels: str | Sequence[str]) -> Tensor:
         """Labels to int64 (K, L) on the model's device. Raises `ValueError` when vocabulary and model do not match."""
@@ -131,7 +133,7 @@ class XCLIP(nn.Module):
                 "put the tokenizer.json that belongs to the weights into their folder"
             )
         tokens = self.tokenizer(labels)
-        length, row = (int(value) for value in (tokens.argmax(dim=1) + 1).max(dim=0))
+        length, row = (int(value) for value in (self.text.ends(tokens) + 1).max(dim=0))
         if length > self.text.max_tokens:  # learned vectors take places that the tokenizer does not know of
             label = labels if isinstance(labels, str) else labels[row]
             raise ValueError(

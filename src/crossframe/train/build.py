@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from crossframe.data.drawn import vocabulary
 from crossframe.distributed import Processes
 from crossframe.evaluate.trials import CHECKPOINTS
+from crossframe.model.beyond import DropPath
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
-from crossframe.model.layers import DropPath
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant

@@ -40,15 +40,16 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
     The authors' rule excludes parameters of exactly one dimension, so the scalar `logit_scale` decays if it is trained.
     """
-    return parameter.dim() != 1 and name.split(".")[-1] not in ("bias", "position")
+    return parameter.dim() != 1 and name.split(".")[-1] not in ("bias", "position", "registers")
 
 
 def freeze(model: XCLIP, *, vision: bool, text: bool, fresh: Collection[str] = ()) -> None:
-    """Freeze what is not trained. New modules always are; the scale of the logits belongs to the text encoder."""
+    """Freeze what is not trained. New modules always are; scale and bias of the logits belong to the text encoder."""
     for name, parameter in model.named_parameters():
         part = group_of(name, fresh)
-        side = text if part == "text" or name == "logit_scale" else vision
-        if name == "logit_scale" and model.head is not None:  # which does not use it
+        of_logits = name in ("logit_scale", "logit_bias")
+        side = text if part == "text" or of_logits else vision
+        if of_logits and model.head is not None:  # which does not use them
             side = False
         parameter.requires_grad_(side or part not in PRETRAINED)
 

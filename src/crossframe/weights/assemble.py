@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from crossframe.model.config import ModelConfig
-from crossframe.model.layers import interpolate_grid, interpolate_time
+from crossframe.model.positions import interpolate_grid, interpolate_time
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.convert import their_names
 from crossframe.weights.errors import WeightsError, shorten
@@ -119,9 +119,10 @@ def with_positions(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[s
     """The tensors with their position embeddings of grid and time interpolated to what `config` asks for."""
     result = dict(tensors)
     grid, places = config.vision.grid, tensors.get("vision.position")
-    if places is not None and places.dim() == 2 and places.shape[0] != 1 + grid**2:
-        log.warning("grid positions are interpolated from %d places to %d x %d", places.shape[0] - 1, grid, grid)
-        result["vision.position"] = interpolate_grid(places, grid)
+    first = int(config.vision.class_token == "placed")
+    if places is not None and places.dim() == 2 and places.shape[0] != first + grid**2:
+        log.warning("grid positions are interpolated from %d places to %d x %d", places.shape[0] - first, grid, grid)
+        result["vision.position"] = interpolate_grid(places, grid, first, config.vision.resize)
     times = tensors.get("mit.position")
     if config.mit is not None and times is not None and times.dim() == 2 and times.shape[0] != config.num_frames:
         log.warning("time positions are interpolated from %d frames to %d", times.shape[0], config.num_frames)

@@ -53,6 +53,9 @@ def expand(
     label, and `num_classes` puts a linear head in the place of words and prompts. Beyond the paper, `message_time`
     gives messages a learned position in time, which starts at zero.
 
+    Families other than CLIP are expanded alike: without a class token, messages are made of the mean of the patches,
+    and the multi-frame transformer takes the pooled embedding (docs/families.md).
+
     CLIP's own pictures become those that the authors trained with (ImageNet's colours), also where all parts are
     switched off, so that every line of an ablation sees the same; others stay as they are. New values are drawn from
     torch's random generator. Raises `ConfigError` for parts that do not go together.
@@ -72,7 +75,16 @@ def expand(
     )
     size = old.vision.image_size
     pictures = Preprocess.xclip(size) if model.preprocess == Preprocess.clip(size) else model.preprocess
+    if mixing == "cross_frame":
+        log.info("%s", _how_messages_go(config.vision))
     return _rebuild(config, model.state_dict(), model, pictures)
+
+
+def _how_messages_go(vision: VisionConfig) -> str:
+    """What the paper leaves open for families other than CLIP (docs/families.md)."""
+    made = "the mean of its patches" if vision.message_from == "patches" else "its class token"
+    turned = "" if vision.rotary == "none" else "; rotary positions turn patches and leave messages as they are"
+    return f"each frame's message is made of {made}{turned}"
 
 
 def _kept_or_new(old: P | None, new: P) -> P | None:
