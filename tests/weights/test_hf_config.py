@@ -78,11 +78,14 @@ def test_pictures_that_the_model_cannot_take(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "siglip"}, "describes a model of type 'siglip'; known are"),
+        ({"model_type": "altclip"}, "describes a model of type 'altclip'; known are"),
+        ({"model_type": "siglip2"}, "NaFlex takes images of any shape"),
+        ({"model_type": "videoprism"}, "VideoPrism is a video model already"),
+        ({"model_type": "siglip_vision_model"}, "an image encoder without words"),
         ({"model_type": "vit"}, "image encoder without words: see crossframe.weights.replace_vision"),
         ({"projection_dim": 64}, "its mit_hidden_size 128 is not its projection_dim 64"),
         ({"projection_dim": "many"}, "mit_hidden_size"),
-        ({"prompt_hidden_act": "relu"}, "its activation 'relu' is unknown"),
+        ({"prompt_hidden_act": "tanh"}, "its activation 'tanh' is unknown"),
         ({"text_config": {"layer_norm_eps": 1e-6}}, "layer_norm_eps differ"),
         ({"prompt_num_attention_heads": 3}, "width 128 cannot be split over 3 heads"),
         ({"prompt_layers": 3}, r"missing .*decoder\.2"),

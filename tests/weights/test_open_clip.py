@@ -72,13 +72,17 @@ def test_openais_weights_say_that_they_use_quick_gelu(clip: XCLIP, values: dict[
     [
         (
             "vision_cfg",
-            {"timm_model_name": "vit_base_patch16_siglip"},
-            "'vit_base_patch16_siglip': towers from timm",
+            {"timm_model_name": "vit_base_patch16_rope_reg1_gap_256"},
+            "timm's 'vit_base_patch16_rope_reg1_gap_256', which is unknown; known are those of SigLIP",
         ),
         ("text_cfg", {"hf_model_name": "xlm-roberta-base"}, "'xlm-roberta-base': towers from Hugging Face"),
         ("vision_cfg", {"layers": [3, 4, 6, 3]}, "image encoder is a ResNet"),
-        ("vision_cfg", {"pool_type": "avg"}, "its options pool_type are not those of a plain CLIP"),
-        ("text_cfg", {"no_causal_mask": True}, "its options no_causal_mask"),
+        ("vision_cfg", {"timm_model_name": "naflexvit_base_patch16_siglip"}, "NaFlex takes images of any shape"),
+        ("vision_cfg", {"timm_model_name": "aimv2_large_patch14_224"}, "AIMv2 has another block"),
+        ("vision_cfg", {"timm_model_name": "resnet50_clip"}, "it is convolutional"),
+        ("vision_cfg", {"pool_type": "avg"}, "its options pool_type are not those of a known model"),
+        ("text_cfg", {"embed_cls": True}, "its options embed_cls"),
+        ("text_cfg", {"pool_type": "first"}, "its text is read by pool_type 'first'"),
         ("text_cfg", {"something_new": 1}, "its options something_new"),
     ],
 )
@@ -89,4 +93,12 @@ def test_other_architectures_are_refused_by_name(
     (tmp_path / "open_clip_config.json").write_text(json.dumps(values))
     save_file(published(clip), tmp_path / "open_clip_model.safetensors")
     with pytest.raises(WeightsError, match=message):
+        crossframe.load(tmp_path)
+
+
+def test_a_coca_is_refused_by_name(clip: XCLIP, values: dict[str, Any], tmp_path: Path) -> None:
+    values["model_cfg"]["multimodal_cfg"] = {"layers": 12}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(values))
+    save_file(published(clip), tmp_path / "open_clip_model.safetensors")
+    with pytest.raises(WeightsError, match="it is a CoCa, whose text encoder also writes captions"):
         crossframe.load(tmp_path)

@@ -14,9 +14,10 @@ from crossframe.model.config import variant
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.convert import recognize, to_ours, to_theirs
 from crossframe.weights.errors import WeightsError
+from crossframe.weights.families import LANGUAGE_IMAGE
 from crossframe.weights.hf_config import config_from_hf, config_to_hf, with_authors_heads
 from crossframe.weights.infer import infer_config, infer_vision
-from crossframe.weights.tables import HF_CLIP, HF_VIT, HF_VIT_5, HF_XCLIP, LANGUAGE_IMAGE, OPENAI, TIMM_VIT, Layout
+from crossframe.weights.tables import HF_CLIP, HF_VIT, HF_VIT_5, HF_XCLIP, OPENAI, TIMM_VIT, Layout
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make
 
 KEYS = json.loads((Path(__file__).parents[1] / "golden" / "hf_keys.json").read_text())["models"]

@@ -30,6 +30,8 @@ class Tokenizer:
     - characters whose class depends on the Unicode version (those assigned recently) or on case folding (U+0345).
     """
 
+    pad = 0  # the id that fills a row up to the context length
+
     def __init__(self, backend: tokenizers.Tokenizer, context_length: int) -> None:
         """Wrap a tokenizer of the `tokenizers` library that knows the start and the end token.
 
@@ -130,7 +132,7 @@ class Tokenizer:
         texts = _checked(texts)
         if not texts:
             raise ValueError("there are no texts to encode: give at least one")
-        tokens = torch.zeros(len(texts), self.context_length, dtype=torch.int64)
+        tokens = torch.full((len(texts), self.context_length), self.pad, dtype=torch.int64)
         for row, text in zip(tokens, texts, strict=True):
             ids = self._encode(text)
             row[: len(ids)] = torch.tensor(ids)
@@ -156,12 +158,12 @@ class Tokenizer:
         ids = [self._start, *body, self._end]
         if len(ids) > self.context_length:
             raise ValueError(
-                f"the label {_shown(text)} has {len(ids)} tokens, start and end included, and the model reads at most "
+                f"the label {shown(text)} has {len(ids)} tokens, start and end included, and the model reads at most "
                 f"{self.context_length}: shorten it"
             )
         if max(ids) > self._end:
             raise ValueError(
-                f"the label {_shown(text)} holds the token {self._backend.id_to_token(max(ids))!r}, whose id is above "
+                f"the label {shown(text)} holds the token {self._backend.id_to_token(max(ids))!r}, whose id is above "
                 f"that of the end token: reword it"
             )
         return ids
@@ -181,5 +183,6 @@ def _checked(texts: object) -> list[str]:
     return checked
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A label as an error quotes it."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

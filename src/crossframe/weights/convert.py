@@ -28,11 +28,10 @@ def to_ours(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     found: dict[str, tuple[Rule, dict[int, Tensor]]] = {}
     left_over: list[str] = []
     for name, tensor in tensors.items():
-        for rule, position, pattern in slots:
-            if match := pattern.fullmatch(name):
-                found.setdefault(_fill(rule.ours, match), (rule, {}))[1][position] = tensor
-                break
-        else:
+        places = [(rule, at, match) for rule, at, pattern in slots if (match := pattern.fullmatch(name))]
+        for rule, position, match in places:
+            found.setdefault(_fill(rule.ours, match), (rule, {}))[1][position] = tensor
+        if not places:
             left_over.append(name)
     extra = [_pattern(name) for name in layout.extra]
     if unknown := [name for name in left_over if not any(pattern.fullmatch(name) for pattern in extra)]:
@@ -87,10 +86,27 @@ def _import(rule: Rule, parts: list[Tensor]) -> Tensor:
                 shapes = " ".join(str(tuple(part.shape)) for part in parts)
                 raise WeightsError(f"queries, keys and values of {rule.ours} have different shapes {shapes}")
             return torch.cat(parts)
+        case "no_key_bias":
+            return torch.cat([parts[0], torch.zeros_like(parts[0]), parts[1]])
+        case "query_apart":
+            return torch.cat(parts)
+        case "fold_weight":
+            weight, scale, variance = parts
+            return weight * _norm_scale(scale, variance).view(-1, 1, 1, 1)
+        case "fold_bias":
+            scale, bias, mean, variance = parts
+            return bias - mean * _norm_scale(scale, variance)
+        case "minus_log":
+            return -parts[0].log()
         case "one_in_front":
             return parts[0][0] if parts[0].shape[:1] == (1,) else parts[0]
         case "two_in_front":
             return parts[0][0, 0] if parts[0].shape[:2] == (1, 1) else parts[0]
+
+
+def _norm_scale(scale: Tensor, variance: Tensor) -> Tensor:
+    """The factor of a batch norm for each channel, with PyTorch's own epsilon."""
+    return scale / (variance + 1e-5).sqrt()
 
 
 def _export(rule: Rule, tensor: Tensor) -> tuple[Tensor, ...]:
@@ -101,6 +117,16 @@ def _export(rule: Rule, tensor: Tensor) -> tuple[Tensor, ...]:
             return (tensor.mT,)
         case "split":
             return tensor.chunk(3)
+        case "no_key_bias":
+            query, _, value = tensor.chunk(3)  # a bias of keys adds the same to all scores of a query: it means nothing
+            return query, value
+        case "query_apart":
+            width = tensor.shape[0] // 3
+            return tensor[:width], tensor[width:]
+        case "fold_weight" | "fold_bias":
+            raise WeightsError(f"{rule.ours} holds a folded batch norm, which cannot be unfolded")
+        case "minus_log":
+            return (tensor.neg().exp(),)
         case "one_in_front":
             return (tensor[None],)
         case "two_in_front":

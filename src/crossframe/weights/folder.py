@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import safetensors
+import torch
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.text.conventions import Conventions, FamilyTokenizer
 from crossframe.text.tokenizer import FILE_NAME
 from crossframe.weights.archive import read_tensors
 from crossframe.weights.convert import to_ours
 from crossframe.weights.errors import WeightsError, errors_in
+from crossframe.weights.families import TIPSV2
 from crossframe.weights.hf_config import config_from_hf, preprocess_from_hf, with_authors_heads
-from crossframe.weights.infer import Checkpoint, default_tokenizer, infer_config
-from crossframe.weights.open_clip import check_plain, config_from_open_clip, preprocess_from_open_clip
-from crossframe.weights.tables import HF_CLIP, HF_XCLIP, OPENAI, Layout
+from crossframe.weights.hf_families import READERS, REFUSED, missing_scale
+from crossframe.weights.infer import Checkpoint, conventions_for, default_tokenizer
+from crossframe.weights.open_clip import config_from_open_clip, layout_of, preprocess_from_open_clip, tokenizer_of
+from crossframe.weights.tables import HF_CLIP, HF_XCLIP, Layout
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
 CONFIG = "config.json"
@@ -68,16 +72,18 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
     config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     if config.get("format") == "crossframe":
         return "crossframe"
-    if config.get("model_type") in ("clip", "xclip", "vit"):
+    if config.get("model_type") in ("clip", "xclip", "vit", *READERS):
         return "transformers"
     if (folder / OPEN_CLIP_CONFIG).is_file():
         return "open_clip"
     if str(config.get("architecture", "")).startswith(("vit", "deit")):
         return "transformers"  # timm's image encoders lie on the hub under the same file names
+    if reason := REFUSED.get(str(config.get("model_type"))):
+        raise WeightsError(f"{folder / CONFIG}: {reason}")
     if config:
         raise WeightsError(
             f"{folder / CONFIG} describes a model of type {config.get('model_type')!r}; "
-            "known are crossframe's own, 'clip' and 'xclip'"
+            f"known are crossframe's own, 'clip', 'xclip', {', '.join(map(repr, READERS))}"
         )
     for checkpoint in (folder / "best", folder / "last"):
         if (checkpoint / CONFIG).is_file():
@@ -87,9 +93,12 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
     )
 
 
-def own_config(config: ModelConfig, preprocess: Preprocess) -> dict[str, Any]:
-    """The content of our own config.json."""
-    return {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": asdict(preprocess)}
+def own_config(config: ModelConfig, preprocess: Preprocess, tokenizer: object = None) -> dict[str, Any]:
+    """The content of our own config.json. `tokenizer`: where it is not as CLIP's, its conventions are kept."""
+    values = {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": asdict(preprocess)}
+    if isinstance(tokenizer, FamilyTokenizer):
+        values["tokenizer"] = asdict(tokenizer.conventions)
+    return values
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -143,7 +152,8 @@ def _read_own(folder: Path, weights: str | None) -> Checkpoint:
             made, taken = preprocess.size, config.vision.image_size
             if made != taken:
                 raise WeightsError(f"its preprocessing makes pictures of {made}, and the model takes {taken} x {taken}")
-        tokenizer = default_tokenizer(config, folder)
+        words = values.get("tokenizer")
+        tokenizer = default_tokenizer(config, folder, None if words is None else Conventions(**words))
     tensors = read_weights(folder, "crossframe", weights)
     _check_one_save(folder / (weights or WEIGHTS["crossframe"][0]))
     return Checkpoint(config, tensors, preprocess, tokenizer, None)
@@ -169,8 +179,11 @@ def _check_one_save(weights: Path) -> None:
 
 
 def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoint:
+    values = read_json(folder / CONFIG)
     with errors_in(folder / CONFIG):
-        config = config_from_hf(read_json(folder / CONFIG))
+        read, layout, cleaning = READERS.get(str(values.get("model_type")), (config_from_hf, None, None))
+        config = read(values)
+        conventions = None if cleaning is None else conventions_for(config.text, cleaning, folder)
     if authors_heads:
         config = with_authors_heads(config)
     pictures = folder / PREPROCESSOR
@@ -178,21 +191,24 @@ def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoi
         asked = read_json(pictures) if pictures.is_file() else None
         size = config.vision.image_size
         preprocess = default_preprocess(config) if asked is None else preprocess_from_hf(asked, size)
-    layout = HF_CLIP if config.vision.mixing == "none" else HF_XCLIP
+    layout = layout or (HF_CLIP if config.vision.mixing == "none" else HF_XCLIP)
     tensors = _renamed(folder, read_weights(folder, "transformers", weights), layout)
-    return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), layout)
+    if layout is TIPSV2 and "logit_scale" not in tensors:
+        tensors["logit_scale"] = torch.tensor(missing_scale(values))
+    return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder, conventions), layout)
 
 
 def _read_open_clip(folder: Path, weights: str | None) -> Checkpoint:
     path = folder / OPEN_CLIP_CONFIG
     values = read_json(path)
     with errors_in(path):
-        check_plain(values)  # before the tensors of foreign towers, whose names mean nothing, are read
-    tensors = _renamed(folder, read_weights(folder, "open_clip", weights), OPENAI)
+        layout = layout_of(values)  # before the tensors of foreign towers, whose names mean nothing, are read
+    tensors = _renamed(folder, read_weights(folder, "open_clip", weights), layout)
     with errors_in(path):
-        config = config_from_open_clip(values, infer_config(tensors, OPENAI))
+        config = config_from_open_clip(values, tensors, layout)
         preprocess = preprocess_from_open_clip(values, config.vision.image_size)
-    return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder), OPENAI)
+        tokenizer = tokenizer_of(values, config, folder)
+    return Checkpoint(config, tensors, preprocess, tokenizer, layout)
 
 
 def _renamed(folder: Path, tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:

@@ -21,12 +21,14 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "silu": "silu",
     "swish": "silu",
+    "relu": "relu",
 }
 _HF_ACTIVATIONS: dict[Activation, str] = {
     "quick_gelu": "quick_gelu",
     "gelu": "gelu",
     "gelu_tanh": "gelu_pytorch_tanh",
     "silu": "silu",
+    "relu": "relu",
 }
 
 # transformers leaves out of config.json what has its default value.
@@ -80,12 +82,12 @@ def config_from_hf(values: Mapping[str, Any]) -> ModelConfig:
         raise WeightsError("it is an image encoder without words: see crossframe.weights.replace_vision")
     if kind not in ("xclip", "clip"):
         raise WeightsError(f"its model_type is {kind!r}; the known ones are 'xclip' and 'clip'")
-    text, vision = _section(values, "text", _TEXT), _section(values, "vision", {**_VISION, **_MIT})
+    text, vision = section(values, "text", _TEXT), section(values, "vision", {**_VISION, **_MIT})
     top = {**_XCLIP, **values}
     embed_dim = top["projection_dim"]
     result: dict[str, Any] = {
         "vision": {**_vision(vision), "mixing": "cross_frame" if kind == "xclip" else "none"},
-        "text": _tower(text) | {"vocab_size": text["vocab_size"], "context_length": text["max_position_embeddings"]},
+        "text": tower(text) | {"vocab_size": text["vocab_size"], "context_length": text["max_position_embeddings"]},
         "embed_dim": embed_dim,
     }
     if kind == "clip":
@@ -204,12 +206,12 @@ def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
             raise WeightsError(f"transformers cannot hold {part} as it is here ({value}): save in our own format")
 
 
-def _section(values: Mapping[str, Any], part: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def section(values: Mapping[str, Any], part: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """One tower's entries. Old files have a second, equal or better, copy under `text_config_dict`."""
     return {**defaults, **(values.get(f"{part}_config_dict") or values.get(f"{part}_config") or {})}
 
 
-def _tower(section: Mapping[str, Any]) -> dict[str, Any]:
+def tower(section: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "width": section["hidden_size"],
         "layers": section["num_hidden_layers"],
@@ -221,12 +223,17 @@ def _tower(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _vision(section: Mapping[str, Any]) -> dict[str, Any]:
+    check_channels(section)
+    return tower(section) | {name: side(section, name) for name in ("image_size", "patch_size")}
+
+
+def check_channels(section: Mapping[str, Any]) -> None:
+    """Raises `WeightsError` unless images have three colors."""
     if section["num_channels"] != 3:
         raise WeightsError(f"its images have {section['num_channels']} channels; only 3 are supported")
-    return _tower(section) | {name: _side(section, name) for name in ("image_size", "patch_size")}
 
 
-def _side(section: Mapping[str, Any], name: str) -> int:
+def side(section: Mapping[str, Any], name: str) -> int:
     value = section[name]
     sides = set(value) if isinstance(value, list) else {value}
     if len(sides) != 1:

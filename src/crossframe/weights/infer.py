@@ -13,21 +13,38 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
+from crossframe.model.config import (
+    ModelConfig,
+    MultiFrameConfig,
+    PoolConfig,
+    Projection,
+    PromptConfig,
+    TextConfig,
+    VisionConfig,
+)
 from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.text.conventions import Cleaning, Conventions, FamilyTokenizer, pad_id
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.archive import read_tensors
 from crossframe.weights.convert import recognize, their_names, to_ours
 from crossframe.weights.errors import WeightsError, errors_in, shorten
-from crossframe.weights.tables import IMAGE_ONLY, LANGUAGE_IMAGE, Layout
+from crossframe.weights.families import LANGUAGE_IMAGE, META_PE, NEED_CONFIG
+from crossframe.weights.tables import IMAGE_ONLY, Layout
 
 log = logging.getLogger(__name__)
 
-# The ViTs above L (H, g and bigG) have 16 heads whatever their width.
-_SIXTEEN_HEADS = (1280, 1408, 1664)
+Facts: TypeAlias = Mapping[str, Any]  # fields of a tower's config
+
+# The ViTs above L (H, g and bigG) have 16 heads whatever their width, and so has PE's G.
+_SIXTEEN_HEADS = (1280, 1408, 1536, 1664)
+_GEMMA = 256000  # ids of SigLIP 2's tokenizer
+_HALF = (0.5, 0.5, 0.5)
+# What the shapes of Meta's own files do not tell, whose configurations lie in their code.
+_META_PE: dict[str, Any] = {"activation": "gelu", "rotary": "pe", "resize": "bilinear", "pool_heads": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +72,44 @@ def read_file(path: Path) -> Checkpoint:
         if layout is None:
             raise WeightsError(_unknown(tensors))
         tensors = to_ours(tensors, layout)
-        config = infer_config(tensors, layout)
-        log.info("%s: layout of %s; heads of 64 channels and QuickGELU, as in CLIP", path, layout.name)
-        return Checkpoint(config, tensors, default_preprocess(config), default_tokenizer(config, None), layout)
+        if layout is META_PE:
+            config = infer_config(tensors, layout, vision=_META_PE, text={"activation": "gelu"})
+            images = Preprocess(config.vision.image_size, None, _HALF, _HALF, antialias=True)
+            log.info("%s: layout of %s", path, layout.name)
+        else:
+            config = infer_config(tensors, layout)
+            images = default_preprocess(config)
+            log.info("%s: layout of %s; heads of 64 channels and QuickGELU, as in CLIP", path, layout.name)
+        return Checkpoint(config, tensors, images, default_tokenizer(config, None), layout)
 
 
-def default_tokenizer(config: ModelConfig, folder: Path | None) -> Tokenizer | None:
-    """The folder's tokenizer, or CLIP's when it has none. None for a model that reads no words."""
+def default_tokenizer(
+    config: ModelConfig, folder: Path | None, conventions: Conventions | None = None
+) -> Tokenizer | None:
+    """The folder's tokenizer, or CLIP's when it has none. None for a model that reads no words.
+
+    `conventions`: of a family that does not tokenize as CLIP does, and whose folder must hold its own tokenizer.
+    """
     if config.text is None:
         return None
     length = config.text.context_length
+    if conventions is not None:
+        return None if folder is None else FamilyTokenizer.read(folder, length, conventions)
     own = None if folder is None else Tokenizer.from_folder(folder, length)
     return own or Tokenizer.clip(length)
+
+
+def conventions_for(text: TextConfig | None, cleaning: Cleaning, folder: Path) -> Conventions:
+    """The conventions of a text encoder that is read anywhere but at the largest id, from where it is read."""
+    match "largest" if text is None else text.read:
+        case "end":  # MetaCLIP 2: XLM-V's ids
+            return Conventions(cleaning, 0, text.end_id if text else 2, pad_id(folder, 1))
+        case "last":  # SigLIP pads with its end token, SigLIP 2, whose vocabulary is Gemma's, with 0
+            end = text.end_id if text else 1
+            gemma = text is not None and text.vocab_size >= _GEMMA
+            return Conventions(cleaning, None, end, pad_id(folder, 0 if gemma else end))
+        case _:
+            return Conventions(cleaning, None, None, 0)
 
 
 def _unknown(tensors: dict[str, Tensor]) -> str:
@@ -78,6 +121,8 @@ def _unknown(tensors: dict[str, Tensor]) -> str:
         )
     if "visual.layer1.0.conv1.weight" in tensors:
         return "its image encoder is a ResNet; only vision transformers are supported"
+    if layout := recognize(tensors, NEED_CONFIG):
+        return f"holds weights in the layout of {layout.name}: give their folder, whose config file they need"
     if any(name.startswith("vision.blocks.") for name in tensors):
         return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
     return (
@@ -113,13 +158,20 @@ class _Shapes:
         return self.of(f"{prefix}.0.mlp.fc1.weight", 2)[0]
 
 
-def infer_config(tensors: Mapping[str, Tensor], layout: Layout) -> ModelConfig:
-    """The config of a CLIP or an X-CLIP whose tensors have our names. Heads are those of the authors' files.
+def infer_config(
+    tensors: Mapping[str, Tensor], layout: Layout, *, vision: Facts | None = None, text: Facts | None = None
+) -> ModelConfig:
+    """The config of a CLIP, an X-CLIP or another language-image model whose tensors have our names.
+
+    `vision` and `text` are fields of the towers' configs that shapes do not tell, in the place of CLIP's; `pool_heads`
+    among them, if not those of the blocks. Other heads are those of the authors' files.
 
     Raises `WeightsError` when a tensor that tells the architecture is missing, in the words of `layout`.
     """
     shapes = _Shapes(tensors, layout)
-    embed_dim = shapes.of("vision.projection", 2)[1]
+    towers = _vision(shapes, vision or {}), _text(shapes, text or {})
+    none = towers[0].projection == "none"
+    embed_dim = towers[0].width if none else shapes.of("vision.projection", 2)[1]
     heads = head_count(embed_dim)
     mit = prompts = None
     num_frames = 8
@@ -128,45 +180,79 @@ def infer_config(tensors: Mapping[str, Tensor], layout: Layout) -> ModelConfig:
         mit = MultiFrameConfig(shapes.layers("mit.blocks"), heads, shapes.mlp_width("mit.blocks"))
     if "prompts.alpha" in tensors:
         prompts = PromptConfig(shapes.layers("prompts.layers"), heads, shapes.mlp_width("prompts.layers"))
-    return ModelConfig(_vision(shapes), _text(shapes), embed_dim, num_frames, mit, prompts)
+    return ModelConfig(*towers, embed_dim, num_frames, mit, prompts, logit_bias="logit_bias" in tensors)
 
 
 def infer_vision(tensors: Mapping[str, Tensor], layout: Layout) -> VisionConfig:
     """The config of an image encoder whose tensors have our names."""
-    return _vision(_Shapes(tensors, layout))
+    return _vision(_Shapes(tensors, layout), {})
 
 
-def _vision(shapes: _Shapes) -> VisionConfig:
-    width, _, patch, _ = shapes.of("vision.patch_embed.weight", 4)
+def _vision(shapes: _Shapes, facts: Facts) -> VisionConfig:
+    known = shapes.known
+    if "vision.patch_embed.0.weight" in known:
+        *stem, width = (shapes.of(f"vision.patch_embed.{i}.weight", 4)[0] for i in (0, 2, 4))
+        patch = 16
+    else:
+        stem: list[int] = []
+        width, _, patch, _ = shapes.of("vision.patch_embed.weight", 4)
+    heads = facts.get("heads", 16 if width in _SIXTEEN_HEADS else head_count(width))
+    pool = None
+    if "vision.pool.probe" in known:
+        pool = PoolConfig(facts.get("pool_heads", heads), shapes.of("vision.pool.mlp.fc1.weight", 2)[0])
+    bare = pool is not None and "vision.class_token" not in known
+    class_token = facts.get("class_token", "none" if bare else "placed")
+    gated, scaled = (f"vision.blocks.0.{name}.weight" in known for name in ("mlp.gate", "scale1"))
+    inferred: dict[str, Any] = {
+        "image_size": _grid(shapes, first=class_token == "placed") * patch,
+        "patch_size": patch,
+        "width": width,
+        "layers": shapes.layers("vision.blocks"),
+        "heads": heads,
+        "mlp_width": shapes.mlp_width("vision.blocks"),
+        "pre_norm": "vision.pre_norm.weight" in known,
+        "patch_bias": "vision.patch_embed.bias" in known,
+        "mixing": "cross_frame" if "vision.blocks.0.message.project.weight" in known else "none",
+        "block": "gated" if gated else "scaled" if scaled else "plain",
+        "class_token": class_token,
+        "registers": shapes.of("vision.registers", 2)[0] if "vision.registers" in known else 0,
+        "stem_widths": tuple(stem),
+        "pool": pool,
+        "projection": _projection(shapes, "vision", optional=pool is not None or scaled),
+        "message_from": "patches" if bare else "class",
+    }
+    return VisionConfig(**inferred | {name: value for name, value in facts.items() if name != "pool_heads"})
+
+
+def _grid(shapes: _Shapes, *, first: bool) -> int:
+    """Patches along one side; `first`: the class token has a place too."""
     places = shapes.of("vision.position", 2)[0]
-    grid = math.isqrt(places - 1)
-    if grid * grid != places - 1:
-        raise WeightsError(
-            f"{shapes.called('vision.position')} has {places} places, which is not one more than a square"
-        )
-    return VisionConfig(
-        image_size=grid * patch,
-        patch_size=patch,
-        width=width,
-        layers=shapes.layers("vision.blocks"),
-        heads=16 if width in _SIXTEEN_HEADS else head_count(width),
-        mlp_width=shapes.mlp_width("vision.blocks"),
-        pre_norm="vision.pre_norm.weight" in shapes.known,
-        patch_bias="vision.patch_embed.bias" in shapes.known,
-        mixing="cross_frame" if "vision.blocks.0.message.project.weight" in shapes.known else "none",
-    )
+    grid = math.isqrt(places - first)
+    if grid * grid != places - first:
+        square = "one more than a square" if first else "a square"
+        raise WeightsError(f"{shapes.called('vision.position')} has {places} places, which is not {square}")
+    return grid
 
 
-def _text(shapes: _Shapes) -> TextConfig:
+def _projection(shapes: _Shapes, tower: str, *, optional: bool) -> Projection:
+    if optional and f"{tower}.projection" not in shapes.known:
+        return "none"
+    return "biased" if f"{tower}.projection_bias" in shapes.known else "matrix"
+
+
+def _text(shapes: _Shapes, facts: Facts) -> TextConfig:
     vocab_size, width = shapes.of("text.token_embed.weight", 2)
-    return TextConfig(
-        vocab_size=vocab_size,
-        context_length=shapes.of("text.position", 2)[0],
-        width=width,
-        layers=shapes.layers("text.blocks"),
-        heads=head_count(width),
-        mlp_width=shapes.mlp_width("text.blocks"),
-    )
+    inferred: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "width": width,
+        "layers": shapes.layers("text.blocks"),
+        "heads": head_count(width),
+        "mlp_width": shapes.mlp_width("text.blocks"),
+        "projection": _projection(shapes, "text", optional="context_length" in facts),
+    }
+    if "context_length" not in facts:  # fixed positions have no shape
+        inferred["context_length"] = shapes.of("text.position", 2)[0]
+    return TextConfig(**inferred | dict(facts))
 
 
 def head_count(width: int) -> int:

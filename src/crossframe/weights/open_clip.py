@@ -1,17 +1,45 @@
-"""`open_clip_config.json` to our config. Options beyond a plain CLIP are refused by name."""
+"""`open_clip_config.json` to our config. Options that the model has no place for are refused by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
+from crossframe.text.conventions import CLEANING
+from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.errors import WeightsError, shorten
+from crossframe.weights.families import OPEN_CLIP_TIMM
+from crossframe.weights.infer import conventions_for, default_tokenizer, infer_config
+from crossframe.weights.tables import OPENAI, Layout
+from crossframe.weights.trunks import vision_facts
 
-# Entries that tensors' shapes already tell, and options at the value that means plain CLIP (None stands for any).
-_MODEL = {"embed_dim": None, "vision_cfg": None, "text_cfg": None, "quick_gelu": None, "custom_text": False}
+# Entries that tensors' shapes already tell or that are read below (None stands for any value), and options at the only
+# value that is supported.
+_MODEL = {
+    "embed_dim": None,
+    "vision_cfg": None,
+    "text_cfg": None,
+    "quick_gelu": None,
+    "custom_text": None,
+    "init_logit_bias": None,
+    "init_logit_scale": None,
+    "nonscalar_logit_scale": False,
+}
+_TRUNK = {
+    "image_size": None,
+    "timm_model_name": None,
+    "timm_model_pretrained": None,
+    "timm_pool": None,
+    "timm_proj": None,
+    "timm_proj_bias": None,
+    "timm_drop": None,  # only in training
+    "timm_drop_path": None,
+}
 _VISION = {
     "image_size": None,
     "layers": None,
@@ -40,45 +68,83 @@ _TEXT = {
     "mlp_ratio": None,
     "norm_kwargs": None,
     "embed_cls": False,
-    "pool_type": "argmax",
-    "no_causal_mask": False,
+    "pool_type": None,
+    "eos_id": None,
+    "no_causal_mask": None,
+    "act_kwargs": None,
+    "hf_tokenizer_name": None,
+    "tokenizer_kwargs": None,
     "final_ln_after_pool": False,
     "output_tokens": False,
-    "proj_bias": False,
+    "proj_bias": None,
     "proj_type": "linear",
     "ls_init_value": None,
 }
 
 
-def check_plain(values: Mapping[str, Any]) -> None:
-    """Raises `WeightsError` for towers that come from timm or Hugging Face, and for options of other architectures."""
+_READ = {"argmax": "largest", "eos": "end", "last": "last"}
+
+
+def layout_of(values: Mapping[str, Any]) -> Layout:
+    """The layout of the weights beside this file. Raises `WeightsError` for architectures that are not supported."""
     model = values["model_cfg"]
+    if "multimodal_cfg" in model:
+        raise WeightsError("it is a CoCa, whose text encoder also writes captions: not supported")
     vision, text = model["vision_cfg"], model["text_cfg"]
-    for part, key, library in ((vision, "timm_model_name", "timm"), (text, "hf_model_name", "Hugging Face")):
-        if part.get(key):
-            raise WeightsError(f"its {key} is {part[key]!r}: towers from {library} are not supported, only CLIP's own")
+    if text.get("hf_model_name"):
+        raise WeightsError(
+            f"its hf_model_name is {text['hf_model_name']!r}: towers from Hugging Face are not supported"
+        )
     if isinstance(vision.get("layers"), list):
         raise WeightsError("its image encoder is a ResNet; only vision transformers are supported")
-    for part, known in ((model, _MODEL), (vision, _VISION), (text, _TEXT)):
+    trunk = vision.get("timm_model_name")
+    if trunk:
+        vision_facts(trunk)
+    elif model.get("custom_text"):
+        raise WeightsError("its options custom_text go with image encoders of timm alone")
+    for part, known in ((model, _MODEL), (vision, _TRUNK if trunk else _VISION), (text, _TEXT)):
         if unknown := [key for key, value in part.items() if not _is_plain(key, value, known)]:
-            raise WeightsError(f"its options {shorten(unknown)} are not those of a plain CLIP, and not supported")
+            raise WeightsError(f"its options {shorten(unknown)} are not those of a known model, and not supported")
+    if text.get("pool_type", "argmax") not in _READ:
+        raise WeightsError(f"its text is read by pool_type {text['pool_type']!r}; known are {', '.join(_READ)}")
+    return OPEN_CLIP_TIMM if trunk else OPENAI
 
 
-def config_from_open_clip(values: Mapping[str, Any], shapes: ModelConfig) -> ModelConfig:
-    """The config inferred from shapes, with heads, activations and norms from the file."""
+def config_from_open_clip(values: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout) -> ModelConfig:
+    """The config of tensors under our names: shapes from them, heads, activations and norms from the file."""
     model = values["model_cfg"]
     vision, text = model["vision_cfg"], model["text_cfg"]
     activation = "quick_gelu" if model.get("quick_gelu", False) else "gelu"
-    vision_config = replace(
-        shapes.vision,
-        heads=shapes.vision.width // vision.get("head_width", 64),
-        activation=activation,
-        norm_eps=_eps(vision),
-    )
-    if shapes.text is None:
-        return replace(shapes, vision=vision_config)
-    text_config = replace(shapes.text, heads=text.get("heads", 8), activation=activation, norm_eps=_eps(text))
-    return replace(shapes, vision=vision_config, text=text_config)
+    if layout is OPEN_CLIP_TIMM:
+        facts = vision_facts(vision["timm_model_name"])
+    else:
+        width = tensors["vision.post_norm.weight"].shape[0]
+        heads = width // vision.get("head_width", 64)
+        facts = {"heads": heads, "activation": activation, "norm_eps": _eps(vision), "resize": "bicubic_smooth"}
+    if (text.get("act_kwargs") or {}).get("approximate") == "tanh":
+        activation = "gelu_tanh"
+    read = _READ[text.get("pool_type", "argmax")]
+    words = {
+        "heads": text.get("heads", 8),
+        "activation": activation,
+        "norm_eps": _eps(text),
+        "causal": not text.get("no_causal_mask", False),
+        "read": read,
+        # the end token: as given for those read at it, and SentencePiece's own for those read behind it
+        "end_id": {"largest": 0, "end": text.get("eos_id", 2), "last": 1}[read],
+    }
+    return infer_config(tensors, layout, vision=facts, text=words)
+
+
+def tokenizer_of(values: Mapping[str, Any], config: ModelConfig, folder: Path) -> Tokenizer | None:
+    """The tokenizer: CLIP's own, or that of the folder where the file names another one."""
+    text = values["model_cfg"]["text_cfg"]
+    if not text.get("hf_tokenizer_name"):
+        return default_tokenizer(config, folder)
+    asked = (text.get("tokenizer_kwargs") or {}).get("clean", "whitespace")
+    if asked not in CLEANING:
+        raise WeightsError(f"its texts are cleaned by {asked!r}; known are {', '.join(CLEANING)}")
+    return default_tokenizer(config, folder, conventions_for(config.text, asked, folder))
 
 
 def _eps(tower: Mapping[str, Any]) -> float:

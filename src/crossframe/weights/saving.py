@@ -54,7 +54,7 @@ def save(
             f"{shorten(bad)} would hold values{kind} that are not finite numbers, and could not be loaded"
         )
     if format == "crossframe":
-        files = {CONFIG: own_config(model.config, model.preprocess)}
+        files = {CONFIG: own_config(model.config, model.preprocess, model.tokenizer)}
     else:
         files = _transformers_files(model, dtype or model.dtype)
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)

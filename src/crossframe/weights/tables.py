@@ -1,7 +1,8 @@
 """Foreign parameter names and ours, as tables: one for each layout that weights are published in.
 
-A rule maps one parameter of ours to one of theirs, or to three where queries, keys and values are stored apart. In
-names, {i} stands for a layer's number and {w} for weight or bias. Every rule works in both directions (`convert.py`).
+A rule maps one parameter of ours to one of theirs, or to several that it is put together from. In names, {i} stands for
+a layer's number and {w} for weight or bias. Every rule works in both directions (`convert.py`), except for those that
+fold a batch norm. A parameter may have several rules, for names that differ between files of one layout.
 """
 
 from __future__ import annotations
@@ -9,7 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Change = Literal["same", "transpose", "split", "one_in_front", "two_in_front"]
+# fmt: off
+Change = Literal[
+    "same",
+    "transpose",
+    "split",
+    "no_key_bias",
+    "query_apart",
+    "fold_weight",
+    "fold_bias",
+    "minus_log",
+    "one_in_front",
+    "two_in_front",
+]
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +31,10 @@ class Rule:
     """The names of one parameter in both layouts, and how its values differ.
 
     `transpose`: theirs is a linear layer's weight, ours a matrix that multiplies from the right. `split`: theirs are
-    three, for queries, keys and values. `one_in_front`, `two_in_front`: theirs has leading dimensions of size one.
+    three, for queries, keys and values. `no_key_bias`: theirs are two biases, and the missing one, of keys, means
+    zeros. `query_apart`: theirs are two, one for queries, one for keys and values. `fold_weight`, `fold_bias`: ours
+    is a convolution into which the batch norm behind theirs is folded. `minus_log`: theirs is a temperature, ours the
+    logarithm of what it divides by. `one_in_front`, `two_in_front`: theirs has leading dimensions of size one.
     """
 
     ours: str
@@ -38,71 +55,79 @@ class Layout:
     extra: tuple[str, ...] = ()
 
 
-def _same(ours: str, theirs: str) -> Rule:
+def same(ours: str, theirs: str) -> Rule:
     return Rule(ours, (theirs,))
 
 
-def _split(ours: str, theirs: str, parts: tuple[str, str, str] = ("q_proj", "k_proj", "v_proj")) -> Rule:
+def split(ours: str, theirs: str, parts: tuple[str, str, str] = ("q_proj", "k_proj", "v_proj")) -> Rule:
     return Rule(ours, tuple(theirs.replace("{qkv}", part) for part in parts), "split")
 
 
-def _within(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+def within(ours: str, theirs: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """The rules of a module, with its prefix in both layouts."""
     return tuple(replace(r, ours=ours + r.ours, theirs=tuple(theirs + name for name in r.theirs)) for r in rules)
 
 
 _PROMPT_LAYER = (
-    _same("norm1.{w}", "norm1.{w}"),
-    _same("attention.q.weight", "cross_attn.q_proj.weight"),
-    _same("attention.k.weight", "cross_attn.k_proj.weight"),
-    _same("attention.v.weight", "cross_attn.v_proj.weight"),
-    _same("attention.out.{w}", "cross_attn.proj.{w}"),
-    _same("norm2.{w}", "norm3.{w}"),
-    _same("mlp.fc1.{w}", "mlp.0.{w}"),
-    _same("mlp.fc2.{w}", "mlp.3.{w}"),
+    same("norm1.{w}", "norm1.{w}"),
+    same("attention.q.weight", "cross_attn.q_proj.weight"),
+    same("attention.k.weight", "cross_attn.k_proj.weight"),
+    same("attention.v.weight", "cross_attn.v_proj.weight"),
+    same("attention.out.{w}", "cross_attn.proj.{w}"),
+    same("norm2.{w}", "norm3.{w}"),
+    same("mlp.fc1.{w}", "mlp.0.{w}"),
+    same("mlp.fc2.{w}", "mlp.3.{w}"),
 )
 
 _OPENAI_BLOCK = (
-    _same("norm1.{w}", "ln_1.{w}"),
-    _same("attention.qkv.{w}", "attn.in_proj_{w}"),
-    _same("attention.out.{w}", "attn.out_proj.{w}"),
-    _same("norm2.{w}", "ln_2.{w}"),
-    _same("mlp.fc1.{w}", "mlp.c_fc.{w}"),
-    _same("mlp.fc2.{w}", "mlp.c_proj.{w}"),
+    same("norm1.{w}", "ln_1.{w}"),
+    same("attention.qkv.{w}", "attn.in_proj_{w}"),
+    same("attention.out.{w}", "attn.out_proj.{w}"),
+    same("norm2.{w}", "ln_2.{w}"),
+    same("mlp.fc1.{w}", "mlp.c_fc.{w}"),
+    same("mlp.fc2.{w}", "mlp.c_proj.{w}"),
+)
+
+OPENAI_TEXT = (
+    same("token_embed.weight", "token_embedding.weight"),
+    same("position", "positional_embedding"),
+    *within("blocks.{i}.", "transformer.resblocks.{i}.", _OPENAI_BLOCK),
+    same("final_norm.{w}", "ln_final.{w}"),
+    same("projection", "text_projection"),
+)
+
+OPENAI_TOWERS = (
+    same("vision.patch_embed.weight", "visual.conv1.weight"),
+    same("vision.class_token", "visual.class_embedding"),
+    same("vision.position", "visual.positional_embedding"),
+    same("vision.pre_norm.{w}", "visual.ln_pre.{w}"),
+    *within("vision.blocks.{i}.", "visual.transformer.resblocks.{i}.", _OPENAI_BLOCK),
+    same("vision.post_norm.{w}", "visual.ln_post.{w}"),
+    same("vision.projection", "visual.proj"),
+    *within("text.", "", OPENAI_TEXT),
+    same("logit_scale", "logit_scale"),
 )
 
 OPENAI = Layout(
     "OpenAI",  # CLIP, the authors' X-CLIP, open_clip
     "visual.conv1.weight",
     (
-        _same("vision.patch_embed.weight", "visual.conv1.weight"),
-        _same("vision.class_token", "visual.class_embedding"),
-        _same("vision.position", "visual.positional_embedding"),
-        _same("vision.pre_norm.{w}", "visual.ln_pre.{w}"),
-        *_within("vision.blocks.{i}.", "visual.transformer.resblocks.{i}.", _OPENAI_BLOCK),
-        _same("vision.blocks.{i}.message.project.{w}", "visual.transformer.resblocks.{i}.message_fc.{w}"),
-        _same("vision.blocks.{i}.message.norm.{w}", "visual.transformer.resblocks.{i}.message_ln.{w}"),
-        _same(
+        *OPENAI_TOWERS,
+        same("vision.blocks.{i}.message.project.{w}", "visual.transformer.resblocks.{i}.message_fc.{w}"),
+        same("vision.blocks.{i}.message.norm.{w}", "visual.transformer.resblocks.{i}.message_ln.{w}"),
+        same(
             "vision.blocks.{i}.message.attention.qkv.{w}", "visual.transformer.resblocks.{i}.message_attn.in_proj_{w}"
         ),
-        _same(
+        same(
             "vision.blocks.{i}.message.attention.out.{w}", "visual.transformer.resblocks.{i}.message_attn.out_proj.{w}"
         ),
-        _same("vision.post_norm.{w}", "visual.ln_post.{w}"),
-        _same("vision.projection", "visual.proj"),
-        _same("text.token_embed.weight", "token_embedding.weight"),
-        _same("text.position", "positional_embedding"),
-        *_within("text.blocks.{i}.", "transformer.resblocks.{i}.", _OPENAI_BLOCK),
-        _same("text.final_norm.{w}", "ln_final.{w}"),
-        _same("text.projection", "text_projection"),
         Rule("mit.position", ("mit.positional_embedding",), "one_in_front"),
-        *_within("mit.blocks.{i}.", "mit.resblocks.{i}.", _OPENAI_BLOCK),
-        _same("prompts.patch_norm.{w}", "prompts_visual_ln.{w}"),
-        _same("prompts.patch_projection", "prompts_visual_proj"),
-        _same("prompts.video_norm.{w}", "prompts_generator.norm.{w}"),
-        *_within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
-        _same("prompts.alpha", "prompts_generator.alpha"),
-        _same("logit_scale", "logit_scale"),
+        *within("mit.blocks.{i}.", "mit.resblocks.{i}.", _OPENAI_BLOCK),
+        same("prompts.patch_norm.{w}", "prompts_visual_ln.{w}"),
+        same("prompts.patch_projection", "prompts_visual_proj"),
+        same("prompts.video_norm.{w}", "prompts_generator.norm.{w}"),
+        *within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
+        same("prompts.alpha", "prompts_generator.alpha"),
     ),
     extra=(
         "input_resolution",
@@ -114,86 +139,88 @@ OPENAI = Layout(
 )
 
 _HF_BLOCK = (
-    _same("norm1.{w}", "layer_norm1.{w}"),
-    _split("attention.qkv.{w}", "self_attn.{qkv}.{w}"),
-    _same("attention.out.{w}", "self_attn.out_proj.{w}"),
-    _same("norm2.{w}", "layer_norm2.{w}"),
-    _same("mlp.fc1.{w}", "mlp.fc1.{w}"),
-    _same("mlp.fc2.{w}", "mlp.fc2.{w}"),
+    same("norm1.{w}", "layer_norm1.{w}"),
+    split("attention.qkv.{w}", "self_attn.{qkv}.{w}"),
+    same("attention.out.{w}", "self_attn.out_proj.{w}"),
+    same("norm2.{w}", "layer_norm2.{w}"),
+    same("mlp.fc1.{w}", "mlp.fc1.{w}"),
+    same("mlp.fc2.{w}", "mlp.fc2.{w}"),
 )
 
-_HF_TOWERS = (
-    _same("vision.patch_embed.weight", "vision_model.embeddings.patch_embedding.weight"),
-    _same("vision.class_token", "vision_model.embeddings.class_embedding"),
-    _same("vision.position", "vision_model.embeddings.position_embedding.weight"),
-    *_within("vision.blocks.{i}.", "vision_model.encoder.layers.{i}.", _HF_BLOCK),
-    _same("vision.post_norm.{w}", "vision_model.post_layernorm.{w}"),
+HF_TOWERS = (
+    same("vision.patch_embed.{w}", "vision_model.embeddings.patch_embedding.{w}"),
+    same("vision.class_token", "vision_model.embeddings.class_embedding"),
+    same("vision.position", "vision_model.embeddings.position_embedding.weight"),
+    *within("vision.blocks.{i}.", "vision_model.encoder.layers.{i}.", _HF_BLOCK),
+    same("vision.post_norm.{w}", "vision_model.post_layernorm.{w}"),
     Rule("vision.projection", ("visual_projection.weight",), "transpose"),
-    _same("text.token_embed.weight", "text_model.embeddings.token_embedding.weight"),
-    _same("text.position", "text_model.embeddings.position_embedding.weight"),
-    *_within("text.blocks.{i}.", "text_model.encoder.layers.{i}.", _HF_BLOCK),
-    _same("text.final_norm.{w}", "text_model.final_layer_norm.{w}"),
+    same("text.token_embed.weight", "text_model.embeddings.token_embedding.weight"),
+    same("text.position", "text_model.embeddings.position_embedding.weight"),
+    *within("text.blocks.{i}.", "text_model.encoder.layers.{i}.", _HF_BLOCK),
+    same("text.final_norm.{w}", "text_model.final_layer_norm.{w}"),
     Rule("text.projection", ("text_projection.weight",), "transpose"),
-    _same("logit_scale", "logit_scale"),
+    same("logit_scale", "logit_scale"),
 )
 
-_HF_EXTRA = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
+HF_EXTRA = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
 
 HF_CLIP = Layout(
     "Hugging Face CLIP",
     "vision_model.pre_layrnorm.weight",  # their spelling
-    (*_HF_TOWERS, _same("vision.pre_norm.{w}", "vision_model.pre_layrnorm.{w}")),
-    _HF_EXTRA,
+    (*HF_TOWERS, same("vision.pre_norm.{w}", "vision_model.pre_layrnorm.{w}")),
+    HF_EXTRA,
 )
 
 HF_XCLIP = Layout(
     "Hugging Face X-CLIP",
     "vision_model.pre_layernorm.weight",
     (
-        *_HF_TOWERS,
-        _same("vision.pre_norm.{w}", "vision_model.pre_layernorm.{w}"),
-        *_within(
+        *HF_TOWERS,
+        same("vision.pre_norm.{w}", "vision_model.pre_layernorm.{w}"),
+        *within(
             "vision.blocks.{i}.message.",
             "vision_model.encoder.layers.{i}.",
             (
-                _same("project.{w}", "message_fc.{w}"),
-                _same("norm.{w}", "message_ln.{w}"),
-                _split("attention.qkv.{w}", "message_attn.{qkv}.{w}"),
-                _same("attention.out.{w}", "message_attn.out_proj.{w}"),
+                same("project.{w}", "message_fc.{w}"),
+                same("norm.{w}", "message_ln.{w}"),
+                split("attention.qkv.{w}", "message_attn.{qkv}.{w}"),
+                same("attention.out.{w}", "message_attn.out_proj.{w}"),
             ),
         ),
         Rule("mit.position", ("mit.position_embedding",), "one_in_front"),
-        *_within("mit.blocks.{i}.", "mit.encoder.layers.{i}.", _HF_BLOCK),
-        _same("prompts.patch_norm.{w}", "prompts_visual_layernorm.{w}"),
-        _same("prompts.patch_projection", "prompts_visual_projection"),
-        _same("prompts.video_norm.{w}", "prompts_generator.layernorm.{w}"),
-        *_within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
-        _same("prompts.alpha", "prompts_generator.alpha"),
+        *within("mit.blocks.{i}.", "mit.encoder.layers.{i}.", _HF_BLOCK),
+        same("prompts.patch_norm.{w}", "prompts_visual_layernorm.{w}"),
+        same("prompts.patch_projection", "prompts_visual_projection"),
+        same("prompts.video_norm.{w}", "prompts_generator.layernorm.{w}"),
+        *within("prompts.layers.{i}.", "prompts_generator.decoder.{i}.", _PROMPT_LAYER),
+        same("prompts.alpha", "prompts_generator.alpha"),
     ),
-    _HF_EXTRA,
+    HF_EXTRA,
+)
+
+TIMM_VIT_RULES = (
+    same("patch_embed.{w}", "patch_embed.proj.{w}"),
+    Rule("class_token", ("cls_token",), "two_in_front"),
+    Rule("position", ("pos_embed",), "one_in_front"),
+    *within(
+        "blocks.{i}.",
+        "blocks.{i}.",
+        (
+            same("norm1.{w}", "norm1.{w}"),
+            same("attention.qkv.{w}", "attn.qkv.{w}"),
+            same("attention.out.{w}", "attn.proj.{w}"),
+            same("norm2.{w}", "norm2.{w}"),
+            same("mlp.fc1.{w}", "mlp.fc1.{w}"),
+            same("mlp.fc2.{w}", "mlp.fc2.{w}"),
+        ),
+    ),
+    same("post_norm.{w}", "norm.{w}"),
 )
 
 TIMM_VIT = Layout(
     "timm ViT",
     "patch_embed.proj.weight",
-    (
-        _same("vision.patch_embed.{w}", "patch_embed.proj.{w}"),
-        Rule("vision.class_token", ("cls_token",), "two_in_front"),
-        Rule("vision.position", ("pos_embed",), "one_in_front"),
-        *_within(
-            "vision.blocks.{i}.",
-            "blocks.{i}.",
-            (
-                _same("norm1.{w}", "norm1.{w}"),
-                _same("attention.qkv.{w}", "attn.qkv.{w}"),
-                _same("attention.out.{w}", "attn.proj.{w}"),
-                _same("norm2.{w}", "norm2.{w}"),
-                _same("mlp.fc1.{w}", "mlp.fc1.{w}"),
-                _same("mlp.fc2.{w}", "mlp.fc2.{w}"),
-            ),
-        ),
-        _same("vision.post_norm.{w}", "norm.{w}"),
-    ),
+    within("vision.", "", TIMM_VIT_RULES),
     extra=("head.{w}", "pre_logits.fc.{w}"),
 )
 
@@ -205,22 +232,22 @@ def _hf_vit(
         name,
         f"{layers}.0.{fc1}.weight",
         (
-            _same("vision.patch_embed.{w}", "embeddings.patch_embeddings.projection.{w}"),
+            same("vision.patch_embed.{w}", "embeddings.patch_embeddings.projection.{w}"),
             Rule("vision.class_token", ("embeddings.cls_token",), "two_in_front"),
             Rule("vision.position", ("embeddings.position_embeddings",), "one_in_front"),
-            *_within(
+            *within(
                 "vision.blocks.{i}.",
                 layers + ".{i}.",
                 (
-                    _same("norm1.{w}", "layernorm_before.{w}"),
-                    _split("attention.qkv.{w}", attention + ".{qkv}.{w}", qkv),
-                    _same("attention.out.{w}", out + ".{w}"),
-                    _same("norm2.{w}", "layernorm_after.{w}"),
-                    _same("mlp.fc1.{w}", fc1 + ".{w}"),
-                    _same("mlp.fc2.{w}", fc2 + ".{w}"),
+                    same("norm1.{w}", "layernorm_before.{w}"),
+                    split("attention.qkv.{w}", attention + ".{qkv}.{w}", qkv),
+                    same("attention.out.{w}", out + ".{w}"),
+                    same("norm2.{w}", "layernorm_after.{w}"),
+                    same("mlp.fc1.{w}", fc1 + ".{w}"),
+                    same("mlp.fc2.{w}", fc2 + ".{w}"),
                 ),
             ),
-            _same("vision.post_norm.{w}", "layernorm.{w}"),
+            same("vision.post_norm.{w}", "layernorm.{w}"),
         ),
         extra=("pooler.dense.{w}", "classifier.{w}"),
     )
@@ -245,5 +272,4 @@ HF_VIT_5 = _hf_vit(
     fc2="mlp.fc2",
 )
 
-LANGUAGE_IMAGE = (OPENAI, HF_CLIP, HF_XCLIP)
 IMAGE_ONLY = (TIMM_VIT, HF_VIT, HF_VIT_5)
