@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -313,3 +314,40 @@ def test_sixteen_threads_get_the_scores_of_one(recognizer: Recognizer, clips: li
 
     with ThreadPoolExecutor(16) as threads:
         assert all(threads.map(ask, range(16)))
+
+
+def test_a_prediction_shows_itself_and_becomes_plain_values(recognizer: Recognizer, clips: list[Path]) -> None:
+    prediction = recognizer.classify(clips[0], LABELS)
+    (best, score), *_ = prediction.top(1)
+    assert prediction.label == best
+    assert repr(prediction).startswith(f"Prediction({str(clips[0])!r}: {best!r} {score:.1%}, ")
+    values = prediction.to_dict(2)
+    assert json.loads(json.dumps(values)) == values
+    assert [entry["label"] for entry in values["predictions"]] == [label for label, _ in prediction.top(2)]
+    assert values["frames"]["indices"] == prediction.frames.indices.tolist()
+    table = prediction.to_pandas()
+    assert list(table.columns) == ["video", "label", "score", "similarity"]
+    assert table.score.sum() == pytest.approx(1)
+    page = prediction._repr_html_()
+    assert page.count("<img ") == 4
+    assert best in page
+
+
+def test_scores_that_are_no_numbers_are_an_error(tiny_folder: Path, clips: list[Path]) -> None:
+    model = crossframe.load(tiny_folder)
+    torch.nn.init.constant_(model.logit_scale, float("nan"))
+    (result,) = Recognizer(model).classify_each([clips[0]], LABELS)
+    assert isinstance(result, VideoError)
+    assert "scores are not numbers" in str(result)
+
+
+def test_clips_computed_together_are_as_many_as_asked_for(
+    recognizer: Recognizer, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    prepare = recognizer.model.prepare
+    monkeypatch.setattr(recognizer.model, "prepare", lambda frames: sizes.append(len(frames)) or prepare(frames))
+    together = Recognizer(recognizer.model)
+    together.batch_size = 2
+    assert len(together.classify(clips, LABELS)) == 3
+    assert sizes == [2, 1]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
+from math import isnan
 from pathlib import Path
-from typing import Literal, Self, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.processes import cores
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import PLACE, Descriptions, wordings
-from crossframe.video.decode import Frames, Source
+from crossframe.video.decode import Frames, Source, problems
 from crossframe.video.error import VideoError
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
@@ -47,6 +49,55 @@ class Prediction:
         """The k best labels and their scores, best first. Labels with equal scores keep their order."""
         return [(self.labels[i], float(self.scores[i])) for i in self.ranking()[:k]]
 
+    @property
+    def label(self) -> str:
+        """The best label."""
+        return self.labels[self.ranking()[0]]
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{label!r} {score:.1%}" for label, score in self.top(3))
+        more = f", {len(self.labels) - 3} more" if len(self.labels) > 3 else ""
+        return f"Prediction({self.video!r}: {best}{more})"
+
+    def _repr_html_(self) -> str:
+        """The film strip and bars, in a notebook."""
+        from crossframe import pages
+
+        return pages.render(
+            "notebook", each=pages.Clip(self.video, self.top(5), pictures=pages.strip(self.frames.pixels))
+        )
+
+    def to_dict(self, top: int | None = None) -> dict[str, Any]:
+        """Plain values, ready for JSON: the `top` best labels with their scores, and the frames that were seen.
+
+        `warnings`, lines about a damaged or short video, is there if there are any.
+        """
+        frames, similar = self.frames, self.similarities
+        wrong = problems(frames)
+        return {
+            "video": self.video,
+            "predictions": [
+                {
+                    "label": self.labels[i],
+                    "score": float(self.scores[i]),
+                    "similarity": None if similar is None else float(similar[i]),
+                }
+                for i in self.ranking()[:top]
+            ],
+            "frames": {
+                "indices": frames.indices.tolist(),
+                "times": [None if isnan(time) else time for time in frames.times.tolist()],
+                "total": frames.total,
+                "damaged": int(frames.damaged.sum()),
+            },
+            **({"warnings": wrong} if wrong else {}),
+        }
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` of all labels, best first: `video`, `label`, `score`, `similarity`."""
+        pandas = import_module("pandas")
+        return pandas.DataFrame([{"video": self.video, **entry} for entry in self.to_dict()["predictions"]])
+
     def ranking(self) -> list[int]:
         """Label indices, best first."""
         return self.scores.argsort(descending=True, stable=True).tolist()
@@ -64,6 +115,8 @@ class Recognizer:
     `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
     `descriptions` are sentences that stand for each label in its place, averaged too.
     `workers` processes decode videos while the model computes: by default one on a CPU, and up to eight on a GPU.
+    `batch_size` clips are computed together (by default one on a CPU, and eight on a GPU), and one video may take
+    `timeout` seconds to be read; both may be set at any time.
     """
 
     def __init__(
@@ -87,6 +140,9 @@ class Recognizer:
         self.template = PLACE if template is None else template
         self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
+        # A CPU is as fast on one clip as on many, and the first result comes sooner.
+        self.batch_size = 1 if model.device.type == "cpu" else 8
+        self.timeout = 60.0
 
     @property
     def model(self) -> XCLIP:
@@ -149,6 +205,11 @@ class Recognizer:
                 yield item
                 continue
             frames, logits = item  # (K,)
+            if not logits.isfinite().all():
+                yield VideoError(
+                    f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
+                )
+                continue
             similarities = None if text is None else (logits - bias) / scale
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
 
@@ -182,10 +243,8 @@ class Recognizer:
         short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
-        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers)
-        # A CPU is as fast on one clip as on many, and the first result comes sooner.
-        size = 1 if self.model.device.type == "cpu" else 8
-        while group := list(islice(decoded, size)):
+        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers, timeout=self.timeout)
+        while group := list(islice(decoded, self.batch_size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
             # Once for all of them: a GPU is waited for until the numbers are here.
             rows = found(self._inference.encode(clips)).float().cpu() if clips else ()

@@ -22,6 +22,8 @@ from crossframe.cli import main
 from crossframe.model.config import ModelConfig, PromptConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
+from crossframe.recognizer import Recognizer
+from crossframe.records import Records, read_records
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights import load
 from tests.cli.conftest import Outcome, Run
@@ -251,7 +253,7 @@ def test_bad_files_take_one_line_each(command: Run, clip: Path, tiny_folder: Pat
         audio.writeframes(bytes(1600))
     for path in (empty, truncated, text, sound, tmp_path / "gone.mp4"):
         outcome = command("classify", path, *LABELS, "--model", tiny_folder)
-        assert outcome.status == 1, path
+        assert outcome.status == 2, path
         assert outcome.out == "", path
         assert one_line(outcome, path.name), outcome.err
 
@@ -262,7 +264,7 @@ def test_bad_files_take_one_line_each(command: Run, clip: Path, tiny_folder: Pat
         ([], ["no labels"]),
         (["-l", "yoga", "-l", "Yoga"], ["yoga", "Yoga", "same"]),
         ([*LABELS, "--frames", "0"], ["--frames"]),
-        ([*LABELS, "--precision", "float16"], ["float16"]),
+        ([*LABELS, "--precision", "int8"], ["int8"]),
         ([*LABELS, "--framess", "4"], ["--framess", "see crossframe classify --help"]),
     ],
 )
@@ -278,13 +280,13 @@ def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: 
     out = tmp_path / "out.jsonl"
     out.write_text("kept")
     outcome = command("classify", tmp_path / "gone.mp4", *LABELS, "--model", "does/not-matter", "--out", out)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "gone.mp4: does not exist; check the path")
     assert out.read_text() == "kept"
     outcome = command("classify", "https://example.com/clip.mp4", *LABELS, "--model", "does/not-matter")
     assert one_line(outcome, "clip.mp4: does not exist; download the video first")
     Path(tmp_path / "text.mp4").write_text("buy milk")
-    outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "mistyped", "--out", out)
+    outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "mistyped", "--out", out, "--resume")
     assert one_line(outcome, "'mistyped' is no file, no folder and no model of the hub")
     assert out.read_text() == "kept"
 
@@ -300,7 +302,7 @@ def test_whether_a_file_may_be_read_is_found_out_by_reading_it(
 def test_only_what_was_named_is_said_to_be_no_drawn_shape(command: Run, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("buy milk")
     outcome = command("classify", tmp_path / "text.mp4", *LABELS, "--model", "shapes")
-    assert (outcome.status, outcome.out) == (1, "")
+    assert (outcome.status, outcome.out) == (2, "")
     assert one_line(outcome, "text.mp4: is not a video")
 
 
@@ -309,7 +311,7 @@ def test_what_cannot_be_used_ends_with_1_and_one_line(
 ) -> None:
     (tmp_path / "nothing").mkdir()
     outcome = command("classify", tmp_path / "nothing", *LABELS, "--model", tiny_folder)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "nothing", "no video")
     outcome = command("classify", tmp_path / "nothing", clip, *LABELS, "--model", tiny_folder, "--json")
     assert (outcome.status, outcome.out.count("\n")) == (1, 1)  # one bad one does not stop the others
@@ -369,3 +371,79 @@ def test_descriptions_stand_for_labels_and_name_them(
     assert one_line(outcome, "the label 'golf' has no description; add one for it")
     outcome = command("classify", clip, "--descriptions", path, "--template", "a {}", *settings)
     assert one_line(outcome, "descriptions are sentences and take no template")
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_a_result_is_not_written_over_and_is_gone_on_with(
+    name: str, command: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, out = tmp_path / "text.mp4", tmp_path / name
+    text.write_text("buy milk")
+    words = [*LABELS, "--model", tiny_folder, "--precision", "float32", "--out", out]
+    outcome = command("classify", text, clip, tmp_path / "gone.mp4", *words)
+    assert outcome.status == 1
+    found = {Path(record["video"]).name: record for record in read_records(out)}
+    gone, bad, good = found["gone.mp4"], found["text.mp4"], found[clip.name]
+    assert "does not exist" in gone["error"]
+    assert "is not a video" in bad["error"]
+    assert list(good) == ["video", "predictions", "frames"]
+    assert len(good["predictions"]) == 2
+    run = json.loads((tmp_path / f"{name}.run.json").read_text())
+    assert run["labels"] == ["arm wrestling", "cleaning a pool"]
+    assert len(run["weights"]) == 64
+    before = out.read_bytes()
+    outcome = command("classify", text, clip, *words)
+    assert outcome.status == 1
+    assert one_line(outcome, f"{out} is there already", "--resume")
+    assert out.read_bytes() == before
+
+    write_clip(text, frames=moving(6, 40, 40))  # mended
+    read: list[object] = []
+    each = Recognizer.classify_each
+
+    def watched(self: Recognizer, videos: list[str], labels: list[str]) -> object:
+        read.append(videos)
+        return each(self, videos, labels)
+
+    monkeypatch.setattr(Recognizer, "classify_each", watched)
+    outcome = command("classify", text, clip, *words, "--resume")
+    assert (outcome.status, read) == (0, [[str(text)]])
+    records = {record["video"]: record for record in read_records(out)}
+    assert records[str(clip)] == good
+    assert "error" not in records[str(text)]
+    outcome = command("classify", clip, "-l", "golf", *words[4:], "--resume")
+    assert outcome.status == 1
+    assert one_line(outcome, "was made with labels", "golf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.run.json", "text.mp4"])
+
+
+def test_what_a_killed_command_has_done_is_not_done_again(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [write_clip(tmp_path / f"{number}.mp4", frames=moving(4 + number, 40, 40)) for number in range(3)]
+    out = tmp_path / "out.jsonl"
+    words = [*clips, *LABELS, "--model", tiny_folder, "--precision", "float32", "--out", out]
+    add, added = Records.add, []
+
+    def die(self: Records, record: dict[str, object]) -> None:
+        add(self, record)
+        added.append(record)
+        if len(added) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Records, "add", die)
+    assert command("classify", *words).status == 130
+    assert not out.exists()
+    with (tmp_path / "out.jsonl.partial").open("a") as file:
+        file.write('{"video": "cut')  # as a kill in the middle of a line leaves it
+    monkeypatch.setattr(Records, "add", lambda self, record: added.append(record) or add(self, record))
+    assert one_line(command("classify", *words), "out.jsonl.partial is there already")
+    assert command("classify", *words, "--resume").status == 0
+    assert [record["video"] for record in added] == list(map(str, clips))
+    assert [record["video"] for record in read_records(out)] == list(map(str, clips))
+
+
+def test_warnings_are_in_the_record(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    short = write_clip(tmp_path / "short.mp4", frames=moving(2, 40, 40))
+    outcome = command("classify", short, *LABELS, "--model", tiny_folder, "--json")
+    assert json.loads(outcome.out)["warnings"] == ["has 2 frames, 4 were wanted; some are repeated"]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from math import isnan
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
 
 from crossframe.cli.shared import choose_device, json_line
+from crossframe.records import Records, check_free
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, humanize
 from crossframe.text.templates import PLACE, read_descriptions, wordings
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-    from crossframe.recognizer import Prediction
+    from crossframe.recognizer import Prediction, Recognizer
 
 DEFAULT_MODEL = "microsoft/xclip-base-patch32"
+NOTHING_DONE = 2  # the exit status where not one video could be named
 
 
 def classify(
@@ -50,25 +51,29 @@ def classify(
     ] = None,
     clean: Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")] = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
-    out: Annotated[Path | None, Option(help="Write the JSON lines to this file.")] = None,
+    out: Annotated[Path | None, Option(help="Write records to this .jsonl, .csv or .parquet file.")] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")] = False,
+    workers: Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")] = None,
+    timeout: Annotated[float, Option(min=0.1, help="Seconds to read one video.")] = 60.0,
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
     said = read_descriptions(descriptions) if descriptions else None
     names = list(said) if said and not label and not labels else _labels(label or [], labels, clean)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
-    paths = [path for given in videos for path in _expand(given)]
-    present = _present(paths)
+    present, absent = _present([path for given in videos for path in _expand(given)])
     if out:
-        _opened(out, "a").close()  # what an earlier run has written is kept until there is something to take its place
+        check_free(out, resume=resume)
 
     # Slow to import, and of no use before the command line is known to make sense.
     from crossframe.recognizer import Recognizer
-    from crossframe.video.error import VideoError
     from crossframe.weights import load
     from crossframe.weights.saving import fingerprint
 
     network = load(model, device=None if device is None else choose_device(device))
     recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
+    recognizer.workers = recognizer.workers if workers is None else workers
+    recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
     made_by = {
         "model": model,
         "weights": fingerprint(network) if as_json or out else None,
@@ -77,21 +82,64 @@ def classify(
         "precision": recognizer.precision,
     }
     screen = _screen()
-    named = 0
-    with _output(out, screen) as write, _progress(screen, len(present)) as bar:
-        results = recognizer.classify_each(present, names)
-        for result in bar.track(results, len(present), description="videos"):
-            if isinstance(result, VideoError):
-                print(f"crossframe: {result}", file=sys.stderr)
-                continue
-            named += 1
-            if as_json or out:
-                write(_as_json(result, top) | made_by)
-            if not as_json:
-                screen.print(_table(result, top), "", soft_wrap=True)
+    name = partial(_name, screen, recognizer, names=names, top=top, tables=not as_json)
+    if out:
+        run = {**made_by, "labels": names, "num_frames": recognizer.num_frames, "top": top}
+        named = _into_file(Records(out, run, resume=resume), present, absent, name)
+    else:
+        named = name(present, write=_print_json(screen, made_by) if as_json else None)
     if named and not as_json:
         _say_what_scores_mean(model, names)
-    raise typer.Exit(1 if named < len(paths) else 0)
+    raise typer.Exit(0 if named == len(present) and not absent else 1 if named else NOTHING_DONE)
+
+
+def _into_file(records: Records, present: list[Path], absent: dict[str, str], name: Callable[..., int]) -> int:
+    """Records of all videos, of which some may be there already; returns how many could be named."""
+    with records:
+        for path, reason in absent.items():
+            records.add({"video": path, "error": f"{path}: {reason}"})
+        name(records.missing(map(str, present)), write=records.add)
+        return sum(str(path) not in records.failed for path in present)
+
+
+def _name(
+    screen: Console,
+    recognizer: Recognizer,
+    videos: Sequence[str | Path],
+    *,
+    names: list[str],
+    top: int,
+    tables: bool,
+    write: Callable[[dict[str, Any]], None] | None,
+) -> int:
+    """Classify videos, `write` their records, print their `tables`; returns how many could be named."""
+    from crossframe.video.error import VideoError
+
+    named = 0
+    with _progress(screen, len(videos)) as bar:
+        results = zip(videos, recognizer.classify_each(videos, names), strict=True)
+        for video, result in bar.track(results, len(videos), description="videos"):
+            if isinstance(result, VideoError):
+                print(f"crossframe: {result}", file=sys.stderr)
+                if write:
+                    write({"video": str(video), "error": str(result)})
+                continue
+            named += 1
+            if write:
+                write(result.to_dict(top))
+            if tables:
+                screen.print(_table(result, top), "", soft_wrap=True)
+    return named
+
+
+def _print_json(screen: Console, made_by: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Prints the records of videos that were named as objects; those of others are lines on standard error alone."""
+
+    def write(record: dict[str, Any]) -> None:
+        if "error" not in record:
+            screen.out(json_line(record | made_by, screen.encoding), highlight=False)
+
+    return write
 
 
 def _labels(given: list[str], file: Path | None, clean: bool) -> list[str]:
@@ -110,21 +158,24 @@ def _expand(given: Path) -> list[Path]:
     return found or [given]
 
 
-def _present(paths: list[Path]) -> list[Path]:
-    """The files that there are; the others are reported now, for a typing error need not wait for a model."""
+def _present(paths: list[Path]) -> tuple[list[Path], dict[str, str]]:
+    """The files that there are, and what is wrong with the others; a typing error need not wait for a model."""
     present: list[Path] = []
+    absent: dict[str, str] = {}
     for path in paths:
         if path.is_dir():
             looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
-            print(f"crossframe: {path}: no video in this folder; {looked}", file=sys.stderr)
+            absent[str(path)] = f"no video in this folder; {looked}"
         elif os.path.exists(file_of(path)):
             present.append(path)
         else:
             remedy = "download the video first" if path.parts[0] in ("http:", "https:") else "check the path"
-            print(f"crossframe: {path}: does not exist; {remedy}", file=sys.stderr)
+            absent[str(path)] = f"does not exist; {remedy}"
+    for path, reason in absent.items():
+        print(f"crossframe: {path}: {reason}", file=sys.stderr)
     if not present:
-        raise typer.Exit(1)
-    return present
+        raise typer.Exit(NOTHING_DONE)
+    return present, absent
 
 
 def _screen() -> Console:
@@ -132,23 +183,6 @@ def _screen() -> Console:
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False)
-
-
-def _opened(out: Path, mode: Literal["a", "w"]) -> TextIO:
-    try:
-        return out.open(mode, encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{out}: cannot be written ({error.strerror}); give --out another path") from error
-
-
-@contextmanager
-def _output(out: Path | None, screen: Console) -> Generator[Callable[[dict[str, Any]], None]]:
-    """Writes objects to a file or to standard output."""
-    if out is None:
-        yield lambda result: screen.out(json_line(result, screen.encoding), highlight=False)
-        return
-    with _opened(out, "w") as file:
-        yield lambda result: print(json_line(result, file.encoding), file=file, flush=True)
 
 
 def _progress(screen: Console, count: int) -> Progress:
@@ -172,27 +206,6 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     if len(names) == 1:
         print("One label alone always gets 100%; give others, or --json for its similarity.", file=sys.stderr)
-
-
-def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    frames = prediction.frames
-    return {
-        "video": prediction.video,
-        "predictions": [
-            {
-                "label": prediction.labels[i],
-                "score": float(prediction.scores[i]),
-                "similarity": None if prediction.similarities is None else float(prediction.similarities[i]),
-            }
-            for i in prediction.ranking()[:top]
-        ],
-        "frames": {
-            "indices": frames.indices.tolist(),
-            "times": [None if isnan(time) else time for time in frames.times.tolist()],
-            "total": frames.total,
-            "damaged": int(frames.damaged.sum()),
-        },
-    }
 
 
 def _table(prediction: Prediction, top: int) -> Table:

@@ -41,7 +41,7 @@ def check_labels(labels: Iterable[str]) -> list[str]:
         raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
     if isinstance(labels, Mapping) or hasattr(labels, "columns"):  # a data frame would give the names of its columns
         raise ValueError(f"labels is a table, of type {type(labels).__name__}: give a list, or one of its columns")
-    labels = list(labels)
+    labels = [] if labels is None else list(labels)  # pyright: ignore[reportUnnecessaryComparison]
     if not labels:
         raise ValueError("there are no labels: give at least one thing the video may show")
     seen: dict[str, int] = {}

@@ -132,16 +132,22 @@ def read_video(
     return frames
 
 
+def problems(frames: Frames) -> list[str]:
+    """What is wrong with a video that could be read all the same, a line each."""
+    found: list[str] = []
+    if frames.total < len(frames):
+        found.append(f"has {frames.total} frames, {len(frames)} were wanted; some are repeated")
+    if frames.missing:
+        found.append(f"{frames.missing} of its frames are missing or cannot be decoded")
+    if frames.damaged.any():
+        found.append(f"{int(frames.damaged.sum())} of the {len(frames)} frames read are damaged")
+    return [*found, *frames.notes]
+
+
 def log_problems(frames: Frames) -> None:
     """Warn of what is wrong with a video that could be read all the same."""
-    if frames.total < len(frames):
-        log.warning("%s: has %d frames, %d were wanted; some are repeated", frames.source, frames.total, len(frames))
-    if frames.missing:
-        log.warning("%s: %d of its frames are missing or cannot be decoded", frames.source, frames.missing)
-    if frames.damaged.any():
-        log.warning("%s: %d of the %d frames read are damaged", frames.source, int(frames.damaged.sum()), len(frames))
-    for note in frames.notes:
-        log.warning("%s: %s", frames.source, note)
+    for problem in problems(frames):
+        log.warning("%s: %s", frames.source, problem)
 
 
 def _stacked(pictures: Sequence[Any]) -> Pictures:

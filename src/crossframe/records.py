@@ -1,0 +1,204 @@
+"""The records of a long piece of work in one file, by its name JSON lines, CSV or Parquet: whole in the end, or not at
+all, and taken up again where the work was interrupted.
+
+Until the end, records are kept beside the file in `NAME.partial`, a line of JSON each. What is the same for all of
+them (the model, the labels ...) stands once, in `NAME.run.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO, TypeAlias
+
+from crossframe.data.parquet import pyarrow, read_rows, write_rows
+from crossframe.files import replacing, write_json
+
+Record: TypeAlias = dict[str, Any]
+
+BEST = ("label", "score", "similarity")  # columns of tables, from the first of `predictions`
+NESTED = ("predictions", "frames", "warnings")  # which CSV holds as JSON
+COLUMNS: tuple[str, ...] = ("video", *BEST, *NESTED, "error")
+
+
+class Records:
+    """Records for `path`, one for each video. With `resume`, those of an earlier run are kept and need no work.
+
+    Raises ValueError, in one line, where there is a result already that would be written over, or an earlier run was of
+    another model or other labels.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool = False) -> None:
+        self.path = path
+        self.partial = path.with_name(f"{path.name}.partial")
+        self._run_file = path.with_name(f"{path.name}.run.json")
+        self._places: dict[str, int] = {}  # of each video, in the partial file
+        self._failed: set[str] = set()
+        self._file: TextIO | None = None
+        self._run = dict(run)
+        check_free(path, resume=resume)
+        if resume and self._run_file.is_file():
+            self._check_same(json.loads(self._run_file.read_text(encoding="utf-8")))
+
+    def _check_same(self, before: Mapping[str, Any]) -> None:
+        for name in self._run:
+            if name in before and before[name] != self._run[name]:
+                raise ValueError(
+                    f"{self.path} was made with {name} {_short(before[name])}, not {_short(self._run[name])}; use what "
+                    "it was made with, or give --out another path"
+                )
+
+    def __enter__(self) -> Self:
+        write_json(self._run_file, self._run)
+        known = [] if self.partial.exists() else list(read_records(self.path)) if self.path.exists() else []
+        self._file = self.partial.open("a+", encoding="utf-8")
+        for record in known:
+            self.add(record)
+        self._take_up()
+        return self
+
+    def _take_up(self) -> None:
+        """Find the records that there are; a line that was cut off is dropped."""
+        file = self._opened()
+        file.seek(0)
+        while True:
+            place = file.tell()
+            line = file.readline()
+            record = None
+            with suppress(ValueError):
+                record = json.loads(line)
+            if not line.endswith("\n") or record is None:
+                file.seek(place)
+                file.truncate()
+                return
+            self._note(record, place)
+
+    def _note(self, record: Record, place: int) -> None:
+        self._places[record["video"]] = place
+        (self._failed.add if record.get("error") else self._failed.discard)(record["video"])
+
+    def _opened(self) -> TextIO:
+        if self._file is None:
+            raise ValueError("records are added inside of 'with'")
+        return self._file
+
+    def missing(self, videos: Iterable[str]) -> list[str]:
+        """The videos that have no record yet, or none but an error."""
+        return [video for video in videos if video not in self._places or video in self._failed]
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """Videos whose record is an error."""
+        return frozenset(self._failed)
+
+    def add(self, record: Record) -> None:
+        """Keep a record, which replaces one of the same video."""
+        file = self._opened()
+        place = file.seek(0, 2)
+        file.write(json.dumps(record, ensure_ascii=True) + "\n")
+        file.flush()
+        self._note(record, place)
+
+    def _read(self) -> Iterator[Record]:
+        file = self._opened()
+        for place in sorted(self._places.values()):
+            file.seek(place)
+            yield json.loads(file.readline())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._opened().close()
+        if kind is None:
+            self.partial.unlink()
+
+    def _finish(self) -> None:
+        with replacing(self.path) as part:
+            if self.path.suffix.lower() == ".parquet":
+                write_rows(part, [_row(record) for record in self._read()], _types())
+                return
+            with part.open("w", encoding="utf-8", newline="") as file:
+                if self.path.suffix.lower() == ".csv":
+                    writer = csv.DictWriter(file, COLUMNS)
+                    writer.writeheader()
+                    writer.writerows(map(_cells, self._read()))
+                else:
+                    file.writelines(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self._read())
+
+
+def check_free(path: Path, *, resume: bool) -> None:
+    """Raise ValueError now, rather than in the end, where a result would be written over or cannot be written."""
+    if path.suffix.lower() == ".parquet":
+        pyarrow()
+    for there in () if path.is_dir() else (path, path.with_name(f"{path.name}.partial")):
+        if there.exists() and not resume and there.stat().st_size:
+            raise ValueError(f"{there} is there already; give --out another path, or --resume to go on with it")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("a", encoding="utf-8") as file:
+            empty = not file.tell()
+        if empty:
+            partial.unlink()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror}); give --out another path") from error
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a file that `Records` wrote."""
+    match path.suffix.lower():
+        case ".parquet":
+            rows: Iterable[Record] = read_rows(path)
+        case ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        case _:
+            with path.open(encoding="utf-8") as file:
+                rows = [json.loads(line) for line in file]
+    for row in rows:
+        yield _record(row)
+
+
+def _row(record: Record) -> Record:
+    """A record as a row of a table."""
+    best = next(iter(record.get("predictions") or ()), {})
+    return {name: (best if name in BEST else record).get(name) for name in COLUMNS}
+
+
+def _cells(record: Record) -> Record:
+    row = _row(record)
+    nested = {name: json.dumps(row[name], ensure_ascii=False) for name in NESTED if row[name] is not None}
+    return row | nested
+
+
+def _record(row: Record) -> Record:
+    """A row of a table, or an object of JSON lines, as it was given to `Records.add`."""
+    given = {name: value for name, value in row.items() if name not in BEST and value not in (None, "")}
+    return given | {name: json.loads(given[name]) for name in NESTED if isinstance(given.get(name), str)}
+
+
+def _types() -> dict[str, Any]:
+    arrow = pyarrow()
+    text, number, count = arrow.string(), arrow.float64(), arrow.int64()
+    frames = {"indices": arrow.list_(count), "times": arrow.list_(number), "total": count, "damaged": count}
+    best = {"label": text, "score": number, "similarity": number}
+    nested = {
+        "predictions": arrow.list_(arrow.struct(list(best.items()))),
+        "frames": arrow.struct(list(frames.items())),
+        "warnings": arrow.list_(text),
+    }
+    return {"video": text, **best, **nested, "error": text}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
