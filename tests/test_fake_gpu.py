@@ -5,7 +5,9 @@ Each check runs in a process of its own, for torch keeps the device.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,8 @@ from crossframe.train import run as run_module
 from crossframe.train.build import from_scratch
 from crossframe.train.launch import Replicas
 from crossframe.train.loop import Loop, StepReport
-from crossframe.train.transform import Mixup, TrainTransform
+from crossframe.train.transform import TrainTransform
+from crossframe.video.mixing import Mixup
 from tests.data.dataset import write_dataset
 from tests.evaluate.world import small_model
 from tests.train.many import Kill, together, train_and_tell
@@ -49,7 +52,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scratch(filmed: Path) -> Recipe:
     """Both towers learn, from nothing, and all that is drawn for a step is drawn."""
-    small = load_recipe("shapes", tiny=True).model.towers.model_dump_json()
+    small = json.dumps(asdict(load_recipe("shapes", tiny=True).model.towers))
     changes = ["init=null", f"model.towers={small}", "model.frames=2", "model.drop_path=0.2", "train.rates.muon=1e-3"]
     changes += ["train.epochs=1", "train.accumulate=2", "train.mix={}", "train.average=0.9", "train.clip_norm=1"]
     changes += ["train.checkpoint_blocks=true"]

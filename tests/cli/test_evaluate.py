@@ -141,7 +141,7 @@ def test_the_authors_views_in_time_are_asked_for_and_said(
     command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     words = ("evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--views", 4)
-    for name, more in (("ours", ()), ("theirs", ("--set", "test.official=true"))):
+    for name, more in (("ours", ()), ("theirs", ("--set", "test.random_views=true"))):
         assert command(*words, *more, "--out", tmp_path / name).status == 0
     told = {name: summary(tmp_path / name)["made_with"]["sampling"]["official"] for name in ("ours", "theirs")}
     assert told == {"ours": False, "theirs": True}

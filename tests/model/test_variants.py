@@ -49,7 +49,7 @@ def test_new_parts_start_as_the_authors_do(name: str) -> None:
     fresh = {
         "mit": MultiFrameTransformer(config.mit, config.embed_dim, 8),
         "prompts": VideoPrompt(config.prompts, config.vision.width, config.embed_dim),
-        "vision.blocks.0.message": Message(config.vision, 0.0),
+        "vision.blocks.0.message": Message(config.vision),
     }
     values = {
         their_names(f"{prefix}.{name}", OPENAI)[0]: parameter

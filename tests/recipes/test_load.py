@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
-from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names
+from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names, to_values
+from crossframe.recipes.schema import FileData
+from crossframe.video.augment import Augment
+from crossframe.video.mixing import Mixup
 
 
 @pytest.mark.parametrize("tiny", [False, True])
@@ -48,7 +53,7 @@ def test_a_recipe_changes_its_base(tmp_path: Path) -> None:
 def test_a_base_of_another_kind_of_data_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "filmed.yaml"
     path.write_text("base: shapes\ndata: {kind: files, source: clips}\n")
-    assert load_recipe(path).data.model_dump()["source"] == "clips"
+    assert asdict(load_recipe(path).data)["source"] == "clips"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +132,43 @@ def test_unknown_recipes_are_named_with_the_nearest_one() -> None:
 
 
 def test_the_authors_views_are_of_sparse_frames() -> None:
-    assert load_recipe("k400", ["test.official=true"]).test.official
-    with pytest.raises(RecipeError, match=r"test\.official draws as .* no dense frames; leave it out"):
-        load_recipe("k400", ["test.official=true", "data.sampling=dense"])
+    assert load_recipe("k400", ["test.random_views=true"]).test.random_views
+    for theirs in ("test.random_views=true", "data.tail=false"):
+        with pytest.raises(RecipeError, match=r".* draws as .* no dense frames; leave it out"):
+            load_recipe("k400", [theirs, "data.sampling=dense"])
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_recipes_of_old_runs_say_what_they_said(official: bool, tmp_path: Path) -> None:
+    """`official` stood for all that is chosen by itself now."""
+    path = tmp_path / "recipe.yaml"
+    values = to_values(load_recipe("finetune", ["train.augment={}", "train.mix={}"]))
+    del values["train"]["schedule"], values["data"]["tail"], values["test"]["random_views"]
+    del values["train"]["augment"]["flicker"], values["train"]["augment"]["eight_bit"], values["train"]["mix"]["group"]
+    values["train"]["official"] = values["test"]["official"] = official
+    path.write_text(yaml.safe_dump(values))
+    recipe = load_recipe(path)
+    assert isinstance(recipe.data, FileData)
+    assert recipe.train.augment == Augment(flicker=official, eight_bit=official)
+    assert recipe.train.mix == Mixup()
+    assert recipe.train.schedule == ("authors" if official else "smooth")
+    assert (recipe.data.tail, recipe.test.random_views) == (not official, official)
+
+
+def test_a_part_that_is_changed_in_code_is_checked_too() -> None:
+    recipe = load_recipe("finetune")
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        replace(recipe.train, epochs=0)
+    with pytest.raises(ValueError, match=r"warmup_epochs is 2\.0 of train\.epochs 1"):
+        replace(recipe, train=replace(recipe.train, epochs=1))
+
+
+def test_best_is_no_result_where_it_is_chosen_on_what_is_measured() -> None:
+    assert load_recipe("hmdb51-few-shot").measured_where_chosen
+    assert load_recipe("k400").measured_where_chosen
+    assert not load_recipe("finetune").measured_where_chosen
+    assert not load_recipe("zero-shot").measured_where_chosen
+    assert not load_recipe("shapes").measured_where_chosen
 
 
 def test_values_that_json_cannot_hold_are_refused() -> None:
@@ -144,5 +183,5 @@ def test_pictures_are_changed_in_files_only() -> None:
     for change in ("train.augment={}", "train.mix={}"):
         with pytest.raises(RecipeError, match="the data are drawn; set it to null"):
             load_recipe("shapes", [change])
-    with pytest.raises(RecipeError, match=r"train\.mix\.mixup is 0; should be greater than 0"):
+    with pytest.raises(RecipeError, match=r"train\.mix: an alpha of 0\.0 for mixup is not possible"):
         load_recipe("finetune", ["train.mix.mixup=0"])

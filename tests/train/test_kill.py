@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ EVENTS = 200  # accesses to the folder of the whole run, about
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """Clips in files, a checkpoint after every step and in the middle of epochs, and everything that it must keep."""
     folder = write_dataset(tmp_path_factory.mktemp("filmed") / "clips")
-    small = load_recipe("shapes", tiny=True).model.towers.model_dump_json()
+    small = json.dumps(asdict(load_recipe("shapes", tiny=True).model.towers))
     changes = ["init=null", f"model.towers={small}", "model.frames=2", "model.drop_path=0.2", f"data.source={folder}"]
     changes += ["train.epochs=3", "train.warmup_epochs=1", "train.batch_size=2", "train.accumulate=2", "train.mix={}"]
     changes += ["train.augment={}", "train.average=0.9", "train.rates.muon=1e-3", "train.save_every=1"]

@@ -14,6 +14,7 @@ from crossframe.data.batch import Batch, Failure, TrainBatch, classification
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.schema import Course
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.loop import DivergedError, Learner, Loop, StepReport, TextCache
 from crossframe.train.objective import Objective
@@ -126,9 +127,9 @@ def test_a_loss_or_gradient_that_is_no_number_is_reported() -> None:
             meter.read()
 
 
-@pytest.mark.parametrize(("official", "clips"), [(True, [4, 4]), (False, [4, 1, 4, 1])])
-def test_only_the_official_schedule_drops_what_is_left_of_an_epoch(
-    official: bool, clips: list[int], model: XCLIP
+@pytest.mark.parametrize(("course", "clips"), [("authors", [4, 4]), ("timm", [4, 1, 4, 1]), ("smooth", [4, 1, 4, 1])])
+def test_only_the_authors_schedule_drops_what_is_left_of_an_epoch(
+    course: Course, clips: list[int], model: XCLIP
 ) -> None:
-    loop = make_loop(model, Schedule(2, 3, accumulate=2, official=official))
+    loop = make_loop(model, Schedule(2, 3, accumulate=2, course=course))
     assert [report.clips for report in loop.run(batches([2, 2, 1, 2, 2, 1]))] == clips

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from crossframe.data.batch import Batch, classification
 from crossframe.data.drawn import Clips, Stills
-from crossframe.distributed import joined
+from crossframe.distributed import Processes, joined
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.train.checkpoint import load_state
 from crossframe.train.launch import check_processes, launch
-from crossframe.train.transform import plan_exchange
+from crossframe.train.transform import TrainTransform, plan_exchange
+from crossframe.video.mixing import Mixup
 from tests.data.dataset import write_dataset
+from tests.evaluate.world import small_model
 from tests.train.many import Kill, together, train_and_tell
 
 
@@ -26,10 +30,16 @@ from tests.train.many import Kill, together, train_and_tell
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """Two epochs of eight clips and a broken one, in steps of three batches and what is left, everything on."""
     folder = write_dataset(tmp_path_factory.mktemp("filmed") / "clips")
-    small = load_recipe("shapes", tiny=True).model.towers.model_dump_json()
+    small = json.dumps(asdict(load_recipe("shapes", tiny=True).model.towers))
     changes = ["init=null", f"model.towers={small}", "model.frames=2", f"data.source={folder}", "train.threads=1"]
     changes += ["train.epochs=2", "train.warmup_epochs=0", "train.batch_size=2", "train.accumulate=3"]
-    changes += ["train.augment={}", "train.mix={}", "train.average=0.9", "train.save_every=1", "train.rates.base=1e-2"]
+    changes += [
+        "train.augment={}",
+        "train.mix={}",
+        "train.average=0.9",
+        "train.save_every=1",
+        "train.rates.base=1e-2",
+    ]
     changes += ["train.rates.eps=1e-4"]  # or AdamW would enlarge the noise where a gradient is zero
     return load_recipe("finetune", changes, tiny=True)
 
@@ -56,7 +66,7 @@ def test_two_processes_train_as_one(filmed: Recipe, tmp_path: Path) -> None:
 def divided(filmed: Recipe) -> Recipe:
     """FSDP2, with blocks computed again."""
     changes = {"strategy": "fsdp", "checkpoint_blocks": True, "clip_norm": 1.0}
-    return filmed.model_copy(update={"train": filmed.train.model_copy(update=changes)})
+    return replace(filmed, train=replace(filmed.train, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +151,29 @@ def test_every_clip_meets_its_partner(clips: list[list[int]]) -> None:
         assert met == [everybody[partners[everybody.index(clip)]] for clip in own]
 
 
+def mixed_alone_or_together(folder: Path) -> tuple[list[float], list[list[float]]]:
+    """This process's share of a batch of seven clips, mixed in groups of three: levels, and targets."""
+    with joined():
+        processes = Processes()
+        model = small_model()
+        places = torch.tensor([30, 10, 20, 50, 40, 70, 60])[processes.rank :: processes.world]
+        clips = [torch.full((4, 3, 32, 32), int(place), dtype=torch.uint8) for place in places]
+        batch = classification(Batch(clips, places // 10 - 1, places), tuple("abcdefg"))
+        transform = TrainTransform(model, mixup=Mixup(switch=0.0, group=3), seed=1, processes=processes)
+        video, (task,) = transform(batch, 0)
+        return video.mean(dim=(1, 2, 3, 4)).tolist(), task.targets.tolist()
+
+
+def test_groups_that_are_mixed_do_not_depend_on_processes(tmp_path: Path) -> None:
+    (alone,) = together(mixed_alone_or_together, tmp_path)
+    both = together(mixed_alone_or_together, tmp_path, world=2)
+    assert [outcome.words for outcome in (alone, *both)] == ["", "", ""]
+    for whole, *parts in zip(alone.value, *(outcome.value for outcome in both), strict=True):
+        for rank, part in enumerate(parts):
+            torch.testing.assert_close(torch.tensor(part), torch.tensor(whole)[rank::2])
+    assert (torch.tensor(alone.value[1]) > 0).sum() > 7  # some clips did meet another
+
+
 def test_more_processes_than_gpus_are_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
@@ -166,9 +199,9 @@ def test_a_gpu_that_imitates_bfloat16_is_said(
 
     monkeypatch.setattr("crossframe.train.launch.Fabric", lambda **_: Found())
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: fast)
-    launch(filmed.train.model_copy(update={"precision": "float32"}), [])
+    launch(replace(filmed.train, precision="float32"), [])
     assert not caplog.records
-    launch(filmed.train.model_copy(update={"precision": "bfloat16"}), [])
+    launch(replace(filmed.train, precision="bfloat16"), [])
     assert ["set train.precision=float32" in record.message for record in caplog.records] == [True] * (not fast)
 
 

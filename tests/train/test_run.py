@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_finetuning_learns_from_files_and_counts_what_it_cannot_read(tmp_path: P
 
 def test_a_linear_head_learns_the_classes_of_a_folder(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "clips", broken=None)
-    towers = "model.towers=" + tiny("shapes").model.towers.model_dump_json()
+    towers = "model.towers=" + json.dumps(asdict(tiny("shapes").model.towers))
     recipe = tiny("finetune", towers, "init=null", "model.linear_head=true", "model.frames=2", "train.epochs=2")
     train(recipe, tmp_path / "run", data=folder)
     model = crossframe.load(tmp_path / "run" / "last")

@@ -1,4 +1,4 @@
-"""The learning rate: the authors' with its faults, ours without."""
+"""The learning rate: the authors' with its faults, timm's, and ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.recipes.load import load_recipe
 from crossframe.train.schedule import Schedule
 
 CASES = ["30x10_lr8e-6", "50x7_lr2e-6", "50x7_lr2e-6_acc2"]
@@ -21,7 +22,7 @@ def test_official_rates_are_those_of_the_authors(case: str, golden: Path) -> Non
         values["iters_per_epoch"],
         values["warmup_epochs"],
         values["accumulation_steps"],
-        official=True,
+        course="authors",
     )
     used, base = values["used_at_optimizer_step"], values["base_lr"]
     assert schedule.steps == len(used["base"])
@@ -31,6 +32,45 @@ def test_official_rates_are_those_of_the_authors(case: str, golden: Path) -> Non
     positions = [schedule.batches_of(step)[-1] for step in range(schedule.steps)]
     expected = [e * values["iters_per_epoch"] + i for e, i in zip(used["epoch"], used["idx"], strict=True)]
     assert positions == expected
+
+
+def test_every_run_of_the_paper_has_the_rates_of_timm(golden: Path) -> None:
+    """Recorded by scripts/record_rates.py; sizes are those of the paper's runs."""
+    record = json.loads((golden / "lr_schedule_timm.json").read_text())
+    assert len(record["runs"]) == 6
+    for name, run in record["runs"].items():
+        train = load_recipe(name.partition(",")[0].partition(" ")[0]).train
+        assert (train.epochs, train.warmup_epochs, train.rates.base) == (
+            run["epochs"],
+            record["warmup_epochs"],
+            run["base"],
+        )
+        schedule = Schedule(train.epochs, run["batches"], train.warmup_epochs, run["accumulate"], train.schedule)
+        assert schedule.steps == run["steps"]
+        for step, rates in run["rates"].items():
+            ours = [schedule.rate(int(step), run["base"] * factor, run["base"] / 100) for factor in (1, 10)]
+            assert ours == pytest.approx(rates, rel=1e-9, abs=1e-18), (name, step)
+
+
+def test_without_their_loop_timms_course_has_no_step_that_learns_nothing() -> None:
+    theirs, repaired = (Schedule(30, 10, 5, course=course) for course in ("authors", "timm"))
+    assert [theirs.rate(step, 1.0, 0.01) for step in (0, 1)] == [0, 0]
+    assert all(repaired.rate(step, 1.0, 0.01) > 0 for step in range(300))
+    # the same curve, two steps sooner
+    assert [repaired.rate(step, 1.0, 0.01) for step in range(2, 250)] == pytest.approx(
+        [theirs.rate(step + 2, 1.0, 0.01) for step in range(2, 250)]
+    )
+
+
+@pytest.mark.parametrize(("recipe", "sizes", "more"), [("k400", (30, 937), 1.19), ("zero-shot", (10, 937), 1.46)])
+def test_the_smooth_course_learns_more(recipe: str, sizes: tuple[int, int], more: float) -> None:
+    """Rates summed over a run, which docs/results.md quotes."""
+    sums = {
+        course: sum(schedule.rate(step, 1.0, 0.01) for step in range(schedule.steps))
+        for course in ("smooth", "authors")
+        for schedule in [Schedule(*sizes, load_recipe(recipe).train.warmup_epochs, course=course)]
+    }
+    assert sums["smooth"] / sums["authors"] == pytest.approx(more, abs=0.01)
 
 
 def test_without_the_faults_every_step_learns_and_nothing_jumps() -> None:
@@ -55,4 +95,4 @@ def test_a_run_of_warm_up_alone_is_refused() -> None:
     with pytest.raises(ValueError, match=r"warm-up of 5 epochs leaves none of 5"):
         Schedule(epochs=5, batches=2, warmup_epochs=5)
     with pytest.raises(ValueError, match="not enough for one step of 4"):
-        Schedule(epochs=5, batches=2, accumulate=4, official=True)
+        Schedule(epochs=5, batches=2, accumulate=4, course="authors")

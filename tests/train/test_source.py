@@ -105,7 +105,7 @@ def test_each_batch_draws_one_template_by_its_number(folder: Path, model: XCLIP)
     assert [batch.tasks[0].texts for batch in source.batches(3, 6)] == asked[3:]
 
 
-def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_config: ModelConfig) -> None:
+def test_only_without_its_tail_training_never_draws_the_last_frames(folder: Path, tiny_config: ModelConfig) -> None:
     three = XCLIP(replace(tiny_config, num_frames=3), tokenizer=Tokenizer.clip(), preprocess=Preprocess(32, 32))
 
     def drawn(*changes: str) -> set[int]:
@@ -113,9 +113,9 @@ def test_only_official_training_never_draws_the_last_frames(folder: Path, tiny_c
         batches = build_source(recipe, three, read_clip_files(recipe)).batches(0, 12)
         return {number for batch in batches for clip in batch.clips.videos for number in numbers(torch.as_tensor(clip))}
 
-    assert drawn("train.official=true") == set(range(18))  # three parts of 6 frames, of 20
+    assert drawn("data.tail=false") == set(range(18))  # three parts of 6 frames, of 20
     assert {18, 19} <= drawn()
-    assert {18, 19} <= drawn("train.official=true", "data.sampling=dense")
+    assert {18, 19} <= drawn("data.sampling=dense")
 
 
 def test_without_templates_labels_stand_alone(folder: Path, model: XCLIP) -> None:

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from crossframe.data.batch import Batch, Task, TrainBatch, classification
 from crossframe.model.xclip import XCLIP
 from crossframe.train.objective import task_loss
-from crossframe.train.transform import Mix, Mixup, TrainTransform, cut_box
+from crossframe.train.transform import TrainTransform
 from crossframe.video.augment import Augment
+from crossframe.video.mixing import Mix, Mixup, cut_box
 from tests.evaluate.world import small_model
 
 LABELS = ("clapping", "jumping", "waving")
@@ -77,6 +78,40 @@ def test_answers_follow_the_pixels(model: XCLIP) -> None:
         levels = video.mean(dim=(1, 3, 4)) * std + mean  # (B, 3)
         expected = tasks[0].targets @ torch.tensor([0.0, 100.0, 200.0])
         torch.testing.assert_close(levels, expected.unsqueeze(1).expand(3, 3), atol=1e-2, rtol=0)
+
+
+def test_groups_of_clips_are_drawn_and_paired_by_themselves(model: XCLIP) -> None:
+    """Clips of one level each: the level of a mixed clip tells whose they are."""
+    mixup = Mixup(switch=0.0, group=2)
+    clips = [torch.full((4, 3, 32, 32), 40 * place, dtype=torch.uint8) for place in range(6)]
+    asked = classification(Batch(clips, torch.arange(6), torch.tensor([7, 2, 4, 9, 1, 5])), tuple("abcdef"))
+    std, mean = (torch.tensor(values) * 255 for values in (model.preprocess.std, model.preprocess.mean))
+    seen: set[tuple[int, ...]] = set()
+    for number in range(8):
+        video, tasks = TrainTransform(model, mixup=mixup, seed=3)(asked, number)
+        targets = tasks[0].targets
+        levels = video.mean(dim=(1, 3, 4)) * std + mean  # (B, 3)
+        expected = targets @ torch.arange(0.0, 240.0, 40.0)
+        torch.testing.assert_close(levels, expected.unsqueeze(1).expand(6, 3), atol=1e-2, rtol=0)
+        seen |= {tuple(row.nonzero().flatten().tolist()) for row in targets}
+        turned = classification(
+            Batch(clips[::-1], torch.arange(5, -1, -1), torch.tensor([5, 1, 9, 4, 2, 7])), tuple("abcdef")
+        )
+        again, mixed = TrainTransform(model, mixup=mixup, seed=3)(turned, number)
+        assert torch.equal(again.flip(0), video)
+        assert torch.equal(mixed[0].targets.flip(0), targets)
+    assert max(map(len, seen)) == 2
+    assert len([pair for pair in seen if len(pair) == 2]) > 6  # not only neighbors
+
+
+def test_draws_cover_every_clip_once_in_groups_of_at_most_so_many() -> None:
+    draws = Mixup(group=8).draws(21, 32, random.Random(0))
+    assert sorted(number for numbers, _ in draws for number in numbers) == list(range(21))
+    assert [len(numbers) for numbers, _ in draws] == [8, 8, 5]
+    assert all(sorted(mix.partners) == list(range(len(numbers))) for numbers, mix in draws)
+    assert len({mix.share for _, mix in draws}) == 3
+    ((numbers, whole),) = Mixup().draws(21, 32, random.Random(0))
+    assert (numbers, whole) == (list(range(21)), Mixup().draw(21, 32, random.Random(0)))
 
 
 CASES = [f"seed{seed}" for seed in (*range(10), *range(20, 25))]

@@ -200,16 +200,16 @@ def test_input_is_not_changed_and_may_be_float() -> None:
     assert torch.equal(floats, kept.float())
 
 
-@pytest.mark.parametrize("official", [False, True])
-def test_colours_flicker_only_as_the_authors_do(official: bool) -> None:
+@pytest.mark.parametrize("flicker", [False, True])
+def test_colours_flicker_only_as_the_authors_do(flicker: bool) -> None:
     still = clip(1).expand(4, -1, -1, -1)
-    result = Augment(jitter=1, official=official)([still], SMALL, generators(1))[0]
+    result = Augment(jitter=1, flicker=flicker)([still], SMALL, generators(1))[0]
     steady = all(torch.allclose(frame, result[0], atol=1e-4) for frame in result)
-    assert steady is not official
+    assert steady is not flicker
 
 
-def test_official_pictures_have_whole_levels() -> None:
-    result = levels(Augment(jitter=1, official=True)([clip()], SMALL, generators(1)))
+def test_pictures_of_8_bits_have_whole_levels() -> None:
+    result = levels(Augment(jitter=1, flicker=True, eight_bit=True)([clip()], SMALL, generators(1)))
     torch.testing.assert_close(result, result.round(), atol=1e-3, rtol=0)
 
 
@@ -259,8 +259,8 @@ def test_the_same_generator_draws_the_same_and_switches_leave_the_rest() -> None
         assert unflipped == Draw(full.box, False, full.jitter, full.grey)
 
 
-def test_official_jitter_has_one_draw_for_each_frame() -> None:
-    draw = Augment(jitter=1, official=True).draw((8, 3, 256, 340), SMALL, random.Random(0))
+def test_flickering_jitter_has_one_draw_for_each_frame() -> None:
+    draw = Augment(jitter=1, flicker=True).draw((8, 3, 256, 340), SMALL, random.Random(0))
     assert len(set(draw.jitter)) == 8
 
 

@@ -59,12 +59,13 @@ def evaluate(
     from crossframe.evaluate.trials import name_trials
     from crossframe.files import check_writable, write_json, write_text
     from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
+    from crossframe.weights.folder import LAST
     from crossframe.weights.loading import check_source
 
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
-    if (out / "last").is_dir():
+    if (out / LAST).is_dir():
         raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
     pyarrow()  # without it, nothing could be saved in the end
     with joined() as writes:

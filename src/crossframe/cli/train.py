@@ -43,6 +43,7 @@ def train(
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped
     from crossframe.train.run import train as run
+    from crossframe.weights.folder import BEST, LAST
 
     try:
         summary = run(chosen, out, init=init, data=data, resume=resume)
@@ -55,10 +56,12 @@ def train(
     scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
     best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
+    if scores and chosen.measured_where_chosen:
+        print("chosen on the clips that a test is made of: the result is that of the last weights")
     if summary.unreadable:
         drawn = summary.clips + summary.unreadable
         print(f"{summary.unreadable} of {drawn} times a clip could not be read; see crossframe data verify")
-    print(out / ("best" if scores else "last"))
+    print(out / (BEST if scores and not chosen.measured_where_chosen else LAST))
 
 
 def _print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:

@@ -27,8 +27,7 @@ from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.templates import read_descriptions, wordings
-
-CHECKPOINTS = ("last", "best")  # a run's folders of weights, whose names do not say which run it is
+from crossframe.weights.folder import BEST, LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def run_trial(
     descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
     with evaluating(model):
         text = label_features(model, wordings(manifest.labels, data.template, descriptions))
-    sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.official)
+    sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.random_views)
     return evaluate_manifest(
         model,
         manifest,
@@ -131,7 +130,7 @@ def name_trials(trials: Sequence[Trial]) -> list[str]:
 def _short(path: str) -> str:
     """`runs/a/last` is a, `lists/ucf-1.csv` is ucf-1."""
     whole = Path(path)
-    return whole.parent.name if whole.name in CHECKPOINTS else whole.stem
+    return whole.parent.name if whole.name in (LAST, BEST) else whole.stem
 
 
 def scores(summary: Mapping[str, Any]) -> dict[str, float]:

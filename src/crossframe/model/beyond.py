@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class DropPath(nn.Module):
     """Stochastic depth: drops a residual branch for a whole sample (dimension 0) with probability `rate`."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate = 0.0  # the image encoder sets it by depth
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) -> (B, ...)"""

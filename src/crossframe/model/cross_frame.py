@@ -18,12 +18,12 @@ class Message(nn.Module):
     knows the order of frames. With `message_frames` they have one, which starts at zero, where it changes nothing.
     """
 
-    def __init__(self, config: VisionConfig, drop_path: float) -> None:
+    def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.project = nn.Linear(config.width, config.width)
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         self.attention = Attention(config.width, config.heads)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath()
         frames = config.message_frames
         self.position = nn.Parameter(torch.zeros(frames, config.width)) if frames else None
         # The authors keep PyTorch's own initialisation here: Xavier for the fused product, the default for the others.
@@ -42,10 +42,9 @@ class Message(nn.Module):
 class CrossFrameBlock(Block):
     """A pretrained block of the ViT in which the tokens of each frame also attend to that frame's message."""
 
-    def __init__(self, config: VisionConfig, drop_path: float) -> None:
-        sizes = config.width, config.heads, config.mlp_width
-        super().__init__(*sizes, config.activation, config.norm_eps, drop_path, config.block)
-        self.message = Message(config, drop_path)
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__(config.width, config.heads, config.mlp_width, config.activation, config.norm_eps, config.block)
+        self.message = Message(config)
         self.first_patch = config.first_tokens if config.message_from == "patches" else None
 
     def frames(self, x: Tensor) -> Tensor:

@@ -120,7 +120,6 @@ class Block(nn.Module):
         mlp_width: int,
         activation: Activation,
         norm_eps: float,
-        drop_path: float = 0.0,
         kind: BlockKind = "plain",
     ) -> None:
         super().__init__()
@@ -133,7 +132,7 @@ class Block(nn.Module):
         if gated:
             self.mlp = GatedMLP(width, mlp_width, ACTIVATIONS[activation], norm_eps)
         self.scale2 = LayerScale(width) if scaled else nn.Identity()
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor, reach: Reach = ALL) -> Tensor:
         """(..., L, D) -> (..., L, D)"""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from crossframe.model.beyond import conv_stem
+from crossframe.model.beyond import DropPath, conv_stem
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
 from crossframe.model.layers import Block, Reach, init_clip_block, project, run_blocks
@@ -28,9 +30,8 @@ class VisionTransformer(nn.Module):
         places = (config.class_token == "placed") + config.grid**2  # the class token's, then row by row
         self.position = nn.Parameter(torch.empty(places, width))
         self.pre_norm = nn.LayerNorm(width, config.norm_eps) if config.pre_norm else nn.Identity()
-        # stochastic depth rises linearly from 0 in the first block to drop_path in the last
-        rates = [config.drop_path * i / max(1, config.layers - 1) for i in range(config.layers)]
-        self.blocks = nn.ModuleList(_block(config, rate) for rate in rates)
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
+        self.set_drop_path(config.drop_path)
         self.post_norm = nn.LayerNorm(width, config.norm_eps)
         self.pool = AttentionPool(config.pool, config) if config.pool else None
         self.projection = None if config.projection == "none" else nn.Parameter(torch.empty(width, embed_dim))
@@ -42,6 +43,14 @@ class VisionTransformer(nn.Module):
         for parameter in (self.class_token, self.position, self.projection, self.registers):
             if parameter is not None:
                 nn.init.normal_(parameter, std=std)
+
+    def set_drop_path(self, rate: float) -> None:
+        """Stochastic depth, which rises linearly from 0 in the first block to `rate` in the last."""
+        self.config = replace(self.config, drop_path=rate)
+        for depth, block in enumerate(self.blocks):
+            for module in block.modules():
+                if isinstance(module, DropPath):
+                    module.rate = rate * depth / max(1, len(self.blocks) - 1)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
@@ -74,11 +83,11 @@ class VisionTransformer(nn.Module):
         return x
 
 
-def _block(config: VisionConfig, drop_path: float) -> Block:
+def _block(config: VisionConfig) -> Block:
     if config.mixing == "cross_frame":
-        block: Block = CrossFrameBlock(config, drop_path)
+        block: Block = CrossFrameBlock(config)
     else:
         sizes = config.width, config.heads, config.mlp_width
-        block = Block(*sizes, config.activation, config.norm_eps, drop_path, config.block)
+        block = Block(*sizes, config.activation, config.norm_eps, config.block)
     init_clip_block(block, config.layers)
     return block

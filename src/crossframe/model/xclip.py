@@ -122,8 +122,11 @@ class XCLIP(nn.Module):
             logits = self.logit_scale.to(exact).exp() * cosine
             return logits if self.logit_bias is None else logits + self.logit_bias.to(exact)
 
-    def tokenize(self, labels: str | Sequence[str]) -> Tensor:
-        """Labels to int64 (K, L) on the model's device. Raises `ValueError` when vocabulary and model do not match."""
+    def tokenize(self, labels: str | Sequence[str], device: torch.device | str | None = None) -> Tensor:
+        """Labels to int64 (K, L) on the model's device, or on `device`.
+
+        Raises `ValueError` when vocabulary and model do not match.
+        """
         if self.config.text is None or self.text is None or self.tokenizer is None:
             raise ValueError("this model has no tokenizer: attach one, or pass token ids")
         known = self.config.text.vocab_size
@@ -140,7 +143,7 @@ class XCLIP(nn.Module):
                 f"the label {label!r} has {length} tokens, start and end included, and beside its learned vectors the "
                 f"model reads at most {self.text.max_tokens}: shorten it"
             )
-        return tokens.to(self.device)
+        return tokens.to(self.device if device is None else device)
 
     def prepare(self, frames: Tensor | Sequence[Tensor]) -> Tensor:
         """uint8 (T, 3, H, W), or a list of such of any sizes -> float (B, T, 3, S, S) on the model's device."""

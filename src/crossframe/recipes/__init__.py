@@ -1,4 +1,4 @@
-"""Experiments as files: `schema` is what a recipe may hold, `load` reads one, `errors` explains what is wrong with it.
+"""Experiments as files: `schema` is what a recipe may hold, `load` reads one and says what is wrong with it.
 
-The *.yaml files here are those we ship.
+The *.yaml files here are those we ship, and `paper` lists the paper's experiments.
 """

@@ -1,7 +1,7 @@
-"""From a name or a file to a checked recipe, or to one line that says what is wrong with it.
+"""From a name or a file to a checked recipe.
 
 A file may name another recipe as its `base`, whose entries it overrides. Its section `tiny` holds overrides for a run
-of seconds, which tests use. Last come overrides in the form `train.rates.base=1e-4`.
+of seconds, which tests use. Last come overrides in the form `train.rates.base=1e-4`. What is wrong is said in one line.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from crossframe.recipes.schema import FileData, Recipe
@@ -25,6 +26,8 @@ from crossframe.text.reading import read_text
 RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
 
 Values = dict[str, Any]
+
+_RECIPES = TypeAdapter(Recipe)
 
 
 class RecipeError(ValueError):
@@ -80,8 +83,8 @@ def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | Non
     if data is not None:
         if not isinstance(recipe.data, FileData):
             raise ValueError(f"recipe '{recipe.name}' draws its own data; leave out {data}")
-        changes["data"] = recipe.data.model_copy(update={"source": str(data)})
-    return recipe.model_copy(update=changes)
+        changes["data"] = replace(recipe.data, source=str(data))
+    return replace(recipe, **changes)
 
 
 def given_entries(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool = False) -> list[str]:
@@ -100,7 +103,7 @@ def check_unchanged(started: Recipe, asked: Recipe, entries: Iterable[str]) -> N
             f"this run was started with recipe '{started.name}', not '{asked.name}'; name that one to go on, or give "
             "another folder for a new run"
         )
-    before, after = started.model_dump(mode="json"), asked.model_dump(mode="json")
+    before, after = to_values(started), to_values(asked)
     for entry in entries:
         old, new = _value(before, entry), _value(after, entry)
         if old != new:
@@ -130,16 +133,37 @@ def parse_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """A recipe from plain values, checked."""
     try:
         # JSON has lists where the schema has tuples, and is strict about everything else
-        return Recipe.model_validate_json(json.dumps(values))
+        return _RECIPES.validate_json(json.dumps(_migrated(values)))
     except ValidationError as error:
         raise RecipeError(f"{where}: {_explain(error)}") from None
     except TypeError as error:
         raise RecipeError(f"{where}: {error}") from None
 
 
+def _migrated(values: Mapping[str, Any]) -> Values:
+    """The entries under today's names: `official` was one switch for what are choices of their own now."""
+    values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    sections: list[Any] = [values.get(name) for name in ("train", "data", "test")]
+    train, data, test = (section if isinstance(section, dict) else {} for section in sections)
+    if train.pop("official", False) is True:
+        train["schedule"] = "authors"
+        if isinstance(train.get("augment"), dict):
+            train["augment"] = {**train["augment"], "flicker": True, "eight_bit": True}
+        if data.get("kind") == "files" and data.get("sampling", "sparse") == "sparse":
+            data["tail"] = False
+    if test.pop("official", False) is True:
+        test["random_views"] = True
+    return values
+
+
+def to_values(recipe: Recipe) -> Values:
+    """The recipe as plain values, every entry, which `parse_recipe` reads back."""
+    return _RECIPES.dump_python(recipe, mode="json")
+
+
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML with every entry, which `load_recipe` reads back."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    return yaml.safe_dump(to_values(recipe), sort_keys=False)
 
 
 def _read(source: str | Path, seen: tuple[str, ...] = ()) -> tuple[Values, Values]:
@@ -212,14 +236,14 @@ def _explain(error: ValidationError) -> str:
     details = error.errors()
     likely = [detail for detail in details if detail["type"] != "literal_error" or isinstance(detail["input"], str)]
     detail = (likely or details)[0]
-    place = [str(part) for part in detail["loc"]]
-    model, place = _walk(place)
+    section, place = _walk([str(part) for part in detail["loc"]])
     path = ".".join(place)
     match detail["type"]:
-        case "extra_forbidden":
-            near = get_close_matches(place[-1], list(model.model_fields), n=1, cutoff=0.5)
-            known = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(model.model_fields)}"
-            return f"'{path}' is unknown; {known}"
+        case "unexpected_keyword_argument":
+            known = [field.name for field in fields(section)]
+            near = get_close_matches(place[-1], known, n=1, cutoff=0.5)
+            advice = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            return f"'{path}' is unknown; {advice}"
         case "missing":
             return f"'{path}' is missing"
         case "value_error":
@@ -236,32 +260,28 @@ def _shown(detail: ErrorDetails) -> str:
     return f"the text '{given}'" if isinstance(given, str) else json.dumps(given)
 
 
-def _walk(place: list[str]) -> tuple[type[BaseModel], list[str]]:
+def _walk(place: list[str]) -> tuple[Any, list[str]]:
     """The section that holds the entry at `place`, and the place without pydantic's names for choices."""
-    model: type[BaseModel] = Recipe
+    section: Any = Recipe
     path: list[str] = []
-    kind: str | None = None
+    chosen = False  # whether pydantic has said which of several sections it is
     for part in place:
-        options = _sections(model.model_fields[path[-1]].annotation) if path and path[-1] in model.model_fields else []
+        hints = get_type_hints(section)
+        options = _sections(hints[path[-1]]) if path and path[-1] in hints else []
         named = {option.__name__: option for option in options}
-        tags = {
-            str(get_args(option.model_fields["kind"].annotation)[0]): option
-            for option in options
-            if "kind" in option.model_fields
-        }
+        tags = {get_args(kind)[0]: option for option in options if (kind := get_type_hints(option).get("kind"))}
         if part in named or part in tags or part.startswith(("literal[", "constrained-")):
-            kind = part
-            model = {**named, **tags}.get(part, model)
+            section, chosen = {**named, **tags}.get(part, section), True
             continue
-        if kind is None and len(options) == 1:
-            model = options[0]
-        kind = None
+        if not chosen and len(options) == 1:
+            section = options[0]
+        chosen = False
         path.append(part)
-    return model, path
+    return section, path
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:
+def _sections(hint: Any) -> list[Any]:
     """The sections among the choices of an entry's type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [section for option in get_args(annotation) for section in _sections(option)]
+    if isinstance(hint, type) and is_dataclass(hint):
+        return [hint]
+    return [section for option in get_args(hint) for section in _sections(option)]

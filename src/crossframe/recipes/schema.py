@@ -1,28 +1,32 @@
-"""The entries of a recipe. Unknown entries and values of the wrong type are refused."""
+"""The entries of a recipe: frozen dataclasses, which are what the parts that they configure take.
+
+Unknown entries and values of the wrong type are refused, also where a part keeps its section to itself, such as
+`video.augment.Augment`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
 
 from crossframe.model.config import Activation, Mixing
 from crossframe.text.templates import templates
+from crossframe.video.augment import Augment
+from crossframe.video.mixing import Mixup
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Variant = Literal["B/32", "B/16", "L/14", "L/14@336"]
+Course = Literal["smooth", "timm", "authors"]
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-class Section(BaseModel):
-    """A section of a recipe, strict and immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Towers(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Towers:
     """A custom image and text encoder, to be trained from scratch."""
 
     image_size: Count
@@ -39,7 +43,8 @@ class Towers(Section):
     activation: Activation = "silu"
 
 
-class Start(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Start:
     """Initial values of parameters that are not pretrained, where the paper's are too slow for small models.
 
     `positions`: of patches, `normal` as in CLIP or a `grid` of sines and cosines of row and column, of amplitude 0.5.
@@ -53,7 +58,8 @@ class Start(Section):
     prompt_std: Positive | None = 1.0
 
 
-class Model(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Model:
     """The model to be trained. `towers`: the size that the initial weights must have; without weights, the towers that
     are trained from scratch, by default B/16.
 
@@ -77,7 +83,8 @@ class Model(Section):
     start: Start = Start()
 
 
-class StillData(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class StillData:
     """Single frames of Shapes, generated on the fly, with texts about them."""
 
     kind: Literal["stills"]
@@ -89,7 +96,8 @@ class StillData(Section):
     test_clips: Count = 1024
 
 
-class ClipData(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ClipData:
     """Clips of Shapes, generated on the fly. `actions`: those that are shown and classified, by default all."""
 
     kind: Literal["clips"]
@@ -102,14 +110,16 @@ class ClipData(Section):
     test_clips: Count = 440
 
 
-class FileData(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FileData:
     """Clips in files. `source` is a manifest or a folder; `--data` sets it.
 
     If the clips have no splits and none is asked for, training uses all of them; if there is no `test_split`, nothing
     is tested.
 
-    `shots` clips of each class are drawn for training with the seed `draw`. `template` is put around every label;
-    `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`: each batch draws one, and testing averages all.
+    `shots` clips of each class are drawn for training with the seed `draw`. Without `tail`, sparse sampling trains as
+    the authors' code: it never draws the last N modulo T of N frames (`video.sample`). `template` is put around every
+    label; `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`: each batch draws one, and testing averages all.
     `descriptions` is a JSON file with sentences for each label, which replace it in the same way.
     `classes` is the number of classes, which is checked; `clips` is the approximate number of training clips, for a dry
     run without data.
@@ -124,6 +134,7 @@ class FileData(Section):
     shots: Count | None = None
     draw: Annotated[int, Field(ge=0)] = 0
     sampling: Literal["sparse", "dense"] = "sparse"
+    tail: bool = True
     template: str = "{}"
     descriptions: str | None = None
     classes: Count | None = None
@@ -136,7 +147,8 @@ class FileData(Section):
         return template
 
 
-class Rates(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Rates:
     """Learning rates: `base` for pretrained parameters, with factors for `new` modules and the `text` encoder.
 
     If `base` is None, it depends on the width of the image encoder (`train.optimizer.base_for`).
@@ -155,29 +167,8 @@ class Rates(Section):
     eps: Positive = 1e-8
 
 
-class Augment(Section):
-    """Data augmentation for clips in files: a crop at one of `scales` of the frame's short side, then flip, colour
-    jitter and greyscale with these probabilities. The paper's by default.
-
-    Set `flip` to 0 where left and right matter.
-    """
-
-    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0, 0.875, 0.75, 0.66)
-    flip: Share = 0.5
-    jitter: Share = 0.8
-    grey: Share = 0.2
-
-
-class Mix(Section):
-    """Mixup and cutmix, with shares from Beta(a, a) where a is `mixup` or `cutmix`; a batch gets cutmix with
-    probability `switch`, otherwise mixup. The paper's by default."""
-
-    mixup: Positive = 0.8
-    cutmix: Positive = 1.0
-    switch: Share = 0.5
-
-
-class Interpolate(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Interpolate:
     """Interpolated training (Open-VCLIP): adds `weight` times the loss of weights moved towards the initial ones by a
     random fraction up to `up_to`. Meant to be used with `average: epochs`."""
 
@@ -185,22 +176,23 @@ class Interpolate(Section):
     weight: Positive = 0.5
 
 
-class Distill(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Distill:
     """Residual distillation (FROSTER): adds `weight` times the squared distance, on the unit sphere, between the clip
     embedding of the initial weights and the embedding in training plus a small residual MLP of it."""
 
     weight: Positive = 1.0
 
 
-class Train(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Train:
     """The training. A step takes `accumulate` batches of `batch_size` clips, counted over all processes.
 
-    `augment` and `mix`: None for none. `official`: what the authors' code does differently from the paper, namely the
-    faults of its schedule (`train.schedule`), frames that are never drawn (`video.sample`), colour jitter for each
-    frame, and images of 8 bits. `learn`: which pretrained encoders are trained; new modules always are. `average`: the
-    decay of averaged weights, or `epochs` for the mean of the weights after each epoch; they are then tested and saved
-    instead of the last ones. `interpolate`, `distill`: ways to stay near the initial weights. The model is tested every
-    `test_every` epochs and at the end, and saved every `save_every` steps and after each epoch.
+    `schedule`: the course of the learning rates (`train.schedule`). `augment` and `mix`: None for none. `learn`: which
+    pretrained encoders are trained; new modules always are. `average`: the decay of averaged weights, or `epochs` for
+    the mean of the weights after each epoch; they are then tested and saved instead of the last ones. `interpolate`,
+    `distill`: ways to stay near the initial weights. The model is tested every `test_every` epochs and at the end, and
+    saved every `save_every` steps and after each epoch.
 
     `checkpoint_blocks`: activation checkpointing, for less memory and a third more time. `strategy`: whether several
     processes replicate the model (`ddp`) or shard it (`fsdp`).
@@ -210,6 +202,7 @@ class Train(Section):
     warmup_epochs: NotNegative = 5.0
     batch_size: Count
     accumulate: Count = 1
+    schedule: Course = "smooth"
     rates: Rates = Rates()
     learn: tuple[Literal["vision", "text"], ...] = ("vision",)
     label_smoothing: Share = 0.1
@@ -218,8 +211,7 @@ class Train(Section):
     interpolate: Interpolate | None = None
     distill: Distill | None = None
     augment: Augment | None = None
-    mix: Mix | None = None
-    official: bool = False
+    mix: Mixup | None = None
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
@@ -230,24 +222,26 @@ class Train(Section):
     save_every: Count | None = None
 
 
-class Test(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Test:
     """The protocol by which `crossframe evaluate` measures the trained model.
 
     `splits`: which clips, by default `test`, or all where nothing is divided. The probabilities of `views` in time
-    times `crops` in space are averaged. `official`: several views in time are the random draws of the authors' code,
-    here the same in every run, and not evenly shifted (`video.sample`). `labels_too`: lists of clips or files of
+    times `crops` in space are averaged. `random_views`: several views in time are the random draws of the authors'
+    code, here the same in every run, and not evenly shifted (`video.sample`). `labels_too`: lists of clips or files of
     labels, whose labels are candidates beside the clips' own.
     """
 
     splits: tuple[str, ...] = ()
     views: Count = 1
     crops: Literal[1, 3] = 1
-    official: bool = False
+    random_views: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     labels_too: tuple[str, ...] = ()
 
 
-class Recipe(Section):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Recipe:
     """An experiment: the model, its data, its training and its test. `init`: the initial weights; `--init` sets it."""
 
     name: str
@@ -257,8 +251,7 @@ class Recipe(Section):
     train: Train
     test: Test = Test()
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def __post_init__(self) -> None:
         if self.train.warmup_epochs >= self.train.epochs:
             raise ValueError(
                 f"train.warmup_epochs is {self.train.warmup_epochs} of train.epochs {self.train.epochs}; shorten it"
@@ -277,8 +270,14 @@ class Recipe(Section):
         for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):
             if section is not None and self.data.kind != "files":
                 raise ValueError(f"train.{name} changes clips in files, and the data are drawn; set it to null")
-        if self.data.kind == "files" and self.data.sampling == "dense" and self.test.official:
-            raise ValueError("test.official draws as the authors' code, which knows no dense frames; leave it out")
+        if self.data.kind == "files" and self.data.sampling == "dense":
+            for name, asked in (("test.random_views", self.test.random_views), ("data.tail=false", not self.data.tail)):
+                if asked:
+                    raise ValueError(f"{name} draws as the authors' code, which knows no dense frames; leave it out")
         if self.data.kind != "files" and self.test != Test(splits=self.test.splits):
             raise ValueError("test: drawn clips have one view and labels of their own; set no more than test.splits")
-        return self
+
+    @property
+    def measured_where_chosen(self) -> bool:
+        """True where `best` is chosen on the clips that the recipe measures on: a result must come from `last`."""
+        return isinstance(self.data, FileData) and self.data.test_split in self.test.splits

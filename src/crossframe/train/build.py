@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from crossframe.data.drawn import vocabulary
 from crossframe.distributed import Processes
-from crossframe.evaluate.trials import CHECKPOINTS
-from crossframe.model.beyond import DropPath
 from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
@@ -24,9 +22,9 @@ from crossframe.train.loop import Learner, Loop, TextCache
 from crossframe.train.objective import build_objective
 from crossframe.train.optimizer import AveragedWeights, auxiliary_optimizer, build_optimizers, freeze
 from crossframe.train.schedule import Schedule
-from crossframe.train.transform import Mixup, TrainTransform
-from crossframe.video.augment import Augment
+from crossframe.train.transform import TrainTransform
 from crossframe.weights import expand, list_models, load, replace_vision
+from crossframe.weights.folder import BEST, LAST
 from crossframe.weights.sources import PLAIN_CLIP
 
 GRID_AMPLITUDE = 0.5
@@ -51,7 +49,7 @@ def build_model(spec: Model, init: str | None, num_classes: int | None = None) -
 
 def _load(init: str) -> XCLIP:
     path = Path(init)
-    if path.name in CHECKPOINTS and not path.exists():  # recipes may name an earlier run
+    if path.name in (LAST, BEST) and not path.exists():  # recipes may name an earlier run
         raise ValueError(f"there is no {init} to start from; train it first, or give other weights with --init")
     return load(init, device="cpu")
 
@@ -151,14 +149,9 @@ def from_scratch(spec: Model) -> XCLIP:
 
 
 def set_drop_path(model: XCLIP, rate: float) -> None:
-    """Stochastic depth for the image encoder, rising linearly from 0 in the first block to `rate` in the last."""
-    model.config = replace(model.config, vision=replace(model.config.vision, drop_path=rate))
-    model.vision.config = model.config.vision
-    blocks = model.vision.blocks
-    for depth, block in enumerate(blocks):
-        for module in block.modules():
-            if isinstance(module, DropPath):
-                module.rate = rate * depth / max(1, len(blocks) - 1)
+    """Stochastic depth for the image encoder."""
+    model.vision.set_drop_path(rate)
+    model.config = replace(model.config, vision=model.vision.config)
 
 
 @torch.no_grad()
@@ -218,14 +211,14 @@ def build_loop(
     objective = build_objective(train, model, learner, fabric.autocast, pretrained)
     if objective.residual is not None:
         optimizers.append(auxiliary_optimizer(objective.residual, train.rates, model.config.vision.width))
-    schedule = Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.official)
+    schedule = Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.schedule)
     return Loop(
         fabric=fabric,
         model=model,
         objective=objective,
         optimizers=optimizers,
         schedule=schedule,
-        transform=_transform(train, model, processes),
+        transform=TrainTransform(model, train.augment, train.mix, train.seed, processes),
         texts=TextCache(model),
         average=_average(train, model, schedule),
         clip_norm=train.clip_norm,
@@ -240,9 +233,3 @@ def _average(train: Train, model: XCLIP, schedule: Schedule) -> AveragedWeights 
     if train.average == "epochs":
         return AveragedWeights(model, None, every=schedule.steps_per_epoch)
     return AveragedWeights(model, train.average)
-
-
-def _transform(train: Train, model: XCLIP, processes: Processes) -> TrainTransform:
-    augment = None if train.augment is None else Augment(**train.augment.model_dump(), official=train.official)
-    mixup = None if train.mix is None else Mixup(**train.mix.model_dump())
-    return TrainTransform(model, augment, mixup, train.seed, processes)

@@ -20,6 +20,7 @@ from crossframe.evaluate.result import ENVIRONMENT, SUMMARY, environment
 from crossframe.files import check_writable, recover, replace_folder, write_json, write_text
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
+from crossframe.weights.folder import BEST, LAST
 
 STATE = "training.pt"
 
@@ -63,8 +64,8 @@ class RunFolder:
 
     def __init__(self, path: Path, *, writes: bool) -> None:
         self.path = path
-        self.last = path / "last"
-        self.best = path / "best"
+        self.last = path / LAST
+        self.best = path / BEST
         self.writes = writes
 
     def recipe_to_resume(self) -> Recipe:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -91,7 +91,7 @@ def dry_run(recipe: Recipe, init: str | Path | None = None, data: str | Path | N
         labels=labels,
         learning=learning,
         frozen=frozen,
-        schedule=Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.official),
+        schedule=Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.schedule),
         macs=multiply_accumulates(model, len(labels)),
         fabric=launch(train, []),
     )
@@ -140,8 +140,7 @@ def measure(
     """
     model = _randomized(model, fabric.device)
     near = None if pretrained is None else _randomized(pretrained, fabric.device)
-    once = {"epochs": 1, "warmup_epochs": 0.0, "accumulate": 1, "average": None}
-    alone = recipe.model_copy(update={"train": recipe.train.model_copy(update=once)})
+    alone = replace(recipe, train=replace(recipe.train, epochs=1, warmup_epochs=0.0, accumulate=1, average=None))
     noise = _Noise(model, tuple(texts))
     spent, done, steps = 0.0, 0, 0
     started = time.perf_counter()

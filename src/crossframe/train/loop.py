@@ -82,7 +82,7 @@ class Loop:
             total, clips, unreadable = torch.zeros((), device=self.fabric.device), 0, 0
             numbers = self.schedule.batches_of(step)
             for _ in islice(batches, numbers.start - taken):
-                pass  # the official schedule drops an epoch's incomplete last step
+                pass  # the authors' schedule drops an epoch's incomplete last step
             taken = numbers.stop
             for number, batch in zip(numbers, clock.watch(islice(batches, len(numbers))), strict=True):
                 unreadable += len(batch.clips.failures)
@@ -254,9 +254,6 @@ class TextCache:
 
     @torch.no_grad()
     def _compute(self, texts: list[str]) -> Tensor:
-        tokens = self._model.tokenize(texts)
-        return (
-            tokens.cpu()
-            if self._trains_text
-            else torch.cat([self._model.encode_text(part) for part in tokens.split(256)])
-        )
+        if self._trains_text:
+            return self._model.tokenize(texts, device="cpu")
+        return torch.cat([self._model.encode_text(part) for part in self._model.tokenize(texts).split(256)])

@@ -10,7 +10,7 @@ import math
 import weakref
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.data.batch import Task
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Recipe, Train
+from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.loop import Learner
 from crossframe.train.objective import Objective, build_objective
 from crossframe.train.optimizer import groups
@@ -127,8 +127,10 @@ def free_memory(device: torch.device) -> int | None:
 
 def drawn_texts(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:
     """The texts of the first batch, where batches are generated."""
-    data = recipe.data.model_copy(update={"test_clips": 1})
-    batch = next(build_source(recipe.model_copy(update={"data": data}), model, None).batches(0, 1))
+    if isinstance(recipe.data, FileData):
+        raise ValueError(f"recipe '{recipe.name}' has clips in files, whose labels are known without a batch")
+    one = replace(recipe, data=replace(recipe.data, test_clips=1))
+    batch = next(build_source(one, model, None).batches(0, 1))
     return tuple(text for task in batch.tasks for text in task.texts)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from crossframe.recipes.schema import Course
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -14,16 +16,17 @@ class Schedule:
     warm-up, then decays by a cosine to its minimum at the last step. Steps and micro-batches count from 0, over the
     whole run.
 
-    With `official`, the authors' schedule with its faults: an epoch's incomplete last step is dropped; each step uses
-    the rate of the one before, so that the first two learn nothing; and the cosine includes the warm-up, so that the
-    rate drops abruptly where the warm-up ends.
+    The `course` of the rate: `smooth` decays from the end of the warm-up; `timm` by a cosine over the whole run, as in
+    that library, so that the rate falls at once to where the cosine is when the warm-up ends. `authors` is timm's in
+    their loop, with its faults: each step uses the rate of the batch before it, so that the first two learn nothing,
+    and an epoch's incomplete last step is dropped.
     """
 
     epochs: int
     batches: int
     warmup_epochs: float = 0.0
     accumulate: int = 1
-    official: bool = False
+    course: Course = "smooth"
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup_epochs < self.epochs:
@@ -33,7 +36,8 @@ class Schedule:
 
     @property
     def steps_per_epoch(self) -> int:
-        return self.batches // self.accumulate if self.official else math.ceil(self.batches / self.accumulate)
+        whole, rest = divmod(self.batches, self.accumulate)
+        return whole + (rest > 0 and self.course != "authors")
 
     @property
     def steps(self) -> int:
@@ -52,14 +56,18 @@ class Schedule:
 
     def rate(self, step: int, base: float, minimum: float) -> float:
         """The learning rate of a step, for parameters whose rate rises to `base` and ends at `minimum`."""
-        if self.official:
-            return self._official_rate(step, base, minimum)
+        if self.course == "authors":
+            return self._authors_rate(step, base, minimum)
         warmup = round(self.warmup_epochs * self.steps_per_epoch)
-        if step < warmup:
-            return base * (step + 1) / warmup
-        return _cosine((step + 1 - warmup) / (self.steps - warmup), base, minimum)
+        if self.course == "timm":
+            rising, start = step + 1 < warmup, 0
+        else:
+            rising, start = step < warmup, warmup
+        return (
+            base * (step + 1) / warmup if rising else _cosine((step + 1 - start) / (self.steps - start), base, minimum)
+        )
 
-    def _official_rate(self, step: int, base: float, minimum: float) -> float:
+    def _authors_rate(self, step: int, base: float, minimum: float) -> float:
         time = self.batches_of(step - 1)[-1] if step > 0 else 0
         warmup = int(self.warmup_epochs * self.batches)
         if time < warmup:

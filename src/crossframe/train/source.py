@@ -167,10 +167,9 @@ def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
 def _file_source(recipe: Recipe, data: FileData, model: XCLIP, files: ClipFiles) -> FileSource:
     train = recipe.train
     sampling = Sampling(model.config.num_frames, data.sampling)
-    official = train.official and data.sampling == "sparse"
     loader = TrainLoader(
         files.train,
-        replace(sampling, official=official),
+        replace(sampling, official=not data.tail),
         train.batch_size,
         seed=train.seed,
         short_side=model.preprocess.short_side,
@@ -214,7 +213,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     if data.source is None:
         raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
     splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
-    undivided = splits == {""} and data.train_split == FileData.model_fields["train_split"].default
+    undivided = splits == {""} and data.train_split == FileData.train_split
     split = None if undivided else data.train_split
     train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
     if len(train.labels) < 2:

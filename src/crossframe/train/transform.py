@@ -1,25 +1,20 @@
-"""From decoded clips to model input: augmentation and mixing, where the recipe asks for them.
-
-Mixup and cutmix give each clip of a batch a part of another clip, and the same part of its target. Labels are smoothed
-in the loss, as without mixing: smoothing and mixing are both linear, so their order does not matter.
-"""
+"""From decoded clips to model input: augmentation and mixing, where the recipe asks for them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite, sqrt
 
 import torch
 from torch import Tensor
 
 from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
-from crossframe.model.geometry import Box
 from crossframe.model.layers import to_device
 from crossframe.model.xclip import XCLIP
 from crossframe.video.augment import Augment
+from crossframe.video.mixing import Mix, Mixup
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +36,21 @@ class TrainTransform:
         video = self._views(batch, number)
         if self.mixup is None:
             return video, batch.tasks
+        mixing = self._mixing(self.mixup, batch, video.shape[-1], number)
+        return mixing(video, Mix.videos), tuple(
+            replace(task, targets=mixing(to_device(task.targets, video.device), Mix.targets)) for task in batch.tasks
+        )
+
+    def _mixing(self, mixup: Mixup, batch: TrainBatch, size: int, number: int) -> _Mixing:
         clips: list[list[int]] = self.processes.gather(batch.clips.indices.tolist())
-        mix = self.mixup.draw(sum(map(len, clips)), video.shape[-1], random.Random(f"mix/{self.seed}/{number}"))
-        partners = plan_exchange(clips, mix.partners, self.processes.rank)
-
-        def mixed(task: Task) -> Task:
-            targets = to_device(task.targets, video.device)
-            return replace(task, targets=mix.targets(targets, partners(targets, self.processes)))
-
-        return mix.videos(video, partners(video, self.processes)), tuple(mixed(task) for task in batch.tasks)
+        draws = mixup.draws(sum(map(len, clips)), size, random.Random(f"mix/{self.seed}/{number}"))
+        partners = {
+            own: numbers[other] for numbers, mix in draws for own, other in zip(numbers, mix.partners, strict=True)
+        }
+        exchange = plan_exchange(clips, [partners[own] for own in sorted(partners)], self.processes.rank)
+        mine = {clip: row for row, clip in enumerate(numbered(clips)[self.processes.rank])}
+        rows = [([mine[clip] for clip in numbers if clip in mine], mix) for numbers, mix in draws]
+        return _Mixing(tuple(rows), exchange, self.processes)
 
     def _views(self, batch: TrainBatch, number: int) -> Tensor:
         clips, preprocess = batch.clips.videos, self.model.preprocess
@@ -64,76 +65,23 @@ class TrainTransform:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
-    """One draw for a batch: clip i keeps `share` of itself, and the rest is of clip `partners[i]`.
+class _Mixing:
+    """What is mixed how in this process's share of a batch: rows with the draw of their group."""
 
-    Without a `box` the pixels are blended (mixup). With one, the partner's pixels fill it in all frames (cutmix), and
-    `share` is the part of the picture outside it.
-    """
+    draws: tuple[tuple[list[int], Mix], ...]
+    exchange: Exchange
+    processes: Processes
 
-    partners: tuple[int, ...]
-    share: float
-    box: Box | None = None
-
-    def videos(self, videos: Tensor, others: Tensor | None = None) -> Tensor:
-        """(B, T, 3, S, S) -> the same shape; the input stays as it is. `others`: the partners, if given already."""
-        others = videos[list(self.partners)] if others is None else others
-        if self.box is None:
-            return self.share * videos + (1 - self.share) * others
-        left, top, right, bottom = self.box
-        mixed = videos.clone()
-        mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+    def __call__(self, values: Tensor, apply: Callable[[Mix, Tensor, Tensor], Tensor]) -> Tensor:
+        """Videos or targets, one row for each clip -> the same, mixed by `Mix.videos` or `Mix.targets`."""
+        others = self.exchange(values, self.processes)
+        if len(self.draws) == 1:
+            return apply(self.draws[0][1], values, others)
+        mixed = torch.empty_like(values)
+        for rows, mix in self.draws:
+            place = to_device(torch.tensor(rows, dtype=torch.int64), values.device)
+            mixed[place] = apply(mix, values[place], others[place])
         return mixed
-
-    def targets(self, targets: Tensor, others: Tensor | None = None) -> Tensor:
-        """Target distributions over K texts, (B, K) -> (B, K)."""
-        others = targets[list(self.partners)] if others is None else others
-        return self.share * targets + (1 - self.share) * others
-
-
-@dataclass(frozen=True, slots=True)
-class Mixup:
-    """The paper's mixing: a batch is cut with probability `switch` and blended otherwise, never neither.
-
-    The shares come from Beta(a, a), where a is `mixup` or `cutmix`: small for one clip that prevails, 1 for all shares
-    alike. As in the authors' code, one draw serves a whole batch, and a clip may be its own partner.
-    """
-
-    mixup: float = 0.8
-    cutmix: float = 1.0
-    switch: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
-            if not (isfinite(alpha) and alpha > 0):
-                raise ValueError(f"an alpha of {alpha} for {name} is not possible; use a number above 0")
-        if not 0 <= self.switch <= 1:
-            raise ValueError(f"a switch of {self.switch} is no probability; use 0 (only mixup) to 1 (only cutmix)")
-
-    def draw(self, clips: int, size: int, generator: random.Random) -> Mix:
-        """A draw for a batch of `clips` clips whose frames have side `size`."""
-        cut = generator.random() < self.switch
-        alpha = self.cutmix if cut else self.mixup
-        share = generator.betavariate(alpha, alpha)
-        partners = tuple(generator.sample(range(clips), clips))
-        if not cut:
-            return Mix(partners, share)
-        box = cut_box(size, share, generator.randrange(size), generator.randrange(size))
-        left, top, right, bottom = box
-        return Mix(partners, 1 - (right - left) * (bottom - top) / size**2, box)
-
-
-def cut_box(size: int, share: float, x: int, y: int) -> Box:
-    """The square around (x, y) that leaves `share` of a picture of side `size`, cut off at the picture's edges.
-
-    What is cut off, and sides that are rounded down to an even number, leave more than `share`; labels follow the box
-    and not the share that was drawn.
-
-    >>> cut_box(224, 0.75, 112, 10)
-    (56, 0, 168, 66)
-    """
-    half = int(size * sqrt(1 - share)) // 2
-    return max(x - half, 0), max(y - half, 0), min(x + half, size), min(y + half, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +103,17 @@ class Exchange:
         return processes.all_to_all(values[rows], self.sent, self.received)[places]
 
 
+def numbered(clips: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The clips of each process, by their places in the data set -> by their numbers within the batch in that order.
+
+    >>> numbered([[30, 10], [20]])
+    [[2, 0], [1]]
+    """
+    ordered = sorted((clip, owner, row) for owner, own in enumerate(clips) for row, clip in enumerate(own))
+    numbers = {place[1:]: number for number, place in enumerate(ordered)}
+    return [[numbers[owner, row] for row in range(len(own))] for owner, own in enumerate(clips)]
+
+
 def plan_exchange(clips: Sequence[Sequence[int]], partners: Sequence[int], rank: int) -> Exchange:
     """The exchange of process `rank`, where process p has the clips `clips[p]`, by their places in the data set.
 
@@ -164,10 +123,9 @@ def plan_exchange(clips: Sequence[Sequence[int]], partners: Sequence[int], rank:
     >>> plan_exchange([[30, 10], [20]], [1, 2, 0], rank=0)  # 10 meets 20, 20 meets 30, 30 meets 10
     Exchange(rows=(1, 0), sent=(1, 1), received=(1, 1), places=(0, 1))
     """
-    world = len(clips)
-    ordered = sorted((clip, owner, row) for owner, own in enumerate(clips) for row, clip in enumerate(own))
-    partner = {ordered[i][1:]: ordered[other][1:] for i, other in enumerate(partners)}
-    needs = [[partner[owner, row] for row in range(len(own))] for owner, own in enumerate(clips)]  # by process
+    world, numbers = len(clips), numbered(clips)
+    found = {number: (owner, row) for owner, own in enumerate(numbers) for row, number in enumerate(own)}
+    needs = [[found[partners[number]] for number in own] for own in numbers]  # by process: the partner of each clip
     rows = [[row for owner, row in needs[needer] if owner == rank] for needer in range(world)]
     mine = needs[rank]
     came = sorted(range(len(mine)), key=lambda own: mine[own][0])  # by sender, then in the order of one's own clips

@@ -60,15 +60,16 @@ class Augment:
     """The paper's augmentation: a multi-scale crop of the resized frame, then flip, colour jitter and greyscale with
     these probabilities.
 
-    Set `flip` to 0 where left and right matter. All frames of a clip share one jitter. With `official`, each frame has
-    its own, so that colours flicker, and pictures are rounded to 8 bits after every operation, as in the authors' code.
+    Set `flip` to 0 where left and right matter. All frames of a clip share one jitter; with `flicker` each has its own,
+    and with `eight_bit` pictures are rounded to 8 bits after every operation, both as in the authors' code.
     """
 
     scales: tuple[float, ...] = MULTISCALE
     flip: float = 0.5
     jitter: float = 0.8
     grey: float = 0.2
-    official: bool = False
+    flicker: bool = False
+    eight_bit: bool = False
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
@@ -91,7 +92,7 @@ class Augment:
         if len(generators) != len(clips):
             raise ValueError(f"{len(generators)} generators were given for {len(clips)} clips; give one for each")
         draws = [self.draw(clip.shape, preprocess, rng) for clip, rng in zip(clips, generators, strict=True)]
-        return apply(clips, draws, preprocess, device, eight_bit=self.official)
+        return apply(clips, draws, preprocess, device, eight_bit=self.eight_bit)
 
     def draw(self, shape: Sequence[int], preprocess: Preprocess, generator: random.Random) -> Draw:
         """Chance for a clip of `shape` (T, 3, H, W)."""
@@ -101,7 +102,7 @@ class Augment:
         box = generator.choice(boxes)
         flip = generator.random() < self.flip
         grey = generator.random() < self.grey
-        jitters = num_frames if self.official else 1
+        jitters = num_frames if self.flicker else 1
         jitter = [_draw_jitter(generator) for _ in range(jitters)] if generator.random() < self.jitter else []
         return Draw(box, flip, tuple(jitter), grey)
 

@@ -8,7 +8,7 @@ frames at a fixed stride instead, and there the offset says where in the video t
 All videos have at least one frame, and a video shorter than T has its frames repeated evenly. Where frames come at
 uneven times, `evenly_timed` follows the clock instead of the count.
 
-The authors' code has habits of its own, kept here for those who need its numbers (`train.official`, `test.official`):
+The authors' code has habits of its own, kept here for those who need its numbers (`data.tail`, `test.random_views`):
 every segment has `total // num_frames` frames, so the last `total % num_frames` frames of a video are never seen; a
 video shorter than `num_frames` is stretched by rounding half to even, and an index past its end wraps to frame 0. Its
 tests in several clips draw at random in the same way, so that the result changes from run to run; here a clip's place

@@ -28,6 +28,7 @@ from crossframe.weights.tables import HF_CLIP, HF_XCLIP, Layout
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
 CONFIG = "config.json"
+LAST, BEST = "last", "best"  # the checkpoints in the folder of a run
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 PREPROCESSOR = "preprocessor_config.json"
 SCHEMA = 1  # of our own config.json; a higher one comes from a newer version of this software
@@ -85,7 +86,7 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
             f"{folder / CONFIG} describes a model of type {config.get('model_type')!r}; "
             f"known are crossframe's own, 'clip', 'xclip', {', '.join(map(repr, READERS))}"
         )
-    for checkpoint in (folder / "best", folder / "last"):
+    for checkpoint in (folder / BEST, folder / LAST):
         if (checkpoint / CONFIG).is_file():
             raise WeightsError(f"{folder} is the folder of a run: give {checkpoint}, a checkpoint in it")
     raise WeightsError(
