@@ -9,7 +9,7 @@ twin of that: `study-order` knows all actions; from its weights, every variant l
 image encoder on clips of `SHOWN` alone, as long and with the same rates. `LEFT_OUT` is then the zero-shot test, among
 its own names. The weight of a blend with the pretrained model is the best for the mean of two accuracies on other
 clips: of `SHOWN`, and of `HELD_OUT`, actions that these runs did not train on either and that are not tested. The
-latter alone would choose the pretrained model itself, and give up what was learnt.
+latter alone would choose the pretrained model itself, and give up what was learned.
 
 Seeds change starting values and clips. Finished runs and scores are kept, so a study that was stopped goes on.
 """

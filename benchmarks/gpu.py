@@ -121,7 +121,7 @@ def _largest(device: torch.device) -> float:
     video = torch.randn(8, 16, 3, 336, 336, device=device)
     text = torch.randn(LABELS, model.config.embed_dim, device=device)
     step = _train(model, _forward(model), video, text)
-    step()  # after which the optimiser has its state
+    step()  # after which the optimizer has its state
     return _peak(step, device) / 1e3
 
 

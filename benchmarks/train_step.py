@@ -1,4 +1,4 @@
-"""A training step on a processor, here and in transformers' X-CLIP: same weights, clips, loss, precision, optimiser.
+"""A training step on a processor, here and in transformers' X-CLIP: same weights, clips, loss, precision, optimizer.
 
     python -m benchmarks.train_step
 

@@ -2,7 +2,7 @@
 
     python scripts/build_clip_tokenizer.py [WHEEL]
 
-Without a path to the wheel of `clip-anytorch` (MIT licence), pip downloads it; nothing of it is installed or run. The
+Without a path to the wheel of `clip-anytorch` (MIT license), pip downloads it; nothing of it is installed or run. The
 vocabulary inside lists 262,144 merges after a header line, of which CLIP uses the first 48,894. The same wheel gives
 the same file, byte for byte.
 """

@@ -35,7 +35,7 @@ def shapes() -> XCLIP:
 
 
 def plain_clips(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """One clip of every colour, shape and action, with the backgrounds in turn: path, colour, shape, action."""
+    """One clip of every color, shape and action, with the backgrounds in turn: path, color, shape, action."""
     backgrounds = ("white", "black", "gray", "lightblue")
     for number, (colour, shape, action) in enumerate(product(COLOURS, SHAPES, ACTIONS)):
         path = folder / f"{colour} {shape} {action}.mp4"

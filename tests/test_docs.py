@@ -5,6 +5,7 @@ tests/pages.py says what differs from what a reader does, and which commands are
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import runpy
@@ -12,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tokenize
 import tomllib
 from functools import partial
 from importlib.metadata import version
@@ -231,6 +233,41 @@ def test_the_changelog_has_this_version_and_only_the_sections_that_readers_know(
     assert re.search(rf"^## \[{re.escape(version('crossframe'))}\] - \d{{4}}-\d\d-\d\d$", text, re.M)
     sections = re.findall(r"^### (.+)$", text, re.M)
     assert {"Added", "Changed"} <= set(sections) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+# In prose; names in code, and keys of files that people have, may keep theirs.
+BRITISH = re.compile(
+    r"(?<![`_.\w])(colour|grey|centre|licence|behaviour|neighbour|learnt|catalogue"
+    r"|(optimi|normali|initiali|recogni|summari|organi|memori|generali)s(e|es|ed|er|ers|ing|ation)\b)",
+    re.I,
+)
+
+
+def prose(path: Path) -> list[tokenize.TokenInfo]:
+    """The comments and docstrings of a module."""
+    with path.open("rb") as file:
+        tokens = list(tokenize.tokenize(file.readline))
+    return [
+        token
+        for before, token in itertools.pairwise(tokens)
+        if token.type == tokenize.COMMENT
+        or (token.type == tokenize.STRING and token.string.startswith('"""') and before.type != tokenize.OP)
+    ]
+
+
+def test_comments_and_docstrings_are_american_and_say_what_is_returned() -> None:
+    wrong = []
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for token in prose(path):
+            words = re.sub(r"`[^`]*`", "", token.string)
+            if BRITISH.search(words) or re.match(r'"""(What|Whether|Those)\b', words):
+                wrong.append(f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string[:60]}")
+    assert wrong == []
+
+
+def test_the_pages_are_american() -> None:
+    pages = {page: re.sub(r"`[^`]*`", "", (ROOT / page).read_text()) for page in PAGES}
+    assert [(page, found[0]) for page, text in pages.items() if (found := BRITISH.search(text))] == []
 
 
 def test_the_table_of_changes_names_files_and_what_is_in_them() -> None:

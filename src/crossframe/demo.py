@@ -29,7 +29,7 @@ class Shown:
 
     @property
     def right(self) -> bool:
-        """Whether the best label is the true one."""
+        """True if the best label is the true one."""
         return self.prediction.top(1)[0][0] == self.truth
 
 

@@ -29,7 +29,7 @@ class LostProcessError(ConnectionError):
 
 
 def this_process() -> tuple[int, int]:
-    """(rank, world size) in torch.distributed; (0, 1) before it is initialised, and without it."""
+    """(rank, world size) in torch.distributed; (0, 1) before it is initialized, and without it."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
@@ -78,7 +78,7 @@ def joined() -> Generator[bool]:
 
 
 def tells_of_a_lost_process(error: Exception) -> bool:
-    """Whether this is what torch.distributed raises where another process has ended."""
+    """True if this is what torch.distributed raises where another process has ended."""
     # Errors of other kinds, such as too little memory, have types of their own.
     kinds = (RuntimeError, ConnectionError, dist.DistBackendError, dist.DistNetworkError)
     return type(error) in kinds and BROKEN.search(str(error)) is not None
@@ -103,7 +103,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """True if this process is the one that writes."""
         return self.rank == 0
 
     def sum(self, *values: int) -> list[int]:

@@ -43,7 +43,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def supports(model: XCLIP, dtype: torch.dtype) -> bool:
-    """Whether weights and processor are those that the engine is for: float32 on a CPU, where oneDNN computes in
+    """True if weights and processor are those that the engine is for: float32 on a CPU, where oneDNN computes in
     `dtype`."""
     mkldnn = torch.ops.mkldnn
     if model.device.type != "cpu" or any(parameter.dtype != torch.float32 for parameter in model.parameters()):
@@ -65,7 +65,7 @@ def foreign_part(model: XCLIP) -> str | None:
 
 
 def can_pack(model: XCLIP, dtype: torch.dtype) -> bool:
-    """Whether `pack` applies."""
+    """True if `pack` applies."""
     return supports(model, dtype) and foreign_part(model) is None
 
 

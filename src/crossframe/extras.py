@@ -25,7 +25,7 @@ def install_command(extra: str) -> str:
 
 
 def requirements_of(installed: Distribution, extra: str) -> list[str]:
-    """What pip is to install, as its arguments."""
+    """The arguments of pip that say what to install."""
     origin = json.loads(installed.read_text("direct_url.json") or "{}")
     url = str(origin.get("url", ""))
     if version := origin.get("vcs_info"):

@@ -76,7 +76,7 @@ class Inference:
 
     @property
     def packed(self) -> bool:
-        """Whether the fast engine computes."""
+        """True if the fast engine computes."""
         return self._encoder is not self.model and self._encoder.vision.blocks is not self.model.vision.blocks
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class TextFeatures:
 
 @torch.no_grad()
 def label_features(model: XCLIP, texts: Wordings) -> Tensor | None:
-    """Features of K labels, (K, E), not normalised; None for a linear head, which has its classes built in.
+    """Features of K labels, (K, E), not normalized; None for a linear head, which has its classes built in.
 
     A label is one text or several. Of several, the mean direction and the mean length are taken: prompts see the
     length.

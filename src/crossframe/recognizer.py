@@ -33,7 +33,7 @@ ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What one video shows: a score for every label, in the order of the labels given.
+    """The answer for one video: a score for every label, in the order of the labels given.
 
     `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
     and label, each of which means something on its own; a model with a linear head has none.

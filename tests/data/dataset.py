@@ -12,7 +12,7 @@ from tests.video.clips import write_clip
 
 CLASSES = ("clapping", "jumping", "waving")
 FRAMES = 20
-STEP = 12  # grey levels from one frame to the next, more than compression blurs
+STEP = 12  # gray levels from one frame to the next, more than compression blurs
 
 
 def write_dataset(folder: Path, per_class: int = 3, *, broken: str | None = "jumping/1.mp4") -> Path:
@@ -27,7 +27,7 @@ def write_dataset(folder: Path, per_class: int = 3, *, broken: str | None = "jum
 
 
 def write_numbered(path: Path, *, width: int = 32, rate: int = 10) -> Path:
-    """A clip of 2 seconds whose frame t is grey of level 12 t."""
+    """A clip of 2 seconds whose frame t is gray of level 12 t."""
     levels = np.arange(FRAMES, dtype=np.uint8) * STEP
     return write_clip(path, frames=np.broadcast_to(levels[:, None, None, None], (FRAMES, 32, width, 3)), rate=rate)
 

@@ -36,7 +36,7 @@ def test_large_films_become_small_and_keep_their_frames(tmp_path: Path) -> None:
     prepared = tmp_path / "out/videos/a b [c].mp4"
     before = read_video(tmp_path / "a b [c].mkv", FRAMES)
     after = read_video(prepared, FRAMES)
-    assert tuple(after.pixels.shape) == (FRAMES, 3, 256, 342)  # 343 wide, but colours are at half the resolution
+    assert tuple(after.pixels.shape) == (FRAMES, 3, 256, 342)  # 343 wide, but colors are at half the resolution
     assert numbers(after.pixels) == list(range(FRAMES))
     torch.testing.assert_close(after.times - after.times[0], before.times - before.times[0], atol=1e-3, rtol=0)
     new = prepared_manifest(manifest, tmp_path / "out", set())
@@ -49,7 +49,7 @@ def test_small_films_stay_small_and_turned_ones_become_upright(tmp_path: Path) -
     before = read_video(tmp_path / "turned.mp4", 3)
     after = read_video(tmp_path / "out/videos/turned.mp4", 3)
     assert tuple(after.pixels.shape) == (3, 3, 64, 48)
-    assert (after.pixels.float() - before.pixels.float()).abs().mean() < 12  # noise, at half the resolution of colours
+    assert (after.pixels.float() - before.pixels.float()).abs().mean() < 12  # noise, at half the resolution of colors
 
 
 def test_the_new_list_loses_no_clip(tmp_path: Path) -> None:

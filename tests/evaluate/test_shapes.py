@@ -1,4 +1,4 @@
-"""Questions about the generated world: fair, complete, and counted without favour."""
+"""Questions about the generated world: fair, complete, and counted without favor."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_every_intermediate_tensor(
 ) -> None:
     expected = {name.removeprefix(case + "/"): t for name, t in reference.items() if name.startswith(case + "/")}
     del expected["img_features"]  # we average before we project
-    del expected["text.ln_final_out"]  # we normalise the end token alone
+    del expected["text.ln_final_out"]  # we normalize the end token alone
     actual = outputs_of(model_of(reference, dtype), reference["in/video"].to(dtype), reference["in/token_ids"])
     assert expected.keys() <= actual.keys()
     for name, tensor in expected.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.video.sample import sparse
 
-# The authors' constants, for colours in 0..255.
+# The authors' constants, for colors in 0..255.
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
@@ -25,7 +25,7 @@ def clip(num_frames: int, height: int, width: int) -> Tensor:
 
 
 def assert_close_to(result: Tensor, levels: Tensor) -> None:
-    """`levels` are grey levels 0..255: within 2 of them anywhere and half of one on average."""
+    """`levels` are gray levels 0..255: within 2 of them anywhere and half of one on average."""
     difference = (result * STD + MEAN - levels.float()).abs()
     assert difference.max() <= 2
     assert difference.mean() <= 0.5

@@ -1,4 +1,4 @@
-"""The paper's optimiser and losses, written out plainly, for comparing whole training steps with the authors'."""
+"""The paper's optimizer and losses, written out plainly, for comparing whole training steps with the authors'."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ ONE_OF_EACH_KIND = {kind(run): run for run in reversed(experiments())}
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two clips of each class to train on, told apart by their colour."""
+    """Two clips of each class to train on, told apart by their color."""
     folder = tmp_path_factory.mktemp("clips")
     for label, colour in COLOURS.items():
         (folder / label).mkdir()
@@ -139,7 +139,7 @@ def test_recipes_build_the_papers_models(size: str, frames: int) -> None:
 
 
 def test_every_ablation_sees_the_same_pictures(words_and_pictures: Path, tmp_path: Path) -> None:
-    """ImageNet's colours and a larger short side, which the authors' one pipeline makes for every line of a table."""
+    """ImageNet's colors and a larger short side, which the authors' one pipeline makes for every line of a table."""
     clip = crossframe.load(words_and_pictures)
     clip.preprocess, clip.config = Preprocess.clip(32), replace(clip.config, num_frames=8)  # as CLIP is loaded
     crossframe.save(clip, tmp_path)

@@ -36,7 +36,7 @@ def thing(shape: str = "circle", **changes: object) -> Thing:
 
 
 def centre_of(frame: np.ndarray) -> tuple[float, float]:
-    """The centre of what is red, (x, y) as shares of the frame."""
+    """The center of what is red, (x, y) as shares of the frame."""
     red = frame[0].astype(float)
     return (
         float((red.sum(0) * (np.arange(red.shape[1]) + 0.5)).sum() / red.sum() / red.shape[1]),
@@ -112,7 +112,7 @@ def test_shapes_differ(size: int) -> None:
 
 
 def test_colours_are_distinct() -> None:
-    """Shades of two names are apart: nearest-neighbour by shade finds the name again."""
+    """Shades of two names are apart: nearest-neighbor by shade finds the name again."""
     rng = np.random.default_rng(0)
     names = list(looks.COLOURS)
     known = {name: [looks.draw_shade(rng, name) for _ in range(150)] for name in names}

@@ -91,7 +91,7 @@ def test_a_run_folder_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[
     recipe = tiny("shapes", "train.epochs=1", "train.warmup_epochs=0", "train.average=0.9")
     summary = train(recipe, tmp_path)
     said = capsys.readouterr().err.splitlines()[0]  # before the first step
-    memory = r"memory: [\d.]+ MB for 8 clips at a time: weights [\d.]+ MB, optimiser .*, gradients and activations .*"
+    memory = r"memory: [\d.]+ MB for 8 clips at a time: weights [\d.]+ MB, optimizer .*, gradients and activations .*"
     assert re.fullmatch(memory + r"; (.* free.*|the device does not say how much is free)", said)
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
     assert json.loads((tmp_path / "summary.json").read_text())["scores"] == summary.scores

@@ -26,8 +26,8 @@ STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 SMALL = Preprocess.xclip(size=32)
 PLAIN = Augment(flip=0, jitter=0, grey=0)
 
-# Grey levels by which exact colours may differ from 8-bit ones, largest and mean. Cutting a fraction off costs up to 1,
-# and rounding the mean for the contrast a little more. A step of an 8-bit hue is 6 levels of a full colour, and such a
+# Gray levels by which exact colors may differ from 8-bit ones, largest and mean. Cutting a fraction off costs up to 1,
+# and rounding the mean for the contrast a little more. A step of an 8-bit hue is 6 levels of a full color, and such a
 # picture is cut twice: its own hue, and the turn.
 ROUNDING = {
     "brightness": (1.0, 0.5),
@@ -55,7 +55,7 @@ def records(golden: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def picture(golden: Path) -> Iterator[Callable[[str], Tensor]]:
-    """Grey levels, float (T, 3, H, W), by name."""
+    """Gray levels, float (T, 3, H, W), by name."""
     with np.load(golden / "augment.npz") as file:
         yield lambda name: torch.from_numpy(file[name]).float()
 
@@ -73,7 +73,7 @@ def generators(count: int, seed: int = 0) -> list[random.Random]:
 
 
 def levels(result: Tensor) -> Tensor:
-    """Back from the model's units to grey levels."""
+    """Back from the model's units to gray levels."""
     return result * STD + MEAN
 
 
@@ -122,7 +122,7 @@ def test_training_pipeline_of_the_authors(
     assert exact.mean() <= (2.0 if draw.jitter else 0.4)
 
 
-# Colours by their rules.
+# Colors by their rules.
 
 
 def test_hue_turns_as_in_hsv() -> None:

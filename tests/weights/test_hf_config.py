@@ -41,7 +41,7 @@ def test_transformers_own_tools_open_what_we_save(words: XCLIP, tmp_path: Path) 
     frames = torch.randint(0, 256, (4, 3, 64, 48), dtype=torch.uint8)
     pixels = processor(videos=list(frames.permute(0, 2, 3, 1).numpy()), return_tensors="pt")["pixel_values"]
     loaded = crossframe.load(tmp_path)
-    # Pillow rounds to whole grey levels after each pass; ours does not.
+    # Pillow rounds to whole gray levels after each pass; ours does not.
     assert (loaded.prepare(frames) - pixels).abs().max() < 0.03
 
 
@@ -61,7 +61,7 @@ def test_the_folders_pictures_are_followed(words: XCLIP, tmp_path: Path) -> None
     [
         ({"crop_size": 48}, r"makes pictures of \[48\], and the model takes 32 x 32"),
         ({"do_resize": False}, "does not resize"),
-        ({"rescale_factor": 1.0}, "does not scale colours"),
+        ({"rescale_factor": 1.0}, "does not scale colors"),
         ({"resample": 1}, "filter 1 is not supported"),
         ({"image_mean": ["red"]}, "preprocessor_config"),
     ],

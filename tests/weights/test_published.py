@@ -37,5 +37,5 @@ def test_logits_of_the_published_base_model() -> None:
         logits = model(theirs["pixel_values"], tokens)
         ours = model(model.prepare(torch.from_numpy(frames).permute(0, 3, 1, 2)), tokens)
     torch.testing.assert_close(logits, LOGITS, rtol=0.0, atol=2e-3)
-    # Pillow, which the processor uses, rounds to whole grey levels between its passes.
+    # Pillow, which the processor uses, rounds to whole gray levels between its passes.
     torch.testing.assert_close(ours, LOGITS, rtol=0.0, atol=0.1)

@@ -34,7 +34,7 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for title in ("model", "trained on", "paper: top-1 / top-5", "licence"):
+    for title in ("model", "trained on", "paper: top-1 / top-5", "license"):
         table.add_column(title)
     for source in known:
         model = f"{source.variant}, {source.frames} frames"

@@ -1,4 +1,4 @@
-"""`crossframe blend`: a tuned model moved back towards the pretrained one."""
+"""`crossframe blend`: a tuned model moved back toward the pretrained one."""
 
 from __future__ import annotations
 

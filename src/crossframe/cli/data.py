@@ -253,7 +253,7 @@ def hold_out(
 
 
 def _report(imported: Imported) -> None:
-    """What a reader must know beside the list, on standard error."""
+    """Writes to standard error all that a reader must know beside the list."""
     from crossframe.text.labels import some
 
     notes = list(imported.notes)

@@ -31,7 +31,7 @@ def evaluate(
     data: Annotated[list[str] | None, Option(help="A list of clips, or a folder for each class; repeat it.")] = None,
     split: Annotated[list[str] | None, Option(help="Which clips: test, if not given; repeat it.")] = None,
     views: Annotated[int | None, Option(min=1, help="Views in time, whose probabilities are averaged.")] = None,
-    crops: Annotated[int | None, Option(help="Views in space: 1, the centre, or 3.")] = None,
+    crops: Annotated[int | None, Option(help="Views in space: 1, the center, or 3.")] = None,
     # there is no `auto`, because a number should not depend on the machine
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")

@@ -16,7 +16,7 @@ PATIENCE = 30  # seconds: on a busy machine, processes are that far apart
 
 
 def is_first() -> bool:
-    """Whether this is the process that prints."""
+    """True if this is the process that prints."""
     return launched()[0] == 0
 
 

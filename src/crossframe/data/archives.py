@@ -65,7 +65,7 @@ class Archive:
         return self.place(fits[0]) if fits else None
 
     def text(self, name: str) -> str:
-        """What a small text file says."""
+        """The content of a small text file."""
         offset, size = self.files[name]
         if size > LONGEST:
             raise ValueError(f"{self.path}: {name} has {size} bytes, which is no label")

@@ -74,7 +74,7 @@ class TrainBatch:
 
 
 def classification(clips: Batch, labels: Sequence[str]) -> TrainBatch:
-    """The single task of every labelled data set: the clips' classes, `labels` by class index."""
+    """The single task of every labeled data set: the clips' classes, `labels` by class index."""
     targets = torch.nn.functional.one_hot(clips.targets, len(labels)).float()
     return TrainBatch(clips, (Task("label", tuple(labels), targets),))
 
@@ -84,7 +84,7 @@ def make_task(name: str, true: Sequence[Sequence[str]], candidates: Sequence[str
 
     The classes are `candidates`, or else all texts given. Several true texts share the target equally.
 
-    >>> make_task("colour", [["red"], ["red", "blue"]]).targets.tolist()
+    >>> make_task("color", [["red"], ["red", "blue"]]).targets.tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
     texts = tuple(dict.fromkeys(candidates if candidates is not None else (text for row in true for text in row)))

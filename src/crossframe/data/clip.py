@@ -1,4 +1,4 @@
-"""One labelled clip, a video file or a stretch of one; and the clips that training and testing must not share."""
+"""One labeled clip, a video file or a stretch of one; and the clips that training and testing must not share."""
 
 from __future__ import annotations
 

@@ -172,12 +172,12 @@ def _shared(tasks: Sequence[Task], process: tuple[int, int]) -> tuple[Task, ...]
 
 
 def _reversible(action: str, among: Sequence[str]) -> bool:
-    """Whether the frames in reverse order show another action, one of those that may be shown."""
+    """True if the frames in reverse order show another action, one of those that may be shown."""
     return actions.opposite(action) != action and actions.opposite(action) in among
 
 
 def _sentences(scene: Scene, among: Sequence[str]) -> dict[str, str]:
-    """What training may say of the scene's object, by action."""
+    """The sentences that training may say of the scene's object, by action."""
     shown = [action for action in among if not is_held_out(scene.target.look, action)]
     return caption.all_sentences(scene, shown)
 

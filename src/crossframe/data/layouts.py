@@ -1,4 +1,4 @@
-"""The forms in which people store labelled clips: lists in one file, folders for each class, archives.
+"""The forms in which people store labeled clips: lists in one file, folders for each class, archives.
 
 | form | read by |
 |---|---|

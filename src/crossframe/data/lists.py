@@ -85,7 +85,7 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
 
 
 def is_list(source: Path) -> bool:
-    """Whether a text file is a list of clips, rather than one of labels."""
+    """True if a text file is a list of clips, rather than one of labels."""
     if source.suffix.lower() not in TEXT:
         return False
     lines = _lines(source)
@@ -108,7 +108,7 @@ def _lines(source: Path) -> list[tuple[int, str]]:
 
 
 def _delimiter(lines: Sequence[tuple[int, str]]) -> str | None:
-    """What stands between the columns of a table, as the names in its first line show."""
+    """The separator between the columns of a table, as the names in its first line show."""
     for delimiter in ",;\t":
         header = [name.strip().strip('"').lower() for name in lines[0][1].split(delimiter)] if lines else []
         if set(PATHS) & set(header) and set(LABELS) & set(header) and all(delimiter in line for _, line in lines[1:2]):

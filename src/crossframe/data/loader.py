@@ -120,7 +120,7 @@ def training_batches(order: Sequence[int], batch_size: int, *, rank: int = 0, wo
 
 
 def evaluation_batches(count: int, batch_size: int, *, rank: int = 0, world: int = 1) -> list[list[int]]:
-    """The batches that process `rank` of `world` evaluates: every `world`-th group of `batch_size` neighbours.
+    """The batches that process `rank` of `world` evaluates: every `world`-th group of `batch_size` neighbors.
 
     Groups are the same for any number of processes, and so are their results, to the last bit.
 
@@ -184,7 +184,7 @@ class _Plan:
 class _Packed:
     """A batch in transit between processes: all pixels in one tensor, since each tensor costs an open file."""
 
-    pixels: Tensor  # uint8, flat, in the order of memory: frames, rows, columns, colours
+    pixels: Tensor  # uint8, flat, in the order of memory: frames, rows, columns, colors
     shapes: list[torch.Size]
     indices: list[int]
     targets: list[int]

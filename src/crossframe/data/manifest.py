@@ -59,7 +59,7 @@ class Manifest:
 
     @property
     def recordings(self) -> list[str] | None:
-        """What each clip was cut from, in order; None where no two clips share a recording."""
+        """The recording that each clip was cut from, in order; None where no two clips share a recording."""
         found = [clip.recording for clip in self.clips]
         return found if len(set(found)) < len(found) else None
 

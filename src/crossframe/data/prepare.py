@@ -227,7 +227,7 @@ class _Writer:
 
 
 def _even(view: View) -> View:
-    """The nearest size below that H.264 can store, whose colours are at half the resolution."""
+    """The nearest size below that H.264 can store, whose colors are at half the resolution."""
     return replace(view, width=max(view.width // 2 * 2, 2), height=max(view.height // 2 * 2, 2))
 
 

@@ -53,7 +53,7 @@ class Sampling:
 
     @property
     def draws_tests(self) -> bool:
-        """Whether a test takes what `train` draws."""
+        """True if a test takes what `train` draws."""
         return self.official and self.views > 1
 
     def test(self, total: int) -> list[int]:

@@ -33,7 +33,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to do with each file: `read(path)`, a function that can be imported by name.
+    """The work on each file: `read(path)`, a function that can be imported by name.
 
     `settings` names every choice that changes the result. `has_result` tells whether the result for a file, by name, is
     still there.

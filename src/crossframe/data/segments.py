@@ -32,7 +32,7 @@ class Segment:
 
     @property
     def cut(self) -> str:
-        """What the file is called that holds this stretch alone, without its ending."""
+        """The name of the file that holds this stretch alone, without its ending."""
         return f"{self.video}_{int(self.start):06d}_{int(self.end):06d}"
 
 

@@ -53,7 +53,7 @@ def pack(manifest: Manifest, out: Path, *, skip: Collection[str] = (), shard_byt
 
 
 def _files(sources: Mapping[str, Path]) -> list[_File]:
-    """What is known of each file, in the order of the clips."""
+    """The records of the files, in the order of the clips."""
     if not sources:
         raise ValueError("none of the clips has a file to pack; check the list")
     base = os.path.commonpath([source.parent for source in sources.values()])
@@ -78,7 +78,7 @@ def _shards(files: list[_File], shard_bytes: int) -> Iterator[list[_File]]:
 
 
 def _holds(archive: Path, files: list[_File]) -> bool:
-    """Whether an archive is there already, of just these files as they are now."""
+    """True if an archive is there already, of just these files as they are now."""
     if not archive.is_file():
         return False
     try:

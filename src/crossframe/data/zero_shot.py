@@ -105,7 +105,7 @@ def _unqualified(label: str) -> str:
 
 
 def _alike(label: str, others: Iterable[str]) -> tuple[str, ...]:
-    """Those of the others that read similarly, or most of whose words are in the label; the most similar first."""
+    """The other labels that read similarly, or most of whose words are in the label; the most similar first."""
     words = set(_unqualified(label).split())
     likeness: dict[str, float] = {}
     for other in sorted(others):

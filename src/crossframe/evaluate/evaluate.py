@@ -25,7 +25,7 @@ from crossframe.weights.saving import fingerprint
 class Setting:
     """How videos are presented to the model: what a result depends on besides weights, videos and labels.
 
-    There are `sampling.views` temporal views times `crops` (the centre, or three along the long side). `batch_size`
+    There are `sampling.views` temporal views times `crops` (the center, or three along the long side). `batch_size`
     videos are computed together, the same ones in any number of processes.
     """
 
@@ -36,7 +36,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.crops not in (1, 3):
-            raise ValueError(f"{self.crops} crops are not possible; use 1 (the centre) or 3 (along the long side)")
+            raise ValueError(f"{self.crops} crops are not possible; use 1 (the center) or 3 (along the long side)")
 
 
 def evaluate_manifest(
@@ -49,9 +49,9 @@ def evaluate_manifest(
     workers: int = 0,
     watch: Callable[[EvalLoader], Iterable[Batch]] = iter,
 ) -> Evaluation:
-    """Evaluate the clips of a manifest among its labels, on all processes of torch.distributed if it is initialised.
+    """Evaluate the clips of a manifest among its labels, on all processes of torch.distributed if it is initialized.
 
-    Without `setting`, one centre view of as many frames as the model was trained with. `text`: see `evaluate`.
+    Without `setting`, one center view of as many frames as the model was trained with. `text`: see `evaluate`.
     `made_with`: further entries of the summary, such as the origin of the text. `watch` may wrap the batches in a
     progress bar. The result is the same in every process, and includes hashes of the weights and of the list of clips.
     """

@@ -73,7 +73,7 @@ def _summary(run: Path) -> Values:
 
 
 def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
-    """What the page of one evaluation shows."""
+    """The values that the page of one evaluation shows."""
     if not (run / PREDICTIONS).is_file():
         raise ValueError(f"{run} holds no {PREDICTIONS}; evaluate again")
     return {
@@ -93,7 +93,7 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
 
 
 def _overview(summary: Values, run: str) -> Values:
-    """What the page of several trials shows; `run` is the folder as seen from the page."""
+    """The values that the page of several trials shows; `run` is the folder as seen from the page."""
     trials: list[Values] = summary["trials"]
     columns = list(summary["mean"])
     return {

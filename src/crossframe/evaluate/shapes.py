@@ -1,4 +1,4 @@
-"""Accuracies in the generated world by kind of word: the action, its opposite, the colour, the shape.
+"""Accuracies in the generated world by kind of word: the action, its opposite, the color, the shape.
 
 Each clip has multiple-choice questions of its own, since the sentences name its own object: exactly one sentence is
 true, and the model answers with the one of the highest score.
@@ -47,7 +47,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model chose; `right` and `said` are keys of the question's sentences."""
+    """The model's choice; `right` and `said` are keys of the question's sentences."""
 
     kind: str
     action: str  # what the clip shows

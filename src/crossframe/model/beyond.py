@@ -1,4 +1,4 @@
-"""What blocks have beyond CLIP's: stochastic depth in training, and gates, scales and stems of other families."""
+"""Additions to blocks beyond CLIP's: stochastic depth in training, and gates, scales and stems of other families."""
 
 from __future__ import annotations
 

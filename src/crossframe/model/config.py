@@ -1,4 +1,4 @@
-"""What a model is made of: frozen dataclasses, and the paper's variants by name."""
+"""The configuration of a model: frozen dataclasses, and the paper's variants by name."""
 
 from __future__ import annotations
 

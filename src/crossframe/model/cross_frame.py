@@ -26,7 +26,7 @@ class Message(nn.Module):
         self.drop_path = DropPath()
         frames = config.message_frames
         self.position = nn.Parameter(torch.zeros(frames, config.width)) if frames else None
-        # The authors keep PyTorch's own initialisation here: Xavier for the fused product, the default for the others.
+        # The authors keep PyTorch's own initialization here: Xavier for the fused product, the default for the others.
         nn.init.xavier_uniform_(self.attention.qkv.weight)
         nn.init.zeros_(self.attention.qkv.bias)
         nn.init.zeros_(self.attention.out.bias)

@@ -159,7 +159,7 @@ def run_blocks(blocks: nn.ModuleList, x: Tensor, reach: Reach = ALL, *, grad_che
 
 
 def init_clip_block(block: Block, layers: int) -> None:
-    """CLIP's own initialisation for training from scratch: residual branches shrink with the depth of the tower."""
+    """CLIP's own initialization for training from scratch: residual branches shrink with the depth of the tower."""
     width = block.attention.out.in_features
     nn.init.normal_(block.attention.qkv.weight, std=width**-0.5)
     nn.init.normal_(block.attention.out.weight, std=(2 * layers * width) ** -0.5)
@@ -173,7 +173,7 @@ def init_clip_block(block: Block, layers: int) -> None:
 
 
 def init_new_linear(linear: nn.Linear) -> None:
-    """The authors' initialisation of what CLIP does not supply: truncated normal 0.02, zero bias."""
+    """The authors' initialization of what CLIP does not supply: truncated normal 0.02, zero bias."""
     for parameter in linear.parameters():
         _ = nn.init.trunc_normal_(parameter, std=0.02) if parameter.dim() > 1 else nn.init.zeros_(parameter)
 

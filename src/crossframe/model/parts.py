@@ -1,4 +1,4 @@
-"""What every parameter of the model belongs to: one table, by name.
+"""The part that every parameter of the model belongs to: one table, by name.
 
 Optimizer groups, freezing, blending, expansion and messages about untrained parts all ask it.
 """
@@ -53,5 +53,5 @@ def part_of(name: str) -> Part:
 
 
 def words_for(names: Iterable[str]) -> list[str]:
-    """What a person calls the parts that these parameters belong to, in alphabetical order."""
+    """Readable names of the parts that these parameters belong to, in alphabetical order."""
     return sorted({part_of(name).words for name in names})

@@ -28,7 +28,7 @@ CLIP_STD: Color = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What a model wants of its frames.
+    """The pixels that a model wants of its frames.
 
     `preprocess(frames)` resizes the short side to `short_side`, cuts the square of side `size` from the
     middle and normalizes. A `short_side` of None squeezes the whole frame into the square instead. `mean` and

@@ -42,7 +42,7 @@ class PromptLayer(nn.Module):
 
 
 class VideoPrompt(nn.Module):
-    """Summarises a clip's patch tokens once, then lets any number of labels attend to the summary."""
+    """Summarizes a clip's patch tokens once, then lets any number of labels attend to the summary."""
 
     def __init__(self, config: PromptConfig, vision_width: int, embed_dim: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class VideoPrompt(nn.Module):
                 init_new_linear(module)
 
     def summarize(self, patches: Tensor) -> Tensor:
-        """(B, T, N, D) -> (B, N, E): normalised, averaged over frames, projected to the joint space."""
+        """(B, T, N, D) -> (B, N, E): normalized, averaged over frames, projected to the joint space."""
         # The projection is linear, so the mean can come first: T times fewer products than in the authors' order.
         return self.patch_norm(patches.to(self.alpha.dtype)).mean(dim=1) @ self.patch_projection
 

@@ -29,7 +29,7 @@ class Tokenize(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFeatures:
-    """Features of B clips: `embedding` (B, E), not normalised, and `patches` (B, N, E), the mean over frames of the
+    """Features of B clips: `embedding` (B, E), not normalized, and `patches` (B, N, E), the mean over frames of the
     patch tokens in the joint space, for the prompts (None without them)."""
 
     embedding: Tensor
@@ -80,7 +80,7 @@ class XCLIP(nn.Module):
         return self.score(features, None if tokens is None else self.encode_text(tokens))
 
     def encode_video(self, video: Tensor) -> VideoFeatures:
-        """float (B, T, 3, S, S), normalised as `preprocess` does -> features of the clips. Any T."""
+        """float (B, T, 3, S, S), normalized as `preprocess` does -> features of the clips. Any T."""
         size = self.config.vision.image_size
         if video.dim() != 5 or video.shape[2:] != (3, size, size) or video.shape[1] < 1:
             raise ValueError(
@@ -94,7 +94,7 @@ class XCLIP(nn.Module):
         return VideoFeatures(embedding, None if self.prompts is None else self.prompts.summarize(patches))
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """int64 (K, L) -> (K, E), not normalised. Raises `ValueError` when the model has a linear head instead."""
+        """int64 (K, L) -> (K, E), not normalized. Raises `ValueError` when the model has a linear head instead."""
         if self.text is None:
             raise ValueError("this model has a linear head and no text encoder: call score(features) without labels")
         if not isinstance(tokens, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked

@@ -34,7 +34,7 @@ class Clip:
 
     @property
     def right(self) -> bool:
-        """Whether the best label is the true one."""
+        """True if the best label is the true one."""
         return bool(self.top) and self.top[0][0] == self.truth
 
 
@@ -50,7 +50,7 @@ def data_uri(pixels: Tensor) -> str:
 
 
 def jpeg(pixels: Tensor) -> bytes:
-    """uint8 (3, H, W) -> the bytes of a JPEG file, with colours at full resolution."""
+    """uint8 (3, H, W) -> the bytes of a JPEG file, with colors at full resolution."""
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()), format="rgb24")
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuvj444p"

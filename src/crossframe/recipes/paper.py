@@ -28,7 +28,7 @@ class Experiment:
 
     @property
     def command(self) -> str:
-        """What trains it."""
+        """The command that trains it."""
         init = [] if self.init is None else ["--init", self.init]
         changes = [word for change in self.changes for word in ("--set", change)]
         out = re.sub(r"[^a-z0-9]+", "-", f"{self.recipe} {self.name}".lower()).strip("-")

@@ -153,7 +153,7 @@ class Rates:
 
     If `base` is None, it depends on the width of the image encoder (`train.optimizer.base_for`).
 
-    `muon`: the rate for weight matrices inside blocks, which Muon then optimises in AdamW's place, with the same
+    `muon`: the rate for weight matrices inside blocks, which Muon then optimizes in AdamW's place, with the same
     factors. All rates decay to `final` times the base rate, those of new modules too, as in the paper.
     """
 
@@ -169,7 +169,7 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Interpolate:
-    """Interpolated training (Open-VCLIP): adds `weight` times the loss of weights moved towards the initial ones by a
+    """Interpolated training (Open-VCLIP): adds `weight` times the loss of weights moved toward the initial ones by a
     random fraction up to `up_to`. Meant to be used with `average: epochs`."""
 
     up_to: Share = 0.6

@@ -1,6 +1,6 @@
-"""Shapes: a generated world of coloured shapes that do things, small enough to train in, made of real video files.
+"""Shapes: a generated world of colored shapes that do things, small enough to train in, made of real video files.
 
-`looks` names the colours, shapes and sizes, and `actions` what things do; `motion` says how a thing in motion looks at
+`looks` names the colors, shapes and sizes, and `actions` what things do; `motion` says how a thing in motion looks at
 each moment; `scene` is a whole clip as plain data and `draw` draws one from a random generator; `outlines`,
 `background` and `render` turn it into frames; `caption` puts it into words, and `factors` names what is hard about it;
 `splits` says which clips exist for training and for testing; `write` makes H.264 files with a manifest; `preview` draws

@@ -1,4 +1,4 @@
-"""What things do: the actions that people have words for, and the motions drawn for them.
+"""The actions of things: those that people have words for, and the motions drawn for them.
 
 An action and its opposite are the same motion run forwards and backwards, so their frames differ in nothing but the
 order.

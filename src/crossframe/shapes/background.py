@@ -1,4 +1,4 @@
-"""Backgrounds that stand still: two colours mixed by a pattern, or regions and textures as in photos."""
+"""Backgrounds that stand still: two colors mixed by a pattern, or regions and textures as in photos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("plain", "gradient", "stripes", "checks", "clouds", "specks", "natural"
 class Background:
     """`kind` is one of `KINDS`; `scale` is how often the pattern repeats along the short side.
 
-    Of `natural`, `scale` says how rough the texture is, and the two colours are the two main ones among others.
+    Of `natural`, `scale` says how rough the texture is, and the two colors are the two main ones among others.
     """
 
     kind: str
@@ -42,7 +42,7 @@ def paint(background: Background, x: Array, y: Array) -> Array:
 
 
 def _pattern(background: Background, x: Array, y: Array) -> Array:
-    """How much of the second colour there is, (H, W) in [0, 1]."""
+    """How much of the second color there is, (H, W) in [0, 1]."""
     match background.kind:
         case "gradient":
             return np.clip(_along(background, x, y) / 1.2 + 0.5, 0, 1)

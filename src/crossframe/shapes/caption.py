@@ -42,7 +42,7 @@ CLIP_TEMPLATES: tuple[str, ...] = (
     "{thing} {doing} while everything else stays still",
 )
 
-# Other words for the same thing. "{}" is the partner of the actions of two, or the new colour of "turning".
+# Other words for the same thing. "{}" is the partner of the actions of two, or the new color of "turning".
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "moving left": ("moving to the left", "going left", "sliding left"),
     "moving right": ("moving to the right", "going right", "sliding right"),
@@ -76,7 +76,7 @@ def named(look: Look, size: str | None = None) -> str:
 
 
 def doing(action: str, partner: Look, new_colour: str) -> str:
-    """What follows the thing in the plain sentence: "moving left", "turning blue", "following a green star"."""
+    """The words after the thing in the plain sentence: "moving left", "turning blue", "following a green star"."""
     if action == "turning":
         return f"turning {new_colour}"
     if any(part.couple for part in actions.find(action)):
@@ -117,7 +117,7 @@ def clip_caption(scene: Scene, rng: Generator) -> str:
 
 
 def frame_caption(scene: Scene, moment: float, rng: Generator | None = None) -> str:
-    """A caption of the frame at `moment`: colour, shape, mostly size and place; all of them without a generator."""
+    """A caption of the frame at `moment`: color, shape, mostly size and place; all of them without a generator."""
     things = [scene.target] if scene.other is None else [scene.target, scene.other]
     described = [words for thing in things if (words := _describe(scene, thing, moment, rng))]
     content = " and ".join(described) or NOTHING
@@ -155,7 +155,7 @@ def place_words(x: float, y: float) -> str:
 
 
 def corpus() -> Iterator[str]:
-    """Sentences with every word and phrase of this world, from which a vocabulary is learnt."""
+    """Sentences with every word and phrase of this world, from which a vocabulary is learned."""
     partners = looks.LOOKS[27:] + looks.LOOKS[:27]
     names = (*ACTIONS, *NEW_ACTIONS, *(" and ".join(pair) for pair in COMPOSITES))
     for look, partner in zip(looks.LOOKS, partners, strict=True):

@@ -16,11 +16,11 @@ from crossframe.shapes.looks import RGB, Look
 from crossframe.shapes.motion import TURN, Motion, pose_at
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
-_CONTRAST = 0.5  # the least distance between a thing's colour and its background's
+_CONTRAST = 0.5  # the least distance between a thing's color and its background's
 _SMALLEST, _LARGEST = 0.1, 0.7  # diameters that growing and shrinking mostly stay within
 _LARGEST_OF_TWO = 0.26
 _MARGIN = 0.35  # the largest radius that is kept in the frame: what grows beyond it fills the frame from anywhere
-_BROWN = "brown"  # a colour that no caption names
+_BROWN = "brown"  # a color that no caption names
 # Seen beside something to approach or to follow, these do neither.
 _IN_PLACE = frozenset({"still", "grow", "spin", "appear", "blink", "recolour"})
 
@@ -39,7 +39,7 @@ def sample_scene(
     Args:
         rng: gives every random number; the same state gives the same scene.
         action: one of `actions.ACTIONS` or `actions.NEW_ACTIONS`, or two of them joined by " and ".
-        look: colour and shape of the target.
+        look: color and shape of the target.
         size: one of `looks.SIZES`.
         nuisance: from 0 (filled shapes that do what they do in plain view, on flat backgrounds, with nothing beside the
             things named) to 1 (the whole world).
@@ -87,7 +87,7 @@ def sample_scene(
 def sample_still(rng: Generator, *, nuisance: float = 1.0) -> Scene:
     """A scene for captions of single frames: a thing anywhere, turned any way; often a second one beside it.
 
-    What else is in it has a colour that no caption names.
+    What else is in it has a color that no caption names.
     """
     scene = sample_scene(rng, action="staying still", nuisance=nuisance, beside=False)
     target = _put_anywhere(rng, scene.target)
@@ -176,12 +176,12 @@ def _move_together(rng: Generator, action: Action, first: Thing, second: Thing, 
 
 
 def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Background:
-    """A background on which every one of the colours `things` shows."""
+    """A background on which every one of the colors `things` shows."""
     kind = _pick(rng, KINDS[1:]) if rng.random() < 0.6 * nuisance else "plain"
     kind = "natural" if rng.random() < 0.12 * nuisance else kind
     while True:
         first = second = _draw_any_colour(rng)
-        if kind != "plain":  # mostly shades of one colour: harsh patterns hide the things in front of them
+        if kind != "plain":  # mostly shades of one color: harsh patterns hide the things in front of them
             contrast = (0.3, 1.0) if kind == "natural" else (0.15, 0.5)
             second = _mixed(first, _draw_any_colour(rng), rng.uniform(*contrast))
         angle, scale, seed = rng.uniform(0, TURN), rng.uniform(2, 7), int(rng.integers(2**31))
@@ -191,7 +191,7 @@ def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Back
 
 
 def _shows_on(colour: RGB, background: Background) -> bool:
-    """Whether a thing of this colour can be seen: anywhere, or, before a natural background, nearly everywhere."""
+    """True if a thing of this color can be seen: anywhere, or, before a natural background, nearly everywhere."""
     if background.kind != "natural":
         return min(looks.distance(colour, shade) for shade in (background.first, background.second)) > _CONTRAST
     seen = paint(background, _COARSE, _COARSE) / 255 - np.asarray(colour, dtype=np.float32)[:, None, None]
@@ -199,7 +199,7 @@ def _shows_on(colour: RGB, background: Background) -> bool:
 
 
 def _draw_any_colour(rng: Generator) -> RGB:
-    """Black, white, a grey, or any colour at all: plain ones often, since people often draw on them."""
+    """Black, white, a gray, or any color at all: plain ones often, since people often draw on them."""
     kind, (red, green, blue) = rng.random(), rng.random(3).tolist()
     if kind < 0.15:
         return (0.0, 0.0, 0.0)
@@ -216,7 +216,7 @@ def _mixed(first: RGB, second: RGB, share: float) -> RGB:
 
 
 def _draw_props(rng: Generator, things: list[Thing], nuisance: float) -> tuple[Thing, ...]:
-    """Up to two things of any colour that differ from `things` in colour and in shape, and are mostly apart from them.
+    """Up to two things of any color that differ from `things` in color and in shape, and are mostly apart from them.
 
     A third of them move, each in its own way.
     """
@@ -241,7 +241,7 @@ def _draw_props(rng: Generator, things: list[Thing], nuisance: float) -> tuple[T
 
 
 def _apart(first: Thing, second: Thing) -> bool:
-    """Whether the two hardly cover each other at the start, in the middle and at the end."""
+    """True if the two hardly cover each other at the start, in the middle and at the end."""
     poses = [pose_at(np.array([0.0, 0.5, 1.0]), thing.motions) for thing in (first, second)]
     (ax, ay, ar), (bx, by, br) = (
         (thing.x + pose.dx, thing.y + pose.dy, np.minimum(thing.size * pose.scale, 2 * _MARGIN))
@@ -251,7 +251,7 @@ def _apart(first: Thing, second: Thing) -> bool:
 
 
 def _to_approach(props: tuple[Thing, ...], background: Background) -> Look | None:
-    """What a sentence may say is approached or followed, though it is not: something that stands in view.
+    """A thing that a sentence may say is approached or followed, though it is not: something that stands in view.
 
     Were it there only when something happens between two things, its sight would give them away.
     """

@@ -1,4 +1,4 @@
-"""What makes a scene more than a plain drawing, by name, so that accuracies can be told apart by it."""
+"""The difficulties that make a scene more than a plain drawing, by name, to tell accuracies apart by them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What things look like: the names of colours, shapes and sizes, and the range that each name covers."""
+"""The looks of things: the names of colors, shapes and sizes, and the range that each name covers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SYMMETRY: dict[str, int | None] = {
 SHAPES: tuple[str, ...] = tuple(SYMMETRY)
 TURNABLE: tuple[str, ...] = tuple(shape for shape, degrees in SYMMETRY.items() if degrees is not None)
 
-# Diameters as a share of the frame's short side. The gaps keep neighbouring words apart.
+# Diameters as a share of the frame's short side. The gaps keep neighboring words apart.
 SIZES: dict[str, Range] = {
     "tiny": (0.07, 0.11),
     "small": (0.14, 0.19),
@@ -60,7 +60,7 @@ SIZES: dict[str, Range] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a thing is called: one of `COLOURS` and one of `SHAPES`."""
+    """The name of a thing: one of `COLOURS` and one of `SHAPES`."""
 
     colour: str
     shape: str
@@ -88,5 +88,5 @@ def draw_shade(rng: np.random.Generator, colour: str) -> RGB:
 
 
 def distance(first: RGB, second: RGB) -> float:
-    """How far apart two colours are: Euclidean, from 0 to 1.73."""
+    """How far apart two colors are: Euclidean, from 0 to 1.73."""
     return sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5

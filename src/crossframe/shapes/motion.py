@@ -39,7 +39,7 @@ class Pose:
     squash: Array | float = 1.0  # of the width alone
     angle: Array | float = 0.0
     opacity: Array | float = 1.0
-    mix: Array | float = 0.0  # 0: its own colour, 1: the colour it turns to
+    mix: Array | float = 0.0  # 0: its own color, 1: the color it turns to
 
     def combined(self, other: Pose) -> Pose:
         """Both changes at once."""

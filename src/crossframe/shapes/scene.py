@@ -1,8 +1,8 @@
 """A scene is everything a clip shows, as plain data.
 
 Lengths are shares of the frame's short side, and (0, 0) to (1, 1) is the square in the middle of the frame, where
-things happen: a centre crop loses nothing. What the caption names has a colour of `looks.COLOURS`. Props are never
-named, may have any colour and may move; they differ from what is named in colour and in shape, so that no caption of
+things happen: a center crop loses nothing. What the caption names has a color of `looks.COLOURS`. Props are never
+named, may have any color and may move; they differ from what is named in color and in shape, so that no caption of
 another thing is true by accident.
 """
 
@@ -18,7 +18,7 @@ from crossframe.shapes.motion import Motion
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A shape in the picture: its name, its colour, where it is in the middle of its motions, and the motions."""
+    """A shape in the picture: its name, its color, where it is in the middle of its motions, and the motions."""
 
     look: Look
     colour: RGB
@@ -29,12 +29,12 @@ class Thing:
     width: float = 1.0  # how much wider than usual: people do not draw every triangle with equal sides
     stroke: float = 0.0  # how thick the line of a hollow thing is; 0: filled
     motions: tuple[Motion, ...] = ()
-    turns_to: RGB | None = None  # the colour it has where the pose's mix is 1
+    turns_to: RGB | None = None  # the color it has where the pose's mix is 1
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What the camera adds: a shaking hand (`shake`, the largest shift) and grain (standard deviation, of 255)."""
+    """The camera's own changes: a shaking hand (`shake`, the largest shift) and grain (standard deviation, of 255)."""
 
     shake: float = 0.0
     speed: tuple[float, float] = (1.0, 1.0)
@@ -75,6 +75,6 @@ def reverse(scene: Scene) -> Scene:
     """The same frames in the opposite order, under the name of the opposite action."""
     if scene.action == "turning":
         raise ValueError(
-            "'turning' in reverse starts from another colour, so it has no reversed scene of the same thing"
+            "'turning' in reverse starts from another color, so it has no reversed scene of the same thing"
         )
     return replace(scene, action=actions.opposite(scene.action), backwards=not scene.backwards)

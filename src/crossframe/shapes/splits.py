@@ -53,10 +53,10 @@ def split_actions(split: Split) -> tuple[str, ...]:
 
 
 def is_held_out(look: Look, action: str) -> bool:
-    """Whether this combination of object and action is held out from training; about one in eight is.
+    """True if this combination of object and action is held out from training; about one in eight is.
 
     An action and its opposite are held out together; otherwise, such an object moving sideways would always move right.
-    Every colour and every shape still occurs with every action, just not together.
+    Every color and every shape still occurs with every action, just not together.
     """
     family = _FAMILIES[action]
     colour, shape = _COLOUR_INDEX[look.colour], looks.SHAPES.index(look.shape)

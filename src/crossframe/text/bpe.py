@@ -94,7 +94,7 @@ def learn_merges(texts: Iterable[str], count: int) -> list[Merge]:
 
 
 def _assemble(model: models.BPE) -> Tokenizer:
-    """Everything around the merges. The normaliser only serves other readers of a saved file: `clean` does more."""
+    """Everything around the merges. The normalizer only serves other readers of a saved file: `clean` does more."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

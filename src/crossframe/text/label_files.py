@@ -77,7 +77,7 @@ def _checked(path: Path, entries: Iterable[Entry]) -> list[str]:
 
 
 def _counts_up(ids: Sequence[str]) -> bool:
-    """Whether ids are 0, 1, 2 ... or 1, 2, 3 ..."""
+    """True if ids are 0, 1, 2 ... or 1, 2, 3 ..."""
     return all(one.isdecimal() for one in ids) and [int(one) for one in ids] in (
         list(range(len(ids))),
         list(range(1, len(ids) + 1)),

@@ -112,7 +112,7 @@ def _describe_size(size: tuple[int, ...]) -> str:
 
 
 def _first(wanted: int | None, given: int | None, paper: int) -> int:
-    """What the recipe says, else what the weights have, else the paper's number."""
+    """The recipe's number, else that of the weights, else the paper's."""
     return next(value for value in (wanted, given, paper) if value is not None)
 
 
@@ -156,7 +156,7 @@ def set_drop_path(model: XCLIP, rate: float) -> None:
 
 @torch.no_grad()
 def _initialize(model: XCLIP, start: Start, *, fresh: bool, trained: Collection[str]) -> None:
-    """Initialise what is not pretrained: everything if `fresh`, else parameters not among the `trained`."""
+    """Initialize what is not pretrained: everything if `fresh`, else parameters not among the `trained`."""
     if fresh:
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":
@@ -206,7 +206,7 @@ def build_loop(
     prepare_model(recipe, model)
     model.to(fabric.device)
     learner = fabric.setup_module(Learner(model))
-    # After setup_module, which may shard the parameters: optimisers must hold the shards.
+    # After setup_module, which may shard the parameters: optimizers must hold the shards.
     optimizers = build_optimizers(model, train.rates, _fresh(recipe))
     objective = build_objective(train, model, learner, fabric.autocast, pretrained)
     if objective.residual is not None:

@@ -118,5 +118,5 @@ class RunFolder:
             save_folder(folder, write_all)
 
     def state(self) -> dict[str, Any]:
-        """What the last checkpoint keeps for resuming."""
+        """The state that the last checkpoint keeps for resuming."""
         return load_state(self.last)

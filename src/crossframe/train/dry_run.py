@@ -30,7 +30,7 @@ from crossframe.train.source import ClipFiles, read_clip_files
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What is known of a run at once, as fields, and what takes a while to find out, as methods.
+    """A planned run: fields for all that is known at once, methods for all that takes a while to find out.
 
     `clips` of an epoch and `labels` are those of `files`, or else those that the recipe expects; generated clips have
     sentences in place of labels.
@@ -122,7 +122,7 @@ GROWTH = 4  # clips of a step against those of the one before, while steps are s
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured: clips a second, over `steps` steps of `clips` clips."""
+    """A measured speed: clips a second, over `steps` steps of `clips` clips."""
 
     clips_per_second: float
     steps: int

@@ -1,7 +1,7 @@
 """A model sharded over processes (FSDP2), and gathered again to be tested or saved.
 
-Each process keeps a shard of every trained parameter, of its gradient and of the optimiser's state; the parameters of a
-block are gathered while it computes. Frozen parameters, without gradient and optimiser state, are replicated.
+Each process keeps a shard of every trained parameter, of its gradient and of the optimizer's state; the parameters of a
+block are gathered while it computes. Frozen parameters, without gradient and optimizer state, are replicated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether parameters of `model` are sharded over processes."""
+    """True if parameters of `model` are sharded over processes."""
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
@@ -77,7 +77,7 @@ def full_model(model: XCLIP) -> XCLIP:
 
 @torch.no_grad()
 def shard_state(optimizer: Optimizer) -> None:
-    """Shard an optimiser's state as its parameters are, after full tensors were loaded."""
+    """Shard an optimizer's state as its parameters are, after full tensors were loaded."""
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and not isinstance(value, DTensor):

@@ -32,7 +32,7 @@ class DivergedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step did, over all processes: its number, its mean loss (on the device), the gradient's norm before
+    """The outcome of a step, over all processes: its number, its mean loss (on the device), the gradient's norm before
     clipping, clips trained on and clips that could not be read, seconds in all and seconds spent waiting for data, and
     whether any process was asked to stop."""
 
@@ -146,7 +146,7 @@ class Loop:
                 group["lr"] = self.schedule.rate(step, group["base"], group["minimum"])
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the saved model: the weights in training, optimisers, averages, the step.
+        """The state that a checkpoint has beside the saved model: weights in training, optimizers, averages, the step.
 
         All tensors are full ones, on the CPU. Where the model is sharded, all processes must call this together.
         """

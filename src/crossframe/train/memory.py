@@ -58,13 +58,13 @@ class Estimate:
         """How much a step takes, and for what, in words."""
         batch = self.batch
         return (
-            f"{_size(batch.total)} for {batch.clips} clips at a time: weights {_size(batch.weights)}, optimiser "
+            f"{_size(batch.total)} for {batch.clips} clips at a time: weights {_size(batch.weights)}, optimizer "
             f"{_size(batch.optimizer)}, gradients and activations {_size(batch.passes)}"
         )
 
     @property
     def room(self) -> str:
-        """Whether it fits, and what to do where it does not, in words."""
+        """A sentence that says if it fits, and what to do where it does not."""
         if self.free is None:
             return "the device does not say how much is free"
         clips, free = self.batch.clips, f"{_size(self.free)} are free"
@@ -149,7 +149,7 @@ READ_NUMBER = torch.ops.aten._local_scalar_dense.default
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes at the peak of a step with `clips` clips: weights; the optimiser's state and averaged weights; and
+    """Bytes at the peak of a step with `clips` clips: weights; the optimizer's state and averaged weights; and
     gradients
     and activations that are alive at the same time."""
 
@@ -222,7 +222,7 @@ def _fake(model: XCLIP, device: torch.device) -> XCLIP:
 
 
 def _objective(model: XCLIP, train: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
-    """What a step computes, under the precision that Fabric would give it."""
+    """The objective of a step, under the precision that Fabric would give it."""
     fake = _fake(model, device)
     learner, bfloat16 = Learner(fake), train.precision == "bfloat16"
 

@@ -39,7 +39,7 @@ class Objective:
 
     @property
     def residual(self) -> nn.Module | None:
-        """What is trained beside the model and not saved with it."""
+        """The modules that are trained beside the model and not saved with it."""
         return None if self.distillation is None else self.distillation.residual
 
     def __call__(
@@ -126,7 +126,7 @@ def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Interpolation:
-    """A second loss for each batch, `weight` times that of weights moved towards the pretrained ones by a fraction.
+    """A second loss for each batch, `weight` times that of weights moved toward the pretrained ones by a fraction.
 
     The fraction is uniform between 0 and `up_to`, and depends on the seed and the batch's number in the run alone, so
     that a resumed run and every process draw the same. `pretrained` is what `pretrained_values` gives.
@@ -195,6 +195,6 @@ class Distillation(nn.Module):
 
 
 def _between(student: Preprocess, teacher: Preprocess) -> tuple[Tensor, Tensor]:
-    """Factor and summand, (3,) each, that turn the student's normalised colours into the teacher's."""
+    """Factor and summand, (3,) each, that turn the student's normalized colors into the teacher's."""
     means, stds = (torch.tensor([getattr(one, name) for one in (student, teacher)]) for name in ("mean", "std"))
     return stds[0] / stds[1], (means[0] - means[1]) / stds[1]

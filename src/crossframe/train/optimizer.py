@@ -1,4 +1,4 @@
-"""Parameter groups, optimisers (AdamW with the paper's groups; Muon for training from scratch), averaged weights."""
+"""Parameter groups, optimizers (AdamW with the paper's groups; Muon for training from scratch), averaged weights."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def group_of(name: str, fresh: Collection[str] = ()) -> PartName:
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter gets weight decay: all but biases, other vectors and position embeddings.
+    """True if a parameter gets weight decay: all but biases, other vectors and position embeddings.
 
     The authors' rule excludes parameters of exactly one dimension, so the scalar `logit_scale` decays if it is trained.
     """
@@ -153,7 +153,7 @@ class AveragedWeights:
             _copy(own, self.model)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` takes."""
+        """The state that `load_state_dict` takes."""
         return {"steps": self.steps, "mean": self.mean}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class Meter:
 
 
 class Bar:
-    """A progress bar of optimiser steps."""
+    """A progress bar of optimizer steps."""
 
     def __init__(self, progress: Progress, done: int, total: int) -> None:
         self._progress = progress

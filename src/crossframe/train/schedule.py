@@ -10,7 +10,7 @@ from crossframe.recipes.schema import Course
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A run of `epochs` with `batches` micro-batches each, of which `accumulate` make an optimiser step.
+    """A run of `epochs` with `batches` micro-batches each, of which `accumulate` make an optimizer step.
 
     The last step of an epoch takes the micro-batches that are left. The learning rate rises linearly during the
     warm-up, then decays by a cosine to its minimum at the last step. Steps and micro-batches count from 0, over the
@@ -41,7 +41,7 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the whole run."""
+        """Optimizer steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
     def batches_of(self, step: int) -> range:

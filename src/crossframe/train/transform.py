@@ -19,7 +19,7 @@ from crossframe.video.mixing import Mix, Mixup
 
 @dataclass(frozen=True, slots=True)
 class TrainTransform:
-    """Turns clips into model input on the model's device: the centre view, or one drawn by `augment`, then `mixup`.
+    """Turns clips into model input on the model's device: the center view, or one drawn by `augment`, then `mixup`.
 
     What is drawn depends only on the seed, the batch's number in the run and the clip's place in the data set. So a
     resumed run sees the same, and several processes see what one would: partners come from all of them.
@@ -66,7 +66,7 @@ class TrainTransform:
 
 @dataclass(frozen=True, slots=True)
 class _Mixing:
-    """What is mixed how in this process's share of a batch: rows with the draw of their group."""
+    """The mixing of this process's share of a batch: rows with the draw of their group."""
 
     draws: tuple[tuple[list[int], Mix], ...]
     exchange: Exchange
@@ -86,7 +86,7 @@ class _Mixing:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What one process sends and receives, so that each of its clips meets its partner.
+    """The clips that one process sends and receives, so that each of its clips meets its partner.
 
     `rows`: its clips, in the order of the processes they are sent to; `sent`: how many go to each; `received`: how many
     come from each; `places`: for each of its own clips, where its partner is among those received.

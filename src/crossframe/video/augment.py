@@ -1,7 +1,7 @@
-"""Training pictures: crop, flip, colour jitter and greyscale, drawn for each clip and computed on the device.
+"""Training pictures: crop, flip, color jitter and grayscale, drawn for each clip and computed on the device.
 
 `Augment` draws and `apply` computes. What chance decided for a clip is a `Draw` between the two: plain numbers, which
-can be repeated, compared or written by hand. Pictures are grey levels 0..255 until they are normalised.
+can be repeated, compared or written by hand. Pictures are gray levels 0..255 until they are normalized.
 
 Shape letters: B clips, T frames, N pictures (frames of several clips), S the model's picture side.
 """
@@ -26,12 +26,12 @@ Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 # How far the paper's jitter goes: factors lie in 1 - reach .. 1 + reach, and the hue's shift in -reach .. reach.
 REACH: dict[Kind, float] = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
 
-# The shares of red, green and blue in a grey level: ITU-R 601 luma, in the whole 65536ths of 8-bit software.
+# The shares of red, green and blue in a gray level: ITU-R 601 luma, in the whole 65536ths of 8-bit software.
 LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 
 class Change(NamedTuple):
-    """One change of colours. `amount` is a factor, and 1 changes nothing; for the hue it is a share of the colour
+    """One change of colors. `amount` is a factor, and 1 changes nothing; for the hue it is a share of the color
     circle, and 0 changes nothing."""
 
     kind: Kind
@@ -43,7 +43,7 @@ Jitter: TypeAlias = tuple[Change, ...]  # one after the other
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What chance decided for one clip.
+    """The random choices for one clip.
 
     `box`: the part of the resized frame that becomes the picture. `jitter`: nothing, one for the whole clip, or one for
     each frame.
@@ -57,7 +57,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """The paper's augmentation: a multi-scale crop of the resized frame, then flip, colour jitter and greyscale with
+    """The paper's augmentation: a multi-scale crop of the resized frame, then flip, color jitter and grayscale with
     these probabilities.
 
     Set `flip` to 0 where left and right matter. All frames of a clip share one jitter; with `flicker` each has its own,
@@ -115,10 +115,10 @@ def apply(
     *,
     eight_bit: bool = False,
 ) -> Tensor:
-    """Clips as `draws` say, normalised: float32 (B, T, 3, S, S) on `device`.
+    """Clips as `draws` say, normalized: float32 (B, T, 3, S, S) on `device`.
 
-    `clips` are (T, 3, H, W) of any sizes or one (B, T, 3, H, W), uint8 or float grey levels 0..255. The order is the
-    authors': resize to the short side, crop, resize to S, flip, jitter, greyscale, normalise. With `eight_bit`, grey
+    `clips` are (T, 3, H, W) of any sizes or one (B, T, 3, H, W), uint8 or float gray levels 0..255. The order is the
+    authors': resize to the short side, crop, resize to S, flip, jitter, grayscale, normalize. With `eight_bit`, gray
     levels become whole numbers wherever an 8-bit picture would be stored between two of these.
     """
     _check(clips, draws)
@@ -136,9 +136,9 @@ def apply(
 
 
 def jitter_(pictures: Tensor, jitters: Sequence[Jitter], *, eight_bit: bool = False) -> None:
-    """Change the colours of float (N, 3, H, W), grey levels 0..255, in place: one jitter for each picture.
+    """Change the colors of float (N, 3, H, W), gray levels 0..255, in place: one jitter for each picture.
 
-    Brightness blends a picture with black, contrast with its mean grey level, saturation with its greyscale.
+    Brightness blends a picture with black, contrast with its mean gray level, saturation with its grayscale.
     """
     for changes in zip_longest(*jitters):  # all first changes together, then all second ones
         _change(pictures, changes, eight_bit)
@@ -201,7 +201,7 @@ def _places(chosen: Sequence[bool]) -> list[int]:
 
 
 def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool) -> None:
-    """Change the colours of (N, 3, S, S) in place, for each picture by a change of its own or not at all."""
+    """Change the colors of (N, 3, S, S) in place, for each picture by a change of its own or not at all."""
     for kind in REACH:
         found = _places([change is not None and change.kind == kind for change in changes])
         if not found:
@@ -224,7 +224,7 @@ def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool)
 
 
 def _blend(base: Tensor, pictures: Tensor, factor: Tensor, eight_bit: bool) -> Tensor:
-    """From `base` towards the picture and, where the factor is above 1, beyond it; 8 bits cut the fraction off."""
+    """From `base` toward the picture and, where the factor is above 1, beyond it; 8 bits cut the fraction off."""
     blended = (base + factor * (pictures - base)).clamp_(0.0, 255.0)
     return blended.floor_() if eight_bit else blended
 
@@ -237,18 +237,18 @@ def _turn_hue(pictures: Tensor, turn: Tensor, eight_bit: bool) -> Tensor:
     """
     value = pictures.amax(dim=1, keepdim=True)  # (N, 1, S, S)
     chroma = value - pictures.amin(dim=1, keepdim=True)
-    lack = (value - pictures) / chroma.clamp_min(1e-6)  # of each colour: 0 where it is full, 1 where there is least
+    lack = (value - pictures) / chroma.clamp_min(1e-6)  # of each color: 0 where it is full, 1 where there is least
     if eight_bit:
         lack = lack.double()  # as 8-bit software adds; sums in single precision would miss its steps here and there
     red, green, blue = lack.split(1, dim=1)
     sixth = torch.where(red == 0, blue - green, torch.where(green == 0, 2 + red - blue, 4 + green - red)).float()
-    hue = (sixth / 6) % 1  # that of a grey is 0
+    hue = (sixth / 6) % 1  # that of a gray is 0
     if eight_bit:
         hue = ((hue * 255).floor() + (turn * 255).trunc()) % 256 / 255
         chroma = value * ((chroma / value.clamp_min(1.0) * 255).floor() / 255)
     else:
         hue = hue + turn
-    # Each colour is a trapezoid over the circle: full for two sixths, none for two, straight between them.
+    # Each color is a trapezoid over the circle: full for two sixths, none for two, straight between them.
     start = to_device(torch.tensor((5.0, 3.0, 1.0)), pictures.device).view(3, 1, 1)
     place = (start + 6 * hue) % 6  # (N, 3, S, S)
     turned = value - chroma * torch.minimum(place, 4 - place).clamp(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a packet's first bytes can say of the picture that it shows, and how their numbers are read."""
+"""The first bytes of packets: all that they tell of the picture shown, and how their numbers are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Piece:
 
 
 class Picture(NamedTuple):  # one for every packet, and made in half the time of a dataclass
-    """What headers say about the one picture that a packet shows."""
+    """All that headers tell of the one picture that a packet shows."""
 
     restart: bool  # needs nothing that was decoded before
     spare: bool  # no picture of its layer, or of a lower one, refers to it

@@ -133,7 +133,7 @@ def read_video(
 
 
 def problems(frames: Frames) -> list[str]:
-    """What is wrong with a video that could be read all the same, a line each."""
+    """The faults of a video that could be read all the same, a line each."""
     found: list[str] = []
     if frames.total < len(frames):
         found.append(f"has {frames.total} frames, {len(frames)} were wanted; some are repeated")
@@ -171,7 +171,7 @@ def _from_array(source: NDArray[np.uint8] | Tensor, wanted: Wanted) -> Frames:
     indices = torch.tensor(wanted.of(total))
     if isinstance(source, Tensor):
         pixels = source[indices]
-    else:  # it may run backwards, as OpenCV's colours turned round do, which no tensor can
+    else:  # it may run backwards, as OpenCV's colors turned round do, which no tensor can
         pixels = torch.from_numpy(np.ascontiguousarray(source[indices.numpy()]))
     if shape[1] != 3:
         pixels = pixels.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""What goes wrong with a video."""
+"""Errors about a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is refused for before FFmpeg reads it, and how much one file may cost.
+"""The reasons to refuse a file before FFmpeg reads it, and the limits of what one file may cost.
 
 FFmpeg goes where a file's content sends it: playlists, scripts and descriptions of sessions open other files and
 sockets. Only formats that hold their pictures themselves are read, whatever the file is called.
@@ -38,7 +38,7 @@ PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What reading one file may take: seconds, bytes of memory, and frames.
+    """The limits of reading one file: seconds, bytes of memory, and frames.
 
     Seconds and frames are kept to in any process; memory by the size of what is decoded, and in processes of their own
     (`isolate`) by the system.

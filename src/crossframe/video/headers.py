@@ -185,7 +185,7 @@ def _vp9_picture(frames: list[tuple[bool, bool]]) -> Picture:
 
 
 def _vp9_frame(frame: memoryview) -> tuple[bool, bool]:
-    """Whether a frame is a key frame, and whether it is shown."""
+    """Two flags: the frame is a key frame, and it is shown."""
     bits = Bits(bytes(frame[:2]))
     if bits.u(2) != 2:
         raise Unproven("no frame")

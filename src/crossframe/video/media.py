@@ -101,7 +101,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def set_limits(limits: Limits) -> None:
-    """What each file may cost that this process reads from now on."""
+    """Sets the limits for each file that this process reads from now on."""
     global _limits
     _limits = limits
 
@@ -314,7 +314,7 @@ def _usual(streams: Sequence[VideoStream]) -> int:
 
 
 def _address(path: Path) -> str:
-    """What FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
+    """The name that FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
     inside = member(path)
     return f"file:{path}" if inside is None else inside.address
 

@@ -144,7 +144,7 @@ def _marker(bits: Bits) -> None:
 
 
 def _read_parameters(extradata: bytes) -> tuple[_Layer, bool]:
-    """What comes before the first picture; whether the bitstream is packed, which the encoder's name tells."""
+    """Reads all before the first picture; True if the bitstream is packed, which the encoder's name tells."""
     codes = _codes(extradata)
     if not codes or codes[0][0]:
         raise Unproven("no parameters")
@@ -232,8 +232,8 @@ def _read_layer(unit: bytes) -> _Layer:
 
 
 def _read_control(bits: Bits) -> bool:
-    """Whether pictures may come in another order than that in which they are shown."""
-    bits.u(2)  # colours
+    """True if pictures may come in another order than that in which they are shown."""
+    bits.u(2)  # colors
     reordered = not bits.u(1)
     if bits.u(1):
         bits.u(79)  # buffer

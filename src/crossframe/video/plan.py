@@ -56,7 +56,7 @@ class Plan:
         object.__setattr__(self, "_restarts", restarts)
 
     def _leading_are_spare(self, restart: int) -> bool:
-        """Whether nothing refers to pictures that come after a restart and are shown before it, and may need more."""
+        """True if nothing refers to pictures that come after a restart and are shown before it, and may need more."""
         left, number = self._rank[restart] - restart, restart
         if left > MOST_LEADING:
             return False
@@ -95,7 +95,7 @@ class Plan:
         return None if self.times is None else self.times[self._rank[number]]
 
     def select(self, packets: Iterable[tuple[int, VideoPacket]], needed: Sequence[int]) -> Iterator[VideoPacket]:
-        """What to decode of numbered packets."""
+        """The packets to decode, of numbered ones."""
         before: VideoPacket | None = None
         left = iter(needed)
         following = next(left, None)
@@ -115,7 +115,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the packets say before anything is decoded."""
+    """All that packets tell before anything is decoded."""
 
     shown: int  # packets whose frames are to be shown; an edit of the file can hide some
     missing: int  # about how many frames the file promises beyond its last packet
@@ -167,7 +167,7 @@ def scan(media: Media) -> Scan:
 
 
 def _reader(media: Media) -> tuple[Read | None, bool]:
-    """What reads the packets of a stream, if anything does, and whether its container stores the times of all."""
+    """The reader of a stream's packets, if there is one, and True if its container stores the times of all."""
     codec, containers = media.stream.codec_context, media.container.format.name.split(",")
     timed = bool(TIMED_CONTAINERS.intersection(containers))
     if codec.name in HEADERS and (timed or any((codec.name, name) in UNTIMED for name in containers)):

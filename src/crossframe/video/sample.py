@@ -207,7 +207,7 @@ class Wanted:
 
 
 def source_name(source: object) -> str:
-    """What messages call a file, or the bytes of one. Raises VideoError for anything else."""
+    """The name by which messages call a file, or the bytes of one. Raises VideoError for anything else."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if not isinstance(source, bytes | bytearray | memoryview):

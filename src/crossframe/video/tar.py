@@ -24,7 +24,7 @@ class Member:
 
     @property
     def address(self) -> str:
-        """What FFmpeg opens."""
+        """The name that FFmpeg opens."""
         return f"subfile,,start,{self.offset},end,{self.offset + self.size},,:file:{self.archive}"
 
 

@@ -74,7 +74,7 @@ def send(pipe: BinaryIO, message: Job | Answer) -> None:
 
 
 def receive(pipe: BufferedReader) -> Any:
-    """What the other side sent. Raises EOFError if it ended before, or within."""
+    """The message that the other side sent. Raises EOFError if it ended before, or within."""
     rest, sizes = pickle.load(pipe)
     arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
     for array in arrays:

@@ -2,7 +2,7 @@
 
 A pickle is a program. Here a scan first makes sure that it builds nothing but plain containers and tensors, and then an
 unpickler with a dozen harmless names runs it; the code of a TorchScript archive is never executed. Only the tensors of
-the state dict are read from disk, so that an optimiser's state beside the weights costs nothing.
+the state dict are read from disk, so that an optimizer's state beside the weights costs nothing.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Mapping(OrderedDict[object, object]):
 
 
 class _Module:
-    """Stands in for any object of a TorchScript archive: attributes without behaviour."""
+    """Stands in for any object of a TorchScript archive: attributes without behavior."""
 
     def __init__(self) -> None:
         self.attributes: dict[str, object] = {}
@@ -87,7 +87,7 @@ class _Module:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive, recognised by its content.
+    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive, recognized by its content.
 
     Raises `WeightsError`, naming the file, when it is none of these, damaged, or wants to run code.
     """
@@ -116,7 +116,7 @@ def read_archive(path: Path) -> dict[str, Tensor]:
     """The tensors of a `torch.save` file or a TorchScript archive, by name.
 
     In a `torch.save` file the state dict may stand alone or under `model` or `state_dict`; whatever else there is (an
-    optimiser's state, a training configuration) is left on disk. Raises `WeightsError` for anything but plain tensors.
+    optimizer's state, a training configuration) is left on disk. Raises `WeightsError` for anything but plain tensors.
     """
     try:
         with zipfile.ZipFile(path) as archive:

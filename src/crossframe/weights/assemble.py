@@ -48,7 +48,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
 
 
 class _SkipInit(TorchFunctionMode):
-    """Skips random initialisation, which has no effect on the meta device but takes a second to import."""
+    """Skips random initialization, which has no effect on the meta device but takes a second to import."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -1,6 +1,6 @@
-"""Weight-space averaging (WiSE-FT): a fine-tuned model moved back towards the pretrained one that it came from.
+"""Weight-space averaging (WiSE-FT): a fine-tuned model moved back toward the pretrained one that it came from.
 
-This restores much of what fine-tuning forgot and keeps most of what it learnt, without training.
+This restores much of what fine-tuning forgot and keeps most of what it learned, without training.
 """
 
 from __future__ import annotations

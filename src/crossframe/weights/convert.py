@@ -54,7 +54,7 @@ def to_theirs(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor
 
 
 def their_names(ours: str, layout: Layout | None) -> tuple[str, ...]:
-    """What a parameter of ours is called there; our own name where they have none."""
+    """The name of a parameter of ours there; our own where they have none."""
     return (ours,) if layout is None else _rule_for(ours, layout)[1]
 
 

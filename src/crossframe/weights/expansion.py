@@ -56,7 +56,7 @@ def expand(
     Families other than CLIP are expanded alike: without a class token, messages are made of the mean of the patches,
     and the multi-frame transformer takes the pooled embedding (docs/families.md).
 
-    CLIP's own pictures become those that the authors trained with (ImageNet's colours), also where all parts are
+    CLIP's own pictures become those that the authors trained with (ImageNet's colors), also where all parts are
     switched off, so that every line of an ablation sees the same; others stay as they are. New values are drawn from
     torch's random generator. Raises `ConfigError` for parts that do not go together.
     """
@@ -81,7 +81,7 @@ def expand(
 
 
 def _how_messages_go(vision: VisionConfig) -> str:
-    """What the paper leaves open for families other than CLIP (docs/families.md)."""
+    """The choices that the paper leaves open for families other than CLIP (docs/families.md)."""
     made = "the mean of its patches" if vision.message_from == "patches" else "its class token"
     turned = "" if vision.rotary == "none" else "; rotary positions turn patches and leave messages as they are"
     return f"each frame's message is made of {made}{turned}"
@@ -114,7 +114,7 @@ def replace_vision(model: XCLIP, source: str | Path) -> XCLIP:
 
 
 def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, Any]]:
-    """Config, tensors under our names, and the mean and std of colours where the source tells them."""
+    """Config, tensors under our names, and the mean and std of colors where the source tells them."""
     folder = path if path.is_dir() else None
     tensors = read_tensors(path) if folder is None else read_weights(folder, "transformers")
     with errors_in(path):

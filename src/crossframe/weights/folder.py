@@ -61,7 +61,7 @@ def read_folder(folder: Path, weights: str | None = None, *, authors_heads: bool
 
 
 def belongs_to_folder(path: Path) -> bool:
-    """Whether a file of weights has a config beside it, which tells more than the shapes of its tensors."""
+    """True if a file of weights has a config beside it, which tells more than the shapes of its tensors."""
     named = any(path.name in names for names in WEIGHTS.values())
     return named and any((path.parent / config).is_file() for config in (CONFIG, OPEN_CLIP_CONFIG))
 

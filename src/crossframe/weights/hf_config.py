@@ -279,7 +279,7 @@ def preprocess_from_hf(values: Mapping[str, Any], size: int) -> Preprocess:
     if not values.get("do_resize", True):
         raise WeightsError("its preprocessing does not resize, and videos come in all sizes")
     if not values.get("do_rescale", True) or abs(values.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
-        raise WeightsError("its preprocessing does not scale colours to 0..1")
+        raise WeightsError("its preprocessing does not scale colors to 0..1")
     resample = values.get("resample", _BILINEAR)
     if resample not in (_BILINEAR, _BICUBIC):
         raise WeightsError(f"its resampling filter {resample} is not supported; bilinear (2) and bicubic (3) are")
@@ -317,7 +317,7 @@ def preprocess_to_hf(preprocess: Preprocess, *, video: bool) -> dict[str, Any]:
 
 
 def _short_side(values: Mapping[str, Any], size: int) -> int | None:
-    """The length that the short side is resized to before the centre crop; None if the whole frame is squeezed."""
+    """The length that the short side is resized to before the center crop; None if the whole frame is squeezed."""
     asked = values.get("size", {"shortest_edge": size})
     if isinstance(asked, int):
         asked = {"shortest_edge": asked}

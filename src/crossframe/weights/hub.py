@@ -26,7 +26,7 @@ _SMALL = (OPEN_CLIP_CONFIG, PREPROCESSOR, "tokenizer.json", "vocab.json", "merge
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether `source` looks like `owner/name`, with or without `@revision`."""
+    """True if `source` looks like `owner/name`, with or without `@revision`."""
     return _ID.fullmatch(source.partition("@")[0]) is not None
 
 

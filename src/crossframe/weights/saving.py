@@ -104,7 +104,7 @@ def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str,
 
 
 def _of_the_system(error: SafetensorError, path: Path) -> OSError:
-    """What safetensors calls an error of its own: a full disk, for instance."""
+    """The `OSError` behind an error of safetensors: a full disk, for instance."""
     found = re.search(r"os error (\d+)", str(error))
     reason = int(found[1]) if found else errno.EIO
     return OSError(reason, os.strerror(reason), str(path))

@@ -51,7 +51,7 @@ def import_kinetics(root: Path, annotations: Path | None = None) -> Imported:
 
 
 def clip_name(youtube_id: str, start: float, end: float) -> str:
-    """What the file of a clip is called, without its ending.
+    """The name of a clip's file, without its ending.
 
     >>> clip_name("---QUuC4vJs", 84, 94)
     '---QUuC4vJs_000084_000094'

@@ -1,4 +1,4 @@
-"""What lies below a folder: videos by name, and the files that list them. The folder is read once."""
+"""The content of a folder and those below it: videos by name, and the files that list them. The folder is read once."""
 
 from __future__ import annotations
 
