@@ -248,3 +248,8 @@ def test_towers_that_nobody_can_have_are_refused(part: Any, values: dict[str, fl
 def test_only_messages_have_positions(mixing: Any, frames: int) -> None:
     with pytest.raises(ConfigError, match="only messages of cross_frame have positions"):
         VisionConfig(mixing=mixing, message_frames=frames)
+
+
+def test_pixels_are_not_taken_for_model_input(config: ModelConfig) -> None:
+    with pytest.raises(ValueError, match=r"type torch\.uint8; .* use model\.prepare"):
+        make(config)(torch.zeros(1, 4, 3, 16, 16, dtype=torch.uint8), torch.tensor([[62, 5, 63]]))

@@ -319,3 +319,13 @@ def test_merges_rebuild_byte_for_byte(tmp_path: Path) -> None:
         archive.writestr(script["MEMBER"], gzip.compress(b"header\na b"))
     with pytest.raises(ValueError, match="does not hold CLIP's vocabulary"):
         script["pack"](wheel)
+
+
+def test_a_normalizer_that_makes_texts_longer_is_refused(tmp_path: Path) -> None:
+    Tokenizer.clip(16).save(tmp_path)
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    bomb = [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}] * 9
+    values["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFC"}, *bomb]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="its normalizer Replace makes texts longer"):
+        Tokenizer.from_folder(tmp_path, 16)

@@ -6,12 +6,16 @@ import errno
 import json
 import os
 import resource
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import crossframe
@@ -21,7 +25,7 @@ from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights import WeightsError
 from crossframe.weights.saving import fingerprint
 from tests.weights.files import edit
-from tests.weights.small import XCLIP_CONFIG, make, same_weights
+from tests.weights.small import XCLIP_CONFIG, make, published, same_weights
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
@@ -297,3 +301,56 @@ def test_no_weights_and_no_config(tmp_path: Path) -> None:
 
 def test_the_default_colours_are_imagenets() -> None:
     assert default_preprocess(XCLIP_CONFIG).mean == IMAGENET_MEAN
+
+
+def test_the_same_model_is_saved_in_the_same_bytes_by_any_process(tmp_path: Path) -> None:
+    model = make()
+    model.tokenizer = Tokenizer.train(["red square"], 600, context_length=16)
+    crossframe.save(model, tmp_path / "first")
+    again = "import sys, crossframe; crossframe.save(crossframe.load(sys.argv[1]), sys.argv[2])"
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", again, tmp_path / "first", tmp_path / seed], env=environment, check=True)
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert len({(tmp_path / folder / name).read_bytes() for folder in ("first", "1", "2")}) == 1, name
+    with safe_open(tmp_path / "first" / "model.safetensors", "pt") as file:
+        assert set(file.metadata()) == {"format", "config.json", "tokenizer.json"}
+
+
+def test_a_config_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    crossframe.save(make(), tmp_path)
+    with (tmp_path / "config.json").open("r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(WeightsError, match=r"config\.json cannot be read as JSON: it has 1073741824 bytes"):
+        crossframe.load(tmp_path)
+
+
+def test_finite_values_that_no_score_survives(tmp_path: Path) -> None:
+    model = make()
+    with torch.no_grad():
+        model.vision.blocks[0].mlp.fc1.weight[0, 0] = 1e38
+    crossframe.save(model, tmp_path)
+    with pytest.raises(WeightsError, match=r"values up to 1e\+38, in vision\.blocks\.0\.mlp\.fc1\.weight"):
+        crossframe.load(tmp_path)
+
+
+@pytest.mark.parametrize(("file", "message"), [
+    ("adapter_config.json", "an adapter of peft"), ("zero_to_fp32.py", "of DeepSpeed"), (".metadata", "distributed"),
+])  # fmt: skip
+def test_folders_of_others_are_named(tmp_path: Path, file: str, message: str) -> None:
+    (tmp_path / file).write_text("{}")
+    with pytest.raises(WeightsError, match=message):
+        crossframe.load(tmp_path)
+
+
+def test_a_state_of_accelerate_is_named_and_its_weights_load(tmp_path: Path) -> None:
+    model = make()
+    holder = torch.nn.ParameterDict({name.replace(".", "/"): t for name, t in published(model).items()})
+    accelerator = accelerate.Accelerator(cpu=True)
+    accelerator.prepare(holder)
+    accelerator.save_state(str(tmp_path))
+    weights = {name.replace("/", "."): t for name, t in load_file(tmp_path / "model.safetensors").items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match="a state of accelerate, without a config: give the file"):
+        crossframe.load(tmp_path)
+    assert same_weights(crossframe.load(tmp_path / "model.safetensors"), model)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoProcessor, AutoTokenizer
+from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 import crossframe
 from crossframe.model.config import ModelConfig
@@ -153,3 +153,31 @@ def test_models_that_transformers_does_not_have(config: ModelConfig, tmp_path: P
 def test_an_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="format is 'onnx'; choose 'crossframe' or 'transformers'"):
         crossframe.save(make(), tmp_path, "onnx")  # pyright: ignore[reportArgumentType]
+
+
+def test_what_transformers_5_saves_of_the_pictures_is_followed(words: XCLIP, tmp_path: Path) -> None:
+    crossframe.save(words, tmp_path / "ours", "transformers")
+    edit(tmp_path / "ours" / "preprocessor_config.json", size={"shortest_edge": 40}, resample=3, image_mean=[0.5] * 3)
+    expected = crossframe.load(tmp_path / "ours").preprocess
+    AutoModel.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    AutoProcessor.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    assert not (tmp_path / "theirs" / "preprocessor_config.json").exists()
+    assert crossframe.load(tmp_path / "theirs").preprocess == expected
+    edit(tmp_path / "theirs" / "processor_config.json", image_processor={"resample": 1})
+    with pytest.raises(WeightsError, match=r"processor_config\.json: its resampling filter 1"):
+        crossframe.load(tmp_path / "theirs")
+
+
+def test_pictures_that_no_file_tells_are_said(words: XCLIP, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    crossframe.save(words, tmp_path, "transformers")
+    (tmp_path / "preprocessor_config.json").unlink()
+    assert crossframe.load(tmp_path).preprocess == Preprocess.xclip(32)
+    assert "has no preprocessor_config.json: its images are taken to be those of X-CLIP's authors" in caplog.text
+
+
+def test_an_index_that_names_no_file(words: XCLIP, tmp_path: Path) -> None:
+    crossframe.save(words, tmp_path, "transformers")
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "a\0b"}}))
+    with pytest.raises(WeightsError, match="refers to files outside its folder"):
+        crossframe.load(tmp_path)

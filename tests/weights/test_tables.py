@@ -12,11 +12,12 @@ from torch import Tensor
 
 from crossframe.model.config import variant
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.convert import recognize, to_ours, to_theirs
+from crossframe.weights.convert import to_ours, to_theirs
 from crossframe.weights.errors import WeightsError
 from crossframe.weights.families import LANGUAGE_IMAGE
 from crossframe.weights.hf_config import config_from_hf, config_to_hf, with_authors_heads
 from crossframe.weights.infer import infer_config, infer_vision
+from crossframe.weights.search import recognize
 from crossframe.weights.tables import HF_CLIP, HF_VIT, HF_VIT_5, HF_XCLIP, OPENAI, TIMM_VIT, Layout
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make
 

@@ -82,6 +82,10 @@ class XCLIP(nn.Module):
     def encode_video(self, video: Tensor) -> VideoFeatures:
         """float (B, T, 3, S, S), normalized as `preprocess` does -> features of the clips. Any T."""
         size = self.config.vision.image_size
+        if not video.is_floating_point():
+            raise ValueError(
+                f"video has type {video.dtype}; this model takes normalized floats: use model.prepare(frames)"
+            )
         if video.dim() != 5 or video.shape[2:] != (3, size, size) or video.shape[1] < 1:
             raise ValueError(
                 f"video has shape {tuple(video.shape)}; this model takes (B, T, 3, {size}, {size}): "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import tokenizers
 import torch
@@ -44,6 +45,7 @@ class Tokenizer:
             raise ValueError(f"the vocabulary has no token {missing}: only CLIP's family is supported")
         if context_length < 3:
             raise ValueError(f"context_length is {context_length}, which leaves no room for text: use 3 or more")
+        _check_normalizer(backend)
         # A file may carry settings that cut or pad silently; both are done here, and in the open.
         backend.no_truncation()
         backend.no_padding()
@@ -167,6 +169,18 @@ class Tokenizer:
                 f"that of the end token: reword it"
             )
         return ids
+
+
+def _check_normalizer(backend: tokenizers.Tokenizer) -> None:
+    """Raise ValueError for steps that make texts longer: nine of them in a row fill any memory."""
+    steps: list[Any] = [json.loads(backend.normalizer.__getstate__())] if backend.normalizer else []
+    while steps:
+        step = steps.pop()
+        steps += step.get("normalizers", ())
+        if len(step.get("content", step.get("prepend", ""))) > 1:
+            raise ValueError(
+                f"its normalizer {step.get('type')} makes texts longer, which no tokenizer of CLIP's family does"
+            )
 
 
 def _checked(texts: object) -> list[str]:

@@ -1,8 +1,8 @@
 """Loading, expanding and saving weights, in every layout that they are published in. No file can run code.
 
 `load`, `expand` and `save` are all that most people need. Inside: `tables` holds the parameter names of every layout
-and `convert` applies them, `archive` reads files, `folder` and `hub` find them, `assemble` makes a
-model of them.
+and `convert` applies them; `pickles` and `archive` read files, `search` finds the state dict in them; `folder`, `hub`
+find folders; `assemble` makes a model of all that.
 """
 
 from __future__ import annotations

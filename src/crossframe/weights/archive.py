@@ -1,149 +1,186 @@
-"""Reads tensors from PyTorch's zip files (`torch.save`, TorchScript) without running any code in them.
+"""Reads one file of weights, of any format, without running any code in it.
 
-A pickle is a program. Here a scan first makes sure that it builds nothing but plain containers and tensors, and then an
-unpickler with a dozen harmless names runs it; the code of a TorchScript archive is never executed. Only the tensors of
-the state dict are read from disk, so that an optimizer's state beside the weights costs nothing.
+`torch.save` files, of today (zip) and of old, TorchScript archives and safetensors become tensors by the path at which
+they lie. Only those that are asked for are read from disk, so that an optimizer's state beside the weights costs
+nothing. The code of a TorchScript archive is never looked at.
 """
 
 from __future__ import annotations
 
 import math
-import pickle
-import pickletools
+import os
+import re
 import zipfile
 import zlib
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from crossframe.weights.errors import WeightsError, one_line, shorten
+from crossframe.weights.errors import WeightsError, errors_in, one_line
+from crossframe.weights.pickles import Storage, StoredTensor, read_pickle
+from crossframe.weights.search import is_training_state, paths_in
 
 _LARGEST_PICKLE = 64 * 2**20  # bytes; the largest known checkpoint needs one
-_LARGEST_SOURCE = 4 * 2**20  # bytes of one source file in a TorchScript archive
 _MOST_DIMENSIONS = 64  # as in PyTorch
 
-# What torch.save and TorchScript write, and nothing else: plain values, containers, calls of the names below.
-# fmt: off
-_OPCODES = frozenset([
-    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "MEMOIZE",
-    "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE",
-    "SHORT_BINUNICODE", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS",
-    "EMPTY_DICT", "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPERSID",
-])
-# fmt: on
-_STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+# PyTorch's names for types of numbers, and the bytes of one; None for those that no weights have.
+_TYPES: dict[str, tuple[torch.dtype | None, int]] = {
+    "DoubleStorage": (torch.float64, 8),
+    "FloatStorage": (torch.float32, 4),
+    "HalfStorage": (torch.float16, 2),
+    "BFloat16Storage": (torch.bfloat16, 2),
+    "LongStorage": (torch.int64, 8),
+    "IntStorage": (torch.int32, 4),
+    "ShortStorage": (torch.int16, 2),
+    "CharStorage": (torch.int8, 1),
+    "ByteStorage": (torch.uint8, 1),
+    "BoolStorage": (torch.bool, 1),
+    "ComplexDoubleStorage": (None, 16),
+    "ComplexFloatStorage": (None, 8),
+    "QInt32Storage": (None, 4),
 }
+
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|L\d+L\n|\(dp?|\(lp?|ccollections\n")  # how pickles start, by protocol
+
+# The start of a torch.save file of old: three pickles tell the number, the version and the machine.
+_OLD_NUMBER, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
+
+# What lies under a weight's name in its stead, by how it starts.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a git-lfs pointer, not the file that it stands for: run git lfs pull"),
+    (b"<", "a web page, saved under a weight's name: the site asked for a confirmation; fetch the file itself"),
+    (b"{", "a text of JSON: give the file of the weights, or their folder"),
+    (b"\x1f\x8b", "packed by gzip: unpack it first"),
+    (b"BZh", "packed by bzip2: unpack it first"),
+    (b"\xfd7zXZ", "packed by xz: unpack it first"),
+    (b"7z\xbc\xaf", "packed by 7-Zip: unpack it first"),
+    (b"Rar!", "packed by RAR: unpack it first"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes them: weights of PyTorch are read"),
+    (b"\x93NUMPY", "an array of numpy: weights of PyTorch are read"),
+    (b"GGUF", "a GGUF file: weights of PyTorch are read"),
+)
+_TAR = (257, b"ustar")
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """Where a tensor lies in the archive."""
+class Contents:
+    """What a file holds: its tensors by path, not read yet (but for safetensors), and the entries at its top."""
 
-    storage: str
-    dtype: torch.dtype
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
+    tensors: dict[str, StoredTensor | Tensor]
+    entries: tuple[str, ...]
+    length: int  # of the file, in bytes
+    numbers: Callable[[StoredTensor, int], bytearray]  # of a tensor's storage, whose values have so many bytes
 
+    def read(self, wanted: Mapping[str, str]) -> dict[str, Tensor]:
+        """The tensors of some paths: `wanted` gives the path for each name."""
+        found = {name: self.tensors[path] for name, path in wanted.items()}
+        stored = {name: tensor for name, tensor in found.items() if isinstance(tensor, StoredTensor)}
+        needed = sum(_checked_size(name, tensor) for name, tensor in stored.items())
+        if needed > self.length:
+            raise WeightsError(f"claims {needed} bytes of tensors, more than it is long")
+        check_memory(needed)
+        return {name: t if isinstance(t, Tensor) else self._tensor(t) for name, t in found.items()}
 
-class _Mapping(OrderedDict[object, object]):
-    """An ordered dict that a pickle can fill but not copy: copies of copies could take any amount of memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: object) -> None:
-        """Attributes, such as the versions of a state dict, are of no use here."""
-
-
-class _Module:
-    """Stands in for any object of a TorchScript archive: attributes without behavior."""
-
-    def __init__(self) -> None:
-        self.attributes: dict[str, object] = {}
-
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, dict):
-            raise WeightsError("holds an object with a state of its own making")
-        self.attributes = cast("dict[str, object]", state)
+    def _tensor(self, stored: StoredTensor) -> Tensor:
+        dtype, itemsize = _type_of(stored.kind)
+        shape, stride = cast("tuple[tuple[int, ...], tuple[int, ...]]", (stored.shape, stored.stride))
+        if not math.prod(shape):
+            return torch.empty(shape, dtype=dtype)
+        flat = torch.frombuffer(self.numbers(stored, itemsize), dtype=cast("torch.dtype", dtype))
+        view = flat.as_strided(shape, stride, stored.storage.start + cast("int", stored.offset))
+        return view if view.numel() == flat.numel() else view.clone()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, a `torch.save` file or a TorchScript archive, recognized by its content.
+    """All tensors of a file under their names, but for an optimizer's or scheduler's state.
 
-    Raises `WeightsError`, naming the file, when it is none of these, damaged, or wants to run code.
+    Raises `WeightsError`, naming the file, when it is damaged or nothing that PyTorch or safetensors wrote.
     """
+    with errors_in(path), open_weights(path) as contents:
+        return contents.read({name: name for name in contents.tensors if not is_training_state(name)})
+
+
+@contextmanager
+def open_weights(path: Path) -> Generator[Contents]:
+    """The contents of a file, recognized by how it starts. Raises `WeightsError` for others and for damaged ones."""
     try:
         with path.open("rb") as file:
-            start = file.read(9)
+            start = file.read(512)
+            if start[8:9] == b"{":  # after the eight bytes that tell how long the header is
+                check_memory(path.stat().st_size)
+                tensors = safetensors.torch.load_file(path)
+                yield Contents(dict(tensors), tuple(tensors), path.stat().st_size, _nothing)
+            elif start.startswith(b"PK\x03\x04"):
+                with zipfile.ZipFile(file) as archive:
+                    yield _zip_contents(archive, path.stat().st_size)
+            elif _PICKLE.match(start):
+                yield _old_contents(file, path.stat().st_size)
+            else:
+                raise WeightsError(f"neither a safetensors file nor one that PyTorch wrote{_other(start)}")
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        if start[8:] == b"{":  # after the eight bytes that tell how long the header is
-            return safetensors.torch.load_file(path)
-        if start.startswith(b"PK\x03\x04"):
-            return read_archive(path)
-        if start.startswith(b"\x80"):
-            raise WeightsError("written by PyTorch 1.5 or older; load it with torch.load and save it again")
+        raise WeightsError(f"cannot be read ({error.strerror or error})") from error
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"{path}: damaged or incomplete ({one_line(error)}); fetch it again") from error
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {one_line(error)}") from error
-    raise WeightsError(
-        f"{path}: neither a safetensors file nor one that PyTorch wrote (a git-lfs pointer? then fetch the file)"
-    )
-
-
-def read_archive(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `torch.save` file or a TorchScript archive, by name.
-
-    In a `torch.save` file the state dict may stand alone or under `model` or `state_dict`; whatever else there is (an
-    optimizer's state, a training configuration) is left on disk. Raises `WeightsError` for anything but plain tensors.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            root = _root(archive)
-            _refuse_own_setstate(archive, root)
-            stored = _tensors_of(_Unpickler(archive, root).load())
-            needed = sum(math.prod(tensor.shape) * tensor.dtype.itemsize for tensor in stored.values())
-            if needed > path.stat().st_size:
-                raise WeightsError(f"claims {needed} bytes of tensors, more than it is long")
-            return {name: _read_tensor(archive, root, tensor) for name, tensor in stored.items()}
-    except WeightsError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"damaged or incomplete ({one_line(error)}); fetch it again") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise WeightsError(f"damaged or incomplete ({error}); fetch it again") from error
-    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        # What the unpickler raises when a pickle misuses the few names that it may call.
-        raise WeightsError(f"not a file that PyTorch wrote ({error})") from error
+    except (LookupError, OverflowError, RuntimeError) as error:  # what zipfile and torch say of odd entries
+        raise WeightsError(f"not a file that PyTorch wrote ({one_line(error)})") from error
 
 
-def _root(archive: zipfile.ZipFile) -> str:
+def check_memory(needed: int) -> None:
+    """Raises `WeightsError` for more bytes than this machine has memory; a sparse file may claim any number."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    if needed > memory:
+        raise WeightsError(
+            f"its tensors take {needed / 2**30:,.0f} GiB, and this machine has {memory / 2**30:,.0f} GiB of memory"
+        )
+
+
+def _other(start: bytes) -> str:
+    """What a file is instead, as far as its start tells, and what to do."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not text:
+        return ", but empty: fetch it again"
+    if start[_TAR[0] :].startswith(_TAR[1]):
+        return ", but a tar archive, as PyTorch 0.1 wrote and others pack: unpack it, or save it again with torch.save"
+    known = next((what for sign, what in _OTHERS if text.startswith(sign)), None)
+    return f", but {known}" if known else ""
+
+
+# Zip files: of torch.save since PyTorch 1.6, and of TorchScript.
+
+
+def _zip_contents(archive: zipfile.ZipFile, length: int) -> Contents:
     names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(names) != 1:
-        raise WeightsError("a zip file, but not one of PyTorch's (it has no data.pkl)")
+        raise WeightsError("a zip file, but not one of PyTorch's (it has no data.pkl): unpack it first")
     root = names[0].removesuffix("data.pkl")
     if root + "byteorder" in archive.namelist() and _small(archive, root + "byteorder", 16) != b"little":
         raise WeightsError("written on a big-endian machine; save it again on a common one")
-    return root
+    content = read_pickle(BytesIO(_small(archive, root + "data.pkl", _LARGEST_PICKLE)))
+
+    def numbers(stored: StoredTensor, itemsize: int) -> bytearray:
+        key = stored.storage.key
+        if f"{root}data/{key}" not in archive.NameToInfo:
+            raise WeightsError(f"refers to a storage {key!r} that it does not hold; it is incomplete, fetch it again")
+        entry = archive.getinfo(f"{root}data/{key}")
+        if entry.file_size != stored.storage.count * itemsize:
+            raise WeightsError(
+                f"its storage {key} has {entry.file_size} bytes where {stored.storage.count} values were announced"
+            )
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise WeightsError("compressed, which PyTorch's files never are; unpack and save it again")
+        return bytearray(archive.read(entry))
+
+    return _contents(content, length, numbers)
 
 
 def _small(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -157,136 +194,69 @@ def _small(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         return file.read(limit)  # without a number, zipfile would unpack gigabytes before it cuts off
 
 
-def _refuse_own_setstate(archive: zipfile.ZipFile, root: str) -> None:
-    """A TorchScript class with a `__setstate__` would run it on loading; OpenAI's models have none."""
-    for name in archive.namelist():
-        if (
-            name.startswith(root + "code/")
-            and name.endswith(".py")
-            and b"__setstate__" in _small(archive, name, _LARGEST_SOURCE)
-        ):
-            raise WeightsError(
-                f"its TorchScript code ({name}) defines __setstate__, which would run on loading: refused"
-            )
+# Files of torch.save before PyTorch 1.6: five pickles, then the storages one after another.
 
 
-class _Unpickler(pickle.Unpickler):
-    """Runs the archive's pickle with only the names that tensors and containers need."""
+def _old_contents(file: BinaryIO, length: int) -> Contents:
+    file.seek(0)
+    head = BytesIO(file.read(_LARGEST_PICKLE))
+    if read_pickle(head) != _OLD_NUMBER:
+        raise WeightsError("a pickle, but none that torch.save wrote: load it and torch.save its state_dict")
+    version, machine = read_pickle(head), read_pickle(head)
+    if version != _OLD_VERSION or not (isinstance(machine, dict) and machine.get("little_endian") is True):
+        raise WeightsError("written by a version of PyTorch, or on a machine, that is not known; save it again")
+    storages: dict[str, Storage] = {}
+    content, keys = read_pickle(head, storages), read_pickle(head)
+    places: dict[str, tuple[int, int]] = {}
+    at = head.tell()
+    for key in cast("list[Any]", keys) if isinstance(keys, list) else ():
+        if not isinstance(key, str) or key not in storages:
+            raise WeightsError("damaged: it lists numbers to which no tensor refers; fetch it again")
+        file.seek(at)
+        count = int.from_bytes(file.read(8), "little", signed=True)
+        places[key] = (at + 8, count)
+        at += 8 + count * _type_of(storages[key].kind)[1]
+        if count < 0 or at > length:
+            raise WeightsError("damaged or incomplete: it ends before its numbers do; fetch it again")
 
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        data = _small(archive, root + "data.pkl", _LARGEST_PICKLE)
-        _scan(data)
-        super().__init__(BytesIO(data))
-        self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        self._root = root
-        # Methods, and classes with a __setstate__: a pickle can call them, but it cannot alter them.
-        self._known: dict[tuple[str, str], object] = {
-            ("collections", "OrderedDict"): _Mapping,
-            ("yacs.config", "CfgNode"): _Mapping,  # the authors keep their training configuration beside the weights
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): self._as_it_is,
-            ("torch.jit._pickle", "build_intlist"): self._as_it_is,
-            ("torch.jit._pickle", "build_doublelist"): self._as_it_is,
-            ("torch.jit._pickle", "build_boollist"): self._as_it_is,
-            ("torch.jit._pickle", "build_tensorlist"): self._as_it_is,
-            **{("torch", name): dtype for name, dtype in _STORAGES.items()},
-        }
+    def numbers(stored: StoredTensor, itemsize: int) -> bytearray:
+        start, count = places[stored.storage.key]
+        file.seek(start)
+        return bytearray(file.read(count * itemsize))
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) in self._known:
-            return self._known[module_name, global_name]
-        if module_name == "__torch__" or module_name.startswith("__torch__."):
-            return _Module
-        raise WeightsError(
-            f"its pickle asks for {module_name}.{global_name}, which weights do not need: refused, nothing was run; "
-            "save the model's state_dict() alone if you trust the file"
-        )
-
-    def persistent_load(self, pid: Any, /) -> object:
-        kind, dtype, key, _, count = pid
-        size = self._sizes.get(f"{self._root}data/{key}")
-        if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str) or size is None:
-            raise WeightsError(f"refers to a storage {key!r} that it does not hold; it is incomplete, fetch it again")
-        if not isinstance(count, int) or count * dtype.itemsize != size:
-            raise WeightsError(f"its storage {key} has {size} bytes where {count} values of {dtype} were announced")
-        return key, dtype, count
-
-    def _tensor(self, storage: Any, offset: int, shape: Any, stride: Any, *_: object) -> StoredTensor:
-        key, dtype, count = storage
-        if len(shape) != len(stride) or len(shape) > _MOST_DIMENSIONS:
-            raise WeightsError(f"holds a tensor of {len(shape)} dimensions and {len(stride)} strides")
-        numbers = (offset, *shape, *stride)
-        if not all(isinstance(n, int) and n >= 0 for n in numbers):
-            raise WeightsError(f"holds a tensor of impossible shape {shape} and stride {stride}")
-        last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-        if math.prod(shape) > count or (math.prod(shape) > 0 and last >= count):
-            raise WeightsError(f"holds a tensor of shape {shape} that reaches beyond its {count} stored values")
-        return StoredTensor(key, dtype, offset, tuple(shape), tuple(stride))
-
-    def _as_it_is(self, value: object, *_: object) -> object:
-        return value
+    return _contents(content, length, numbers)
 
 
-def _scan(data: bytes) -> None:
-    """Refuses what neither torch.save nor TorchScript writes, before the unpickler sees it.
-
-    Among it are memo numbers in the billions, for which the unpickler would reserve as much memory.
-    """
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name not in _OPCODES:
-                raise WeightsError(f"its pickle uses {opcode.name}, which PyTorch never writes: refused")
-            if opcode.name in ("BINPUT", "LONG_BINPUT") and cast("int", argument) > len(data):
-                raise WeightsError("its pickle reserves more memory than it can use: refused")
-    except WeightsError:
-        raise
-    except ValueError as error:
-        raise WeightsError(f"its pickle is damaged ({error}); fetch it again") from error
+def _nothing(stored: StoredTensor, itemsize: int) -> bytearray:
+    raise AssertionError("tensors of safetensors are read already")
 
 
-def _tensors_of(content: object) -> dict[str, StoredTensor]:
-    """The state dict in what the pickle built."""
-    if isinstance(content, _Module):
-        return dict(_walk(content, "", set()))
-    for _ in range(3):  # the state dict itself, or within `model`, or within both
-        if not isinstance(content, dict):
-            break
-        entries = cast("Mapping[object, object]", content)
-        found = {str(name): value for name, value in entries.items() if isinstance(value, StoredTensor)}
-        if found:
-            return _without_prefix(found, "module.")  # what DistributedDataParallel adds
-        inner = next((entries[name] for name in ("model", "state_dict", "model_state_dict") if name in entries), None)
-        if inner is None:
-            raise WeightsError(
-                f"holds no tensors at its top, nor under model or state_dict, but {shorten(map(str, entries))}"
-            )
-        content = inner
-    raise WeightsError(f"holds a {type(content).__name__} where a state dict was expected")
+def _contents(content: object, length: int, numbers: Callable[[StoredTensor, int], bytearray]) -> Contents:
+    entries = cast("dict[object, object]", content) if isinstance(content, dict) else {}
+    top = tuple(key for key in entries if isinstance(key, str))
+    return Contents(dict(paths_in(content)), top, length, numbers)
 
 
-def _walk(module: _Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, StoredTensor]]:
-    if id(module) in seen or len(prefix) > 1000:
-        raise WeightsError(f"its module {prefix.removesuffix('.')} stands in two places: not one of OpenAI's models")
-    seen.add(id(module))
-    for name, value in module.attributes.items():
-        if isinstance(value, StoredTensor):
-            yield prefix + name, value
-        elif isinstance(value, _Module):
-            yield from _walk(value, f"{prefix}{name}.", seen)
+def _type_of(kind: str) -> tuple[torch.dtype | None, int]:
+    """The type of a storage's values, None for those that no weights have, and the bytes of one."""
+    return _TYPES.get(kind.rpartition(".")[2], (None, 1))
 
 
-def _without_prefix(tensors: dict[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
-    if all(name.startswith(prefix) for name in tensors):
-        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
-
-
-def _read_tensor(archive: zipfile.ZipFile, root: str, tensor: StoredTensor) -> Tensor:
-    entry = archive.getinfo(f"{root}data/{tensor.storage}")
-    if entry.compress_type != zipfile.ZIP_STORED:
-        raise WeightsError("compressed, which PyTorch's files never are; unpack and save it again")
-    if entry.file_size == 0:
-        return torch.empty(tensor.shape, dtype=tensor.dtype)
-    flat = torch.frombuffer(bytearray(archive.read(entry)), dtype=tensor.dtype)
-    view = flat.as_strided(tensor.shape, tensor.stride, tensor.offset)
-    return view if view.numel() == flat.numel() else view.clone()
+def _checked_size(name: str, tensor: StoredTensor) -> int:
+    """The bytes of a tensor. Raises `WeightsError` unless it lies within its storage and has a type of weights."""
+    shape, stride, count = tensor.shape, tensor.stride, tensor.storage.count
+    dtype, itemsize = _type_of(tensor.kind)
+    if dtype is None:
+        kind = tensor.kind.rpartition(".")[2].removesuffix("Storage")
+        raise WeightsError(f"holds values of type {kind}, in {name}: weights have 16 bits or more")
+    if not (isinstance(shape, tuple) and isinstance(stride, tuple) and len(shape) == len(stride) <= _MOST_DIMENSIONS):
+        raise WeightsError(f"{name} has an impossible shape, or strides of another number")
+    numbers = (tensor.offset, tensor.storage.start, *shape, *stride)
+    if not all(isinstance(n, int) and 0 <= n < 2**62 for n in numbers):
+        raise WeightsError(f"{name} has an impossible shape and stride")
+    sizes, steps = cast("tuple[tuple[int, ...], tuple[int, ...]]", (shape, stride))
+    elements, first = math.prod(sizes), tensor.storage.start + cast("int", tensor.offset)
+    last = first + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
+    if elements > count or (elements > 0 and last >= count):
+        raise WeightsError(f"{name} has a shape of {sizes}, which reaches beyond its {count} stored values")
+    return elements * itemsize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from crossframe.weights.tables import Layout
 
 log = logging.getLogger(__name__)
 
+_LARGEST = 1e12  # of a weight; products of a few such are no numbers any more
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -85,9 +87,15 @@ def check_tensors(
         raise WeightsError(
             f"holds values of type {kinds}, in {shorten(_theirs(odd, layout))}: weights have 16 bits or more"
         )
-    if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+    largest = {name: float(tensor.abs().amax()) for name, tensor in tensors.items() if tensor.numel()}
+    if bad := [name for name, value in largest.items() if not math.isfinite(value)]:
         raise WeightsError(
             f"holds values that are not finite numbers, in {shorten(_theirs(bad, layout))}: fetch it again"
+        )
+    if huge := [name for name, value in largest.items() if value > _LARGEST]:
+        raise WeightsError(
+            f"holds values up to {max(largest[name] for name in huge):.3g}, in {shorten(_theirs(huge, layout))}, with "
+            "which no score can be computed: fetch it again"
         )
 
 

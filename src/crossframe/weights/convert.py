@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 import torch
@@ -13,10 +13,10 @@ from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.tables import Layout, Rule
 
 
-def recognize(names: Iterable[str], layouts: Iterable[Layout]) -> Layout | None:
-    """The layout whose sign is among the names."""
-    known = set(names)
-    return next((layout for layout in layouts if layout.sign in known), None)
+def belongs(name: str, layout: Layout) -> bool:
+    """True for a name of theirs that the layout knows."""
+    known = (*(their for rule in layout.rules for their in rule.theirs), *layout.extra)
+    return any(_pattern(their).fullmatch(name) for their in known)
 
 
 def to_ours(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:

@@ -19,11 +19,12 @@ from crossframe.model.xclip import XCLIP
 from crossframe.weights import hub
 from crossframe.weights.archive import read_tensors
 from crossframe.weights.assemble import check_depth, check_tensors, with_positions
-from crossframe.weights.convert import recognize, to_ours
+from crossframe.weights.convert import to_ours
 from crossframe.weights.errors import WeightsError, errors_in, shorten
-from crossframe.weights.folder import CONFIG, PREPROCESSOR, read_json, read_weights
+from crossframe.weights.folder import CONFIG, read_json, read_pictures, read_weights
 from crossframe.weights.hf_config import vit_from_hf
 from crossframe.weights.infer import infer_vision
+from crossframe.weights.search import find
 from crossframe.weights.tables import IMAGE_ONLY
 
 log = logging.getLogger(__name__)
@@ -107,9 +108,9 @@ def replace_vision(model: XCLIP, source: str | Path) -> XCLIP:
     path = Path(source).expanduser()
     if not path.exists() and isinstance(source, str) and hub.is_hub_id(source):
         path = hub.fetch(source)
-    vision, tensors, colours = _read_vit(path)
+    vision, tensors, colors = _read_vit(path)
     rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}
-    pictures = replace(Preprocess.xclip(vision.image_size), **colours)
+    pictures = replace(Preprocess.xclip(vision.image_size), **colors)
     return _rebuild(replace(old, vision=vision), rest | tensors, model, pictures)
 
 
@@ -118,11 +119,11 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
     folder = path if path.is_dir() else None
     tensors = read_tensors(path) if folder is None else read_weights(folder, "transformers")
     with errors_in(path):
-        tensors = {name.removeprefix("vit."): tensor for name, tensor in tensors.items()}
-        layout = recognize(tensors, IMAGE_ONLY)
-        if layout is None:
+        found = find(tensors, IMAGE_ONLY)
+        if found is None:
             raise WeightsError(f"holds {shorten(tensors)}, which is no ViT in timm's or Hugging Face's layout")
-        tensors = to_ours(tensors, layout)
+        layout = found.layout
+        tensors = to_ours({name: tensors[place] for name, place in found.paths.items()}, layout)
         vision = replace(infer_vision(tensors, layout), activation="gelu", norm_eps=_TIMM_EPS)
         values = {} if folder is None else read_json(folder / CONFIG)
         if "model_type" in values:
@@ -134,11 +135,11 @@ def _read_vit(path: Path) -> tuple[VisionConfig, dict[str, Tensor], dict[str, An
         check_tensors(tensors, expected, layout)
         if folder is None:
             return vision, tensors, {}
-        colours = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
-        colours = {"mean": colours.get("image_mean"), "std": colours.get("image_std")}
+        colors = read_pictures(folder) or {}
+        colors = {"mean": colors.get("image_mean"), "std": colors.get("image_std")}
         if "pretrained_cfg" in values:  # timm's
-            colours = {name: values["pretrained_cfg"].get(name) for name in ("mean", "std")}
-        return vision, tensors, {name: tuple(value) for name, value in colours.items() if value}
+            colors = {name: values["pretrained_cfg"].get(name) for name in ("mean", "std")}
+        return vision, tensors, {name: tuple(value) for name, value in colors.items() if value}
 
 
 def _rebuild(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, preprocess: Any) -> XCLIP:

@@ -144,6 +144,25 @@ TIPSV2 = Layout(
 )
 
 
+def _vifi(theirs: str) -> str:
+    if theirs.startswith("visual."):
+        return theirs.replace("visual.", "image_encoder.", 1)
+    return theirs if theirs == "logit_scale" else f"text_encoder.{theirs}"
+
+
+VIFI_CLIP = Layout(
+    "ViFi-CLIP",  # a plain CLIP, with its token embedding left out
+    "image_encoder.conv1.weight",
+    tuple(
+        replace(rule, theirs=(_vifi(rule.theirs[0]),))
+        for rule in OPENAI.rules
+        if rule.ours.startswith(("vision.", "text.", "logit_scale"))
+        and ".message." not in rule.ours
+        and "token_embed" not in rule.ours
+    ),
+    extra=("prompt_learner.complete_text_embeddings",),  # of the labels that it was tested with
+)
+
 # In the order in which signs are looked for: Meta's names include all of OpenAI's.
-LANGUAGE_IMAGE = (META_PE, OPENAI, HF_CLIP, HF_XCLIP)
+LANGUAGE_IMAGE = (META_PE, OPENAI, HF_CLIP, HF_XCLIP, VIFI_CLIP)
 NEED_CONFIG = (HF_SIGLIP, OPEN_CLIP_TIMM, TIPSV2)  # their shapes do not tell enough

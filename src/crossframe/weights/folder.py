@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,13 +25,18 @@ from crossframe.weights.hf_config import config_from_hf, preprocess_from_hf, wit
 from crossframe.weights.hf_families import READERS, REFUSED, missing_scale
 from crossframe.weights.infer import Checkpoint, conventions_for, default_tokenizer
 from crossframe.weights.open_clip import config_from_open_clip, layout_of, preprocess_from_open_clip, tokenizer_of
+from crossframe.weights.search import find
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP, Layout
+
+log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
 CONFIG = "config.json"
 LAST, BEST = "last", "best"  # the checkpoints in the folder of a run
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"  # since transformers 5 in its place, as its entry "image_processor"
+_LARGEST_JSON = 64 * 2**20  # bytes
 SCHEMA = 1  # of our own config.json; a higher one comes from a newer version of this software
 
 Kind = Literal["crossframe", "transformers", "open_clip"]
@@ -44,6 +50,16 @@ WEIGHTS: dict[Kind, tuple[str, ...]] = {  # in the order of preference
     ),
     "open_clip": ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"),
 }
+# Folders of others that hold no config, by a file in them.
+_OTHER_FOLDERS = (
+    (
+        "adapter_config.json",
+        "an adapter of peft, not a model: merge it into its model (merge_and_unload) and save that",
+    ),
+    ("random_states_0.pkl", "a state of accelerate, without a config: give the file of its weights, model.safetensors"),
+    ("zero_to_fp32.py", "a checkpoint of DeepSpeed: join its parts with its zero_to_fp32.py, and give the file"),
+    (".metadata", "a distributed checkpoint of torch: join its parts with dcp_to_torch_save, and give the file"),
+)
 
 
 def read_folder(folder: Path, weights: str | None = None, *, authors_heads: bool = False) -> Checkpoint:
@@ -89,6 +105,9 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
     for checkpoint in (folder / BEST, folder / LAST):
         if (checkpoint / CONFIG).is_file():
             raise WeightsError(f"{folder} is the folder of a run: give {checkpoint}, a checkpoint in it")
+    for sign, what in _OTHER_FOLDERS:
+        if (folder / sign).exists():
+            raise WeightsError(f"{folder} is {what}")
     raise WeightsError(
         f"{folder} holds neither {CONFIG} nor {OPEN_CLIP_CONFIG}: give a checkpoint's folder, or its file"
     )
@@ -105,6 +124,8 @@ def own_config(config: ModelConfig, preprocess: Preprocess, tokenizer: object = 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file."""
     try:
+        if (size := path.stat().st_size) > _LARGEST_JSON:
+            raise ValueError(f"it has {size} bytes, and at most {_LARGEST_JSON} are read")
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read as JSON: {error}") from error
@@ -117,7 +138,7 @@ def shard_names(index: Path) -> list[str]:
     """The files listed in an index of sharded weights, which lie beside it."""
     with errors_in(index):
         names = sorted(set(read_json(index)["weight_map"].values()))
-        if any(not isinstance(name, str) or Path(name).name != name for name in names):
+        if any(not isinstance(name, str) or Path(name).name != name or not name.isprintable() for name in names):
             raise WeightsError("refers to files outside its folder")
         return names
 
@@ -187,16 +208,28 @@ def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoi
         conventions = None if cleaning is None else conventions_for(config.text, cleaning, folder)
     if authors_heads:
         config = with_authors_heads(config)
-    pictures = folder / PREPROCESSOR
-    with errors_in(pictures):
-        asked = read_json(pictures) if pictures.is_file() else None
-        size = config.vision.image_size
-        preprocess = default_preprocess(config) if asked is None else preprocess_from_hf(asked, size)
+    asked = read_pictures(folder)
+    if asked is None:
+        preprocess = default_preprocess(config)
+        whose = "CLIP's own" if config.vision.mixing == "none" else "those of X-CLIP's authors"
+        log.warning("%s has no %s: its images are taken to be %s", folder, PREPROCESSOR, whose)
+    else:
+        with errors_in(folder / PREPROCESSOR if (folder / PREPROCESSOR).is_file() else folder / PROCESSOR):
+            preprocess = preprocess_from_hf(asked, config.vision.image_size)
     layout = layout or (HF_CLIP if config.vision.mixing == "none" else HF_XCLIP)
     tensors = _renamed(folder, read_weights(folder, "transformers", weights), layout)
     if layout is TIPSV2 and "logit_scale" not in tensors:
         tensors["logit_scale"] = torch.tensor(missing_scale(values))
     return Checkpoint(config, tensors, preprocess, default_tokenizer(config, folder, conventions), layout)
+
+
+def read_pictures(folder: Path) -> dict[str, Any] | None:
+    """What a folder of transformers says of its images, None if nothing."""
+    if (folder / PREPROCESSOR).is_file():
+        return read_json(folder / PREPROCESSOR)
+    values = read_json(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
+    asked = values.get("image_processor")
+    return cast("dict[str, Any]", asked) if isinstance(asked, dict) else None
 
 
 def _read_open_clip(folder: Path, weights: str | None) -> Checkpoint:
@@ -214,4 +247,5 @@ def _read_open_clip(folder: Path, weights: str | None) -> Checkpoint:
 
 def _renamed(folder: Path, tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     with errors_in(folder):
-        return to_ours(tensors, layout)
+        found = find(tensors, (layout,))
+        return to_ours({name: tensors[path] for name, path in found.paths.items()} if found else tensors, layout)

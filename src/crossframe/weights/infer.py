@@ -29,13 +29,16 @@ from crossframe.model.config import (
 from crossframe.model.preprocess import Preprocess, default_preprocess
 from crossframe.text.conventions import Cleaning, Conventions, FamilyTokenizer, pad_id
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.weights.archive import read_tensors
-from crossframe.weights.convert import recognize, their_names, to_ours
+from crossframe.weights.archive import Contents, open_weights
+from crossframe.weights.convert import their_names, to_ours
 from crossframe.weights.errors import WeightsError, errors_in, shorten
-from crossframe.weights.families import LANGUAGE_IMAGE, META_PE, NEED_CONFIG
+from crossframe.weights.families import LANGUAGE_IMAGE, META_PE, NEED_CONFIG, VIFI_CLIP
+from crossframe.weights.search import check_relatives, find, recognize
 from crossframe.weights.tables import IMAGE_ONLY, Layout
 
 log = logging.getLogger(__name__)
+
+_WORDS = "text.token_embed.weight"
 
 Facts: TypeAlias = Mapping[str, Any]  # fields of a tower's config
 
@@ -61,26 +64,45 @@ class Checkpoint:
     layout: Layout | None
 
 
-def read_file(path: Path) -> Checkpoint:
-    """A single file of weights in the layout of OpenAI, the authors of X-CLIP or Hugging Face.
+def read_file(path: Path, place: str | None = None, base: Checkpoint | None = None) -> Checkpoint:
+    """A single file of weights in the layout of OpenAI, the authors of X-CLIP, Hugging Face or ViFi-CLIP.
 
+    `place`: where in the file they lie, when it holds several. `base`: the CLIP that gives what a ViFi-CLIP leaves out.
     The architecture is read off the shapes; what they do not tell is as in OpenAI's and the authors' files.
     """
-    tensors = read_tensors(path)
-    with errors_in(path):
-        layout = recognize(tensors, LANGUAGE_IMAGE)
-        if layout is None:
-            raise WeightsError(_unknown(tensors))
-        tensors = to_ours(tensors, layout)
+    with errors_in(path), open_weights(path) as contents:
+        check_relatives(contents.tensors, named=place is not None)
+        found = find(contents.tensors, LANGUAGE_IMAGE, place)
+        if found is None:
+            raise WeightsError(_unknown(contents))
+        tensors, layout = to_ours(contents.read(found.paths), found.layout), found.layout
+        if layout is VIFI_CLIP:
+            tensors[_WORDS] = _words_of(base)
+        elif base is not None:
+            raise WeightsError("a base was given, and it lacks nothing: load it without one")
         if layout is META_PE:
             config = infer_config(tensors, layout, vision=_META_PE, text={"activation": "gelu"})
-            images = Preprocess(config.vision.image_size, None, _HALF, _HALF, antialias=True)
-            log.info("%s: layout of %s", path, layout.name)
+            images, told = Preprocess(config.vision.image_size, None, _HALF, _HALF, antialias=True), ""
         else:
             config = infer_config(tensors, layout)
-            images = default_preprocess(config)
-            log.info("%s: layout of %s; heads of 64 channels and QuickGELU, as in CLIP", path, layout.name)
+            size, told = config.vision.image_size, "; heads of 64 channels and QuickGELU, as in CLIP"
+            # ViFi-CLIP took the frames that X-CLIP's authors had made
+            images = Preprocess.xclip(size) if layout is VIFI_CLIP else default_preprocess(config)
+        where = f" at #{found.place}" if found.place else ""
+        log.info("%s%s: layout of %s%s", path, where, layout.name, told)
         return Checkpoint(config, tensors, images, default_tokenizer(config, None), layout)
+
+
+def _words_of(base: Checkpoint | None) -> Tensor:
+    """The token embedding of a CLIP, which a ViFi-CLIP does not train, and does not save."""
+    if base is None:
+        raise WeightsError(
+            "a ViFi-CLIP, whose files leave out CLIP's token embedding: give the CLIP that it was trained from, "
+            "crossframe.load(file, base='ViT-B-16.pt'), and crossframe.save the result for the commands"
+        )
+    if _WORDS not in base.tensors:
+        raise WeightsError("the base has no token embedding: give the CLIP that it was trained from")
+    return base.tensors[_WORDS]
 
 
 def default_tokenizer(
@@ -112,21 +134,21 @@ def conventions_for(text: TextConfig | None, cleaning: Cleaning, folder: Path) -
             return Conventions(cleaning, None, None, 0)
 
 
-def _unknown(tensors: dict[str, Tensor]) -> str:
+def _unknown(contents: Contents) -> str:
     """Why the names in a file are unknown, as far as one can tell."""
-    if recognize(tensors, IMAGE_ONLY):
+    if not contents.tensors:
+        return f"holds no tensors, but {shorten(contents.entries) or 'objects of other kinds'}"
+    if any(name.startswith("vision.blocks.") for name in contents.tensors):
+        return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
+    if recognize(contents.tensors, IMAGE_ONLY):
         return (
             "holds an image encoder alone, without words: load a CLIP and give it this encoder with "
             "crossframe.weights.replace_vision(model, path)"
         )
-    if "visual.layer1.0.conv1.weight" in tensors:
-        return "its image encoder is a ResNet; only vision transformers are supported"
-    if layout := recognize(tensors, NEED_CONFIG):
-        return f"holds weights in the layout of {layout.name}: give their folder, whose config file they need"
-    if any(name.startswith("vision.blocks.") for name in tensors):
-        return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
+    if other := recognize(contents.tensors, NEED_CONFIG):
+        return f"holds weights in the layout of {other.name}: give their folder, whose config file they need"
     return (
-        f"holds {shorten(tensors)}, which is no known layout; "
+        f"holds {shorten(contents.tensors)}, which is no known layout; "
         f"known are {', '.join(known.name for known in LANGUAGE_IMAGE)}"
     )
 

@@ -25,16 +25,20 @@ def load(
     *,
     num_frames: int | None = None,
     image_size: int | None = None,
+    base: str | Path | None = None,
 ) -> XCLIP:
     """A model from wherever its weights are, in eval mode, with its tokenizer and its preprocessing.
 
     `source` is the bundled model `"shapes"`; a model of the Hugging Face hub, `"owner/name"` or
     `"owner/name@revision"`; a folder of ours, of Hugging Face's or of open_clip's; or a file: the authors' `.pth`,
-    OpenAI's `.pt`, a `.safetensors` or a state dict of any of these. No file can run code. A plain CLIP becomes the
-    mean-of-frames baseline with CLIP's own pictures; `crossframe.expand` adds the paper's parts.
+    OpenAI's `.pt`, a `.safetensors` or a state dict of any of these, under whatever key and prefix; where a file holds
+    several, `"file#state_dict_ema"` is the one that lies there. No file can run code. A plain CLIP becomes the
+    mean-of-frames baseline with CLIP's own pictures; `crossframe.expand` adds the paper's parts. docs/checkpoints.md
+    has a table of all that is read.
 
     `device`: by default the GPU if there is one, else the CPU. `dtype`: float32 when None, or float64 where the
     file has it. `num_frames` and `image_size` interpolate the positions when they are not those of the weights.
+    `base`: the source of the CLIP that a ViFi-CLIP was trained from.
 
     Raises `WeightsError`, in one line, when the source is unknown, unreachable, damaged, incomplete or unsafe.
     """
@@ -48,7 +52,7 @@ def load(
         raise WeightsError(f"device is {device!r}, and torch reaches no GPU here; give cpu, or see crossframe doctor")
     if place.type == "cuda" and (place.index or 0) >= (gpus := torch.cuda.device_count()):
         raise WeightsError(f"device is '{place}', and the last GPU here is cuda:{gpus - 1}; give one that is here")
-    checkpoint = _resolve(source)
+    checkpoint = _resolve(source, None if base is None else _resolve(base))
     with errors_in(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
     return model.to(place)
@@ -56,7 +60,7 @@ def load(
 
 def check_source(source: str | Path) -> None:
     """Raise `WeightsError` for what cannot be a source of `load`, without reading anything."""
-    path = Path(source).expanduser()
+    path, _ = _place_in(source)
     on_hub = isinstance(source, str) and hub.is_hub_id(source)
     if not (source == "shapes" or path.is_dir() or path.is_file() or on_hub):
         raise WeightsError(
@@ -74,8 +78,15 @@ def _fetch(source: str) -> Path:
         raise WeightsError(f"the folder {path.parent} has no '{path.name}', and {error}") from error  # one was meant
 
 
-def _resolve(source: str | Path) -> Checkpoint:
+def _place_in(source: str | Path) -> tuple[Path, str | None]:
+    """The file, and the place in it that stands behind a # in the name."""
     path = Path(source).expanduser()
+    before, mark, place = str(path).rpartition("#")
+    return (Path(before), place) if mark and place and not path.exists() and Path(before).is_file() else (path, None)
+
+
+def _resolve(source: str | Path, base: Checkpoint | None = None) -> Checkpoint:
+    path, place = _place_in(source)
     if source == "shapes":
         if not BUNDLED.is_dir():
             raise WeightsError("the bundled model 'shapes' is missing from this installation: install crossframe again")
@@ -83,7 +94,8 @@ def _resolve(source: str | Path) -> Checkpoint:
     if path.is_dir():
         return read_folder(path)
     if path.is_file():
-        return read_folder(path.parent, path.name) if belongs_to_folder(path) else read_file(path)
+        in_folder = place is None and base is None and belongs_to_folder(path)
+        return read_folder(path.parent, path.name) if in_folder else read_file(path, place, base)
     check_source(source)
     name = str(source)
     return read_folder(_fetch(name), authors_heads=name.startswith(_AUTHORS_LARGE))

@@ -69,9 +69,23 @@ def save(
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         try:
             save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
+            _order_metadata(beside / _WEIGHTS)
         except SafetensorError as error:
             raise _of_the_system(error, folder / _WEIGHTS) from error
     return folder
+
+
+def _order_metadata(path: Path) -> None:
+    """Sorts the metadata of a safetensors file, which its library writes in any order."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(ordered) != length:
+            raise WeightsError("the library safetensors writes another header than it did; install the pinned version")
+        file.seek(8)
+        file.write(ordered)
 
 
 def fingerprint(model: nn.Module) -> str:

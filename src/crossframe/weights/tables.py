@@ -55,6 +55,20 @@ class Layout:
     extra: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """Another model whose files resemble those that are read.
+
+    `signs`: patterns, each found in the path of a tensor of the file. `verdict`: those that are a CLIP with something
+    beside it can be asked for by their place, as the plain CLIP that they then are.
+    """
+
+    signs: tuple[str, ...]
+    what: str
+    remedy: str = ""
+    verdict: Literal["refused", "refused unless named", "warned"] = "refused"
+
+
 def same(ours: str, theirs: str) -> Rule:
     return Rule(ours, (theirs,))
 
@@ -273,3 +287,61 @@ HF_VIT_5 = _hf_vit(
 )
 
 IMAGE_ONLY = (TIMM_VIT, HF_VIT, HF_VIT_5)
+
+_CLIP_ALONE = "its CLIP alone, which gives other scores than its authors' model, loads by its place, as file#{place}"
+
+RELATIVES = (
+    Relative(
+        (r"lora_[AB]\.|^base_model\.model\.",),
+        "an adapter of peft, not a model",
+        "merge it into the model that it was trained on (merge_and_unload) and save that",
+    ),
+    Relative(
+        (r"text_encoder\.prompt_generation_layer\.",),
+        "TC-CLIP, whose vision and text encoders are other than CLIP's",
+        "use its authors' code",
+    ),
+    Relative(
+        (r"(?:^|\.)(?:prompt_learner\.ctx|image_encoder\.VPT|\w*VPT_shallow|\w+\.VPT\w*)$",),
+        "ViFi-CLIP with learned prompts, which belong to its own labels",
+        "use its authors' code, or a ViFi-CLIP that was fine-tuned without prompts",
+    ),
+    Relative(
+        (r"visual\.time_embed$", r"visual\.cls_token$"),
+        "Vita-CLIP, whose image encoder has summary, local and global prompts",
+        "use its authors' code",
+    ),
+    Relative(
+        (r"Adapter\.D_fc1\.|T_prompt_embeddings$|visual\.temporal_embedding$",),
+        "EZ-CLIP or another CLIP with adapters in its blocks",
+        "use its authors' code",
+    ),
+    Relative(
+        (r"^fusion_model_state_dict\.",),
+        "ActionCLIP or BIKE, whose fusion of frames (fusion_model_state_dict) has no place here",
+        _CLIP_ALONE.format(place="model_state_dict"),
+        verdict="refused unless named",
+    ),
+    Relative(
+        (r"^model_state\.(?:module\.)?model\.visual\.",),
+        "Open-VCLIP or FROSTER (SlowFast's code): CLIP's names, but frames attend to their neighbors",
+        _CLIP_ALONE.format(place="model_state"),
+        verdict="refused unless named",
+    ),
+    Relative(
+        (r"(?:^|\.)raw_model\.visual\.", r"(?:^|\.)model\.visual\."),
+        "FROSTER: CLIP's names, but frames attend to their neighbors",
+        _CLIP_ALONE.format(place="model"),
+        verdict="refused unless named",
+    ),
+    Relative(
+        (r"^model_state\.(?!(?:module\.)?model\.)",),
+        "SlowFast's code saves under model_state, as Open-VCLIP does, whose frames attend to their neighbors",
+        verdict="warned",
+    ),
+    Relative(
+        (r"visual\.layer1\.0\.conv1\.weight$",),
+        "a CLIP whose image encoder is a ResNet",
+        "only vision transformers are supported",
+    ),
+)
