@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import crossframe
-from crossframe import Prediction, Recognizer
+from crossframe import Embedding, Prediction, Recognizer
 from crossframe.inference import Precision
 from crossframe.video.error import VideoError
 from tests.video.clips import moving, write_clip
@@ -329,8 +331,58 @@ def test_a_prediction_shows_itself_and_becomes_plain_values(recognizer: Recogniz
     assert list(table.columns) == ["video", "label", "score", "similarity"]
     assert table.score.sum() == pytest.approx(1)
     page = prediction._repr_html_()
-    assert page.count("<img ") == 4
+    assert page.count("<img ") == 4  # read from the file once more
     assert best in page
+
+
+def test_pixels_are_kept_only_where_they_are_asked_for(recognizer: Recognizer, clips: list[Path]) -> None:
+    array = crossframe.read_video(clips[0], num_frames=4).pixels
+    lean = recognizer.classify(array, LABELS)
+    assert lean.pixels is None
+    assert not hasattr(lean.frames, "pixels")
+    assert all(tensor.untyped_storage().nbytes() <= 32 for tensor in (lean.frames.indices, lean.frames.times))
+    assert "No pictures: its pixels were not kept; classify with keep_pixels=True" in lean._repr_html_()
+    full = recognizer.classify(array, LABELS, keep_pixels=True)
+    assert full.pixels is not None
+    assert torch.equal(full.pixels, array)
+    assert full._repr_html_().count("<img ") == 4
+    gone = clips[0].with_name("gone.mp4")
+    gone.write_bytes(clips[0].read_bytes())
+    prediction = recognizer.classify(gone, LABELS)
+    gone.unlink()
+    assert "gone.mp4: does not exist" in prediction._repr_html_()
+
+
+def test_predictions_of_a_video_hold_little_memory(recognizer: Recognizer, clips: list[Path]) -> None:
+    array = torch.zeros(4, 3, 480, 640, dtype=torch.uint8)
+    predictions = recognizer.classify([array, *clips], LABELS)
+    assert all(len(pickle.dumps(prediction)) < 4000 for prediction in predictions)  # pixels alone would be 3.7 MB
+
+
+def test_pictures_are_one_clip_where_they_are_in_a_list(recognizer: Recognizer, clips: list[Path]) -> None:
+    frames = crossframe.read_video(clips[0], num_frames=4).pixels
+    pictures = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in frames]
+    expected = recognizer.classify(frames, LABELS).scores
+    for clip in (pictures, [*frames], [frame.numpy() for frame in frames]):
+        (prediction,) = recognizer.classify([clip], LABELS)
+        torch.testing.assert_close(prediction.scores, expected)
+        with pytest.raises(ValueError, match=r"a list of pictures, which are one clip; put them into a list"):
+            recognizer.classify(clip, LABELS)
+
+
+def test_embed_each_gives_errors_as_values(recognizer: Recognizer, clips: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a video")
+    first, bad, last = recognizer.embed_each([clips[0], tmp_path / "notes.mp4", clips[1]])
+    assert isinstance(bad, VideoError)
+    assert isinstance(first, Embedding)
+    assert isinstance(last, Embedding)
+    assert torch.equal(torch.stack([first.vector, last.vector]), recognizer.embed_videos(clips[:2]))
+    values = first.to_dict()
+    assert json.loads(json.dumps(values)) == values
+    assert list(values) == ["video", "vector", "frames"]
+    assert repr(first) == f"Embedding({str(clips[0])!r}: 32 numbers)"
+    with pytest.raises(VideoError, match=r"notes\.mp4"):
+        recognizer.embed_videos([tmp_path / "notes.mp4"])
 
 
 def test_scores_that_are_no_numbers_are_an_error(tiny_folder: Path, clips: list[Path]) -> None:
@@ -339,6 +391,11 @@ def test_scores_that_are_no_numbers_are_an_error(tiny_folder: Path, clips: list[
     (result,) = Recognizer(model).classify_each([clips[0]], LABELS)
     assert isinstance(result, VideoError)
     assert "scores are not numbers" in str(result)
+    for parameter in model.vision.parameters():
+        torch.nn.init.constant_(parameter, float("nan"))
+    (result,) = Recognizer(model).embed_each([clips[0]])
+    assert isinstance(result, VideoError)
+    assert "its vector is not of numbers" in str(result)
 
 
 def test_clips_computed_together_are_as_many_as_asked_for(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crossframe.model.xclip import XCLIP
-    from crossframe.recognizer import Prediction, Recognizer
+    from crossframe.prediction import Embedding, Prediction
+    from crossframe.recognizer import Recognizer
     from crossframe.video.decode import Frames, read_video
     from crossframe.video.error import VideoError
     from crossframe.weights import WeightsError, expand, list_models, load, save
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "XCLIP",
+    "Embedding",
     "Frames",
     "Prediction",
     "Recognizer",
@@ -33,8 +35,9 @@ __all__ = [
 
 _HOME = {
     "XCLIP": "crossframe.model.xclip",
+    "Embedding": "crossframe.prediction",
     "Frames": "crossframe.video.decode",
-    "Prediction": "crossframe.recognizer",
+    "Prediction": "crossframe.prediction",
     "Recognizer": "crossframe.recognizer",
     "VideoError": "crossframe.video.error",
     "WeightsError": "crossframe.weights",

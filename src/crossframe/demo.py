@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossframe import pages
 from crossframe.files import write_text
-from crossframe.recognizer import Prediction, Recognizer
+from crossframe.prediction import Prediction
+from crossframe.recognizer import Recognizer
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
-from crossframe.video.decode import Frames, read_video
 
 # Seeds of a few clips that no training, validation or test run uses (those count up from 0).
 DEMO_SEED = 2022
@@ -66,14 +66,6 @@ def _page(shown: list[Shown], source: str) -> str:
         title="What happens in these clips?",
         lead=f"{right} of {len(shown)} clips named right, each among the sentences about its object. "
         "The model saw eight frames of each file.",
-        clips=[
-            pages.Clip(clip.path.name, clip.prediction.top(3), clip.truth, pages.strip(_frames(clip).pixels))
-            for clip in shown
-        ],
+        clips=[replace(clip.prediction.on_page(3, clip.truth), name=clip.path.name) for clip in shown],
         foot=f"crossframe, model '{source}'. The clips were drawn from seeds that training never used.",
     )
-
-
-def _frames(clip: Shown) -> Frames:
-    """The frames that the model saw, at the size of the file."""
-    return read_video(clip.path, indices=clip.prediction.frames.indices.tolist())

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from itertools import islice
-from math import isnan
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Literal, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -18,10 +15,11 @@ from torch.nn import functional as F
 
 from crossframe.inference import ROUNDED, Inference, Precision, choose_precision
 from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
 from crossframe.text.labels import check_labels
 from crossframe.text.templates import PLACE, Descriptions, wordings
-from crossframe.video.decode import Frames, Source, problems
+from crossframe.video.decode import Frames, Source
 from crossframe.video.error import VideoError
 from crossframe.video.isolate import decode_many
 from crossframe.weights import load
@@ -29,78 +27,6 @@ from crossframe.weights import load
 R = TypeVar("R")
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """The answer for one video: a score for every label, in the order of the labels given.
-
-    `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
-    and label, each of which means something on its own; a model with a linear head has none.
-    """
-
-    video: str
-    labels: tuple[str, ...]
-    scores: Tensor
-    similarities: Tensor | None
-    frames: Frames
-
-    def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k best labels and their scores, best first. Labels with equal scores keep their order."""
-        return [(self.labels[i], float(self.scores[i])) for i in self.ranking()[:k]]
-
-    @property
-    def label(self) -> str:
-        """The best label."""
-        return self.labels[self.ranking()[0]]
-
-    def __repr__(self) -> str:
-        best = ", ".join(f"{label!r} {score:.1%}" for label, score in self.top(3))
-        more = f", {len(self.labels) - 3} more" if len(self.labels) > 3 else ""
-        return f"Prediction({self.video!r}: {best}{more})"
-
-    def _repr_html_(self) -> str:
-        """The film strip and bars, in a notebook."""
-        from crossframe import pages
-
-        return pages.render(
-            "notebook", each=pages.Clip(self.video, self.top(5), pictures=pages.strip(self.frames.pixels))
-        )
-
-    def to_dict(self, top: int | None = None) -> dict[str, Any]:
-        """Plain values, ready for JSON: the `top` best labels with their scores, and the frames that were seen.
-
-        `warnings`, lines about a damaged or short video, is there if there are any.
-        """
-        frames, similar = self.frames, self.similarities
-        wrong = problems(frames)
-        return {
-            "video": self.video,
-            "predictions": [
-                {
-                    "label": self.labels[i],
-                    "score": float(self.scores[i]),
-                    "similarity": None if similar is None else float(similar[i]),
-                }
-                for i in self.ranking()[:top]
-            ],
-            "frames": {
-                "indices": frames.indices.tolist(),
-                "times": [None if isnan(time) else time for time in frames.times.tolist()],
-                "total": frames.total,
-                "damaged": int(frames.damaged.sum()),
-            },
-            **({"warnings": wrong} if wrong else {}),
-        }
-
-    def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` of all labels, best first: `video`, `label`, `score`, `similarity`."""
-        pandas = import_module("pandas")
-        return pandas.DataFrame([{"video": self.video, **entry} for entry in self.to_dict()["predictions"]])
-
-    def ranking(self) -> list[int]:
-        """Label indices, best first."""
-        return self.scores.argsort(descending=True, stable=True).tolist()
 
 
 class Recognizer:
@@ -178,20 +104,28 @@ class Recognizer:
         )
 
     @overload
-    def classify(self, videos: Source, labels: Sequence[str]) -> Prediction: ...
+    def classify(self, videos: Source, labels: Sequence[str], *, keep_pixels: bool = False) -> Prediction: ...
     @overload
-    def classify(self, videos: Sequence[Source] | Iterator[Source], labels: Sequence[str]) -> list[Prediction]: ...
-    def classify(self, videos: Source | Iterable[Source], labels: Sequence[str]) -> Prediction | list[Prediction]:
+    def classify(
+        self, videos: Sequence[Source] | Iterator[Source], labels: Sequence[str], *, keep_pixels: bool = False
+    ) -> list[Prediction]: ...
+    def classify(
+        self, videos: Source | Iterable[Source], labels: Sequence[str], *, keep_pixels: bool = False
+    ) -> Prediction | list[Prediction]:
         """Score `labels` for each video. One video gives one prediction, several give a list.
 
+        A list is of videos; the pictures of one clip are given as an array, or as a list in a list.
+        Predictions say which frames were seen; `keep_pixels` also keeps those, some 2 MB a clip.
         Raises `ValueError` for labels that are empty or read the same to the model, and its subclass `VideoError` at
         the first file that cannot be read; `classify_each` goes on instead.
         """
         if isinstance(videos, ONE_VIDEO):
-            return _or_raise(next(self.classify_each([cast("Source", videos)], labels)))
-        return [_or_raise(result) for result in self.classify_each(videos, labels)]
+            return _or_raise(next(self.classify_each([cast("Source", videos)], labels, keep_pixels=keep_pixels)))
+        return [_or_raise(result) for result in self.classify_each(videos, labels, keep_pixels=keep_pixels)]
 
-    def classify_each(self, videos: Iterable[Source], labels: Sequence[str]) -> Iterator[Prediction | VideoError]:
+    def classify_each(
+        self, videos: Iterable[Source], labels: Sequence[str], *, keep_pixels: bool = False
+    ) -> Iterator[Prediction | VideoError]:
         """Predictions in the order of `videos`, as they come; a file that cannot be read gives its error instead.
 
         The next videos are decoded while the model works; memory does not grow with their number.
@@ -211,14 +145,27 @@ class Recognizer:
                 )
                 continue
             similarities = None if text is None else (logits - bias) / scale
-            yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames)
+            pixels = frames.pixels if keep_pixels else None
+            yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames.seen(), pixels)
 
     def embed_videos(self, videos: Iterable[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
-        rows = [_or_raise(item)[1] for item in self._read(videos, lambda features: features.embedding)]
-        if not rows:
-            return torch.empty(0, self.model.config.embed_dim)
-        return F.normalize(torch.stack(rows), dim=-1)
+        rows = [_or_raise(result).vector for result in self.embed_each(videos)]
+        return torch.stack(rows) if rows else torch.empty(0, self.model.config.embed_dim)
+
+    def embed_each(self, videos: Iterable[Source]) -> Iterator[Embedding | VideoError]:
+        """Unit vectors in the order of `videos`, as they come; a file that cannot be read gives its error instead."""
+        for item in self._read(videos, lambda features: features.embedding):
+            if isinstance(item, VideoError):
+                yield item
+                continue
+            frames, row = item  # (E,)
+            if row.isfinite().all():
+                yield Embedding(frames.source, F.normalize(row, dim=-1), frames.seen())
+            else:
+                yield VideoError(
+                    f"{frames.source}: its vector is not of numbers; the weights have diverged, or need float32"
+                )
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
@@ -240,6 +187,8 @@ class Recognizer:
         if isinstance(videos, ONE_VIDEO):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
+        if isinstance(videos, (list, tuple)) and videos and _is_picture(videos[0]):
+            raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
         short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
@@ -256,6 +205,11 @@ class Recognizer:
 def _default_workers(device: torch.device) -> int:
     # A CPU is busy with the model itself; a GPU waits for frames.
     return 1 if device.type == "cpu" else min(cores(), 8)
+
+
+def _is_picture(video: object) -> bool:
+    """An image of Pillow, or an array (H, W, 3) or (3, H, W)."""
+    return hasattr(video, "convert") or (isinstance(video, (np.ndarray, Tensor)) and video.ndim == 3)
 
 
 def _or_raise(result: R | VideoError) -> R:

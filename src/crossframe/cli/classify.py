@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-    from crossframe.recognizer import Prediction, Recognizer
+    from crossframe.prediction import Prediction
+    from crossframe.recognizer import Recognizer
 
 DEFAULT_MODEL = "microsoft/xclip-base-patch32"
 NOTHING_DONE = 2  # the exit status where not one video could be named

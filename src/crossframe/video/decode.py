@@ -23,6 +23,22 @@ Source: TypeAlias = File | Pictures | list[Any] | tuple[Any, ...]  # of pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """The T frames of a video that were read, as in `Frames`, without their pixels."""
+
+    indices: Tensor
+    times: Tensor
+    total: int
+    damaged: Tensor
+    missing: int
+    source: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frames:
     """T frames of one video and where in it they come from.
 
@@ -73,6 +89,11 @@ class Frames:
             source=decoded.source,
             notes=decoded.notes,
         )
+
+    def seen(self) -> Seen:
+        """The same without pixels, whose memory it does not hold."""
+        times, damaged = self.times.clone(), self.damaged.clone()
+        return Seen(self.indices.clone(), times, self.total, damaged, self.missing, self.source, self.notes)
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
@@ -132,7 +153,7 @@ def read_video(
     return frames
 
 
-def problems(frames: Frames) -> list[str]:
+def problems(frames: Seen | Frames) -> list[str]:
     """The faults of a video that could be read all the same, a line each."""
     found: list[str] = []
     if frames.total < len(frames):

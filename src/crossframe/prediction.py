@@ -1,0 +1,128 @@
+"""The answers of a recognizer about one video, and how they show themselves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from math import isnan
+from typing import Any
+
+from torch import Tensor
+
+from crossframe import pages
+from crossframe.video.decode import Frames, Seen, problems
+from crossframe.video.error import VideoError
+from crossframe.video.exact import read_arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The answer for one video: a score for every label, in the order of the labels given.
+
+    `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
+    and label, each of which means something on its own; a model with a linear head has none.
+    `frames` says which frames were seen: `indices`, `times`, `total`, `damaged`. `pixels`, uint8 (T, 3, H, W) as the
+    model got them before it cut and scaled them, are kept only where they were asked for.
+    """
+
+    video: str
+    labels: tuple[str, ...]
+    scores: Tensor
+    similarities: Tensor | None
+    frames: Seen | Frames
+    pixels: Tensor | None = None
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k best labels and their scores, best first. Labels with equal scores keep their order."""
+        return [(self.labels[i], float(self.scores[i])) for i in self.ranking()[:k]]
+
+    @property
+    def label(self) -> str:
+        """The best label."""
+        return self.labels[self.ranking()[0]]
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{label!r} {score:.1%}" for label, score in self.top(3))
+        more = f", {len(self.labels) - 3} more" if len(self.labels) > 3 else ""
+        return f"Prediction({self.video!r}: {best}{more})"
+
+    def _repr_html_(self) -> str:
+        """The film strip and bars, in a notebook."""
+        return pages.render("notebook", each=self.on_page(5))
+
+    def on_page(self, top: int = 5, truth: str = "") -> pages.Clip:
+        """The `top` best labels beside pictures of the frames that were seen, kept or read from the file once more."""
+        if self.pixels is not None:
+            return pages.Clip(self.video, self.top(top), truth, pages.strip(self.pixels))
+        pictures, problem = pictures_of(self.video, self.frames.indices.tolist())
+        return pages.Clip(self.video, self.top(top), truth, pictures, problem)
+
+    def to_dict(self, top: int | None = None) -> dict[str, Any]:
+        """Plain values, ready for JSON: the `top` best labels with their scores, and the frames that were seen.
+
+        `warnings`, lines about a damaged or short video, is there if there are any.
+        """
+        similar = self.similarities
+        return {
+            "video": self.video,
+            "predictions": [
+                {
+                    "label": self.labels[i],
+                    "score": float(self.scores[i]),
+                    "similarity": None if similar is None else float(similar[i]),
+                }
+                for i in self.ranking()[:top]
+            ],
+            **_seen(self.frames),
+        }
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` of all labels, best first: `video`, `label`, `score`, `similarity`."""
+        pandas = import_module("pandas")
+        return pandas.DataFrame([{"video": self.video, **entry} for entry in self.to_dict()["predictions"]])
+
+    def ranking(self) -> list[int]:
+        """Label indices, best first."""
+        return self.scores.argsort(descending=True, stable=True).tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """One video as a vector: `vector` float32 (E,) of unit length, and which `frames` it was made of."""
+
+    video: str
+    vector: Tensor
+    frames: Seen | Frames
+
+    def __repr__(self) -> str:
+        return f"Embedding({self.video!r}: {len(self.vector)} numbers)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: `video`, `vector`, `frames`, and `warnings` if there are any."""
+        return {"video": self.video, "vector": self.vector.tolist(), **_seen(self.frames)}
+
+
+def _seen(frames: Seen | Frames) -> dict[str, Any]:
+    """The frames that were seen, and their faults."""
+    wrong = problems(frames)
+    return {
+        "frames": {
+            "indices": frames.indices.tolist(),
+            "times": [None if isnan(time) else time for time in frames.times.tolist()],
+            "total": frames.total,
+            "damaged": int(frames.damaged.sum()),
+        },
+        **({"warnings": wrong} if wrong else {}),
+    }
+
+
+def pictures_of(video: str | os.PathLike[str], indices: list[int]) -> tuple[list[str], str]:
+    """A film strip of these frames of a file, and what kept it from being made."""
+    if video in ("<array>", "<bytes>"):
+        return [], "its pixels were not kept; classify with keep_pixels=True"
+    try:
+        decoded = read_arrays(video, indices=indices, short_side=pages.PICTURE_SIDE)
+    except VideoError as error:
+        return [], str(error)
+    return pages.strip(Frames.from_arrays(decoded).pixels), ""
