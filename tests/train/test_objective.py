@@ -15,7 +15,14 @@ from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.objective import Distillation, Interpolation, batch_loss, pretrained_values, task_loss
+from crossframe.train.objective import (
+    Distillation,
+    Interpolation,
+    batch_loss,
+    pretrained_values,
+    sigmoid_loss,
+    task_loss,
+)
 from crossframe.train.optimizer import AveragedWeights, auxiliary_optimizer, freeze
 from crossframe.train.schedule import Schedule
 from crossframe.weights import expand
@@ -224,3 +231,14 @@ def test_a_teacher_of_another_size_is_refused(teacher: XCLIP) -> None:
     small = XCLIP(replace(teacher.config, embed_dim=16), preprocess=teacher.preprocess)
     with pytest.raises(ValueError, match="the teacher embeds pictures of 32 in 16 dimensions, the student 32 in 32"):
         Distillation(small, student)
+
+
+def test_the_sigmoid_loss_judges_each_pair_by_itself() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0]])
+    targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    task = Task("label", ("a", "b", "c"), targets)
+    signs = 2 * targets - 1
+    expected = -F.logsigmoid(signs * logits).sum(dim=1)
+    expected[2] = 0.0  # a clip without a target teaches nothing
+    torch.testing.assert_close(sigmoid_loss(logits, task), expected)
+    torch.testing.assert_close(batch_loss(logits, [task], loss="sigmoid"), expected)

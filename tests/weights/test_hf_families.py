@@ -121,3 +121,18 @@ def test_what_no_published_model_has_is_refused(
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(WeightsError, match=message):
         crossframe.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean", "short_side"), [("SigLIP", 0.5, None), ("TIPSv2", 0.0, None), ("MetaCLIP 2", 0.48145466, 32)]
+)
+def test_without_a_file_images_are_those_of_the_family(
+    kind: str, mean: float, short_side: int | None, tmp_path: Path
+) -> None:
+    publish(KINDS[kind][0](), tmp_path)
+    images = crossframe.load(tmp_path, "cpu").preprocess
+    assert (images.mean[0], images.short_side, images.antialias) == (mean, short_side, True)
+    processor = {"size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0.1] * 3, "image_std": [0.2] * 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor | {"do_center_crop": False}))
+    images = crossframe.load(tmp_path, "cpu").preprocess
+    assert (images.mean[0], images.std[0], images.short_side) == (0.1, 0.2, None)

@@ -20,6 +20,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Loss = Literal["softmax", "sigmoid"]
 Variant = Literal["B/32", "B/16", "L/14", "L/14@336"]
 Course = Literal["smooth", "timm", "authors"]
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -27,7 +28,11 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Towers:
-    """A custom image and text encoder, to be trained from scratch."""
+    """A custom image and text encoder, to be trained from scratch.
+
+    `family`: SigLIP's have no class token but an attention pool, words that see each other in both directions, and a
+    bias of the logits; `embed_dim` is then the image encoder's width.
+    """
 
     image_size: Count
     patch_size: Count
@@ -41,6 +46,7 @@ class Towers:
     context_length: Count = 32
     vocab_size: Count = 1024
     activation: Activation = "silu"
+    family: Literal["CLIP", "SigLIP"] = "CLIP"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -194,6 +200,7 @@ class Train:
     `distill`: ways to stay near the initial weights. The model is tested every `test_every` epochs and at the end, and
     saved every `save_every` steps and after each epoch.
 
+    `loss`: the cross-entropy over texts, or SigLIP's sigmoid of each pair of clip and text, without label smoothing.
     `checkpoint_blocks`: activation checkpointing, for less memory and a third more time. `strategy`: whether several
     processes replicate the model (`ddp`) or shard it (`fsdp`).
     """
@@ -206,6 +213,7 @@ class Train:
     rates: Rates = Rates()
     learn: tuple[Literal["vision", "text"], ...] = ("vision",)
     label_smoothing: Share = 0.1
+    loss: Loss = "softmax"
     clip_norm: Positive | None = None
     average: Literal["epochs"] | Share | None = None
     interpolate: Interpolate | None = None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crossframe.data.drawn import vocabulary
 from crossframe.distributed import Processes
-from crossframe.model.config import ModelConfig, TextConfig, VisionConfig, variant
+from crossframe.model.config import ModelConfig, PoolConfig, TextConfig, VisionConfig, variant
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant
@@ -25,7 +25,7 @@ from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
 from crossframe.weights import expand, list_models, load, replace_vision
 from crossframe.weights.folder import BEST, LAST
-from crossframe.weights.sources import PLAIN_CLIP
+from crossframe.weights.sources import IMAGES_AND_TEXTS, PLAIN_CLIP
 
 GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi
@@ -69,9 +69,9 @@ def meta_model(spec: Model, init: str | None, num_classes: int | None = None) ->
 
 
 def meta_weights(source: str) -> XCLIP:
-    """The model of these weights on the meta device; those of the hub are not fetched."""
+    """The model of these weights on the meta device; CLIP's and X-CLIP's of the hub are not fetched."""
     known = next((known for known in list_models() if known.name == source and known.kind == "hub"), None)
-    if known is None:
+    if known is None or known.data == IMAGES_AND_TEXTS:
         return _load(source).to("meta")
     with torch.device("meta"):
         if known.data == PLAIN_CLIP:
@@ -145,7 +145,19 @@ def from_scratch(spec: Model) -> XCLIP:
         activation=own.activation,
     )
     preprocess = Preprocess(own.image_size, own.image_size)
-    return XCLIP(ModelConfig(vision, text, own.embed_dim, 1), tokenizer=tokenizer, preprocess=preprocess)
+    config = ModelConfig(vision, text, own.embed_dim, 1)
+    if own.family == "SigLIP":
+        config = _as_siglip(config, end_id=tokenizer.vocab_size - 1)
+    return XCLIP(config, tokenizer=tokenizer, preprocess=preprocess)
+
+
+def _as_siglip(config: ModelConfig, end_id: int) -> ModelConfig:
+    """A CLIP's config with what tells a SigLIP from it, in the same sizes and with the same words."""
+    vision, text = config.vision, config.text
+    pool = PoolConfig(vision.heads, vision.mlp_width)
+    bare = replace(vision, pre_norm=False, patch_bias=True, class_token="none", message_from="patches")
+    both = None if text is None else replace(text, causal=False, read="last", end_id=end_id, projection="biased")
+    return replace(config, vision=replace(bare, pool=pool, projection="none"), text=both, logit_bias=True)
 
 
 def set_drop_path(model: XCLIP, rate: float) -> None:
@@ -160,9 +172,10 @@ def _initialize(model: XCLIP, start: Start, *, fresh: bool, trained: Collection[
     if fresh:
         model.logit_scale.fill_(torch.tensor(start.logit_scale).log())
         if start.positions == "grid":
-            vision = model.config.vision
-            model.vision.position[1:] = GRID_AMPLITUDE * _grid_positions(vision.grid, vision.width)
-            nn.init.normal_(model.vision.position[:1], std=0.02)
+            vision, position = model.config.vision, model.vision.position
+            first = int(vision.class_token == "placed")
+            position[first:] = GRID_AMPLITUDE * _grid_positions(vision.grid, vision.width)
+            nn.init.normal_(position[:first], std=0.02)
     if model.mit is not None and "mit.position" not in trained:
         nn.init.normal_(model.mit.position, std=start.time_std)
     if model.prompts is not None and "prompts.patch_projection" not in trained:

@@ -90,8 +90,9 @@ def estimate_memory(
     `model` and `pretrained` (see `train.objective.pretrained_source`) may be on other devices.
     """
     tokens = 0
-    if model.tokenizer is not None:
-        tokens = int(model.tokenizer(labels).argmax(dim=1).max()) + 1
+    if model.tokenizer is not None and model.text is not None:
+        ids = model.tokenizer(labels)
+        tokens = ids.shape[1] if model.text.config.attends_padding else int(model.text.ends(ids).max()) + 1
     batch, one = (
         step_memory(model, recipe.train, BatchSize(clips, len(labels), tokens), device, pretrained)
         for clips in (math.ceil(recipe.train.batch_size / processes), 1)
@@ -199,7 +200,8 @@ def step_memory(
     `model` may be on any device, the meta device too; what is frozen in it counts as frozen. `pretrained`, on any
     device as well: see `train.objective.pretrained_source`.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True), _MemoryCounter(longest=batch.tokens) as counter:
+    longest = batch.tokens if model.text is None else min(batch.tokens, model.text.max_tokens)
+    with FakeTensorMode(allow_non_fake_inputs=True), _MemoryCounter(longest) as counter:
         objective = _objective(model, train, device, pretrained)
         before = counter.now
         for _ in range(min(train.accumulate, 2)):  # the second batch finds the gradients of the first

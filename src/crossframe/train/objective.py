@@ -17,7 +17,7 @@ from crossframe.data.batch import Task
 from crossframe.model.layers import MLP, to_device
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Recipe, Train
+from crossframe.recipes.schema import Loss, Recipe, Train
 from crossframe.weights.blending import shared_values
 
 Autocast = Callable[[], AbstractContextManager[object]]
@@ -36,6 +36,7 @@ class Objective:
     autocast: Autocast = nullcontext
     interpolation: Interpolation | None = None
     distillation: Distillation | None = None
+    loss: Loss = "softmax"
 
     @property
     def residual(self) -> nn.Module | None:
@@ -51,7 +52,7 @@ class Objective:
         the batch in the run.
         """
         logits, embedding = self.learner(video, tokens, text)  # (B, K), (B, E)
-        loss = batch_loss(logits, tasks, self.smoothing)
+        loss = batch_loss(logits, tasks, self.smoothing, self.loss)
         if self.distillation is not None:
             with self.autocast():
                 loss = loss + self.distillation(video, embedding)
@@ -59,7 +60,7 @@ class Objective:
         if self.interpolation is not None:
             moved = partial(self.interpolation.moved, self.model, number)
             logits, _ = self.learner(video, tokens, text, moved)
-            yield self.interpolation.weight * batch_loss(logits, tasks, self.smoothing)
+            yield self.interpolation.weight * batch_loss(logits, tasks, self.smoothing, self.loss)
 
 
 def build_objective(
@@ -73,7 +74,7 @@ def build_objective(
 
     Draws from torch's random generator.
     """
-    objective = Objective(model, learner, train.label_smoothing, autocast)
+    objective = Objective(model, learner, train.label_smoothing, autocast, loss=train.loss)
     if pretrained is not None and train.interpolate is not None:
         values = pretrained_values(model, pretrained)
         objective.interpolation = Interpolation(values, train.interpolate.weight, train.interpolate.up_to, train.seed)
@@ -108,13 +109,24 @@ def task_loss(logits: Tensor, task: Task, smoothing: float = 0.0) -> Tensor:
     return (rows + _cross_entropy(logits.T, columns).mean()) / 2
 
 
-def batch_loss(logits: Tensor, tasks: Iterable[Task], smoothing: float = 0.0) -> Tensor:
+def sigmoid_loss(logits: Tensor, task: Task) -> Tensor:
+    """float (B, K) -> (B,): SigLIP's loss, in which each pair of clip and text is right or wrong by itself.
+
+    Zero for clips without a target. Scale and bias of the logits are the model's own.
+    """
+    targets = to_device(task.targets, logits.device).to(logits.dtype)
+    pairs = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")  # (B, K)
+    return pairs.sum(dim=1) * (targets.sum(dim=1) > 0)
+
+
+def batch_loss(logits: Tensor, tasks: Iterable[Task], smoothing: float = 0.0, loss: Loss = "softmax") -> Tensor:
     """Logits of all tasks side by side, (B, K1 + K2 + ...) -> the sum of their losses, (B,)."""
     total = logits.new_zeros(logits.shape[0])
     start = 0
     for task in tasks:
         stop = start + len(task.texts)
-        total = total + task_loss(logits[:, start:stop], task, smoothing)
+        share = logits[:, start:stop]
+        total = total + (sigmoid_loss(share, task) if loss == "sigmoid" else task_loss(share, task, smoothing))
         start = stop
     return total
 

@@ -203,20 +203,23 @@ def _check_one_save(weights: Path) -> None:
 def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoint:
     values = read_json(folder / CONFIG)
     with errors_in(folder / CONFIG):
-        read, layout, cleaning = READERS.get(str(values.get("model_type")), (config_from_hf, None, None))
-        config = read(values)
-        conventions = None if cleaning is None else conventions_for(config.text, cleaning, folder)
+        family = READERS.get(str(values.get("model_type")))
+        config = config_from_hf(values) if family is None else family.config(values)
+        conventions = None if family is None else conventions_for(config.text, family.cleaning, folder)
     if authors_heads:
         config = with_authors_heads(config)
     asked = read_pictures(folder)
     if asked is None:
-        preprocess = default_preprocess(config)
+        size = config.vision.image_size
+        preprocess = default_preprocess(config) if family is None else family.images(size)
         whose = "CLIP's own" if config.vision.mixing == "none" else "those of X-CLIP's authors"
+        whose = whose if family is None else "its family's own"
         log.warning("%s has no %s: its images are taken to be %s", folder, PREPROCESSOR, whose)
     else:
         with errors_in(folder / PREPROCESSOR if (folder / PREPROCESSOR).is_file() else folder / PROCESSOR):
             preprocess = preprocess_from_hf(asked, config.vision.image_size)
-    layout = layout or (HF_CLIP if config.vision.mixing == "none" else HF_XCLIP)
+    plain = HF_CLIP if config.vision.mixing == "none" else HF_XCLIP
+    layout = plain if family is None else family.layout
     tensors = _renamed(folder, read_weights(folder, "transformers", weights), layout)
     if layout is TIPSV2 and "logit_scale" not in tensors:
         tensors["logit_scale"] = torch.tensor(missing_scale(values))

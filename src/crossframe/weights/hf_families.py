@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossframe.model.config import ModelConfig
+from crossframe.model.preprocess import Preprocess
 from crossframe.text.conventions import Cleaning
 from crossframe.weights.errors import WeightsError
 from crossframe.weights.families import HF_SIGLIP, TIPSV2
@@ -41,6 +42,7 @@ _TIPSV2_VISION = _SIGLIP_TOWER | {
     "use_swiglu_ffn": False,
 }
 _TIPSV2_TEMPERATURE = 0.005065968260169029
+_HALF = (0.5, 0.5, 0.5)
 
 
 def siglip_from_hf(values: Mapping[str, Any]) -> ModelConfig:
@@ -114,10 +116,27 @@ def missing_scale(values: Mapping[str, Any]) -> float:
     return -math.log(values.get("temperature_init_value", _TIPSV2_TEMPERATURE))
 
 
-READERS: dict[str, tuple[Callable[[Mapping[str, Any]], ModelConfig], Layout, Cleaning]] = {
-    "siglip": (siglip_from_hf, HF_SIGLIP, "canonicalize"),
-    "metaclip_2": (metaclip2_from_hf, HF_CLIP, "whitespace"),
-    "tipsv2": (tipsv2_from_hf, TIPSV2, "lower"),
+class Family(NamedTuple):
+    """How a `model_type` is read: its config, its tensors, its words, and its images where no file describes them."""
+
+    config: Callable[[Mapping[str, Any]], ModelConfig]
+    layout: Layout
+    cleaning: Cleaning
+    images: Callable[[int], Preprocess]
+
+
+def _siglip_images(size: int) -> Preprocess:
+    return Preprocess(size, None, _HALF, _HALF, "bicubic", antialias=True)
+
+
+def _tipsv2_images(size: int) -> Preprocess:
+    return Preprocess(size, None, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), antialias=True)
+
+
+READERS = {
+    "siglip": Family(siglip_from_hf, HF_SIGLIP, "canonicalize", _siglip_images),
+    "metaclip_2": Family(metaclip2_from_hf, HF_CLIP, "whitespace", Preprocess.clip),
+    "tipsv2": Family(tipsv2_from_hf, TIPSV2, "lower", _tipsv2_images),
 }
 REFUSED = {
     "siglip2": "NaFlex takes images of any shape, and this software works on squares: take a SigLIP 2 of fixed size",

@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that need not name a file
-_SMALL = (OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR, "tokenizer.json", "vocab.json", "merges.txt")
+_SMALL = (
+    *(OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR),
+    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"),
+)
 
 
 def is_hub_id(source: str) -> bool:

@@ -11,8 +11,8 @@ class Source:
     """A published model.
 
     `name` is what `load` takes; for `kind` "file", it is a file to be downloaded first. `data`: what it was trained on
-    after CLIP. `accuracy`: top-1 / top-5 in %, as the paper reports it under `protocol`; None where the paper has no
-    number for exactly this model.
+    after CLIP, or after images and texts. `accuracy`: in %, top-1 / top-5 as the paper reports it under `protocol`, or
+    what `protocol` says; None where no number for exactly this model is at hand.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Source:
 
 
 PLAIN_CLIP = "plain CLIP"  # as `data`: nothing after CLIP
+IMAGES_AND_TEXTS = "images and texts alone"  # of another family
 
 _VIEWS = "4 x 3 views"
 _ONE = "1 view"
@@ -60,6 +61,27 @@ _CLIP = (
     ("clip-vit-large-patch14-336", "ViT-L-14-336px.pt", "L/14@336"),
 )
 
+_PE = "zero-shot ImageNet, and Kinetics-400 by the mean of frames: Meta's perception_models, apps/pe"
+_OPEN_CLIP = "zero-shot ImageNet: open_clip, docs/openclip_results.csv"
+# Families other than CLIP: the name, its kind, what people call it, accuracy, its protocol and source, license.
+_FAMILIES = (
+    ("PE-Core-B16-224.pt", "file", "PE-Core B/16", "78.4, 65.6", _PE, "Apache-2.0"),
+    ("PE-Core-L14-336.pt", "file", "PE-Core L/14@336", "83.5, 73.4", _PE, "Apache-2.0"),
+    ("PE-Core-G14-448.pt", "file", "PE-Core G/14@448", "85.4, 76.9", _PE, "Apache-2.0"),
+    ("timm/ViT-B-16-SigLIP", "hub", "SigLIP B/16", None, None, "Apache-2.0"),
+    ("timm/ViT-SO400M-14-SigLIP-384", "hub", "SigLIP So400m/14@384", None, None, "Apache-2.0"),
+    ("timm/ViT-B-16-SigLIP2", "hub", "SigLIP 2 B/16", None, None, "Apache-2.0"),
+    ("timm/ViT-SO400M-16-SigLIP2-384", "hub", "SigLIP 2 So400m/16@384", None, None, "Apache-2.0"),
+    ("timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k", "hub", "EVA-02 B/16", "74.7", _OPEN_CLIP, "MIT"),
+    ("timm/eva02_large_patch14_clip_336.merged2b_s6b_b61k", "hub", "EVA-02 L/14@336", "80.4", _OPEN_CLIP, "MIT"),
+    ("timm/MobileCLIP2-B-OpenCLIP", "hub", "MobileCLIP2-B", None, None, "see its page"),
+    ("facebook/metaclip-2-worldwide-b16", "hub", "MetaCLIP 2 B/16", None, None, "see its page"),
+    ("facebook/metaclip-b16-fullcc2.5b", "hub", "MetaCLIP 1 B/16", None, None, "CC-BY-NC-4.0"),
+    ("google/tipsv2-b14", "hub", "TIPSv2 B/14", None, None, "Apache-2.0"),
+    ("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "hub", "OpenCLIP H/14", "78.0", _OPEN_CLIP, "MIT"),
+    ("apple/DFN5B-CLIP-ViT-H-14-378", "hub", "DFN H/14@378", None, None, "apple-amlr"),
+)
+
 
 def _known() -> tuple[Source, ...]:
     on_hub = [Source("shapes", "bundled", "tiny", 8, "drawn shapes", None, None, "MIT")]
@@ -71,6 +93,9 @@ def _known() -> tuple[Source, ...]:
     for name, file, variant in _CLIP:
         on_hub.append(Source(f"openai/{name}", "hub", variant, 8, PLAIN_CLIP, None, None, "MIT"))
         files.append(Source(file, "file", variant, 8, PLAIN_CLIP, None, None, "MIT"))
+    for name, kind, variant, accuracy, protocol, license in _FAMILIES:
+        found = on_hub if kind == "hub" else files
+        found.append(Source(name, kind, variant, 8, IMAGES_AND_TEXTS, accuracy, protocol, license))
     return (*on_hub, *files)
 
 
