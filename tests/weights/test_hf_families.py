@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
 from torch import Tensor
 from transformers import (
     MetaClip2Config,
@@ -136,3 +138,28 @@ def test_without_a_file_images_are_those_of_the_family(
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor | {"do_center_crop": False}))
     images = crossframe.load(tmp_path, "cpu").preprocess
     assert (images.mean[0], images.std[0], images.short_side) == (0.1, 0.2, None)
+
+
+def test_a_folders_own_words_are_read_and_kept(tmp_path: Path) -> None:
+    words = ["<pad>", "</s>", "<unk>", "a", "red", "circle"]
+    backend = Backend(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    publish(siglip(len(words)), tmp_path)
+    without = crossframe.load(tmp_path, "cpu")
+    with pytest.raises(ValueError, match="this model has no tokenizer"):
+        without.tokenize("a red circle")  # CLIP's would be other words
+    backend.save(str(tmp_path / "tokenizer.json"))
+    model = crossframe.expand(crossframe.load(tmp_path, "cpu"), 4)
+    expected = [[3, 4, 5, *[1] * 9]]
+    assert model.tokenize("A red_circle!").tolist() == expected
+    crossframe.save(model, tmp_path / "ours")
+    assert crossframe.load(tmp_path / "ours", "cpu").tokenize("A red_circle!").tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_gets_clip_and_x_clip_alone(kind: str, tmp_path: Path) -> None:
+    publish(KINDS[kind][0](), tmp_path)
+    model = crossframe.load(tmp_path, "cpu")
+    for given in (model, crossframe.expand(model, 4)):
+        with pytest.raises(WeightsError, match="save in our own format"):
+            crossframe.save(given, tmp_path / "theirs", "transformers")

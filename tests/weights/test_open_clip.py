@@ -102,3 +102,13 @@ def test_a_coca_is_refused_by_name(clip: XCLIP, values: dict[str, Any], tmp_path
     save_file(published(clip), tmp_path / "open_clip_model.safetensors")
     with pytest.raises(WeightsError, match="it is a CoCa, whose text encoder also writes captions"):
         crossframe.load(tmp_path)
+
+
+def test_what_open_clip_published_goes_to_transformers_too(clip: XCLIP, values: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(values))
+    save_file(published(clip), tmp_path / "open_clip_model.safetensors")
+    model = crossframe.load(tmp_path, "cpu")
+    assert model.config.vision.resize == "bicubic_smooth"
+    crossframe.save(model, tmp_path / "theirs", "transformers")
+    again = crossframe.load(tmp_path / "theirs", "cpu")
+    assert same_weights(again, model)

@@ -14,7 +14,7 @@ C = TypeVar("C")
 
 # What other families need and CLIP does not: `to_dict` leaves it out where it has CLIP's value.
 # fmt: off
-_BEYOND_CLIP = frozenset([
+BEYOND_CLIP = frozenset([
     "block", "class_token", "registers", "rotary", "stem_widths", "pool", "projection", "resize", "message_from",
     "causal", "read", "end_id", "positions", "embed_scale", "logit_bias",
 ])
@@ -287,7 +287,7 @@ def variant_of(config: ModelConfig) -> str | None:
 
 def _to_dict(config: Any) -> dict[str, Any]:
     values = {field.name: (getattr(config, field.name), field.default) for field in fields(config)}
-    told = {name: own for name, (own, usual) in values.items() if name not in _BEYOND_CLIP or own != usual}
+    told = {name: own for name, (own, usual) in values.items() if name not in BEYOND_CLIP or own != usual}
     return {name: _to_dict(value) if is_dataclass(value) else value for name, value in told.items()}
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from crossframe.model.config import Activation, ModelConfig, VisionConfig
+from crossframe.model.config import BEYOND_CLIP, Activation, ModelConfig, VisionConfig
 from crossframe.model.preprocess import Preprocess
-from crossframe.weights.errors import WeightsError
+from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.infer import head_count
 
 log = logging.getLogger(__name__)
@@ -156,6 +156,10 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
     plain = config.vision.mixing == "none" and config.mit is None and config.prompts is None
     if config.text is None or not (whole or plain):
         raise WeightsError("transformers has CLIP and the whole X-CLIP, nothing in between: save in our own format")
+    told = config.to_dict()
+    # How positions are resized is a matter of loading.
+    if odd := (BEYOND_CLIP - {"resize"}) & (told.keys() | told["vision"].keys() | told["text"].keys()):
+        raise WeightsError(f"transformers' CLIP and X-CLIP have no {shorten(odd)}: save in our own format")
     kind = "xclip" if whole else "clip"
     vision = _to_hf_tower(config.vision) | {
         "image_size": config.vision.image_size,
@@ -198,11 +202,11 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
 def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
     """Raise WeightsError where transformers' config would lose something: the round trip must change nothing."""
     back = config_from_hf(values).to_dict()
-    wanted = replace(config, vision=replace(config.vision, drop_path=0.0)).to_dict()  # only training drops paths
+    wanted = replace(config, vision=replace(config.vision, drop_path=0.0, resize="bicubic")).to_dict()
     if config.mit is None:
         wanted["num_frames"] = back["num_frames"]  # a mean takes any number
     for part, value in wanted.items():
-        if back[part] != value:
+        if back.get(part) != value:
             raise WeightsError(f"transformers cannot hold {part} as it is here ({value}): save in our own format")
 
 
