@@ -2,7 +2,7 @@
 all, and taken up again where the work was interrupted.
 
 Until the end, records are kept beside the file in `NAME.partial`, a line of JSON each. What is the same for all of
-them (the model, the labels ...) stands once, in `NAME.run.json`.
+them (the model, the labels ...) stands once, in `NAME.run.json`, and in the schema of a Parquet file.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import csv
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, TypeAlias
 
-from crossframe.data.parquet import pyarrow, read_rows, write_rows
+from crossframe.data.parquet import each_row, pyarrow, write_rows
 from crossframe.files import replacing, write_json
 
 Record: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[str, str]  # what a record is about: ("video", its name)
 
 BEST = ("label", "score", "similarity")  # columns of tables, from the first of `predictions`
 NESTED = ("predictions", "frames", "warnings")  # which CSV holds as JSON
 COLUMNS: tuple[str, ...] = ("video", *BEST, *NESTED, "error")
+ABOUT = ("video", "text")  # a record is about one of these
 
 
 class Records:
-    """Records for `path`, one for each video. With `resume`, those of an earlier run are kept and need no work.
+    """Records for `path`, one for each video: predictions, or why there are none. With `resume`, those of an earlier
+    run are kept and need no work.
 
     Raises ValueError, in one line, where there is a result already that would be written over, or an earlier run was of
     another model or other labels.
@@ -38,8 +41,8 @@ class Records:
         self.path = path
         self.partial = path.with_name(f"{path.name}.partial")
         self._run_file = path.with_name(f"{path.name}.run.json")
-        self._places: dict[str, int] = {}  # of each video, in the partial file
-        self._failed: set[str] = set()
+        self._places: dict[Key, int] = {}  # of the record of each video or text, in the partial file
+        self._failed: set[Key] = set()
         self._file: TextIO | None = None
         self._run = dict(run)
         check_free(path, resume=resume)
@@ -56,9 +59,9 @@ class Records:
 
     def __enter__(self) -> Self:
         write_json(self._run_file, self._run)
-        known = [] if self.partial.exists() else list(read_records(self.path)) if self.path.exists() else []
+        known = self.path.exists() and not self.partial.exists()
         self._file = self.partial.open("a+", encoding="utf-8")
-        for record in known:
+        for record in self._written() if known else ():
             self.add(record)
         self._take_up()
         return self
@@ -80,32 +83,32 @@ class Records:
             self._note(record, place)
 
     def _note(self, record: Record, place: int) -> None:
-        self._places[record["video"]] = place
-        (self._failed.add if record.get("error") else self._failed.discard)(record["video"])
+        key = _key(record)
+        self._places[key] = place
+        (self._failed.add if record.get("error") else self._failed.discard)(key)
 
     def _opened(self) -> TextIO:
         if self._file is None:
             raise ValueError("records are added inside of 'with'")
         return self._file
 
-    def missing(self, videos: Iterable[str]) -> list[str]:
-        """The videos that have no record yet, or none but an error."""
-        return [video for video in videos if video not in self._places or video in self._failed]
+    def __len__(self) -> int:
+        return len(self._places)
 
-    @property
-    def failed(self) -> frozenset[str]:
-        """Videos whose record is an error."""
-        return frozenset(self._failed)
+    def __contains__(self, video: str) -> bool:
+        """There is a record of this video that is no error."""
+        return ("video", video) in self._places and ("video", video) not in self._failed
 
     def add(self, record: Record) -> None:
-        """Keep a record, which replaces one of the same video."""
+        """Keep a record, which replaces one of the same video or text."""
         file = self._opened()
         place = file.seek(0, 2)
         file.write(json.dumps(record, ensure_ascii=True) + "\n")
         file.flush()
         self._note(record, place)
 
-    def _read(self) -> Iterator[Record]:
+    def each(self) -> Iterator[Record]:
+        """The records so far, in the order in which they were added; for use inside of 'with'."""
         file = self._opened()
         for place in sorted(self._places.values()):
             file.seek(place)
@@ -123,15 +126,35 @@ class Records:
     def _finish(self) -> None:
         with replacing(self.path) as part:
             if self.path.suffix.lower() == ".parquet":
-                write_rows(part, [_row(record) for record in self._read()], _types())
+                metadata = {
+                    name: value if isinstance(value, str) else json.dumps(value) for name, value in self._run.items()
+                }
+                write_rows(part, map(self._row, self.each()), self._types(), metadata)
                 return
             with part.open("w", encoding="utf-8", newline="") as file:
                 if self.path.suffix.lower() == ".csv":
                     writer = csv.DictWriter(file, COLUMNS)
                     writer.writeheader()
-                    writer.writerows(map(_cells, self._read()))
+                    writer.writerows(_cells(self._row(record)) for record in self.each())
                 else:
-                    file.writelines(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self._read())
+                    file.writelines(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self.each())
+
+    def _written(self) -> Iterator[Record]:
+        """The records of a whole file."""
+        return read_records(self.path)
+
+    def _row(self, record: Record) -> Record:
+        """A record as a row of a table."""
+        best = next(iter(record.get("predictions") or ()), {})
+        return {name: (best if name in BEST else record).get(name) for name in COLUMNS}
+
+    def _types(self) -> dict[str, Any]:
+        """The columns of a Parquet file."""
+        arrow = pyarrow()
+        text, number = arrow.string(), arrow.float64()
+        best = {"label": text, "score": number, "similarity": number}
+        predictions = arrow.list_(arrow.struct(list(best.items())))
+        return {"video": text, **best, "predictions": predictions, **types_of_frames(), "error": text}
 
 
 def check_free(path: Path, *, resume: bool) -> None:
@@ -157,46 +180,36 @@ def read_records(path: Path) -> Iterator[Record]:
     """The records of a file that `Records` wrote."""
     match path.suffix.lower():
         case ".parquet":
-            rows: Iterable[Record] = read_rows(path)
+            yield from map(_record, each_row(path))
         case ".csv":
             with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+                yield from map(_record, csv.DictReader(file))
         case _:
             with path.open(encoding="utf-8") as file:
-                rows = [json.loads(line) for line in file]
-    for row in rows:
-        yield _record(row)
+                yield from map(json.loads, file)
 
 
-def _row(record: Record) -> Record:
-    """A record as a row of a table."""
-    best = next(iter(record.get("predictions") or ()), {})
-    return {name: (best if name in BEST else record).get(name) for name in COLUMNS}
+def _key(record: Record) -> Key:
+    return next((name, record[name]) for name in ABOUT if name in record)
 
 
-def _cells(record: Record) -> Record:
-    row = _row(record)
+def _cells(row: Record) -> Record:
     nested = {name: json.dumps(row[name], ensure_ascii=False) for name in NESTED if row[name] is not None}
     return row | nested
 
 
 def _record(row: Record) -> Record:
-    """A row of a table, or an object of JSON lines, as it was given to `Records.add`."""
+    """A row of a table as it was given to `Records.add`."""
     given = {name: value for name, value in row.items() if name not in BEST and value not in (None, "")}
     return given | {name: json.loads(given[name]) for name in NESTED if isinstance(given.get(name), str)}
 
 
-def _types() -> dict[str, Any]:
+def types_of_frames() -> dict[str, Any]:
+    """The columns `frames` and `warnings` of a Parquet file."""
     arrow = pyarrow()
-    text, number, count = arrow.string(), arrow.float64(), arrow.int64()
+    number, count = arrow.float64(), arrow.int64()
     frames = {"indices": arrow.list_(count), "times": arrow.list_(number), "total": count, "damaged": count}
-    best = {"label": text, "score": number, "similarity": number}
-    nested = {
-        "predictions": arrow.list_(arrow.struct(list(best.items()))),
-        "frames": arrow.struct(list(frames.items())),
-        "warnings": arrow.list_(text),
-    }
-    return {"video": text, **best, **nested, "error": text}
+    return {"frames": arrow.struct(list(frames.items())), "warnings": arrow.list_(arrow.string())}
 
 
 def _short(value: Any) -> str:

@@ -54,8 +54,12 @@ def test_json_has_one_object_a_video_and_names_bad_files_on_standard_error(
     monkeypatch.setattr("crossframe.weights.load", lambda *a, **k: loads.append(a) or load(*a, **k))
     videos = [clip, other, tmp_path / "missing.mp4", notes]
     outcome = command("classify", *videos, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
-    results = [json.loads(line) for line in outcome.out.splitlines()]
+    records = [json.loads(line) for line in outcome.out.splitlines()]
     assert outcome.status == 1
+    assert [record["video"] for record in records] == list(map(str, videos))
+    assert records[2]["error"] == f"{tmp_path / 'missing.mp4'}: does not exist; check the path"
+    assert "notes.txt: is not a video" in records[3]["error"]
+    results = [record for record in records if "error" not in record]
     assert [result["video"] for result in results] == [str(clip), str(other)]
     assert "missing.mp4" in outcome.err
     assert "notes.txt" in outcome.err
@@ -79,7 +83,7 @@ def test_a_full_gpu_is_said_in_one_line(
 
     monkeypatch.setattr("crossframe.model.xclip.XCLIP.encode_text", fail)
     outcome = command("classify", clip, *LABELS, "--model", tiny_folder)
-    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert outcome.err.startswith("crossframe: the GPU's memory is full;")
 
 
@@ -142,7 +146,7 @@ def test_a_progress_bar_on_the_terminal_leaves_json_in_its_file(
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     outcome = command("classify", clip, "gone.mp4", clip, *LABELS, "--model", tiny_folder, "--json")
-    assert [json.loads(line)["video"] for line in outcome.out.splitlines()] == [str(clip)] * 2
+    assert [json.loads(line)["video"] for line in outcome.out.splitlines()] == [str(clip), "gone.mp4", str(clip)]
     seen = terminal.getvalue()
     assert "videos" in seen
     assert "gone.mp4: does not exist" in seen
@@ -280,9 +284,12 @@ def test_files_that_do_not_exist_are_said_before_a_model_is_looked_for(command: 
     out = tmp_path / "out.jsonl"
     out.write_text("kept")
     outcome = command("classify", tmp_path / "gone.mp4", *LABELS, "--model", "does/not-matter", "--out", out)
-    assert outcome.status == 2
+    assert (outcome.status, outcome.out) == (2, "")
     assert one_line(outcome, "gone.mp4: does not exist; check the path")
     assert out.read_text() == "kept"
+    outcome = command("classify", tmp_path / "gone.mp4", *LABELS, "--model", "does/not-matter", "--json")
+    error = f"{tmp_path / 'gone.mp4'}: does not exist; check the path"
+    assert json.loads(outcome.out) == {"video": str(tmp_path / "gone.mp4"), "error": error}
     outcome = command("classify", "https://example.com/clip.mp4", *LABELS, "--model", "does/not-matter")
     assert one_line(outcome, "clip.mp4: does not exist; download the video first")
     Path(tmp_path / "text.mp4").write_text("buy milk")
@@ -306,7 +313,7 @@ def test_only_what_was_named_is_said_to_be_no_drawn_shape(command: Run, tmp_path
     assert one_line(outcome, "text.mp4: is not a video")
 
 
-def test_what_cannot_be_used_ends_with_1_and_one_line(
+def test_what_cannot_be_used_ends_with_2_and_one_line(
     command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "nothing").mkdir()
@@ -314,16 +321,17 @@ def test_what_cannot_be_used_ends_with_1_and_one_line(
     assert outcome.status == 2
     assert one_line(outcome, "nothing", "no video")
     outcome = command("classify", tmp_path / "nothing", clip, *LABELS, "--model", tiny_folder, "--json")
-    assert (outcome.status, outcome.out.count("\n")) == (1, 1)  # one bad one does not stop the others
+    assert outcome.status == 1  # one bad one does not stop the others
+    assert ["error" in json.loads(line) for line in outcome.out.splitlines()] == [True, False]
     for out in (tmp_path / "no" / "such" / "out.jsonl", tmp_path):
         outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--out", out)
-        assert outcome.status == 1
+        assert outcome.status == 2
         assert one_line(outcome, str(out), "cannot be written", "another path")
     outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--device", "abacus")
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "'abacus'", "choose cpu")
     outcome = command("classify", clip, *LABELS, "--model", tmp_path / "no-model")
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "no-model")
 
 
@@ -367,7 +375,7 @@ def test_descriptions_stand_for_labels_and_name_them(
     scores = [{row["label"]: row["similarity"] for row in found["predictions"]} for found in (result, plain)]
     assert scores[0] != scores[1]
     outcome = command("classify", clip, "--descriptions", path, "-l", "golf", *settings)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "the label 'golf' has no description; add one for it")
     outcome = command("classify", clip, "--descriptions", path, "--template", "a {}", *settings)
     assert one_line(outcome, "descriptions are sentences and take no template")
@@ -393,7 +401,7 @@ def test_a_result_is_not_written_over_and_is_gone_on_with(
     assert len(run["weights"]) == 64
     before = out.read_bytes()
     outcome = command("classify", text, clip, *words)
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, f"{out} is there already", "--resume")
     assert out.read_bytes() == before
 
@@ -401,18 +409,18 @@ def test_a_result_is_not_written_over_and_is_gone_on_with(
     read: list[object] = []
     each = Recognizer.classify_each
 
-    def watched(self: Recognizer, videos: list[str], labels: list[str]) -> object:
+    def watched(self: Recognizer, videos: list[Path], labels: list[str]) -> object:
         read.append(videos)
         return each(self, videos, labels)
 
     monkeypatch.setattr(Recognizer, "classify_each", watched)
     outcome = command("classify", text, clip, *words, "--resume")
-    assert (outcome.status, read) == (0, [[str(text)]])
+    assert (outcome.status, read) == (0, [[text]])
     records = {record["video"]: record for record in read_records(out)}
     assert records[str(clip)] == good
     assert "error" not in records[str(text)]
     outcome = command("classify", clip, "-l", "golf", *words[4:], "--resume")
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert one_line(outcome, "was made with labels", "golf")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.run.json", "text.mp4"])
 

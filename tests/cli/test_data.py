@@ -200,7 +200,7 @@ def test_parquet_without_its_library_is_said_before_the_work(run: Run, monkeypat
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     outcome = run("import", "ucf101", "nowhere", "list.parquet")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
-    assert f"Parquet files need pyarrow ({install_command('train')}); lists of clips may be .csv" in outcome.err
+    assert f"Parquet files need pyarrow ({install_command('train')}); other kinds of files need nothing" in outcome.err
 
 
 def test_few_clips_are_drawn_from_training_and_the_rest_stays(run: Run, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from crossframe.cli.blend import blend
 from crossframe.cli.classify import classify
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
+from crossframe.cli.embed import embed
 from crossframe.cli.evaluate import evaluate
 from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
@@ -38,6 +39,9 @@ _OF_FILES: dict[int | None, str] = {
     errno.EROFS: "lies on a disk that cannot be written to; give another path",
     errno.ENOSPC: "no space is left on the disk; make room and start again",
 }
+
+# Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
+_OF_VIDEOS = ("classify", "embed")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 
@@ -64,6 +68,7 @@ def _options(
 
 
 app.command()(classify)
+app.command()(embed)
 app.command()(models)
 app.command()(doctor)
 app.command()(demo)
@@ -78,7 +83,10 @@ app.add_typer(shapes, name="shapes")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command line and exits: 0 all well, 1 something failed, 2 wrong usage, 130 interrupted."""
+    """Runs a command line and exits: 0 all well, 1 something failed, 2 wrong usage, 130 interrupted.
+
+    Commands that read videos end with 1 where some failed, and with 2 where nothing could be done.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # accepted before and after the command's name
@@ -92,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
+    failed = 2 if arguments[:1] and arguments[0] in _OF_VIDEOS else 1
     try:
         code = app(arguments or ["--help"], prog_name="crossframe", standalone_mode=False) or 0
     except TyperException as error:  # wrong usage
@@ -110,16 +119,16 @@ def _run(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         if not isinstance(error, ConnectionError):  # it says which process was lost, perhaps the first
-            leave_it_to_the_first(1)
+            leave_it_to_the_first(failed)
         if isinstance(error, OverlapError):
             print("\n".join(error.names))
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
-        return 1
+        return failed
     except RuntimeError as error:
         if debug or type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its sake
             raise
         print(f"crossframe: {TOO_LITTLE_MEMORY}", file=sys.stderr)
-        return 1
+        return failed
     if code == INTERRUPTED and is_first():
         print(MESSAGE, file=sys.stderr)
     return code

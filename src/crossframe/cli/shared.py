@@ -1,14 +1,121 @@
-"""Shared by several commands: the devices of this machine, lines of JSON, and the progress bar."""
+"""Shared by several commands: options, the videos and labels that were given, devices, lines of JSON, progress."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+from typer import Option
+
+from crossframe.text.label_files import read_labels
+from crossframe.text.labels import check_labels, humanize
+from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
+from crossframe.video.tar import file_of
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
     from rich.progress import Progress
+
+    from crossframe.recognizer import Recognizer
+    from crossframe.video.error import VideoError
+
+R = TypeVar("R")
+
+DEFAULT_MODEL = "microsoft/xclip-base-patch32"
+NOTHING_DONE = 2  # the exit status where not one video could be used
+
+# Options of the commands that read videos.
+ModelOption = Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")]
+LabelsOption = Annotated[Path | None, Option(help="A file of labels: lines, CSV, TSV, JSON or YAML; numbered or not.")]
+FramesOption = Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Option(help="Of the image encoder; auto is the fastest that the device has in hardware."),
+]
+DeviceOption = Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")]
+TemplateOption = Annotated[str | None, Option(help="Words around every label, with {} in its place.")]
+HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")]
+ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
+WorkersOption = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]
+BatchSizeOption = Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")]
+TimeoutOption = Annotated[float, Option(min=0.1, help="Seconds to read one video.")]
+
+
+def given_labels(given: Sequence[str], file: Path | None, clean: bool) -> list[str]:
+    """The labels of options and of a file, checked."""
+    names = [*given, *(read_labels(file) if file else [])]
+    try:
+        return check_labels([humanize(name) for name in names] if clean else names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--label") from None
+
+
+def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
+    """The videos that were named, and why some of them cannot be read, which is also said on standard error.
+
+    A folder stands for the videos in it and below. A typing error need not wait for a model.
+    """
+    paths = [path for one in given for path in _expand(one)]
+    absent: dict[str, str] = {}
+    for path in paths:
+        if path.is_dir():
+            looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
+            absent[str(path)] = f"{path}: no video in this folder; {looked}"
+        elif not os.path.exists(file_of(path)):
+            remedy = "download the video first" if path.parts[0] in ("http:", "https:") else "check the path"
+            absent[str(path)] = f"{path}: does not exist; {remedy}"
+    for reason in absent.values():
+        print(f"crossframe: {reason}", file=sys.stderr)
+    return paths, absent
+
+
+def _expand(given: Path) -> list[Path]:
+    """A file stands for itself, and so does a folder without videos; any other for the videos in it and below."""
+    found = videos_in(given) if given.is_dir() else []
+    if found and (others := left_out_of(files_below(given))):
+        print(f"crossframe: {given}: {others}", file=sys.stderr)
+    return found or [given]
+
+
+def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
+    """What produced a result."""
+    from crossframe.text.templates import PLACE
+    from crossframe.weights.saving import fingerprint
+
+    return {
+        "model": source,
+        "weights": fingerprint(recognizer.model),
+        "template": None if recognizer.template == PLACE else recognizer.template,
+        "precision": recognizer.precision,
+    }
+
+
+def results_of(
+    paths: Sequence[Path], absent: Mapping[str, str], results: Iterator[R | VideoError]
+) -> Iterator[tuple[Path, R | str]]:
+    """Each of `paths` with its result, or with why it has none; `results` are those of the videos that are not absent.
+
+    What cannot be read is said on standard error.
+    """
+    from crossframe.video.error import VideoError
+
+    for path in paths:
+        result = absent.get(str(path)) or next(results)
+        if isinstance(result, VideoError):
+            print(f"crossframe: {result}", file=sys.stderr)
+            result = str(result)
+        yield path, result
+
+
+def exit_status(done: int, of: int) -> int:
+    """0 all, 1 some failed, 2 nothing could be done."""
+    return 0 if done == of else 1 if done else NOTHING_DONE
 
 
 def devices() -> list[torch.device]:
@@ -50,3 +157,26 @@ def progress(*, shown: bool = True) -> Progress:
 
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not (shown and console.is_terminal))
+
+
+def screen() -> Console:
+    """Standard output, for text in which brackets and colons mean nothing."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def progress_below(screen: Console, count: int) -> Progress:
+    """A bar on standard output or else standard error, whichever is a terminal, below all that is printed meanwhile."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    errors = Console(stderr=True)
+    console = screen if sys.stdout.isatty() else errors
+    return Progress(
+        console=console,
+        transient=True,
+        disable=count < 2 or not console.file.isatty(),
+        redirect_stdout=False,  # it may be a file; where it is the terminal, `screen` prints above the bar
+        redirect_stderr=sys.stderr.isatty(),
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from crossframe.extras import install_command
+
+AT_ONCE = 4096  # rows in memory
 
 
 def pyarrow() -> Any:
@@ -16,22 +20,34 @@ def pyarrow() -> Any:
         return import_module("pyarrow")
     except ImportError:
         raise ValueError(
-            f"Parquet files need pyarrow ({install_command('train')}); lists of clips may be .csv instead"
+            f"Parquet files need pyarrow ({install_command('train')}); other kinds of files need nothing"
         ) from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a file."""
+    return list(each_row(path))
+
+
+def each_row(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, one after the other."""
     arrow = pyarrow()
     try:
         # absolute, or a folder with a colon in its name would be taken for the scheme of a URI
-        return arrow.parquet.read_table(path.absolute()).to_pylist()
+        with arrow.parquet.ParquetFile(path.absolute()) as file:
+            for batch in file.iter_batches(AT_ONCE):
+                yield from batch.to_pylist()
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], types: dict[str, Any]) -> None:
-    """Write rows whose columns and pyarrow types are `types`, in this order."""
+def write_rows(
+    path: Path, rows: Iterable[dict[str, Any]], types: dict[str, Any], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write rows whose columns and pyarrow types are `types`, in this order; `metadata` goes into the schema."""
     arrow = pyarrow()
-    schema = arrow.schema(list(types.items()))
-    arrow.parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), path)
+    schema = arrow.schema(list(types.items()), metadata=metadata)
+    left = iter(rows)
+    with arrow.parquet.ParquetWriter(path, schema) as file:
+        while group := list(islice(left, AT_ONCE)):
+            file.write_table(arrow.Table.from_pylist(group, schema=schema))

@@ -1,0 +1,91 @@
+"""`crossframe embed`: videos and texts as vectors that can be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+from crossframe.cli.shared import (
+    DEFAULT_MODEL,
+    NOTHING_DONE,
+    BatchSizeOption,
+    DeviceOption,
+    FramesOption,
+    HumanizeOption,
+    LabelsOption,
+    ModelOption,
+    PrecisionOption,
+    ResumeOption,
+    TemplateOption,
+    TimeoutOption,
+    WorkersOption,
+    choose_device,
+    exit_status,
+    given_labels,
+    given_videos,
+    made_by,
+    progress_below,
+    results_of,
+    screen,
+)
+from crossframe.records import check_free
+
+
+def embed(
+    out: Annotated[Path, Option(help="Write vectors to this .parquet, .npy or .jsonl file.")],
+    videos: Annotated[
+        list[Path] | None, Argument(help="Video files, or folders of them.", readable=False, show_default=False)
+    ] = None,
+    label: Annotated[list[str] | None, Option("-l", "--label", help="A text to embed too; repeat it.")] = None,
+    labels: LabelsOption = None,
+    model: ModelOption = DEFAULT_MODEL,
+    frames: FramesOption = None,
+    precision: PrecisionOption = "auto",
+    dtype: Annotated[Literal["float32", "float16"], Option(help="Of the numbers that are written.")] = "float32",
+    device: DeviceOption = None,
+    template: TemplateOption = None,
+    clean: HumanizeOption = False,
+    resume: ResumeOption = False,
+    workers: WorkersOption = None,
+    batch_size: BatchSizeOption = None,
+    timeout: TimeoutOption = 60.0,
+) -> None:
+    """Write a vector of unit length for each video and text, for search, clustering and vector stores."""
+    texts = given_labels(label or [], labels, clean) if label or labels else []
+    paths, absent = given_videos(videos or [])
+    if not paths and not texts:
+        raise typer.BadParameter("give videos, or texts with -l", param_hint="VIDEOS")
+    if paths and len(absent) == len(set(paths)):
+        raise typer.Exit(NOTHING_DONE)
+    from crossframe.vectors import Vectors, check_name
+
+    check_name(out)
+    check_free(out, resume=resume)
+
+    from crossframe.recognizer import Recognizer
+    from crossframe.weights import load
+
+    network = load(model, device=None if device is None else choose_device(device))
+    recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template)
+    recognizer.workers = recognizer.workers if workers is None else workers
+    recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
+    vectors = recognizer.embed_texts(texts).tolist() if texts else []
+    run = made_by(model, recognizer) | {
+        "num_frames": recognizer.num_frames,
+        "width": network.config.embed_dim,
+        "dtype": dtype,
+    }
+    with Vectors(out, run, resume=resume) as records:
+        for text, vector in zip(texts, vectors, strict=True):
+            records.add({"text": text, "vector": vector})
+        left = [path for path in paths if str(path) not in records]
+        results = results_of(left, absent, recognizer.embed_each([path for path in left if str(path) not in absent]))
+        with progress_below(screen(), len(left)) as bar:
+            for path, result in bar.track(results, len(left), description="videos"):
+                failed = isinstance(result, str)
+                records.add({"video": str(path), "error": result} if failed else result.to_dict())
+        done = sum(str(path) in records for path in paths)
+    raise typer.Exit(exit_status(done, len(paths)) if paths else 0)
