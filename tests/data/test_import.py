@@ -468,3 +468,22 @@ class TestSegments:
         write(tmp_path / "k400/validate.json", [json.dumps(table)])
         touch(tmp_path, "k400/val/yoga/abc_000002_000012.mp4")
         assert rows(import_kinetics(tmp_path / "k400")) == [("val/yoga/abc_000002_000012.mp4", "yoga", "val")]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *(("train", "train"), ("training", "train"), ("val", "val"), ("valid", "val"), ("validate", "val")),
+        *(("Validation", "val"), (" validate ", "val"), ("test", "test"), ("testing", "test"), ("unseen", "unseen")),
+    ],
+)
+@pytest.mark.parametrize("column", [True, False])
+def test_the_splits_of_kinetics_have_their_canonical_names(name: str, split: str, column: bool, tmp_path: Path) -> None:
+    head = "label,youtube_id,time_start,time_end" + ",split" * column
+    table = tmp_path / "k400" / ("all.csv" if column else f"{name.strip().lower()}.csv")
+    write(table, [head, "abseiling,---QUuC4vJs,84,94" + f",{name}" * column])
+    video = table.parent / "videos" / "---QUuC4vJs_000084_000094.mp4"
+    video.parent.mkdir()
+    video.touch()
+    (clip,) = import_kinetics(tmp_path / "k400").manifest.clips
+    assert clip.split == split

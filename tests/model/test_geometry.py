@@ -41,3 +41,10 @@ def test_crops_must_fit() -> None:
         center_box(340, 200, 224)
     with pytest.raises(ValueError, match="resize it first"):
         three_crop_boxes(340, 256, 224)
+
+
+@pytest.mark.parametrize(("short_side", "snaps"), [(221, False), (222, True), (224, True), (226, True), (227, False)])
+def test_sides_within_two_pixels_of_the_picture_become_its_side(short_side: int, snaps: bool) -> None:
+    boxes = multiscale_boxes(340, short_side, 224, scales=(1.0,))
+    side = 224 if snaps else short_side
+    assert {(right - left, bottom - top) for left, top, right, bottom in boxes} == {(side, side)}

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from crossframe.model.beyond import DropPath
 from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.positions import interpolate_time
 from crossframe.model.preprocess import Preprocess
-from crossframe.model.xclip import XCLIP
+from crossframe.model.xclip import XCLIP, VideoFeatures
 
 
 @pytest.fixture
@@ -253,3 +255,28 @@ def test_only_messages_have_positions(mixing: Any, frames: int) -> None:
 def test_pixels_are_not_taken_for_model_input(config: ModelConfig) -> None:
     with pytest.raises(ValueError, match=r"type torch\.uint8; .* use model\.prepare"):
         make(config)(torch.zeros(1, 4, 3, 16, 16, dtype=torch.uint8), torch.tensor([[62, 5, 63]]))
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_scores_are_not_rounded_where_products_are(prompts: bool, config: ModelConfig, tokens: Tensor) -> None:
+    model = make(config).float()
+    video = torch.randn(2, 4, 3, 16, 16)
+    with torch.no_grad():
+        text, features = model.encode_text(tokens), model.encode_video(video)
+        features = features if prompts else VideoFeatures(features.embedding, None)
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = model.score(features, text)
+            labels = model.prompts(text, features.patches) if prompts else text  # which may be rounded
+        clips, said = (F.normalize(part.double(), dim=-1) for part in (features.embedding, labels))
+        cosine = (clips[:, None] * said).sum(dim=-1)
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores.double(), model.logit_scale.double().exp() * cosine, rtol=1e-5, atol=1e-5)
+
+
+def test_drop_path_rises_from_the_first_block_to_the_last(config: ModelConfig) -> None:
+    vision = replace(config.vision, layers=4, drop_path=0.3)
+    rates = [
+        {module.rate for module in block.modules() if isinstance(module, DropPath)}
+        for block in XCLIP(replace(config, vision=vision)).vision.blocks
+    ]
+    assert [pytest.approx(0.1 * depth) for depth in range(4)] == [rate for (rate,) in rates]

@@ -11,11 +11,14 @@ from torch.nn import functional as F
 from torch.optim import SGD
 
 from crossframe.data.batch import Batch, Failure, TrainBatch, classification
+from crossframe.distributed import Processes
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
+from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Course
 from crossframe.text.tokenizer import Tokenizer
+from crossframe.train.build import build_loop
 from crossframe.train.loop import DivergedError, Learner, Loop, StepReport, TextCache
 from crossframe.train.objective import Objective
 from crossframe.train.optimizer import AveragedWeights, freeze
@@ -133,3 +136,29 @@ def test_only_the_authors_schedule_drops_what_is_left_of_an_epoch(
 ) -> None:
     loop = make_loop(model, Schedule(2, 3, accumulate=2, course=course))
     assert [report.clips for report in loop.run(batches([2, 2, 1, 2, 2, 1]))] == clips
+
+
+def test_gradients_above_the_limit_are_scaled_down_to_it_and_others_left_alone(model: XCLIP) -> None:
+    before = weights(model)
+    free = make_loop(model, Schedule(1, 1))
+    (report,) = free.run(batches([4]))
+    moved = {name: weight - before[name] for name, weight in weights(model).items()}
+    norm = float(report.gradient)
+    assert torch.stack([step.norm() for step in moved.values()]).norm() == pytest.approx(0.1 * norm, rel=1e-3)
+    for limit in (norm / 3, 3 * norm):
+        model.load_state_dict(before)
+        loop = make_loop(model, Schedule(1, 1))
+        loop.clip_norm = limit
+        (clipped,) = loop.run(batches([4]))
+        assert float(clipped.gradient) == pytest.approx(norm, rel=1e-5)  # as it was before
+        share = min(1.0, limit / norm)
+        for name, weight in weights(model).items():
+            torch.testing.assert_close(weight - before[name], share * moved[name], atol=1e-6, rtol=1e-3)
+
+
+def test_the_limit_of_the_recipe_reaches_the_loop(model: XCLIP) -> None:
+    for limit in (None, 0.25):
+        setting = f"train.clip_norm={'null' if limit is None else limit}"
+        recipe = load_recipe("shapes", [setting], tiny=True)
+        loop = build_loop(recipe, model, 4, Fabric(accelerator="cpu", devices=1), Processes())
+        assert loop.clip_norm == limit

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from torch.optim import Muon
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.parts import part_of
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
-from crossframe.train.optimizer import base_for, build_optimizers, freeze, groups
+from crossframe.train.optimizer import AveragedWeights, base_for, build_optimizers, freeze, groups
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI
 
@@ -110,3 +111,28 @@ def test_the_projection_of_an_exchanged_image_encoder_is_new(tiny_config: ModelC
     (adamw,) = build_optimizers(model, Rates(base=1e-3, new=7.0), fresh)
     (group,) = [group for group in adamw.param_groups if "vision.projection" in group["names"]]
     assert group["base"] == pytest.approx(7e-3)
+
+
+def averaged(decay: float | None, values: list[float], every: int = 1) -> float:
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(module.weight, 100.0)
+    average = AveragedWeights(module, decay, every)
+    for value in values:
+        torch.nn.init.constant_(module.weight, value)
+        average.update()
+    with average.applied():
+        return module.weight.item()
+
+
+def test_averaged_weights_forget_the_first_ones_soon_and_then_decay() -> None:
+    mean, values = 100.0, [float(step % 7) for step in range(200)]
+    for step, value in enumerate(values):
+        share = max(9 / (10 + step), 0.1)  # 9/10, 9/11 ... until the decay is reached
+        mean += share * (value - mean)
+        if step in (0, 1, 20, 199):
+            assert averaged(0.9, values[: step + 1]) == pytest.approx(mean, rel=1e-4)
+
+
+def test_the_mean_of_epochs_is_plain_and_begins_after_the_first() -> None:
+    assert averaged(None, [1.0, 2.0, 3.0, 6.0], every=2) == pytest.approx(4.0)
+    assert averaged(None, [5.0], every=2) == 5.0

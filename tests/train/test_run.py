@@ -240,3 +240,23 @@ def test_there_must_be_pretrained_weights_to_keep_to(tmp_path: Path) -> None:
     for switch in ("train.interpolate={}", "train.distill={}"):
         with pytest.raises(ValueError, match="stay near pretrained weights; give them with --init"):
             train(tiny("shapes", switch), tmp_path)
+
+
+def test_best_is_the_checkpoint_that_scored_best_and_of_equals_the_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, tested = iter([0.5, 0.75, 0.75, 0.25]), []
+
+    def test(_source: ClipSource, model: crossframe.XCLIP) -> dict[str, float]:
+        tested.append(model.vision.projection.detach().clone())
+        return {"action": next(scores), "colour": float(len(tested))}  # the first decides
+
+    monkeypatch.setattr(ClipSource, "test", test)
+    few = ("train.epochs=4", "train.warmup_epochs=0", "train.test_every=1", "data.batches_per_epoch=2")
+    summary = train(tiny("shapes", *few), tmp_path)
+    assert (summary.best, summary.best_step) == ({"action": 0.75, "colour": 3.0}, 6)
+    assert summary.scores == {"action": 0.25, "colour": 4.0}
+    best, last = (load_file(tmp_path / name / "model.safetensors") for name in ("best", "last"))
+    (name,) = [name for name in best if best[name].shape == tested[0].shape and torch.equal(best[name], tested[2])]
+    assert torch.equal(last[name], tested[3])
+    assert not torch.equal(best[name], last[name])

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from crossframe.evaluate.evaluate import evaluate_manifest
+from crossframe.evaluate.result import Evaluation
+from crossframe.evaluate.trials import Trial, run_trial
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
@@ -16,7 +21,7 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.source import build_source, read_clip_files
+from crossframe.train.source import ClipFiles, build_source, read_clip_files
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
 
@@ -138,3 +143,31 @@ def test_described_labels_are_asked_in_one_of_their_sentences_each(folder: Path,
     path.write_text(json.dumps(said))
     with pytest.raises(ValueError, match="the label 'waving' has no description; add one for it"):
         read_clip_files(recipe)
+
+
+@pytest.mark.parametrize("tests", ["in training", "after it"])
+def test_an_ensemble_is_tested_on_all_its_templates(
+    tests: str, folder: Path, model: XCLIP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = few(folder, "data.template=ensemble", "data.shots=2")
+    files = read_clip_files(recipe)
+    assert files is not None
+    seen: list[torch.Tensor] = []
+
+    def watched(*given: Any, text: torch.Tensor, **options: Any) -> Evaluation:
+        seen.append(text)
+        return evaluate_manifest(*given, text=text, **options)
+
+    if tests == "in training":
+        monkeypatch.setattr("crossframe.train.source.evaluate_manifest", watched)
+        source = build_source(recipe, model, ClipFiles(files.train, files.train, files.wordings))
+        assert source.test(model).keys() == {"top1", "top5"}
+    else:
+        monkeypatch.setattr("crossframe.evaluate.trials.evaluate_manifest", watched)
+        run_trial(model, Trial("a model", "", str(folder), files.train), recipe)
+    with torch.no_grad():
+        said = [model.encode_text(model.tokenize(fill(one, files.train.labels))) for one in ENSEMBLE]
+    directions = torch.stack([features / features.norm(dim=1, keepdim=True) for features in said]).mean(dim=0)
+    torch.testing.assert_close(F.normalize(seen[0], dim=1), F.normalize(directions, dim=1))
+    lengths = torch.stack([features.norm(dim=1) for features in said]).mean(dim=0)
+    torch.testing.assert_close(seen[0].norm(dim=1), directions.norm(dim=1) * lengths)

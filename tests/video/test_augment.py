@@ -99,10 +99,10 @@ def test_colours_of_the_authors(name: str, records: dict[str, Any], picture: Cal
     assert difference.mean() <= mean
 
 
-def test_greyscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
+def test_grayscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
     expected = picture("grayscale")
-    assert torch.equal(augment.greyscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
-    assert (augment.greyscale(picture("clip")) - expected).abs().max() <= 0.5
+    assert torch.equal(augment.grayscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
+    assert (augment.grayscale(picture("clip")) - expected).abs().max() <= 0.5
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -240,6 +240,7 @@ def test_jitters_fill_their_ranges_in_all_orders(draws: list[Draw]) -> None:
     jitters = [draw.jitter[0] for draw in draws if draw.jitter]
     assert {len(draw.jitter) for draw in draws} == {0, 1}
     assert len({tuple(change.kind for change in jitter) for jitter in jitters}) == 24
+    assert REACH == {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}  # the paper's
     for kind, reach in REACH.items():
         middle = 0.0 if kind == "hue" else 1.0
         amounts = [change.amount for jitter in jitters for change in jitter if change.kind == kind]
@@ -285,3 +286,32 @@ def test_mistakes_are_named() -> None:
         augment.apply([clip()], [Draw(box, jitter=((), (), ()))], SMALL)
     with pytest.raises(ValueError, match="not inside a frame of 47x36"):
         augment.apply([clip()], [Draw((20, 0, 52, 32))], SMALL)
+
+
+def test_the_luma_of_eight_bits_is_rounded_once_and_to_the_nearest() -> None:
+    red, green, blue = torch.randint(0, 256, (3, 4096)).unbind()
+    shares = (19595, 38470, 7471)  # 65536ths, as 8-bit software has them
+    expected = (shares[0] * red + shares[1] * green + shares[2] * blue + 0x8000) >> 16
+    pictures = torch.stack([red, green, blue]).view(1, 3, 64, 64).float()
+    assert torch.equal(augment.grayscale(pictures, eight_bit=True).flatten(), expected.float())
+    exact = 0.299 * red + 0.587 * green + 0.114 * blue
+    torch.testing.assert_close(augment.grayscale(pictures).flatten(), exact, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_the_hue_of_grays_and_of_nothing_stays(eight_bit: bool) -> None:
+    grays = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1).contiguous()
+    turned = grays.clone()
+    augment.jitter_(turned, [(Change("hue", 0.07),)], eight_bit=eight_bit)
+    assert torch.equal(turned, grays)
+
+
+@pytest.mark.parametrize("turn", [-0.1, 0.0, 0.05, 1 / 3])
+def test_a_turned_hue_keeps_value_and_saturation(turn: float) -> None:
+    colors = torch.randint(0, 256, (1, 3, 32, 32)).float()
+    turned = colors.clone()
+    augment.jitter_(turned, [(Change("hue", turn),)])
+    torch.testing.assert_close(turned.amax(dim=1), colors.amax(dim=1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(turned.amin(dim=1), colors.amin(dim=1), atol=1e-3, rtol=0)
+    if turn == 1 / 3:  # red becomes green, green blue, blue red
+        torch.testing.assert_close(turned, colors.roll(1, dims=1), atol=1e-2, rtol=0)
