@@ -99,10 +99,10 @@ def test_colours_of_the_authors(name: str, records: dict[str, Any], picture: Cal
     assert difference.mean() <= mean
 
 
-def test_grayscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
-    expected = picture("grayscale")
-    assert torch.equal(augment.grayscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
-    assert (augment.grayscale(picture("clip")) - expected).abs().max() <= 0.5
+def test_greyscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
+    expected = picture("greyscale")
+    assert torch.equal(augment.greyscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
+    assert (augment.greyscale(picture("clip")) - expected).abs().max() <= 0.5
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -293,17 +293,17 @@ def test_the_luma_of_eight_bits_is_rounded_once_and_to_the_nearest() -> None:
     shares = (19595, 38470, 7471)  # 65536ths, as 8-bit software has them
     expected = (shares[0] * red + shares[1] * green + shares[2] * blue + 0x8000) >> 16
     pictures = torch.stack([red, green, blue]).view(1, 3, 64, 64).float()
-    assert torch.equal(augment.grayscale(pictures, eight_bit=True).flatten(), expected.float())
+    assert torch.equal(augment.greyscale(pictures, eight_bit=True).flatten(), expected.float())
     exact = 0.299 * red + 0.587 * green + 0.114 * blue
-    torch.testing.assert_close(augment.grayscale(pictures).flatten(), exact, atol=5e-3, rtol=0)
+    torch.testing.assert_close(augment.greyscale(pictures).flatten(), exact, atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize("eight_bit", [False, True])
-def test_the_hue_of_grays_and_of_nothing_stays(eight_bit: bool) -> None:
-    grays = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1).contiguous()
-    turned = grays.clone()
+def test_the_hue_of_greys_and_of_nothing_stays(eight_bit: bool) -> None:
+    greys = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1).contiguous()
+    turned = greys.clone()
     augment.jitter_(turned, [(Change("hue", 0.07),)], eight_bit=eight_bit)
-    assert torch.equal(turned, grays)
+    assert torch.equal(turned, greys)
 
 
 @pytest.mark.parametrize("turn", [-0.1, 0.0, 0.05, 1 / 3])
