@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import MultiFrameConfig
-from crossframe.model.layers import Block, init_new_linear
+from crossframe.model.initialize import init_new_linear
+from crossframe.model.layers import Block
 from crossframe.model.positions import interpolate_time
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import TextConfig
-from crossframe.model.layers import Block, Reach, init_clip_block, project, run_blocks, to_device
+from crossframe.model.initialize import init_clip_block
+from crossframe.model.layers import Block, Reach, project, run_blocks, to_device
 from crossframe.model.positions import sines
 
 

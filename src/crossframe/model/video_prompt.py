@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.model.config import PromptConfig
-from crossframe.model.layers import MLP, attend, init_new_linear
+from crossframe.model.initialize import init_new_linear
+from crossframe.model.layers import MLP, attend
 
 
 class CrossAttention(nn.Module):

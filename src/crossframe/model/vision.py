@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from crossframe.model.beyond import DropPath, conv_stem
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
-from crossframe.model.layers import Block, Reach, init_clip_block, project, run_blocks
+from crossframe.model.initialize import init_clip_block
+from crossframe.model.layers import Block, Reach, project, run_blocks
 from crossframe.model.pooling import AttentionPool
 from crossframe.model.positions import angles
 
