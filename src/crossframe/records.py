@@ -92,9 +92,6 @@ class Records:
             raise ValueError("records are added inside of 'with'")
         return self._file
 
-    def __len__(self) -> int:
-        return len(self._places)
-
     def __contains__(self, video: str) -> bool:
         """There is a record of this video that is no error."""
         return ("video", video) in self._places and ("video", video) not in self._failed

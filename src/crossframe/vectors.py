@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from crossframe.data.parquet import pyarrow
 from crossframe.files import replacing
-from crossframe.records import ABOUT, Record, Records, types_of_frames
+from crossframe.records import ABOUT, Record, Records, read_records, types_of_frames
 
 SUFFIXES = (".parquet", ".npy", ".jsonl")
 
@@ -20,8 +20,8 @@ class Vectors(Records):
     """Records that have a `vector`, of a `video` or a `text`; all else is as in `Records`.
 
     `.parquet` has a list of fixed size in each row, `.jsonl` a list of numbers. `.npy` is a matrix (N, E), whose rows
-    are told about, line by line, in `NAME.rows.jsonl`. A video that could not be read has its `error`, and no vector:
-    null in Parquet, a row of NaN in the matrix.
+    are told about, line by line, in `NAME.rows.jsonl`. Vector stores take no row without a vector: records with an
+    `error` are in `NAME.failed.jsonl`.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], *, resume: bool = False) -> None:
@@ -30,6 +30,7 @@ class Vectors(Records):
         self._shape, self._dtype = (int(run["width"]),), np.dtype(run["dtype"])
         self._digits = {4: 9, 2: 5}[self._dtype.itemsize]
         self._rows_file = path.with_name(f"{path.name}.rows.jsonl")
+        self._failed_file = path.with_name(f"{path.name}.failed.jsonl")
 
     def add(self, record: Record) -> None:
         if "vector" in record:  # in the fewest digits that give the same number back
@@ -37,39 +38,51 @@ class Vectors(Records):
             record = {**record, "vector": [float(f"{number:.{self._digits}g}") for number in vector]}
         super().add(record)
 
+    def each(self) -> Iterator[Record]:
+        return (record for record in super().each() if "error" not in record)
+
     def _finish(self) -> None:
+        self._failed_file.unlink(missing_ok=True)
+        if self._failed:
+            _write_lines(self._failed_file, (record for record in super().each() if "error" in record))
         if self.path.suffix.lower() == ".npy":
             self._write_matrix()
         else:
             super()._finish()
 
     def _write_matrix(self) -> None:
-        shape = (len(self), *self._shape)
-        with replacing(self.path) as part, replacing(self._rows_file) as rows, rows.open("w", encoding="utf-8") as file:
+        shape = (len(self._places) - len(self._failed), *self._shape)
+        with replacing(self.path) as part:
             matrix = np.lib.format.open_memmap(part, mode="w+", dtype=self._dtype, shape=shape)
             for number, record in enumerate(self.each()):
-                matrix[number] = record.pop("vector", np.nan)
-                file.write(f"{json.dumps(record, ensure_ascii=False)}\n")
+                matrix[number] = record["vector"]
             matrix.flush()
+            _write_lines(self._rows_file, ({**record, "vector": None} for record in self.each()))
 
     def _written(self) -> Iterator[Record]:
+        if self._failed_file.is_file():
+            yield from read_records(self._failed_file)
         if self.path.suffix.lower() != ".npy":
             yield from super()._written()
             return
-        with self._rows_file.open(encoding="utf-8") as file:
-            for vector, record in zip(np.load(self.path, mmap_mode="r"), map(json.loads, file), strict=True):
-                yield record if "error" in record else {**record, "vector": vector.tolist()}
+        for vector, record in zip(np.load(self.path, mmap_mode="r"), read_records(self._rows_file), strict=True):
+            yield {**record, "vector": vector.tolist()}
 
     def _row(self, record: Record) -> Record:
-        row = {name: record.get(name) for name in (*ABOUT, "vector", "frames", "warnings", "error")}
-        if row["vector"] is not None:
-            row["vector"] = np.asarray(row["vector"], self._dtype)
-        return row
+        row = {name: record.get(name) for name in (*ABOUT, "vector", "frames", "warnings")}
+        return row | {"vector": np.asarray(row["vector"], self._dtype)}
 
     def _types(self) -> dict[str, Any]:
         arrow = pyarrow()
         text, vector = arrow.string(), arrow.list_(arrow.from_numpy_dtype(self._dtype), *self._shape)
-        return {"video": text, "text": text, "vector": vector, **types_of_frames(), "error": text}
+        return {"video": text, "text": text, "vector": vector, **types_of_frames()}
+
+
+def _write_lines(path: Path, records: Iterable[Record]) -> None:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+        for record in records:
+            given = {name: value for name, value in record.items() if value is not None}
+            file.write(f"{json.dumps(given, ensure_ascii=False)}\n")
 
 
 def check_name(path: Path) -> None:

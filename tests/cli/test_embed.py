@@ -25,7 +25,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def written(path: Path) -> dict[str, list[float] | None]:
-    """The vector of each video and text, as pyarrow, numpy and json read it."""
+    """The vector of each video and text, as pyarrow, numpy and json read it; None for those in the file of failures."""
     if path.suffix == ".npy":
         rows = [json.loads(line) for line in path.with_name(f"{path.name}.rows.jsonl").read_text().splitlines()]
         found = [(row, vector.tolist()) for row, vector in zip(rows, np.load(path), strict=True)]
@@ -34,7 +34,10 @@ def written(path: Path) -> dict[str, list[float] | None]:
     else:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         found = [(row, row.get("vector")) for row in rows]
-    return {row.get("video") or row["text"]: None if row.get("error") else vector for row, vector in found}
+    failed = path.with_name(f"{path.name}.failed.jsonl")
+    lines = failed.read_text().splitlines() if failed.exists() else []
+    vectors = {row.get("video") or row["text"]: vector for row, vector in found}
+    return vectors | {json.loads(line)["video"]: None for line in lines}
 
 
 @pytest.mark.parametrize("name", ["vectors.parquet", "vectors.npy", "vectors.jsonl"])
@@ -49,8 +52,10 @@ def test_vectors_of_videos_and_texts_are_those_of_the_library_and_are_gone_on_wi
     assert (outcome.status, outcome.out) == (1, "")
     assert outcome.err.count("\n") == 2
     found = written(out)
-    assert list(found) == [*TEXTS, *map(str, (clips[0], bad, tmp_path / "gone.mp4", clips[1]))]
-    assert found[str(bad)] is None
+    assert list(found) == [*TEXTS, *map(str, (clips[0], clips[1], bad, tmp_path / "gone.mp4"))]
+    assert [name for name, vector in found.items() if vector is None] == [str(bad), str(tmp_path / "gone.mp4")]
+    errors = [json.loads(line)["error"] for line in (tmp_path / f"{name}.failed.jsonl").read_text().splitlines()]
+    assert ["is not a video" in errors[0], "does not exist" in errors[1]] == [True, True]
     recognizer = crossframe.Recognizer(crossframe.load(tiny_folder))
     expected = torch.cat([recognizer.embed_texts(TEXTS), recognizer.embed_videos(clips[:2])]).to(getattr(torch, dtype))
     ours = torch.tensor([vector for vector in found.values() if vector is not None])
@@ -65,8 +70,8 @@ def test_vectors_of_videos_and_texts_are_those_of_the_library_and_are_gone_on_wi
     assert outcome.status == 0
     again = written(out)
     assert all(again[text] == found[text] for text in (*TEXTS, str(clips[0]), str(clips[1])))
+    assert [name for name, vector in again.items() if vector is None] == [str(tmp_path / "gone.mp4")]
     assert len(again) == 7
-    assert again[str(bad)] is not None
     outcome = command("embed", clips[0], *words, "--out", out)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "is there already" in outcome.err
