@@ -29,7 +29,7 @@ from torch import Tensor, nn
 import crossframe
 from benchmarks.harness import Bar, Options, Result, in_turn, run
 from benchmarks.peers import Theirs, by_rule, config_of, kinetics_labels, relative_error
-from crossframe.engine import _PackedLinear, pack
+from crossframe.engine import PackedLinear, pack
 from crossframe.evaluate.shapes import frames_of
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.shapes.caption import all_sentences
@@ -179,7 +179,7 @@ def _openvino(model: XCLIP, video: Tensor, dtype: torch.dtype) -> Encode:
 class _EightBitLinear(nn.Module):
     """A packed product with weights of 8 bits, a scale a channel, and inputs of 8 bits, one scale for all of them."""
 
-    def __init__(self, packed: _PackedLinear) -> None:
+    def __init__(self, packed: PackedLinear) -> None:
         super().__init__()
         weight = packed.weight.to_dense().float()  # (D', D)
         self.scale = weight.abs().amax(dim=1) / 127
@@ -206,7 +206,7 @@ def _eight_bit(model: XCLIP) -> XCLIP:
     packed = pack(model, torch.bfloat16)
     for part in list(packed.vision.modules()):
         for name, layer in part.named_children():
-            if isinstance(layer, _PackedLinear):
+            if isinstance(layer, PackedLinear):
                 setattr(part, name, _EightBitLinear(layer))
     return packed
 
@@ -217,7 +217,7 @@ def _products(tiny: bool) -> list[dict[str, Any]]:
     linear, x = nn.Linear(inner, outer), torch.randn(rows, inner)
     ways: dict[str, Callable[[], object]] = {"float32, PyTorch's": lambda: linear(x)}
     for name, dtype in PRECISIONS.items():
-        packed, rounded = _PackedLinear(linear.weight, linear.bias, dtype), x.to(dtype)
+        packed, rounded = PackedLinear(linear.weight, linear.bias, dtype), x.to(dtype)
         ways[name] = lambda p=packed, x=rounded: p(x)
     eight = _EightBitLinear(packed)
     ways["8 bits, with the rounding of inputs"] = lambda: eight(rounded)

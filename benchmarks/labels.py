@@ -11,8 +11,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.harness import Bar, Options, Result, in_turn, run
-from benchmarks.peers import Theirs, by_rule, config_of, relative_error
-from crossframe.recognizer import Recognizer
+from benchmarks.peers import Theirs, by_rule, config_of, in_precision, relative_error
 
 COUNTS = (10, 100, 400, 1000, 10_000)
 
@@ -25,7 +24,7 @@ def measure(options: Options) -> Result:
     size = config.vision.image_size
     video = torch.randn(1, config.num_frames, 3, size, size, generator=random)
     text = torch.randn(max(COUNTS), config.embed_dim, generator=random)
-    ours = {name: Recognizer(model, precision=name)._fast for name in ("float32", "bfloat16")}
+    ours = {name: in_precision(model, name) for name in ("float32", "bfloat16")}
     theirs = Theirs(model)
 
     rows, bars = [], []

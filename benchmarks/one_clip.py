@@ -24,14 +24,13 @@ from benchmarks.peers import (
     Theirs,
     by_rule,
     config_of,
+    in_precision,
     kinetics_labels,
     relative_error,
-    remember,
     same_top,
     ten_second_clip,
 )
 from crossframe.recognizer import Recognizer
-from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.sample import sparse
 
 TOLERANCE = 0.03
@@ -40,14 +39,12 @@ TOLERANCE = 0.03
 def measure(options: Options) -> Result:
     config = config_of("B/16", 4 if options.tiny else 8, options.tiny)
     labels = kinetics_labels()
-    model = by_rule(config, None if options.tiny else Tokenizer.clip())
-    text = torch.randn(len(labels), config.embed_dim, generator=torch.Generator().manual_seed(0))
-    if not options.tiny:
-        with torch.inference_mode():
-            text = model.encode_text(model.tokenize(labels))
+    model = by_rule(config)
+    with torch.inference_mode():
+        text = model.encode_text(model.tokenize(labels))
     ours = {name: Recognizer(model, precision=name) for name in ("float32", "bfloat16")}
     for recognizer in ours.values():
-        remember(recognizer, labels, text)
+        recognizer.embed_texts(labels)  # which are known then
     theirs = {name: Theirs(model, getattr(torch, name)) for name in ("float32", "bfloat16")}
 
     with TemporaryDirectory() as folder, torch.inference_mode():
@@ -91,7 +88,8 @@ def _errors(
     video = recognizer.model.prepare(read_video(path, recognizer.num_frames).pixels)
     video = torch.cat([video, video.flip(1), video.flip(-1), video * 0.5])  # four clips instead of one
     reference = theirs["float32"].logits(video, text)
-    found = {f"crossframe {name}": r._fast.score(r._fast.encode_video(video), text) for name, r in ours.items()}
+    fast = {name: in_precision(recognizer.model, name) for name in ours}
+    found = {f"crossframe {name}": m.score(m.encode_video(video), text) for name, m in fast.items()}
     found["transformers bfloat16"] = theirs["bfloat16"].logits(video, text).float()
     return {
         name: (relative_error(logits, reference), same_top(logits, reference, TOLERANCE))

@@ -6,6 +6,7 @@ to label as those of a trained model do. Text features are cached on both sides,
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +18,10 @@ import torch
 from torch import Tensor
 
 import crossframe
-from crossframe.model.config import ModelConfig, variant
+from crossframe.engine import can_pack, pack, with_parts
+from crossframe.model.config import ModelConfig, TextConfig, variant
 from crossframe.model.preprocess import default_preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.recognizer import Recognizer
-from crossframe.text.templates import wordings
 from crossframe.text.tokenizer import Tokenizer
 from tests.model.by_rule import weight
 from tests.video.clips import moving, write_clip
@@ -39,8 +39,10 @@ def config_of(name: str, num_frames: int, tiny: bool) -> ModelConfig:
     return replace(paper, text=replace(paper.text, layers=1) if paper.text else None)
 
 
-def by_rule(config: ModelConfig, tokenizer: Tokenizer | None = None) -> XCLIP:
-    """A model in eval mode whose every weight is drawn by its name."""
+def by_rule(config: ModelConfig) -> XCLIP:
+    """A model in eval mode whose every weight is drawn by its name, with CLIP's tokenizer if it has CLIP's words."""
+    words = config.text.vocab_size if config.text else 0
+    tokenizer = Tokenizer.clip() if words == TextConfig().vocab_size else Numbered(words)
     with torch.device("meta"):
         model = XCLIP(config, tokenizer=tokenizer, preprocess=default_preprocess(config))
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -89,9 +91,26 @@ class Theirs:
         return self.score(self.encode_video(video), text)
 
 
-def remember(recognizer: Recognizer, labels: Sequence[str], text: Tensor) -> None:
-    """Let a recognizer know the text features (K, E) of labels, as if it had been asked about them before."""
-    recognizer._text[tuple(wordings(labels, recognizer.template, recognizer.descriptions))] = text
+class Numbered:
+    """A tokenizer for the small vocabulary of tiny models: every new text is a number of two digits."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self.vocab_size = vocab_size
+        self._known: dict[str, int] = {}
+
+    def __call__(self, texts: str | Sequence[str]) -> Tensor:
+        start, end = self.vocab_size - 2, self.vocab_size - 1
+        numbers = [
+            self._known.setdefault(text, len(self._known)) for text in ([texts] if isinstance(texts, str) else texts)
+        ]
+        return torch.tensor([[start, 1 + number // (start - 1), 1 + number % (start - 1), end] for number in numbers])
+
+
+def in_precision(model: XCLIP, precision: str) -> XCLIP:
+    """The model as `Recognizer` computes with it: packed where the engine applies."""
+    dtype = getattr(torch, precision)
+    packed = can_pack(model, dtype)
+    return pack(model, dtype) if packed else with_parts(model, vision=copy.deepcopy(model.vision).to(dtype))
 
 
 def kinetics_labels() -> list[str]:

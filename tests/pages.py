@@ -7,9 +7,11 @@ takes its tiny variant, drawing makes a few clips, and a model that would come f
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import tarfile
 from itertools import product
 from pathlib import Path
 
@@ -147,9 +149,30 @@ def _trees(folder: Path) -> None:
     for name, number in (("train", 1), ("validation", 2)):
         row = f'{{"id": "{number}", "label": "pushing a cup", "template": "Pushing [something]"}}'
         (data / f"ssv2/{name}.json").write_text(f"[{row}]")
+    _other_lists(folder)
     rows = [f"my_clips/{label}/{number}.mp4,{label},train" for label, number in product(CLASSES, range(4))]
     (folder / "table.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
     (folder / "renamed.csv").write_text("new,old\ndyeing hair,dying hair\n")
+
+
+def _other_lists(folder: Path) -> None:
+    """The same clips in the lists of other tools, whose classes are numbers, and as segments of ActivityNet."""
+    shutil.copytree(folder / "my_clips", folder / "data/videos/clips")
+    with tarfile.open(folder / "data/videos.tar", "w") as archive:
+        archive.add(folder / "data/videos/clips", "clips")
+    shutil.copy(folder / "data/videos.tar", folder / "videos.tar")
+    lists = folder / "lists"
+    lists.mkdir()
+    for name, numbers in (("train", range(3)), ("val", range(3, 4))):
+        rows = [f"clips/{label}/{n}.mp4 {CLASSES.index(label)}" for label, n in product(CLASSES, numbers)]
+        (lists / f"{name}.txt").write_text("\n".join(rows) + "\n")
+    shutil.copy(lists / "train.txt", folder / "all_clips.txt")
+    (lists / "labels.csv").write_text("id,name\n0,pulsing\n1,zigzagging\n")
+    shutil.copytree(lists, folder, dirs_exist_ok=True)
+    (folder / "data/anet").mkdir()
+    shutil.copy(folder / "clip.mp4", folder / "data/anet/v_abc.mp4")
+    segment = {"subset": "training", "duration": 2.0, "annotations": [{"segment": [0.0, 1.0], "label": "pulsing"}]}
+    (folder / "activity_net.v1-3.min.json").write_text(json.dumps({"database": {"abc": segment}}))
 
 
 def tiny_run(folder: Path) -> Path:

@@ -92,7 +92,7 @@ def with_parts(module: M, **parts: nn.Module) -> M:
     return made
 
 
-class _PackedLinear(nn.Module):
+class PackedLinear(nn.Module):
     """activation(x weight^T + bias) + residual in one product, with the weight in oneDNN's own order."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, fused: tuple[str, str] | None = None):
@@ -117,11 +117,11 @@ class _PackedMLP(nn.Module):
         gated = isinstance(mlp, GatedMLP)
         first = mlp.gate if gated else mlp.fc1
         name, algorithm, factor = _FUSED[mlp.activation]
-        self.fc1 = _PackedLinear(first.weight * factor, first.bias * factor, dtype, (name, algorithm))
-        self.other = _PackedLinear(mlp.fc1.weight / factor, mlp.fc1.bias / factor, dtype) if gated else None
+        self.fc1 = PackedLinear(first.weight * factor, first.bias * factor, dtype, (name, algorithm))
+        self.other = PackedLinear(mlp.fc1.weight / factor, mlp.fc1.bias / factor, dtype) if gated else None
         self.norm = copy.deepcopy(mlp.norm).to(dtype) if gated else None
         weight, bias = _of_branch(mlp.fc2, scale)
-        self.fc2 = _PackedLinear(weight if gated else weight / factor, bias, dtype)
+        self.fc2 = PackedLinear(weight if gated else weight / factor, bias, dtype)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """(..., D), (..., D) -> (..., D)"""
@@ -137,9 +137,9 @@ class _PackedAttention(nn.Module):
     def __init__(self, attention: Attention, dtype: torch.dtype, scale: nn.Module | None = None) -> None:
         super().__init__()
         self.heads = attention.heads
-        self.qkv = _PackedLinear(*_scaled(attention), dtype)
+        self.qkv = PackedLinear(*_scaled(attention), dtype)
         self.norm = copy.deepcopy(attention.norm).to(dtype)
-        self.out = _PackedLinear(*_of_branch(attention.out, scale), dtype)
+        self.out = PackedLinear(*_of_branch(attention.out, scale), dtype)
 
     def forward(
         self, x: Tensor, reach: Reach = ALL, *, context: Tensor | None = None, residual: Tensor | None = None
@@ -211,9 +211,9 @@ class _PackedPromptLayer(nn.Module):
         attention = layer.attention
         self.heads = attention.heads
         width = attention.q.weight.shape[0] // self.heads
-        self.q = _PackedLinear(attention.q.weight * width**-0.5, None, dtype)
-        self.k, self.v = (_PackedLinear(linear.weight, None, dtype) for linear in (attention.k, attention.v))
-        self.out = _PackedLinear(attention.out.weight, attention.out.bias, dtype)
+        self.q = PackedLinear(attention.q.weight * width**-0.5, None, dtype)
+        self.k, self.v = (PackedLinear(linear.weight, None, dtype) for linear in (attention.k, attention.v))
+        self.out = PackedLinear(attention.out.weight, attention.out.bias, dtype)
         self.mlp = _PackedMLP(layer.mlp, dtype)
 
     def forward(self, labels: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -223,7 +223,7 @@ class _PackedPromptLayer(nn.Module):
 
 
 def _message(message: Message, dtype: torch.dtype) -> Message:
-    project = _PackedLinear(message.project.weight, message.project.bias, dtype)
+    project = PackedLinear(message.project.weight, message.project.bias, dtype)
     norm = copy.deepcopy(message.norm).to(dtype)
     return with_parts(message, project=project, norm=norm, attention=_PackedAttention(message.attention, dtype))
 

@@ -84,7 +84,7 @@ def _expand(given: Path) -> list[Path]:
 
 
 def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
-    """What produced a result."""
+    """The model and settings that produced a result."""
     from crossframe.text.templates import PLACE
     from crossframe.weights.saving import fingerprint
 

@@ -1,4 +1,4 @@
-"""What weights are before training, where nobody supplies them: CLIP's rule, and that of X-CLIP's authors."""
+"""The starting values of weights, where nobody supplies them: CLIP's rule, and that of X-CLIP's authors."""
 
 from __future__ import annotations
 

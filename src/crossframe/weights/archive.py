@@ -72,7 +72,7 @@ _TAR = (257, b"ustar")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds: its tensors by path, not read yet (but for safetensors), and the entries at its top."""
+    """The content of a file: its tensors by path, not read yet (but for safetensors), and the entries at its top."""
 
     tensors: dict[str, StoredTensor | Tensor]
     entries: tuple[str, ...]
@@ -145,7 +145,7 @@ def check_memory(needed: int) -> None:
 
 
 def _other(start: bytes) -> str:
-    """What a file is instead, as far as its start tells, and what to do."""
+    """The kind of file that it is instead, as far as its start tells, and the remedy."""
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         return ", but empty: fetch it again"

@@ -227,7 +227,7 @@ def _read_hf(folder: Path, weights: str | None, authors_heads: bool) -> Checkpoi
 
 
 def read_pictures(folder: Path) -> dict[str, Any] | None:
-    """What a folder of transformers says of its images, None if nothing."""
+    """The image processing that a folder of transformers describes; None if it describes none."""
     if (folder / PREPROCESSOR).is_file():
         return read_json(folder / PREPROCESSOR)
     values = read_json(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}

@@ -185,7 +185,7 @@ class _Machine:
                 raise WeightsError(f"its pickle uses {opcode}, which PyTorch never writes: refused")
 
     def _name(self, opcode: str, argument: Any) -> None:
-        """What names something: the name is kept, and nothing is looked up."""
+        """An opcode that names something: the name is kept, and nothing is looked up."""
         match opcode:
             case "GLOBAL":
                 self.stack.append(Name(argument.replace(" ", ".")))
@@ -202,7 +202,7 @@ class _Machine:
                 self.stack.append(Foreign(f"{opcode} {argument}"))
 
     def _object(self, opcode: str) -> None:
-        """What would make an object or change it: see `_made`."""
+        """An opcode that would make an object or change it: see `_made`."""
         match opcode:
             case "BINPERSID":
                 self.stack.append(self._referred(*self._last(1)))
@@ -220,7 +220,7 @@ class _Machine:
                 self.stack.append(_made(*self._last(2)))
 
     def _marked(self) -> list[Any]:
-        """What was pushed since the last mark."""
+        """The values pushed since the last mark."""
         return self._last(len(self.stack) - self.marks.pop())
 
     def _last(self, count: int) -> list[Any]:
@@ -266,7 +266,7 @@ def _is_plain(key: object) -> bool:
 
 
 def _made(function: object, arguments: object) -> object:
-    """What stands in the place of a call's result."""
+    """The value that stands in the place of a call's result."""
     name = function.name if isinstance(function, Name) else "an object"
     if not isinstance(arguments, tuple):
         return Foreign(name, [arguments])

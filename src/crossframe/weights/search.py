@@ -64,7 +64,7 @@ def paths_in(content: object) -> Generator[tuple[str, StoredTensor]]:
 
 
 def _inside(value: object) -> Iterable[tuple[str, object]]:
-    """What a container holds, by key; what a foreign object was made of stands in its own place."""
+    """The content of a container, by key; what a foreign object was made of stands in its own place."""
     if isinstance(value, Foreign):
         yield from (("", part) for part in (*value.parts, value.entries))
     elif isinstance(value, dict):
