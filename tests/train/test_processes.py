@@ -40,7 +40,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         "train.save_every=1",
         "train.rates.base=1e-2",
     ]
-    changes += ["train.rates.eps=1e-4"]  # or AdamW would enlarge the noise where a gradient is zero
+    changes += ["train.rates.eps=1e-3"]  # or AdamW would enlarge the noise where a gradient is zero
     return load_recipe("finetune", changes, tiny=True)
 
 

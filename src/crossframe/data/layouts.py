@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from crossframe.data.archives import Archive, read_samples
 from crossframe.data.clip import Clip
@@ -54,17 +54,19 @@ def read_clips(source: Path, labels: Sequence[str] | None, root: Path | None = N
 
 def read_candidates(source: Path) -> list[str]:
     """The labels of a data set in any known layout, sorted, or those of a label file, in its order."""
-    suffix = source.suffix.lower()
-    text = suffix in (".csv", ".tsv", ".txt", ".yaml", ".yml") and not is_list(source)
-    values = suffix == ".json" and database_of(read_values(source)) is None and not _records(read_values(source))
-    if source.is_file() and (text or values):
+    if source.is_file() and _holds_labels(source):
         return read_labels(source)
     clips, _ = read_clips(source, None)
     return sorted({clip.label for clip in clips})
 
 
-def _records(values: object) -> bool:
-    return isinstance(values, list) and any(isinstance(item, dict) for item in values)
+def _holds_labels(source: Path) -> bool:
+    """True for a file of labels, False for a list of clips."""
+    if source.suffix.lower() != ".json":
+        return source.suffix.lower() in (".csv", ".tsv", ".txt", ".yaml", ".yml") and not is_list(source)
+    values = read_values(source)
+    records = isinstance(values, list) and any(isinstance(item, dict) for item in cast("list[object]", values))
+    return database_of(values) is None and not records
 
 
 def _read(source: Path, labels: Sequence[str] | None, root: Path | None) -> tuple[list[Clip], Path]:
