@@ -455,3 +455,22 @@ def test_warnings_are_in_the_record(command: Run, tiny_folder: Path, tmp_path: P
     short = write_clip(tmp_path / "short.mp4", frames=moving(2, 40, 40))
     outcome = command("classify", short, *LABELS, "--model", tiny_folder, "--json")
     assert json.loads(outcome.out)["warnings"] == ["has 2 frames, 4 were wanted; some are repeated"]
+
+
+@pytest.mark.parametrize("words", [["--html"], ["--json", "--html"], ["--out", "out.csv", "--html"]])
+def test_classify_writes_a_page_with_the_frames_and_the_failures(
+    words: list[str], command: Run, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips = [write_clip(tmp_path / f"{number}.mp4", frames=moving(2 + 2 * number, 48, 40)) for number in range(3)]
+    Path("bad.mp4").write_text("buy milk")
+    page = Path("pages/mine.html")
+    outcome = command("classify", *clips, "bad.mp4", *LABELS, "--model", tiny_folder, *words, page)
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1] == str(page)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<img ") == 3 * 4
+    assert "3 of 4 videos were named, each among 2 labels." in text
+    assert "has 2 frames, 4 were wanted; some are repeated" in text
+    assert "bad.mp4: is not a video" in text
+    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import""", text)  # opens offline

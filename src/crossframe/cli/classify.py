@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from typer import Argument, Option
@@ -35,14 +35,18 @@ from crossframe.cli.shared import (
     results_of,
     screen,
 )
-from crossframe.records import Records, check_free
+from crossframe.files import check_writable
+from crossframe.records import Records, check_free, read_records
 from crossframe.text.templates import PLACE, read_descriptions, wordings
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from crossframe.gallery import Gallery
     from crossframe.prediction import Prediction
+
+    Results: TypeAlias = Callable[[list[Path]], Iterable[tuple[Path, Prediction | str]]]
 
 
 def classify(
@@ -62,6 +66,7 @@ def classify(
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     out: Annotated[Path | None, Option(help="Write records to this .jsonl, .csv or .parquet file.")] = None,
     resume: ResumeOption = False,
+    html: Annotated[Path | None, Option(help="Write a page that shows the results here.")] = None,
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = 60.0,
@@ -71,12 +76,14 @@ def classify(
     names = list(said) if said and not label and not labels else given_labels(label or [], labels, clean)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
     paths, absent = given_videos(videos)
-    output = _Output(screen(), top, as_json)
+    output = _Output(screen(), top, as_json, out, html)
     if len(absent) == len(set(paths)):
         output.write_all([(path, absent[str(path)]) for path in paths])
         raise typer.Exit(NOTHING_DONE)
     if out:
         check_free(out, resume=resume)
+    if html:
+        check_writable(html.parent)
 
     # Slow to import, and of no use before the command line is known to make sense.
     from crossframe.recognizer import Recognizer
@@ -86,21 +93,15 @@ def classify(
     recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
     recognizer.workers = recognizer.workers if workers is None else workers
     recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
-    if as_json or out:
+    if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": None if said is None else str(descriptions)}
+    run = {**output.made_by, "labels": names, "num_frames": recognizer.num_frames, "top": top}
 
     def name(paths: list[Path]) -> Iterable[tuple[Path, Prediction | str]]:
         present = [path for path in paths if str(path) not in absent]
         return results_of(paths, absent, recognizer.classify_each(present, names))
 
-    if out:
-        run = {**output.made_by, "labels": names, "num_frames": recognizer.num_frames, "top": top}
-        with Records(out, run, resume=resume) as output.records:
-            left = [path for path in paths if str(path) not in output.records]
-            output.write_all(name(left), len(left))
-            named = sum(str(path) in output.records for path in paths)
-    else:
-        named = output.write_all(name(paths), len(paths))
+    named = output.keep(paths, name, run, resume=resume)
     if named and not as_json:
         _say_what_scores_mean(model, names)
     raise typer.Exit(exit_status(named, len(paths)))
@@ -108,13 +109,34 @@ def classify(
 
 @dataclass
 class _Output:
-    """Where results go: to the screen as tables or JSON, to a file as records."""
+    """Where results go: to the screen as tables or JSON, to a file as records, to a page."""
 
     screen: Console
     top: int
     as_json: bool
+    out: Path | None
+    html: Path | None
     made_by: dict[str, Any] = field(default_factory=dict[str, Any])
     records: Records | None = None
+    gallery: Gallery | None = None  # of a file of records, a page is made when it is whole
+
+    def keep(self, paths: list[Path], results: Results, run: dict[str, Any], *, resume: bool) -> int:
+        """Write the `results` of `paths`, of which --out may have some; returns how many of them are named."""
+        from crossframe.gallery import Gallery
+
+        if self.out is None:
+            self.gallery = Gallery() if self.html else None
+            named = self.write_all(results(paths), len(paths))
+        else:
+            with Records(self.out, run, resume=resume) as self.records:
+                left = [path for path in paths if str(path) not in self.records]
+                self.write_all(results(left), len(left))
+                named = sum(str(path) in self.records for path in paths)
+            self.gallery = Gallery.of(read_records(self.out)) if self.html else None
+        if self.html and self.gallery is not None:
+            self.gallery.write(self.html, run)
+            print(self.html, file=sys.stderr)
+        return named
 
     def write_all(self, results: Iterable[tuple[Path, Prediction | str]], count: int = 0) -> int:
         """Write the results of `count` videos as they come; returns how many could be named."""
@@ -128,6 +150,8 @@ class _Output:
                     self.records.add(record)
                 elif self.as_json:
                     self.screen.out(json_line(record | self.made_by, self.screen.encoding), highlight=False)
+                if self.gallery is not None:
+                    self.gallery.add(record)
                 if not failed and not self.as_json:
                     self.screen.print(_table(result, self.top), "", soft_wrap=True)
         return named

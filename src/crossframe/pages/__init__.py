@@ -23,7 +23,7 @@ PICTURE_SIDE = 144  # pixels: sharp at the width of a page, small enough for a h
 class Clip:
     """A clip on a page: its predicted labels, best first, the true one if it is known, and images of its frames.
 
-    `problem` says why there are no images.
+    `problem` says why there are no images, `notes` what else is wrong with the file.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Clip:
     truth: str = ""
     pictures: Sequence[str] = ()
     problem: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def right(self) -> bool:
