@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import zip_longest
 from threading import Lock
 from typing import Any, Literal, TypeAlias, cast
 
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from crossframe.engine import foreign_part, pack, supports, with_parts
 from crossframe.model.xclip import XCLIP, VideoFeatures
+from crossframe.text.labels import humanize
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +168,18 @@ def label_features(model: XCLIP, texts: Wordings) -> Tensor | None:
     said = [[text] if isinstance(text, str) else list(text) for text in texts]
     features = _encode(model, [text for wordings in said for text in wordings])
     return torch.stack([_mean(part) for part in features.split([len(wordings) for wordings in said])])
+
+
+def check_head(model: XCLIP, labels: Sequence[str]) -> None:
+    """Raise ValueError where a linear head has its classes under other names, or in another order, than `labels`."""
+    if model.head is None or not model.labels:
+        return
+    for place, (own, given) in enumerate(zip_longest(model.labels, labels), start=1):
+        if own is None or given is None or humanize(own) != humanize(given):
+            raise ValueError(
+                f"label {place} is {given!r}, and class {place} of the model's linear head is {own!r}; leave labels "
+                f"out, or give all {len(model.labels)} that it was trained with, in their order"
+            )
 
 
 def _encode(model: XCLIP, texts: Sequence[str]) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.inference import ROUNDED, Inference, Precision, choose_precision
+from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
@@ -39,7 +39,8 @@ class Recognizer:
 
     `template`, for instance "a video of {}", is put around every label; of several, such as
     `crossframe.text.ENSEMBLE`, the features are averaged (the paper's ensemble of templates).
-    `descriptions` are sentences that stand for each label in its place, averaged too.
+    `descriptions` are sentences that stand for each label in its place, averaged too. Both, the labels and how frames
+    are drawn are those of the model's training where its checkpoint knows them and nothing else is given.
     `workers` processes decode videos while the model computes: by default one on a CPU, and up to eight on a GPU.
     `batch_size` clips are computed together (by default one on a CPU, and eight on a GPU), and one video may take
     `timeout` seconds to be read; both may be set at any time.
@@ -63,7 +64,9 @@ class Recognizer:
         if precision == "auto" and any(parameter.dtype in ROUNDED for parameter in model.parameters()):
             precision = "bfloat16"
         self._inference = Inference(model.eval(), choose_precision(precision, model.device))
-        self.template = PLACE if template is None else template
+        self._as_taught = template is None and descriptions is None
+        given = model.taught.template if self._as_taught else template
+        self.template = PLACE if given is None else given
         self.descriptions = descriptions
         self.workers = _default_workers(model.device) if workers is None else workers
         # A CPU is as fast on one clip as on many, and the first result comes sooner.
@@ -104,33 +107,42 @@ class Recognizer:
         )
 
     @overload
-    def classify(self, videos: Source, labels: Sequence[str], *, keep_pixels: bool = False) -> Prediction: ...
+    def classify(
+        self, videos: Source, labels: Sequence[str] | None = None, *, keep_pixels: bool = False
+    ) -> Prediction: ...
     @overload
     def classify(
-        self, videos: Sequence[Source] | Iterator[Source], labels: Sequence[str], *, keep_pixels: bool = False
+        self,
+        videos: Sequence[Source] | Iterator[Source],
+        labels: Sequence[str] | None = None,
+        *,
+        keep_pixels: bool = False,
     ) -> list[Prediction]: ...
     def classify(
-        self, videos: Source | Iterable[Source], labels: Sequence[str], *, keep_pixels: bool = False
+        self, videos: Source | Iterable[Source], labels: Sequence[str] | None = None, *, keep_pixels: bool = False
     ) -> Prediction | list[Prediction]:
-        """Score `labels` for each video. One video gives one prediction, several give a list.
+        """Score `labels` for each video, by default `model.labels`. One video gives one prediction, several a list.
 
         A list is of videos; the pictures of one clip are given as an array, or as a list in a list.
         Predictions say which frames were seen; `keep_pixels` also keeps those, some 2 MB a clip.
-        Raises `ValueError` for labels that are empty or read the same to the model, and its subclass `VideoError` at
-        the first file that cannot be read; `classify_each` goes on instead.
+        Raises `ValueError` for labels that are empty, read the same to the model or are not those of its linear head,
+        and its subclass `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
         """
         if isinstance(videos, ONE_VIDEO):
             return _or_raise(next(self.classify_each([cast("Source", videos)], labels, keep_pixels=keep_pixels)))
         return [_or_raise(result) for result in self.classify_each(videos, labels, keep_pixels=keep_pixels)]
 
     def classify_each(
-        self, videos: Iterable[Source], labels: Sequence[str], *, keep_pixels: bool = False
+        self, videos: Iterable[Source], labels: Sequence[str] | None = None, *, keep_pixels: bool = False
     ) -> Iterator[Prediction | VideoError]:
         """Predictions in the order of `videos`, as they come; a file that cannot be read gives its error instead.
 
         The next videos are decoded while the model works; memory does not grow with their number.
         """
-        names = tuple(check_labels(labels))
+        if labels is None and not self.model.labels:
+            raise ValueError("there are no labels: give what the videos may show, the model has no names of its own")
+        names = tuple(check_labels(self.model.labels if labels is None else labels))
+        check_head(self.model, names)
         text = self._label_features(names)
         scale = float(self.model.logit_scale.detach().exp())
         bias = 0.0 if self.model.logit_bias is None else float(self.model.logit_bias.detach())
@@ -175,7 +187,9 @@ class Recognizer:
 
     def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
         """(K, E) on the model's device; None for a linear head."""
-        return self._inference.texts.of_labels(wordings(labels, self.template, self.descriptions))
+        taught = self.model.taught
+        said = taught.descriptions if self._as_taught and labels == taught.labels else self.descriptions
+        return self._inference.texts.of_labels(wordings(labels, self.template, said))
 
     def _read(
         self, videos: Iterable[Source], found: Callable[[VideoFeatures], Tensor]
@@ -192,7 +206,14 @@ class Recognizer:
         short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
-        decoded = decode_many(videos, self.num_frames, short_side=short_side, workers=workers, timeout=self.timeout)
+        decoded = decode_many(
+            videos,
+            self.num_frames,
+            sampling=self.model.taught.sampling,
+            short_side=short_side,
+            workers=workers,
+            timeout=self.timeout,
+        )
         while group := list(islice(decoded, self.batch_size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]
             # Once for all of them: a GPU is waited for until the numbers are here.

@@ -51,7 +51,7 @@ def test_what_is_left_out_or_the_same_is_no_reason_to_refuse(
 
 def test_a_training_says_what_it_did_not_test_and_could_not_read(command: Run, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "clips", 2)
-    one_epoch = ("--set", "train.epochs=1", "--set", "train.warmup_epochs=0")
+    one_epoch = ("--epochs", 1, "--set", "train.warmup_epochs=0", "--hold-out", 0)
     outcome = command(
         "train", "finetune", "--tiny", *one_epoch, "--init", "shapes", "--data", folder, "--out", tmp_path / "run"
     )

@@ -29,6 +29,7 @@ def blend(
             "give one of them, a number or clips of classes left out of training", param_hint="--weight or --choose-on"
         )
     from crossframe.data.manifest import read_manifest
+    from crossframe.data.seen import marks, seen
     from crossframe.files import check_writable
     from crossframe.weights import load, save
     from crossframe.weights.blending import blend as average
@@ -36,6 +37,12 @@ def blend(
     check_writable(out)
     manifests = [read_manifest(one) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
+    for source, manifest in zip(choose_on or (), manifests, strict=True):
+        if count := int(seen(marks(manifest), models[0].taught.clips).sum()):
+            raise ValueError(
+                f"{source}: {tuned} was trained on {count} of its {len(manifest)} clips, where 1 always wins; "
+                "choose on clips that training never saw"
+            )
     if manifests:
         weight = _best(models, manifests)
     print(save(average(*models, weight=1.0 if weight is None else weight), out))

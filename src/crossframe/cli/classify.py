@@ -31,6 +31,7 @@ from crossframe.cli.shared import (
     given_videos,
     json_line,
     made_by,
+    own_labels,
     progress_below,
     results_of,
     screen,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 def classify(
     videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="What may be happening; repeat it.")] = None,
+    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
@@ -73,7 +74,7 @@ def classify(
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
     said = read_descriptions(descriptions) if descriptions else None
-    names = list(said) if said and not label and not labels else given_labels(label or [], labels, clean)
+    names = list(said) if said and not label and not labels else given_labels(label or [], labels, clean, model)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
     paths, absent = given_videos(videos)
     output = _Output(screen(), top, as_json, out, html)
@@ -91,6 +92,7 @@ def classify(
 
     network = load(model, device=None if device is None else choose_device(device))
     recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
+    names = own_labels(network, names, quiet=as_json)
     recognizer.workers = recognizer.workers if workers is None else workers
     recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
     if as_json or out or html:

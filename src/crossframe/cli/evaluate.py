@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,11 +25,18 @@ SHOWN = 3  # files that could not be read
 
 
 def evaluate(
-    recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
-    model: Annotated[list[str], Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")],
-    out: Annotated[Path, Option(help="The folder for summary.json, predictions.parquet and report.html.")],
+    recipe: Annotated[
+        str,
+        Argument(help="A run, or a checkpoint in one; or a recipe by name (see crossframe recipes)."),
+    ],
+    model: Annotated[
+        list[str] | None, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option(help="The folder for summary.json, predictions.parquet and report.html; a run has its own.")
+    ] = None,
     data: Annotated[list[str] | None, Option(help="A list of clips, or a folder for each class; repeat it.")] = None,
-    split: Annotated[list[str] | None, Option(help="Which clips: test, if not given; repeat it.")] = None,
+    split: Annotated[list[str] | None, Option(help="Which clips: test, if not given, or all; repeat it.")] = None,
     views: Annotated[int | None, Option(min=1, help="Views in time, whose probabilities are averaged.")] = None,
     crops: Annotated[int | None, Option(help="Views in space: 1, the center, or 3.")] = None,
     # there is no `auto`, because a number should not depend on the machine
@@ -43,9 +50,10 @@ def evaluate(
     seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
     blend: Annotated[
         float | None,
-        Option(min=0, max=1, help="Average with the weights that the recipe starts from: 0 is those, 1 the model."),
+        Option(min=0, max=1, help="Average with the weights that training started from: 0 is those, 1 the model."),
     ] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the evaluation that --out holds.")] = False,
 ) -> None:
     """Measure models on clips, as a recipe's section 'test' says, and write the numbers and a page about them.
 
@@ -53,38 +61,60 @@ def evaluate(
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
     from crossframe.data.parquet import pyarrow
-    from crossframe.distributed import joined, this_process
+    from crossframe.distributed import joined
+    from crossframe.recipes.load import RECIPE, load_recipe
+
+    if Path(recipe).is_dir():
+        checkpoint = _checkpoint(Path(recipe))
+        recipe, model, out = str(checkpoint / RECIPE), model or [str(checkpoint)], out or _free_folder(checkpoint)
+    if not model or out is None:
+        raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
+    flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
+    asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
+    chosen = load_recipe(recipe, [*(changes or ()), *asked])
+    _check_free(out, overwrite=overwrite)
+    pyarrow()  # without it, nothing could be saved in the end
+    given = tuple(change.partition("=")[0].strip() for change in changes or ())
+    with joined() as writes:
+        trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
+        _write(Measuring(chosen, (videos or 1100, seed or 0), blend, given), trials, out, writes=writes)
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
+    from crossframe.evaluate.result import SUMMARY
+    from crossframe.weights.folder import LAST
+
+    if (out / LAST).is_dir():
+        raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
+    if (out / SUMMARY).is_file() and not overwrite:
+        raise ValueError(f"{out} holds an evaluation already; give another folder, or --overwrite to replace it")
+
+
+def _write(measuring: Measuring, trials: Sequence[Trial], out: Path, *, writes: bool) -> None:
+    """Measure all trials, in every process; write and print what they give in the one that `writes`."""
+    from crossframe.distributed import this_process
     from crossframe.evaluate.report import write_report
     from crossframe.evaluate.result import ENVIRONMENT, environment
     from crossframe.evaluate.trials import name_trials
     from crossframe.files import check_writable, write_json, write_text
-    from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
-    from crossframe.weights.folder import LAST
+    from crossframe.recipes.load import RECIPE, dump_recipe
     from crossframe.weights.loading import check_source
 
-    flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
-    asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
-    chosen = load_recipe(recipe, [*(changes or ()), *asked])
-    if (out / LAST).is_dir():
-        raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
-    pyarrow()  # without it, nothing could be saved in the end
-    with joined() as writes:
-        trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
+    if writes:
+        check_writable(out)
+    for trial in trials:
+        check_source(trial.model)  # or the last of many would be missed after hours
+    found: dict[str, tuple[Trial, dict[str, Any]]] = {}
+    for name, trial in zip(name_trials(trials), trials, strict=True):
+        evaluation, device = measuring.result(trial, name if writes else None)
         if writes:
-            check_writable(out)
-        for source in model:
-            check_source(source)  # or the last of many would be missed after hours
-        found: dict[str, tuple[Trial, dict[str, Any]]] = {}
-        for name, trial in zip(name_trials(trials), trials, strict=True):
-            evaluation, device = _measure(chosen, trial, (videos or 1100, seed or 0), blend, name if writes else None)
-            if writes:
-                evaluation.save(out / name)
-                write_json(out / ENVIRONMENT, environment(device, this_process()[1]))
-                found[name] = (trial, evaluation.summary())
-        if writes:
-            write_text(out / RECIPE, dump_recipe(chosen))
-            _print_scores(found, out)
-            print(write_report(out))
+            evaluation.save(out / name)
+            write_json(out / ENVIRONMENT, environment(device, this_process()[1]))
+            found[name] = (trial, evaluation.summary())
+    if writes:
+        write_text(out / RECIPE, dump_recipe(measuring.recipe))
+        _print_scores(found, out)
+        print(write_report(out))
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
@@ -108,52 +138,99 @@ def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn
             )
 
 
-def _load(source: str, blend: float | None, init: str | None) -> XCLIP:
-    from crossframe.weights import load
-    from crossframe.weights.blending import blend as average
+def _checkpoint(folder: Path) -> Path:
+    """A checkpoint with a recipe: the folder itself, or that in a run whose result counts."""
+    from crossframe.recipes.load import RECIPE, load_recipe
+    from crossframe.weights.folder import BEST, CONFIG, LAST
 
-    if blend is None:
-        return load(source)
-    if init is None:
-        raise ValueError(
-            "the recipe names no weights to blend with; give those that training started from: --set init="
-        )
-    return average(load(source), load(init), blend)
-
-
-def _measure(
-    recipe: Recipe, trial: Trial, drawn: tuple[int, int], blend: float | None, name: str | None
-) -> tuple[Evaluation, torch.device]:
-    """The result of one trial, with what it was made with, and the device that computed it."""
-    from crossframe.evaluate.trials import training_of
-
-    model = _load(trial.model, blend, recipe.init)
-    evaluation = _evaluate(recipe, trial, model, drawn, name)
-    what = {"recipe": recipe.name, "model": trial.model, "training": training_of(trial.model)}
-    what |= {} if blend is None else {"blend": blend}
-    return replace(evaluation, made_with={**what, **evaluation.made_with}), model.device
+    if not (folder / RECIPE).is_file():
+        raise ValueError(f"{folder} holds no {RECIPE}; name a recipe: crossframe evaluate finetune --model {folder}")
+    if (folder / CONFIG).is_file():
+        return folder
+    chosen = (folder / BEST).is_dir() and not load_recipe(folder / RECIPE).measured_where_chosen
+    return folder / (BEST if chosen else LAST)
 
 
-def _evaluate(recipe: Recipe, trial: Trial, model: XCLIP, drawn: tuple[int, int], name: str | None) -> Evaluation:
-    """The result of one trial. `drawn`: how many clips of Shapes, and their seed; `name`: that of a progress bar."""
-    from crossframe.cli.shared import progress
-    from crossframe.evaluate.shapes import evaluate_shapes
-    from crossframe.evaluate.trials import run_trial
-    from crossframe.recipes.schema import ClipData
+def _free_folder(checkpoint: Path) -> Path:
+    """A folder for the evaluation, beside the checkpoint, in which there is none yet."""
+    place, number = checkpoint.with_name(f"{checkpoint.name}-test"), 1
+    while place.exists():
+        number += 1
+        place = checkpoint.with_name(f"{checkpoint.name}-test-{number}")
+    return place
 
-    videos, seed = drawn
-    with progress(shown=name is not None) as bar:
-        task = bar.add_task(name or "clips", total=None)
 
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How trials are measured: by a recipe, of which entries were `given` by hand.
 
-        if isinstance(recipe.data, ClipData):
-            nuisance = recipe.data.nuisance
-            return evaluate_shapes(
-                model, trial.split, videos, seed=seed, nuisance=nuisance, progress=lambda clips: show(clips, videos)
+    `drawn`: how many clips of Shapes, and their seed. `blend`: the share of the model in an average with the weights
+    that it came from.
+    """
+
+    recipe: Recipe
+    drawn: tuple[int, int]
+    blend: float | None
+    given: tuple[str, ...]
+
+    def result(self, trial: Trial, name: str | None) -> tuple[Evaluation, torch.device]:
+        """The result of one trial, with what it was made with, and the device that computed it. `name`: of a bar."""
+        from crossframe.evaluate.trials import training_of
+        from crossframe.weights import load
+
+        model, origin = load(trial.model), None
+        if self.blend is not None:
+            model, origin = self._blended(trial.model, model, self.blend)
+        evaluation = self._evaluate(trial, model, name)
+        what = {"recipe": self.recipe.name, "model": trial.model, "training": training_of(trial.model)}
+        what |= {} if origin is None else {"blend": self.blend, "blended_with": origin}
+        return replace(evaluation, made_with={**what, **evaluation.made_with}), model.device
+
+    def _blended(self, source: str, model: XCLIP, weight: float) -> tuple[XCLIP, str]:
+        """The average with the weights that the model's own training started from, and what these are."""
+        from crossframe.evaluate.trials import training_of
+        from crossframe.weights import WeightsError, load
+        from crossframe.weights.blending import blend
+        from crossframe.weights.saving import fingerprint
+
+        told = "init" in self.given
+        training = training_of(source) or {}
+        origin = self.recipe.init if told else model.taught.init or training.get("init") or self.recipe.init
+        if origin is None:
+            raise ValueError(
+                "the recipe names no weights to blend with; give those that training started from: --set init="
             )
-        return run_trial(model, trial, recipe, watch=lambda loader: _watched(loader, show))
+        try:
+            pretrained = load(origin)
+        except WeightsError as error:
+            raise ValueError(f"{error}; name where the weights that training started from are: --set init=") from error
+        known = model.taught.init_weights
+        if known and fingerprint(pretrained) != known:
+            raise ValueError(
+                f"{origin} holds other weights than those that {source} was trained from; name where these are: "
+                "--set init="
+            )
+        return blend(model, pretrained, weight), origin
+
+    def _evaluate(self, trial: Trial, model: XCLIP, name: str | None) -> Evaluation:
+        from crossframe.cli.shared import progress
+        from crossframe.evaluate.shapes import evaluate_shapes
+        from crossframe.evaluate.trials import run_trial
+        from crossframe.recipes.schema import ClipData
+
+        videos, seed = self.drawn
+        with progress(shown=name is not None) as bar:
+            task = bar.add_task(name or "clips", total=None)
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            if isinstance(self.recipe.data, ClipData):
+                nuisance = self.recipe.data.nuisance
+                return evaluate_shapes(
+                    model, trial.split, videos, seed=seed, nuisance=nuisance, progress=lambda clips: show(clips, videos)
+                )
+            return run_trial(model, trial, self.recipe, lambda loader: _watched(loader, show), self.given)
 
 
 def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[Batch]:
@@ -165,10 +242,13 @@ def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[B
 def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) -> None:
     """Scores on standard output; videos that could not be read on standard error."""
     from crossframe.evaluate.result import show_score
+    from crossframe.evaluate.trained import warning_of
     from crossframe.evaluate.trials import save_overview, scores
 
-    for _, summary in found.values():
+    for name, (_, summary) in found.items():
         _warn_of_unreadable(summary)
+        if alarm := warning_of(summary.get("trained_on"), summary["videos"]):
+            typer.secho(f"crossframe: {name + ': ' if name else ''}{alarm}", err=True, fg="red", bold=True)
     if len(found) == 1:
         ((_, summary),) = found.values()
         low, high = summary["top1_interval"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Recognizer
     from crossframe.video.error import VideoError
 
@@ -47,13 +48,26 @@ BatchSizeOption = Annotated[int | None, Option(min=1, help="Videos computed toge
 TimeoutOption = Annotated[float, Option(min=0.1, help="Seconds to read one video.")]
 
 
-def given_labels(given: Sequence[str], file: Path | None, clean: bool) -> list[str]:
-    """The labels of options and of a file, checked."""
+def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: str = "") -> list[str]:
+    """The labels of options and of a file, checked; none where a checkpoint `model` may have its own."""
     names = [*given, *(read_labels(file) if file else [])]
+    if not names and Path(model).exists():
+        return []
     try:
         return check_labels([humanize(name) for name in names] if clean else names)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--label") from None
+
+
+def own_labels(model: XCLIP, given: list[str], *, quiet: bool) -> list[str]:
+    """The labels given, or else those that the model was trained on, which are said; a linear head takes no others."""
+    from crossframe.inference import check_head
+
+    if not quiet and (taught := model.taught.in_words()):
+        print(f"crossframe: trained with {taught}; used where nothing else is given", file=sys.stderr)
+    names = given or given_labels(model.labels, None, clean=False)
+    check_head(model, names)
+    return names
 
 
 def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:

@@ -22,6 +22,12 @@ def train(
     init: Annotated[str | None, Option(help="Weights to start from: a hub id, a folder, a file, or 'shapes'.")] = None,
     data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry: train.epochs=10; repeat it.")] = None,
+    epochs: Annotated[int | None, Option(min=1, help="Short for --set train.epochs=.")] = None,
+    lr: Annotated[float | None, Option(help="The learning rate: short for --set train.rates.base=.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Short for --set train.batch_size=.")] = None,
+    hold_out: Annotated[
+        float | None, Option(min=0, help="The share of undivided clips kept for testing: --set data.hold_out=.")
+    ] = None,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
     dry_run: Annotated[
@@ -31,14 +37,16 @@ def train(
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
     from crossframe.recipes.load import RECIPE, check_unchanged, given_entries, load_recipe
 
-    chosen = load_recipe(recipe, changes or (), tiny=tiny)
+    flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
+    asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
+    chosen = load_recipe(recipe, asked, tiny=tiny)
     if dry_run:
         _print_dry_run(chosen, init, data)
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
     if resume and (out / RECIPE).is_file():
-        check_unchanged(load_recipe(out / RECIPE), chosen, given_entries(recipe, changes or (), tiny=tiny))
+        check_unchanged(load_recipe(out / RECIPE), chosen, given_entries(recipe, asked, tiny=tiny))
 
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped

@@ -19,6 +19,7 @@ from crossframe.data.reader import ClipReader, Job, Sampling
 from crossframe.evaluate.result import PREDICTIONS, SHARES, SUMMARY, show_score
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
+from crossframe.evaluate.trained import warning_of
 from crossframe.files import write_text
 from crossframe.recipes.paper import published
 from crossframe.shapes import VERSION as WORLD
@@ -79,6 +80,7 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
     return {
         "title": _title([summary]),
         "lead": f"{_lead(summary)} {_paper(summary['made_with'])}".strip(),
+        "alarm": warning_of(summary.get("trained_on"), summary["videos"]),
         "tiles": _tiles(summary),
         "calibration": _calibration(summary),
         "bins": _bins(summary),
@@ -99,6 +101,9 @@ def _overview(summary: Values, run: str) -> Values:
     return {
         "title": _title(trials),
         "lead": f"Mean and deviation of {len(trials)} trials. {_paper(trials[0]['made_with'])}".strip(),
+        "alarm": warning_of(
+            sum(trial.get("trained_on") or 0 for trial in trials), sum(trial["videos"] for trial in trials)
+        ),
         "tiles": [
             {
                 "name": NAMES.get(name, name),
@@ -179,12 +184,12 @@ def _classes(summary: Values) -> Values:
     most: dict[str, Values] = {}
     for pair in _mistaken(summary):
         most.setdefault(pair["label"], pair)
-    rows = [
+    rows: list[Values] = [
         {**row, "mistaken": f"taken for {most[row['label']]['predicted']}" if row["label"] in most else ""}
         for row in summary["per_class"]
     ]
     ordered = sorted(rows, key=lambda row: row["top1"])
-    worst = ordered[: min(SHOWN, -(-len(rows) // 2))]
+    worst = [row for row in ordered[: min(SHOWN, -(-len(rows) // 2))] if row["top1"] < 1]
     best = ordered[len(worst) :][: -SHOWN - 1 : -1]
     return {"worst": worst, "best": best, "everything": rows if len(rows) > len(worst) + len(best) else []}
 

@@ -48,7 +48,8 @@ class VideoResult:
 class Evaluation:
     """Answers for all videos, in the order of the data set, and the settings they were made with.
 
-    `recordings`: the recording that each video was cut from; None where no two videos share one.
+    `recordings`: the recording that each video was cut from; None where no two videos share one. `trained_on`: how many
+    of the videos the model learned from; None where that is not known.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +57,7 @@ class Evaluation:
     results: tuple[VideoResult, ...]
     made_with: Mapping[str, Any]
     recordings: Sequence[str] | None = field(default=None, kw_only=True)
+    trained_on: int | None = field(default=None, kw_only=True)
 
     @property
     def counts(self) -> Counts:
@@ -81,6 +83,7 @@ class Evaluation:
         return {
             "videos": len(self.results),
             "unreadable": len(self.failures),
+            "trained_on": self.trained_on,
             "recordings": None if self.recordings is None else len(rights),
             "classes": len(self.labels),
             "top1": counts.top1,

@@ -7,8 +7,9 @@ several trials: every model on every split of every list of clips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -20,14 +21,18 @@ from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
+from crossframe.evaluate.trained import clips_for, data_as_taught, words_for
 from crossframe.files import write_json
-from crossframe.inference import evaluating, label_features
+from crossframe.inference import check_head, evaluating, label_features
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
-from crossframe.text.templates import read_descriptions, wordings
 from crossframe.weights.folder import BEST, LAST
+
+log = logging.getLogger(__name__)
+
+ALL = "all"  # as a split: every clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +65,57 @@ def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, t
 
 def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manifest]]:
     everything = read_manifest(source, None, data.labels, data.root)
-    if not test.splits and {clip.split for clip in everything.clips} == {""}:
+    splits = {clip.split for clip in everything.clips}
+    if not test.splits and splits == {""}:
         yield "", everything
         return
-    for split in test.splits or ("test",):
-        yield split, read_manifest(source, split, everything.labels, data.root)
+    usual = "test"
+    if not test.splits and "test" not in splits and "val" in splits:
+        usual = "val"
+        log.warning("%s has no split 'test'; measured on 'val'", source)
+    for split in test.splits or (usual,):
+        if split == ALL and ALL not in splits:
+            yield ALL, everything
+        else:
+            yield split, read_manifest(source, split, everything.labels, data.root)
 
 
 def run_trial(
-    model: XCLIP, trial: Trial, recipe: Recipe, watch: Callable[[EvalLoader], Iterable[Batch]] = iter
+    model: XCLIP,
+    trial: Trial,
+    recipe: Recipe,
+    watch: Callable[[EvalLoader], Iterable[Batch]] = iter,
+    given: Collection[str] = (),
 ) -> Evaluation:
-    """Evaluate a model on a trial by the recipe's protocol; `watch` may wrap the batches in a progress bar."""
+    """Evaluate a model on a trial by the recipe's protocol; `watch` may wrap the batches in a progress bar.
+
+    Where entries of `data` are not `given`, template and sampling are those of the model's training.
+    """
     data, test, manifest = recipe.data, recipe.test, trial.manifest
     if not isinstance(data, FileData) or manifest is None:
         raise ValueError(f"recipe '{recipe.name}' draws its clips, and the trial is of clips in files")
-    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
+    data = data_as_taught(model, data, given)
+    clips = clips_for(model, manifest, chosen=bool(trial.split))
+    check_head(model, clips.manifest.labels)
+    words, described = words_for(model, clips.manifest.labels, data)
     with evaluating(model):
-        text = label_features(model, wordings(manifest.labels, data.template, descriptions))
+        text = label_features(model, words)
     sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.random_views)
-    return evaluate_manifest(
+    evaluation = evaluate_manifest(
         model,
-        manifest,
+        clips.manifest,
         Setting(sampling, test.crops, test.precision),
         text=text,
         made_with={
             "template": data.template,
-            "descriptions": data.descriptions,
+            "descriptions": described,
             "labels_too": list(test.labels_too),
+            **({"left_out": clips.left_out} if clips.left_out else {}),
         },
         workers=recipe.train.workers,
         watch=watch,
     )
+    return replace(evaluation, trained_on=clips.trained_on)
 
 
 def training_of(model: str) -> dict[str, Any] | None:
@@ -148,6 +173,7 @@ def overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]]) -> dict[str,
             {
                 **{"folder": name, "model": trial.model, "data": trial.data, "split": trial.split},
                 **{key: summary[key] for key in ("videos", "unreadable", "classes")},
+                "trained_on": summary.get("trained_on"),
                 **scores(summary),
                 "made_with": summary["made_with"],
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import MultiFrameTransformer
 from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.model.taught import Taught
 from crossframe.model.text import TextTransformer
 from crossframe.model.video_prompt import VideoPrompt
 from crossframe.model.vision import VisionTransformer
@@ -45,7 +46,8 @@ class XCLIP(nn.Module):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
 
     `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself computes without them. Where no
-    `preprocess` is given, it is that of CLIP or of X-CLIP's authors, whichever the parts of the model are.
+    `preprocess` is given, it is that of CLIP or of X-CLIP's authors, whichever the parts of the model are. `taught` is
+    what training left in the checkpoint: class names, templates, clips.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class XCLIP(nn.Module):
         self.config = config
         self.tokenizer = tokenizer
         self.preprocess = preprocess or default_preprocess(config)
+        self.taught = Taught()
         dim = config.embed_dim
         self.vision = VisionTransformer(config.vision, dim)
         self.text = TextTransformer(config.text, dim) if config.text else None
@@ -63,6 +66,15 @@ class XCLIP(nn.Module):
         self.head = nn.Linear(dim, config.num_classes) if config.num_classes else None
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.logit_bias = nn.Parameter(torch.tensor(-10.0)) if config.logit_bias else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes that it was trained on, by index; empty where the checkpoint does not know them."""
+        return self.taught.labels
+
+    @labels.setter
+    def labels(self, names: Sequence[str]) -> None:
+        self.taught = replace(self.taught, labels=tuple(names))
 
     @property
     def device(self) -> torch.device:

@@ -123,10 +123,14 @@ class FileData:
     If the clips have no splits and none is asked for, training uses all of them; if there is no `test_split`, nothing
     is tested.
 
-    `shots` clips of each class are drawn for training with the seed `draw`. Without `tail`, sparse sampling trains as
-    the authors' code: it never draws the last N modulo T of N frames (`video.sample`). `template` is put around every
-    label; `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`: each batch draws one, and testing averages all.
-    `descriptions` is a JSON file with sentences for each label, which replace it in the same way.
+    Of clips that are not divided, `hold_out`, a share of each class and whole recordings, is kept for testing.
+    `shots` clips of each class are drawn for training. Both draws have the seed `draw`.
+
+    Without `tail`, sparse sampling trains as the authors' code: it never draws the last N modulo T of N frames
+    (`video.sample`). `template` is put around every label; `ensemble` is the sixteen of `crossframe.text.ENSEMBLE`:
+    each batch draws one, and testing averages all. `descriptions` is a JSON file with sentences for each label, which
+    replace it in the same way.
+
     `classes` is the number of classes, which is checked; `clips` is the approximate number of training clips, for a dry
     run without data.
     """
@@ -137,6 +141,7 @@ class FileData:
     labels: str | None = None
     train_split: str = "train"
     test_split: str = "val"
+    hold_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shots: Count | None = None
     draw: Annotated[int, Field(ge=0)] = 0
     sampling: Literal["sparse", "dense"] = "sparse"
@@ -288,4 +293,5 @@ class Recipe:
     @property
     def measured_where_chosen(self) -> bool:
         """True where `best` is chosen on the clips that the recipe measures on: a result must come from `last`."""
-        return isinstance(self.data, FileData) and self.data.test_split in self.test.splits
+        data = self.data
+        return isinstance(data, FileData) and (data.hold_out > 0 or data.test_split in self.test.splits)

@@ -15,6 +15,7 @@ from crossframe.data.drawn import vocabulary
 from crossframe.distributed import Processes
 from crossframe.model.config import ModelConfig, PoolConfig, TextConfig, VisionConfig, variant
 from crossframe.model.preprocess import Preprocess
+from crossframe.model.taught import Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant
 from crossframe.text.tokenizer import Tokenizer
@@ -25,6 +26,7 @@ from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
 from crossframe.weights import expand, list_models, load, replace_vision
 from crossframe.weights.folder import BEST, LAST
+from crossframe.weights.saving import fingerprint
 from crossframe.weights.sources import IMAGES_AND_TEXTS, PLAIN_CLIP
 
 GRID_AMPLITUDE = 0.5
@@ -42,9 +44,13 @@ def build_model(spec: Model, init: str | None, num_classes: int | None = None) -
             f"{init} has {_describe_size(size)}, and model.towers asks for {_describe_size(_size(spec.towers))}; "
             "give weights of that size, or leave out model.towers"
         )
+    weights = None if init is None else fingerprint(given)
     if spec.image_encoder is not None:
         given = replace_vision(given, spec.image_encoder)
-    return _expand(spec, given, num_classes, fresh=init is None)
+    model = _expand(spec, given, num_classes, fresh=init is None)
+    if init is not None:
+        model.taught = Taught(init=init, init_weights=weights, clips=given.taught.clips)
+    return model
 
 
 def _load(init: str) -> XCLIP:

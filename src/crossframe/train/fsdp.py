@@ -72,6 +72,7 @@ def full_model(model: XCLIP) -> XCLIP:
         copy = XCLIP(model.config, tokenizer=model.tokenizer, preprocess=model.preprocess)
     tensors = {name: full(tensor).to(model.device) for name, tensor in model.state_dict().items()}
     copy.load_state_dict(tensors, assign=True)
+    copy.taught = model.taught
     return copy
 
 

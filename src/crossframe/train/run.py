@@ -19,7 +19,7 @@ from torch import distributed as dist
 from crossframe.distributed import Processes
 from crossframe.processes import launched
 from crossframe.recipes.load import check_unchanged, with_sources
-from crossframe.recipes.schema import Recipe
+from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.build import build_loop, build_model, set_drop_path
 from crossframe.train.checkpoint import RunFolder, save_state
 from crossframe.train.launch import check_processes, launch
@@ -96,6 +96,8 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     classes = None if files is None else len(files.train.labels)
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
+    if files is not None and processes.first and isinstance(recipe.data, FileData) and not model.labels:
+        model.taught = files.lesson(recipe.data, model.taught)
     source = build_source(recipe, model, files)
     origin = pretrained_source(recipe)
     pretrained = None if origin is None else load(origin, device=fabric.device)

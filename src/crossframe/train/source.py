@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,11 +19,13 @@ from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.data.split import few_shot
+from crossframe.data.seen import join, marks
+from crossframe.data.split import few_shot, hold_out
 from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.inference import evaluating, label_features
+from crossframe.model.taught import Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among
@@ -203,6 +205,32 @@ class ClipFiles:
     train: Manifest
     test: Manifest | None
     wordings: tuple[tuple[str, ...], ...]
+    descriptions: Mapping[str, tuple[str, ...]] | None = None
+
+    def lesson(self, data: FileData, before: Taught) -> Taught:
+        """What training on them leaves in the checkpoint, beside what the weights were taught `before`."""
+        return replace(
+            before,
+            labels=self.train.labels,
+            template=data.template,
+            descriptions=self.descriptions,
+            sampling=data.sampling,
+            clips=join([before.clips, marks(self.train)]),
+        )
+
+
+def _held_out(data: FileData, manifest: Manifest) -> tuple[Manifest, Manifest]:
+    """(training, test) of clips that nobody has divided."""
+    try:
+        train, test = hold_out(manifest, data.hold_out, data.draw)
+    except ValueError as error:
+        raise ValueError(f"{data.source}: {error}, or train on all clips with --hold-out 0") from None
+    log.warning(
+        "%d of %d clips are held out to test with, all of a recording together; --hold-out 0 trains on all",
+        len(test),
+        len(manifest),
+    )
+    return train, test
 
 
 def read_clip_files(recipe: Recipe) -> ClipFiles | None:
@@ -215,7 +243,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
     undivided = splits == {""} and data.train_split == FileData.train_split
     split = None if undivided else data.train_split
-    train = read_manifest(data.source, split, data.labels, data.root).require_every_class()
+    train, test = read_manifest(data.source, split, data.labels, data.root).require_every_class(), None
     if len(train.labels) < 2:
         raise ValueError(f"{data.source} has clips of one class, '{some(train.labels)}'; give those of two or more")
     if data.classes is not None and len(train.labels) != data.classes:
@@ -223,8 +251,9 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
             f"{data.source} has {len(train.labels)} classes, and recipe '{recipe.name}' is for {data.classes}; give "
             f"all of them with --set data.labels=FILE, or change that with --set data.classes={len(train.labels)}"
         )
-    test = None
-    if split_named(data.test_split) in splits:
+    if undivided and data.hold_out:
+        train, test = _held_out(data, train)
+    elif split_named(data.test_split) in splits:
         test = read_manifest(data.source, data.test_split, train.labels, data.root)
         if shared := check_apart(clip for part in (train, test) for clip in part.clips):
             log.warning("%s: %s", data.source, shared)
@@ -232,5 +261,5 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
         log.warning("%s has no split '%s', and so nothing is tested", data.source, data.test_split)
     if data.shots is not None:
         train = few_shot(train, data.shots, data.draw)
-    descriptions = None if data.descriptions is None else read_descriptions(data.descriptions)
-    return ClipFiles(train, test, tuple(wordings(train.labels, data.template, descriptions)))
+    said = None if data.descriptions is None else read_descriptions(data.descriptions)
+    return ClipFiles(train, test, tuple(wordings(train.labels, data.template, said)), said)

@@ -46,6 +46,7 @@ def build(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> XCLIP:
         for name, tensor in checkpoint.tensors.items()
     }
     model.load_state_dict(state, assign=True)
+    model.taught = checkpoint.taught
     return model.eval()
 
 

@@ -153,4 +153,6 @@ def _rebuild(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, prep
     if gone := words_for(model.state_dict().keys() - state.keys()):
         log.info("left out: %s", ", ".join(gone))
     grown.load_state_dict({**state, **kept})
+    same_classes = config.num_classes == model.config.num_classes
+    grown.taught = model.taught if same_classes else replace(model.taught, labels=())
     return grown.to(model.device, model.dtype).eval()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import safetensors
 import torch
 from torch import Tensor
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.model.taught import CLIP, Taught
 from crossframe.text.conventions import Conventions, FamilyTokenizer
 from crossframe.text.tokenizer import FILE_NAME
 from crossframe.weights.archive import read_tensors
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
 CONFIG = "config.json"
+CLIPS = "clips.npy"  # that the weights were trained on
+TAUGHT = "crossframe"  # our entry in transformers' config.json
 LAST, BEST = "last", "best"  # the checkpoints in the folder of a run
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -67,13 +71,14 @@ def read_folder(folder: Path, weights: str | None = None, *, authors_heads: bool
 
     `authors_heads`: see `with_authors_heads`. Raises `WeightsError`.
     """
-    match kind_of(folder, weights):
+    match kind := kind_of(folder, weights):
         case "crossframe":
-            return _read_own(folder, weights)
+            checkpoint = _read_own(folder, weights)
         case "transformers":
-            return _read_hf(folder, weights, authors_heads)
+            checkpoint = _read_hf(folder, weights, authors_heads)
         case "open_clip":
             return _read_open_clip(folder, weights)
+    return replace(checkpoint, taught=_read_taught(folder, kind, weights))
 
 
 def belongs_to_folder(path: Path) -> bool:
@@ -113,12 +118,47 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
     )
 
 
-def own_config(config: ModelConfig, preprocess: Preprocess, tokenizer: object = None) -> dict[str, Any]:
+def own_config(
+    config: ModelConfig, preprocess: Preprocess, tokenizer: object = None, taught: Taught | None = None
+) -> dict[str, Any]:
     """The content of our own config.json. `tokenizer`: where it is not as CLIP's, its conventions are kept."""
     values = {"format": "crossframe", "schema": SCHEMA, "model": config.to_dict(), "preprocess": asdict(preprocess)}
     if isinstance(tokenizer, FamilyTokenizer):
         values["tokenizer"] = asdict(tokenizer.conventions)
-    return values
+    return values | taught_entries(taught or Taught(), "crossframe")
+
+
+def taught_entries(taught: Taught, kind: Kind) -> dict[str, Any]:
+    """What a model was taught, as entries of config.json; transformers keeps those that it does not know."""
+    values = taught.to_dict()
+    if values == Taught().to_dict():
+        return {}
+    return {TAUGHT: values} if kind == "transformers" else {"labels": values.pop("labels"), "training": values}
+
+
+def _read_taught(folder: Path, kind: Kind, weights: str | None) -> Taught:
+    """What `taught_entries` and the file of clips hold; what the model was taught is nothing where there are none."""
+    values = read_json(folder / CONFIG)
+    if kind == "crossframe":
+        values = {TAUGHT: {"labels": values["labels"], **values.get("training", {})}} if "labels" in values else {}
+    path = folder / (weights or next((name for name in WEIGHTS[kind] if (folder / name).is_file()), ""))
+    clips = None
+    with errors_in(folder / CLIPS):
+        # or it lies there from another save
+        if (folder / CLIPS).is_file() and _saved_with(path).get(CLIPS) == digest(folder / CLIPS):
+            clips = np.load(folder / CLIPS, allow_pickle=False)
+            if clips.dtype != CLIP or clips.ndim != 1:
+                raise WeightsError(f"holds {clips.dtype} {clips.shape}; expected a row of clips")
+    with errors_in(folder / CONFIG):
+        return Taught.from_dict(values.get(TAUGHT, {"labels": []}), clips)
+
+
+def _saved_with(weights: Path) -> dict[str, str]:
+    """What a file of weights remembers: the files that were saved with it, and their hashes."""
+    if weights.suffix != ".safetensors":
+        return {}  # nothing of ours
+    with safetensors.safe_open(weights, "pt") as file:
+        return file.metadata() or {}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -188,11 +228,8 @@ def digest(path: Path) -> str:
 
 def _check_one_save(weights: Path) -> None:
     """Refuse weights saved together with other files than those beside them, as an interrupted save may leave them."""
-    if weights.suffix != ".safetensors":
-        return  # nothing of ours, and it remembers nothing
-    with safetensors.safe_open(weights, "pt") as file:
-        known: dict[str, str] = file.metadata() or {}
-    for name in (CONFIG, FILE_NAME):
+    known = _saved_with(weights)
+    for name in (CONFIG, FILE_NAME, CLIPS):
         if name in known and ((weights.parent / name).is_file() and digest(weights.parent / name)) != known[name]:
             raise WeightsError(
                 f"{weights.parent / name} is not what was saved with {weights.name}; save the model again, or put the "

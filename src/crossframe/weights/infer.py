@@ -11,7 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ from crossframe.model.config import (
     VisionConfig,
 )
 from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.model.taught import Taught
 from crossframe.text.conventions import Cleaning, Conventions, FamilyTokenizer, pad_id
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.archive import Contents, open_weights
@@ -54,7 +55,7 @@ _META_PE: dict[str, Any] = {"activation": "gelu", "rotary": "pe", "resize": "bil
 class Checkpoint:
     """Tensors under our names, with the config, preprocessing and tokenizer of their model.
 
-    `layout` is that of the source (None: our own), so that errors can use its names.
+    `layout` is that of the source (None: our own), so that errors can use its names. `taught`: what training left.
     """
 
     config: ModelConfig
@@ -62,6 +63,7 @@ class Checkpoint:
     preprocess: Preprocess
     tokenizer: Tokenizer | None
     layout: Layout | None
+    taught: Taught = field(default_factory=Taught)
 
 
 def read_file(path: Path, place: str | None = None, base: Checkpoint | None = None) -> Checkpoint:

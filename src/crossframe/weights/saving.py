@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -20,7 +21,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.convert import to_theirs
 from crossframe.weights.errors import WeightsError, shorten
-from crossframe.weights.folder import CONFIG, PREPROCESSOR, digest, own_config
+from crossframe.weights.folder import CLIPS, CONFIG, PREPROCESSOR, digest, own_config, taught_entries
 from crossframe.weights.hf_config import config_to_hf, preprocess_to_hf
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP
 
@@ -39,7 +40,8 @@ def save(
 
     `crossframe`: model.safetensors, config.json and tokenizer.json, for `crossframe.load`. `transformers`: a folder
     from which transformers' `XCLIPModel` or `CLIPModel` loads the same model, its tokenizer and the nearest image
-    processor. `dtype`, for instance `torch.float16`, halves the file; `load` computes in float32 again.
+    processor. What the model was taught, such as the names of its classes, is kept in both.
+    `dtype`, for instance `torch.float16`, halves the file; `load` computes in float32 again.
 
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
     half ones, and `load` refuses weights of ours beside the files of another save. Raises `WeightsError` for a format
@@ -54,7 +56,7 @@ def save(
             f"{shorten(bad)} would hold values{kind} that are not finite numbers, and could not be loaded"
         )
     if format == "crossframe":
-        files = {CONFIG: own_config(model.config, model.preprocess, model.tokenizer)}
+        files = {CONFIG: own_config(model.config, model.preprocess, model.tokenizer, model.taught)}
     else:
         files = _transformers_files(model, dtype or model.dtype)
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
@@ -65,7 +67,10 @@ def save(
             (beside / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if isinstance(model.tokenizer, Tokenizer):
             model.tokenizer.save(beside)
-        beside_them = {path.name: digest(path) for path in beside.iterdir()} if format == "crossframe" else {}
+        if model.taught.clips is not None:
+            np.save(beside / CLIPS, model.taught.clips, allow_pickle=False)
+        ours = beside.iterdir() if format == "crossframe" else beside.glob(CLIPS)
+        beside_them = {path.name: digest(path) for path in ours}
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         try:
             save_file(contiguous, beside / _WEIGHTS, {"format": "pt"} | beside_them)
@@ -105,7 +110,9 @@ def _transformers_files(model: XCLIP, dtype: torch.dtype) -> dict[str, dict[str,
     """The files that transformers' automatic classes look for beside the weights."""
     pictures = preprocess_to_hf(model.preprocess, video=model.mit is not None)
     files = {
-        CONFIG: config_to_hf(model.config) | {"dtype": str(dtype).removeprefix("torch.")},
+        CONFIG: config_to_hf(model.config)
+        | {"dtype": str(dtype).removeprefix("torch.")}
+        | taught_entries(model.taught, "transformers"),
         PREPROCESSOR: pictures,
     }
     if isinstance(model.tokenizer, Tokenizer):
