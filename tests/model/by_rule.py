@@ -39,21 +39,21 @@ class ByRule:
 def read_by_rule(golden: Path) -> ByRule:
     expected = json.loads((golden / "by_rule.json").read_text())
     state_dict = {name: weight(name, shape) for name, shape in expected["state_dict"].items()}
-    video = torch.from_numpy(_generator("video").standard_normal((3, 4, 3, 32, 32)))
+    video = torch.from_numpy(seeded("video").standard_normal((3, 4, 3, 32, 32)))
     tokens = torch.zeros(5, 24, dtype=torch.int64)
     for i, length in enumerate((1, 2, 5, 11, 22)):
-        body = _generator(f"label{i}").integers(1, 62, length)
+        body = seeded(f"label{i}").integers(1, 62, length)
         tokens[i, : length + 2] = torch.tensor([62, *body.tolist(), 63])
     return ByRule(expected, state_dict, video, tokens)
 
 
-def _generator(name: str) -> np.random.Generator:
+def seeded(name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
 
 
 def weight(name: str, shape: list[int]) -> Tensor:
     """The rule, for the authors' names: a tensor's values follow from its name and shape."""
-    r = torch.from_numpy(_generator(name).standard_normal(shape or (1,)))
+    r = torch.from_numpy(seeded(name).standard_normal(shape or (1,)))
     if name == "logit_scale":
         return torch.tensor(2.3, dtype=torch.float64)
     if name.endswith("alpha"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import random
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
@@ -22,11 +24,12 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 import crossframe
+from crossframe.model.config import variant
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import WeightsError
 from crossframe.weights.families import VIFI_CLIP
-from tests.model.by_rule import read_by_rule
+from tests.model.by_rule import read_by_rule, seeded
 from tests.weights.files import refused
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights
 
@@ -112,6 +115,43 @@ def test_the_authors_file_gives_the_logits_of_their_model(tmp_path: Path) -> Non
         logits = loaded(case.video, case.tokens)
     expected = torch.tensor(case.expected["logits"], dtype=torch.float64)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_the_authors_b32_gives_the_logits_of_their_model(tmp_path: Path) -> None:
+    """At the size of the published files, whose weights and inputs anyone can draw again from a written rule."""
+    known = json.loads((Path(__file__).parents[1] / "golden" / "by_rule_b32.json").read_text())
+    with torch.device("meta"):
+        names = published(XCLIP(variant("B/32")))
+    content = {
+        "model": {name: b32_weight(name, tensor.shape) for name, tensor in names.items()},
+        "optimizer": trained_adamw(),
+        "lr_scheduler": known["lr_scheduler"],
+        "max_accuracy": 80.4,
+        "epoch": 29,
+        "config": yacs(),
+    }
+    torch.save(content, tmp_path / "k400_32_8.pth")
+    model = crossframe.load(tmp_path / "k400_32_8.pth", dtype=torch.float64)
+    video = torch.from_numpy(seeded("video").standard_normal((2, 8, 3, 224, 224)))
+    tokens = torch.zeros(5, 77, dtype=torch.int64)
+    for i, length in enumerate((1, 2, 5, 11, 75)):
+        body = seeded(f"label{i}").integers(1, 49406, length)
+        tokens[i, : length + 2] = torch.tensor([49406, *body.tolist(), 49407])
+    with torch.no_grad():
+        logits = model(video, tokens)
+    torch.testing.assert_close(logits, torch.tensor(known["logits"], dtype=torch.float64), rtol=0, atol=1e-10)
+
+
+def b32_weight(name: str, shape: torch.Size) -> Tensor:
+    r = torch.from_numpy(seeded(name).standard_normal(tuple(shape) or (1,), dtype=np.float32))
+    if name == "logit_scale":
+        return torch.tensor(4.6)
+    if name.endswith("alpha"):
+        return 0.1 + 0.05 * r
+    if r.dim() == 1:
+        return 1 + 0.2 * r if name.endswith(".weight") else 0.02 * r
+    return r * (0.02 if "embedding" in name else 0.7 / math.sqrt(r[0].numel()))
 
 
 @pytest.mark.parametrize("prefix", [
