@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -19,9 +20,10 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Course
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.build import build_loop
+from crossframe.train.launch import launch
 from crossframe.train.loop import DivergedError, Learner, Loop, StepReport, TextCache
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import AveragedWeights, freeze
+from crossframe.train.optimizer import AveragedWeights, LossScale, freeze
 from crossframe.train.progress import Meter
 from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
@@ -47,9 +49,16 @@ def batches(sizes: list[int], failures: int = 0) -> Iterator[TrainBatch]:
         start += size
 
 
-def make_loop(model: XCLIP, schedule: Schedule, *, text: bool = True, average: float | None = None) -> Loop:
+def make_loop(
+    model: XCLIP,
+    schedule: Schedule,
+    *,
+    text: bool = True,
+    average: float | None = None,
+    fabric: Fabric | None = None,
+) -> Loop:
     freeze(model, vision=True, text=text)
-    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric = fabric or Fabric(accelerator="cpu", devices=1)
     optimizer = SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     for group in optimizer.param_groups:
         group.update(base=0.1, minimum=0.1)
@@ -162,3 +171,61 @@ def test_the_limit_of_the_recipe_reaches_the_loop(model: XCLIP) -> None:
         recipe = load_recipe("shapes", [setting], tiny=True)
         loop = build_loop(recipe, model, 4, Fabric(accelerator="cpu", devices=1), Processes())
         assert loop.clip_norm == limit
+
+
+def test_scaled_losses_train_the_same_weights(model: XCLIP) -> None:
+    other = copy.deepcopy(model)
+    loops = [make_loop(each, Schedule(1, 3)) for each in (model, other)]
+    loops[1].scale = LossScale()
+    reports = [list(loop.run(batches([2, 3, 1]))) for loop in loops]
+    for plain, scaled in zip(*reports, strict=True):
+        torch.testing.assert_close(scaled.gradient, plain.gradient)
+        assert not scaled.left_out
+    for name, weight in weights(model).items():
+        torch.testing.assert_close(weights(other)[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_the_next_is_scaled_less(model: XCLIP) -> None:
+    loop = make_loop(model, Schedule(1, 2), average=0.5)
+    loop.scale = LossScale()
+    loop.scale.factor = 2.0**127
+    meter = Meter()
+    (first, *_) = (report for report in loop.run(batches([2, 2])))
+    assert first.left_out
+    assert loop.scale.factor < 2.0**127
+    meter.add(first)
+    with pytest.raises(DivergedError, match="the gradient is not a finite number"):
+        meter.read()
+    loop = make_loop(model, Schedule(1, 1))
+    loop.scale = LossScale()
+    loop.scale.factor = 2.0**127
+    before = weights(model)
+    list(loop.run(batches([2])))
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(model).items())
+    state = loop.state()
+    loop.scale = LossScale()
+    loop.restore(state)
+    assert loop.scale.factor == 2.0**126
+
+
+def test_the_scale_grows_again() -> None:
+    scale = LossScale()
+    assert not scale.fits(torch.tensor(float("inf")))
+    assert all(scale.fits(torch.tensor(1.0)) for _ in range(scale.GROWS_AFTER - 1))
+    assert scale.factor == 2.0**15
+    assert scale.fits(torch.tensor(1.0))
+    assert scale.factor == 2.0**16
+
+
+def test_float16_computes_in_float16_and_learns_as_float32_does(model: XCLIP) -> None:
+    recipe = load_recipe("finetune", ["train.precision=float16"], tiny=True)
+    other, seen = copy.deepcopy(model), []
+    half = make_loop(other, Schedule(1, 4), fabric=launch(recipe.train, []))
+    half.scale = LossScale()
+    half.scale.factor = 64.0  # the first gradients, of norm 84, would overflow with more
+    other.vision.blocks[0].register_forward_hook(lambda *_: seen.append(torch.get_autocast_dtype("cpu")))
+    full = make_loop(model, Schedule(1, 4))
+    ours, theirs = ([float(report.loss) for report in loop.run(batches([2, 2, 2, 2]))] for loop in (half, full))
+    assert set(seen) == {torch.float16}
+    assert ours == pytest.approx(theirs, rel=0.02)
+    assert {weight.dtype for weight in weights(other).values()} == {torch.float32}

@@ -202,7 +202,7 @@ def test_a_gpu_that_imitates_bfloat16_is_said(
     launch(replace(filmed.train, precision="float32"), [])
     assert not caplog.records
     launch(replace(filmed.train, precision="bfloat16"), [])
-    assert ["set train.precision=float32" in record.message for record in caplog.records] == [True] * (not fast)
+    assert ["set train.precision=float16" in record.message for record in caplog.records] == [True] * (not fast)
 
 
 def test_a_batch_that_cannot_be_divided_is_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ class Train:
     distill: Distill | None = None
     augment: Augment | None = None
     mix: Mixup | None = None
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
     threads: Count | None = None

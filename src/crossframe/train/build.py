@@ -21,7 +21,7 @@ from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Varia
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.loop import Learner, Loop, TextCache
 from crossframe.train.objective import build_objective
-from crossframe.train.optimizer import AveragedWeights, auxiliary_optimizer, build_optimizers, freeze
+from crossframe.train.optimizer import AveragedWeights, LossScale, auxiliary_optimizer, build_optimizers, freeze
 from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
 from crossframe.weights import expand, list_models, load, replace_vision
@@ -243,6 +243,7 @@ def build_loop(
         clip_norm=train.clip_norm,
         seed=train.seed,
         processes=processes,
+        scale=LossScale() if train.precision == "float16" else None,
     )
 
 

@@ -11,6 +11,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.plugins.precision.amp import MixedPrecision
+from lightning_fabric.plugins.precision.precision import Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.strategy import Strategy
@@ -23,7 +25,7 @@ from crossframe.train.fsdp import shard
 
 log = logging.getLogger(__name__)
 
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISIONS: dict[str, Literal["16-mixed", "bf16-mixed"]] = {"float16": "16-mixed", "bfloat16": "bf16-mixed"}
 
 
 class Replicas(DDPStrategy):
@@ -62,15 +64,23 @@ def launch(train: Train, loggers: list[Logger]) -> Fabric:
         strategy=_strategy(train, world),
         devices=local,
         num_nodes=world // local,
-        precision=PRECISIONS[train.precision],
         # Without torchrun it is one process, even under a cluster's scheduler.
-        plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
+        plugins=[_precision(train), TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
         loggers=loggers,
     )
     fabric.launch()
     if train.precision == "bfloat16" and not _is_fast_at_bfloat16(fabric.device):
-        log.warning("this GPU has no bfloat16 of its own and imitates it, slowly; set train.precision=float32")
+        log.warning("this GPU has no bfloat16 of its own and imitates it, slowly; set train.precision=float16")
     return fabric
+
+
+def _precision(train: Train) -> Precision:
+    """What Fabric computes in. Losses of float16 are scaled by the loop (`optimizer.LossScale`), not by Fabric."""
+    if train.precision == "float32":
+        return Precision()
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    scaler = torch.amp.GradScaler(device, enabled=False) if train.precision == "float16" else None
+    return MixedPrecision(PRECISIONS[train.precision], device, scaler)
 
 
 def _is_fast_at_bfloat16(device: torch.device) -> bool:

@@ -21,7 +21,7 @@ from crossframe.distributed import Processes
 from crossframe.model.xclip import XCLIP
 from crossframe.train.fsdp import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
 from crossframe.train.objective import Objective
-from crossframe.train.optimizer import AveragedWeights
+from crossframe.train.optimizer import AveragedWeights, LossScale
 from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
 
@@ -34,7 +34,7 @@ class DivergedError(ValueError):
 class StepReport:
     """The outcome of a step, over all processes: its number, its mean loss (on the device), the gradient's norm before
     clipping, clips trained on and clips that could not be read, seconds in all and seconds spent waiting for data, and
-    whether any process was asked to stop."""
+    whether any process was asked to stop. Of a step that was `left_out`, the gradients do not count."""
 
     step: int
     loss: Tensor
@@ -44,6 +44,7 @@ class StepReport:
     seconds: float
     waiting: float
     stopping: bool = False
+    left_out: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Loop:
     clip_norm: float | None
     seed: int
     processes: Processes = field(default_factory=Processes)
+    scale: LossScale | None = None  # in float16
     next_step: int = 0
 
     def run(self, batches: Iterator[TrainBatch], stopping: Callable[[], bool] = lambda: False) -> Iterator[StepReport]:
@@ -94,22 +96,24 @@ class Loop:
                 tokens, text = self.texts([text for task in tasks for text in task.texts])
                 for loss in self.objective(video, tokens, text, tasks, number):
                     loss = loss.sum() * bool(batch)
-                    self.fabric.backward(loss)
+                    self.fabric.backward(loss if self.scale is None else loss * self.scale.factor)
                     total = total + loss.detach()
                 clips += len(batch)
             clips, unreadable, stops = self.processes.sum(clips, unreadable, stopping())
             # Sums over batches and processes are divided once: several small batches do exactly what a large one does.
             self._reduce(total, parameters, clips)
             gradient = self._clip(parameters)
+            fits = self.scale is None or self.scale.fits(gradient)
             for optimizer in self.optimizers:
-                optimizer.step()
+                if fits:
+                    optimizer.step()
                 optimizer.zero_grad()
-            if self.average is not None:
+            if self.average is not None and fits:
                 self.average.update()
             self.next_step += 1
             seconds = time.perf_counter() - started
             yield StepReport(
-                step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0
+                step, total / max(1, clips), gradient, clips, unreadable, seconds, clock.seconds, stops > 0, not fits
             )
 
     def _reduce(self, total: Tensor, parameters: list[nn.Parameter], clips: int) -> None:
@@ -125,9 +129,10 @@ class Loop:
         for gradient in gradients:
             if isinstance(gradient, DTensor):  # FSDP has summed it already, and divided it by the number of processes
                 gradient.mul_(self.processes.world)
-        if clips > 1:
+        divisor = clips * (1.0 if self.scale is None else self.scale.factor)
+        if divisor > 1:
             for gradient in gradients:
-                gradient.div_(clips)
+                gradient.div_(divisor)
 
     def _clip(self, parameters: list[nn.Parameter]) -> Tensor:
         """The norm of the gradients, which are scaled down to `clip_norm` if it is larger."""
@@ -158,6 +163,8 @@ class Loop:
             "average": None if self.average is None else self.average.state_dict(),
             "residual": None if self.objective.residual is None else self.objective.residual.state_dict(),
         }
+        if self.scale is not None:
+            state["scale"] = self.scale.state_dict()
         return full(state)
 
     @contextmanager
@@ -179,6 +186,8 @@ class Loop:
             self.average.load_state_dict(state["average"])
         if self.objective.residual is not None:
             self.objective.residual.load_state_dict(state["residual"])
+        if self.scale is not None:
+            self.scale.load_state_dict(state["scale"])
         self.next_step = state["next_step"]
 
 

@@ -226,10 +226,10 @@ def _fake(model: XCLIP, device: torch.device) -> XCLIP:
 def _objective(model: XCLIP, train: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
     """The objective of a step, under the precision that Fabric would give it."""
     fake = _fake(model, device)
-    learner, bfloat16 = Learner(fake), train.precision == "bfloat16"
+    learner, dtype = Learner(fake), torch.float16 if train.precision == "float16" else torch.bfloat16
 
     def autocast() -> torch.autocast:
-        return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+        return torch.autocast(device.type, dtype, enabled=train.precision != "float32")
 
     def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
         with autocast():

@@ -168,3 +168,35 @@ def _copy(source: dict[str, Tensor], model: nn.Module) -> None:
     named = dict(model.named_parameters())
     for name, tensor in source.items():
         named[name].copy_(tensor)
+
+
+class LossScale:
+    """A factor for losses in float16, whose small gradients would be zero: halved, and the step left out, where they
+    overflow, and doubled after `GROWS_AFTER` steps in which they did not.
+
+    torch's scaler would ask each optimizer, and each process its shard of the gradients; here one norm decides for all.
+    """
+
+    GROWS_AFTER = 2000
+
+    def __init__(self) -> None:
+        self.factor = 2.0**16
+        self.good = 0  # steps since it changed
+
+    def fits(self, norm: Tensor) -> bool:
+        """Follow a step whose gradients have this norm; returns whether it can be taken."""
+        if not norm.isfinite():
+            self.factor, self.good = self.factor / 2, 0
+            return False
+        self.good += 1
+        if self.good == self.GROWS_AFTER:
+            self.factor, self.good = self.factor * 2, 0
+        return True
+
+    def state_dict(self) -> dict[str, float]:
+        """For a checkpoint."""
+        return {"factor": self.factor, "good": self.good}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """As it was saved."""
+        self.factor, self.good = float(state["factor"]), int(state["good"])

@@ -31,14 +31,16 @@ class Meter:
         self.clips += report.clips
         self.unreadable += report.unreadable
         self.waiting += report.waiting
-        self.gradients.append(report.gradient)
+        if not report.left_out:
+            self.gradients.append(report.gradient)
 
     def read(self) -> dict[str, float]:
         """The means since the last call.
 
         Raises `DivergedError` when a loss or a gradient is not a finite number: nothing after it can be of use.
         """
-        losses, gradients = torch.stack(self.losses), torch.stack(self.gradients)
+        losses = torch.stack(self.losses)
+        gradients = torch.stack(self.gradients or [torch.tensor(float("nan"))])  # every step was left out
         for what, values in (("loss", losses), ("gradient", gradients)):
             if not values.isfinite().all():
                 raise DivergedError(f"the {what} is not a finite number")
