@@ -19,8 +19,8 @@ from tests.data.dataset import write_dataset
     [
         (("shapes-order",), "this run was started with recipe 'finetune', not 'shapes-order'; name that one to go on"),
         (
-            ("finetune", "--set", "train.epochs=9"),
-            "started with train.epochs=3, not 9; leave that out to go on",
+            ("finetune", "--set", "train.epochs=2", "--set", "train.warmup_epochs=1"),
+            "started with train.epochs=3, not 2; leave that out to go on",
         ),
         (("finetune", "--tiny"), "started with train.epochs=3, not 4; leave that out"),
         (("finetune", "--init", "other"), 'started with init="shapes", not "other"; leave that out'),
@@ -60,6 +60,21 @@ def test_a_training_says_what_it_did_not_test_and_could_not_read(command: Run, t
     assert first.endswith("; not tested, for no clips are held back")
     assert second == "1 of 6 times a clip could not be read; see crossframe data verify"
     assert last == str(tmp_path / "run" / "last")
+
+
+def test_a_finished_run_is_extended_and_told_what_that_means(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    folder, out = write_dataset(tmp_path / "clips", 2), tmp_path / "run"
+    words = ("train", "finetune", "--tiny", "--init", tiny_folder, "--data", folder, "--hold-out", 0, "--out", out)
+    outcome = command(*words, "--epochs", 1)
+    assert outcome.status == 0, outcome.err
+    assert "the warm-up shrinks with train.epochs, from 1 epochs to 0.25" in outcome.err
+    assert outcome.out.startswith("2 steps")
+    outcome = command(*words, "--epochs", 3, "--resume")
+    assert outcome.status == 0, outcome.err
+    assert "goes on to 3 epochs instead of 1: the learning rates from here on are those of a run of 3" in outcome.err
+    assert outcome.out.startswith("6 steps")
+    assert load_recipe(out / RECIPE).train.epochs == load_recipe(out / "last" / RECIPE).train.epochs == 3
+    assert command(*words, "--resume", "--epochs", 3).out.startswith("6 steps")  # nothing is left to do
 
 
 def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(command: Run, tmp_path: Path) -> None:

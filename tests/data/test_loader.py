@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,9 @@ def test_impossible_batches_are_refused() -> None:
         training_batches(range(4), 0)
     with pytest.raises(ValueError, match="process 2 of 2"):
         evaluation_batches(4, 2, rank=2, world=2)
+
+
+def test_more_workers_than_cores_are_no_reason_for_a_warning(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(EvalLoader(read_manifest(folder), Sampling(2), workers=4096)) > 0

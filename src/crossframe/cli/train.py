@@ -45,8 +45,16 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
+    further = None
     if resume and (out / RECIPE).is_file():
-        check_unchanged(load_recipe(out / RECIPE), chosen, given_entries(recipe, asked, tiny=tiny))
+        started, explicit = load_recipe(out / RECIPE), given_entries(recipe, asked)
+        free: set[str] = set()
+        if "train.epochs" in explicit:
+            free = {"train.warmup_epochs"} - {*explicit}  # which may have shrunk
+            if chosen.train.epochs > started.train.epochs:
+                free, further = {"train.epochs", *free}, chosen.train.epochs
+        entries = [entry for entry in given_entries(recipe, asked, tiny=tiny) if entry not in free]
+        check_unchanged(started, chosen, entries)
 
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped
@@ -54,7 +62,7 @@ def train(
     from crossframe.weights.folder import BEST, LAST
 
     try:
-        summary = run(chosen, out, init=init, data=data, resume=resume)
+        summary = run(chosen, out, init=init, data=data, resume=resume, epochs=further)
     except TrainingStopped as stop:
         if is_first():
             typer.echo(f"crossframe: {stop}", err=True)

@@ -9,6 +9,7 @@ import gc
 import hashlib
 import logging
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
@@ -151,16 +152,18 @@ class _Workers:
 
     def __init__(self, reader: ClipReader, workers: int) -> None:
         self._plan = _Plan()
-        self._loader: DataLoader[ReadClip | Failure] = DataLoader(
-            reader,
-            batch_sampler=self._plan,
-            num_workers=workers,
-            collate_fn=_pack,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_prepare_worker,
-            persistent_workers=workers > 0,
-            generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
-        )
+        with warnings.catch_warnings():  # more workers than cores wait for files and disks: that is what is wanted
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            self._loader: DataLoader[ReadClip | Failure] = DataLoader(
+                reader,
+                batch_sampler=self._plan,
+                num_workers=workers,
+                collate_fn=_pack,
+                pin_memory=torch.cuda.is_available(),
+                worker_init_fn=_prepare_worker,
+                persistent_workers=workers > 0,
+                generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
+            )
 
     def read(self, jobs: Iterable[list[Job]]) -> Iterator[Batch]:
         self._plan.jobs = jobs

@@ -7,6 +7,7 @@ of seconds, which tests use. Last come overrides in the form `train.rates.base=1
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -20,8 +21,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from crossframe.recipes.schema import FileData, Recipe
+from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.text.reading import read_text
+
+log = logging.getLogger(__name__)
 
 RECIPE = "recipe.yaml"  # in the folder of a run, and of a checkpoint: what it was made by
 
@@ -69,10 +72,40 @@ def load_recipe(source: str | Path, overrides: Iterable[str] = (), *, tiny: bool
         if not small:
             raise RecipeError(f"recipe '{source}' has no section 'tiny'; add one, or leave --tiny out")
         values = _merge(values, small)
+    written = values.get("train", {})
     for override in overrides:
         values = _merge(values, _parse(override))
+    _shrink_warm_up(values.get("train", {}), written)
     values.setdefault("name", Path(source).stem)
     return parse_recipe(values, where=str(source))
+
+
+def _shrink_warm_up(train: Any, written: Any) -> None:
+    """Give a warm-up that does not fit into a shorter training the share that it has of the one that was `written`."""
+    try:
+        epochs, before = train["epochs"], written["epochs"]
+        warmup = written.get("warmup_epochs", Train.warmup_epochs)
+        fits = train.get("warmup_epochs", Train.warmup_epochs) != warmup or warmup < epochs or not 0 < epochs < before
+    except (AttributeError, KeyError, TypeError):  # what is wrong is said when all of it is checked
+        return
+    if not fits:
+        train["warmup_epochs"] = round(warmup * epochs / before, 6)
+        log.warning("the warm-up shrinks with train.epochs, from %g epochs to %g", warmup, train["warmup_epochs"])
+
+
+def longer(recipe: Recipe, epochs: int | None) -> Recipe:
+    """The recipe of a run that is to go on beyond its last epoch, and what that means, told; or the same one."""
+    before = recipe.train.epochs
+    if epochs is None or epochs <= before:
+        return recipe
+    log.warning(
+        "goes on to %d epochs instead of %d: the learning rates from here on are those of a run of %d, which are "
+        "higher again than the last ones were, so the result is not that of such a run from its start",
+        epochs,
+        before,
+        epochs,
+    )
+    return replace(recipe, train=replace(recipe.train, epochs=epochs))
 
 
 def with_sources(recipe: Recipe, init: str | Path | None, data: str | Path | None) -> Recipe:

@@ -18,7 +18,7 @@ from torch import distributed as dist
 
 from crossframe.distributed import Processes
 from crossframe.processes import launched
-from crossframe.recipes.load import check_unchanged, with_sources
+from crossframe.recipes.load import check_unchanged, longer, with_sources
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.build import build_loop, build_model, set_drop_path
 from crossframe.train.checkpoint import RunFolder, save_state
@@ -54,12 +54,14 @@ def train(
     init: str | Path | None = None,
     data: str | Path | None = None,
     resume: bool = False,
+    epochs: int | None = None,
 ) -> Summary:
     """Train by `recipe` and write everything to the folder `out`.
 
     `init` and `data` replace the recipe's own. With `resume`, go on from `out/last` under the recipe that the run was
     started with (other sources are refused); on a CPU the result equals, bit for bit, that of a run that was never
-    interrupted. Under torchrun, its processes train together; the result is that of one process but for rounding.
+    interrupted. More `epochs` than it was started with extend it. Under torchrun, its processes train together; the
+    result is that of one process but for rounding.
 
     Raises ValueError, in one line, for what does not fit together, before any clip is read, and for a GPU whose memory
     is full; `DivergedError` when the loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved;
@@ -70,6 +72,7 @@ def train(
     if resume:
         recipe = folder.recipe_to_resume()
         check_unchanged(recipe, with_sources(recipe, init, data), ("init", "data.source"))
+        recipe = longer(recipe, epochs)
     else:
         recipe = with_sources(recipe, init, data)
     check_processes(recipe.train)
@@ -109,7 +112,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         state = folder.state()
         run.loop.restore(state["loop"])
         run.summary = replace(run.summary, **state["run"])
-    else:
+    if not resume or recipe != folder.recipe_to_resume():  # a new run, or one that was extended
         folder.begin(recipe, fabric)
     return run
 
