@@ -37,6 +37,7 @@ from crossframe.cli.shared import (
     screen,
 )
 from crossframe.files import check_writable
+from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
 from crossframe.text.templates import PLACE, read_descriptions, wordings
 
@@ -144,7 +145,7 @@ class _Output:
         """Write the results of `count` videos as they come; returns how many could be named."""
         named = 0
         with progress_below(self.screen, count) as bar:
-            for path, result in bar.track(results, count, description="videos"):
+            for path, result in bar.track(told(results, "videos", count), count, description="videos"):
                 failed = isinstance(result, str)
                 named += not failed
                 record = {"video": str(path), "error": result} if failed else result.to_dict(self.top)

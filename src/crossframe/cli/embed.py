@@ -31,6 +31,7 @@ from crossframe.cli.shared import (
     results_of,
     screen,
 )
+from crossframe.pace import told
 from crossframe.records import check_free
 
 
@@ -84,7 +85,7 @@ def embed(
         left = [path for path in paths if str(path) not in records]
         results = results_of(left, absent, recognizer.embed_each([path for path in left if str(path) not in absent]))
         with progress_below(screen(), len(left)) as bar:
-            for path, result in bar.track(results, len(left), description="videos"):
+            for path, result in bar.track(told(results, "videos", len(left)), len(left), description="videos"):
                 failed = isinstance(result, str)
                 records.add({"video": str(path), "error": result} if failed else result.to_dict())
         done = sum(str(path) in records for path in paths)

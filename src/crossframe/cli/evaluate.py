@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
+from crossframe.pace import told
+
 if TYPE_CHECKING:
     import torch
 
@@ -234,7 +236,7 @@ class Measuring:
 
 
 def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[Batch]:
-    for number, batch in enumerate(loader):
+    for number, batch in enumerate(told(loader, "batches", len(loader))):
         show(number, len(loader))
         yield batch
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from crossframe.pace import Pace
 from crossframe.train.loop import DivergedError, StepReport
 
 
@@ -63,6 +64,7 @@ class Bar:
     def __init__(self, progress: Progress, done: int, total: int) -> None:
         self._progress = progress
         self._task = progress.add_task("", completed=done, total=total, values="")
+        self._pace = Pace("steps", total, done)
 
     def show(self, step: int, values: dict[str, float] | None = None) -> None:
         """Steps done, and the latest means."""
@@ -73,6 +75,8 @@ class Bar:
                 f"{values['waiting']:.0%} waiting for data"
             )
             self._progress.update(self._task, values=line)
+            if not self._progress.console.is_terminal and (pace := self._pace.line(step)):
+                self.say(f"{pace}; {line}")
 
     def say(self, text: str) -> None:
         """A line above the bar."""

@@ -1,0 +1,41 @@
+"""The rate of long work and the time it will still take: a line every so often, for logs, where no bar is seen."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+EVERY = 60.0  # seconds
+UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+
+
+class Pace:
+    """Follows work on `total` things, of which `done` are behind it: `what` names them, for instance "videos"."""
+
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
+        self._what, self._total, self._first = what, total, done
+        self._started = self._told = time.monotonic()
+
+    def line(self, done: int) -> str | None:
+        """Rate and time left, where `EVERY` seconds have passed since the last line."""
+        now = time.monotonic()
+        if now - self._told < EVERY or done <= self._first:
+            return None
+        self._told = now
+        rate = (done - self._first) / (now - self._started)
+        left = (self._total - done) / rate
+        length = next((f"{left / size:.2g} {unit}" for unit, size in UNITS if left >= 2 * size), f"{left:.0f} seconds")
+        return f"{done:,} of {self._total:,} {self._what}, {rate:.3g} a second, about {length} left"
+
+
+def told(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The items, with lines on standard error while they are taken, where neither output is a terminal."""
+    pace = Pace(what, total)
+    for number, item in enumerate(items, 1):
+        yield item
+        if not (sys.stdout.isatty() or sys.stderr.isatty()) and (line := pace.line(number)):
+            print(f"crossframe: {line}", file=sys.stderr)
