@@ -244,3 +244,12 @@ def test_it_opens_in_a_browser_at_the_width_of_a_phone_and_of_a_desk(run: Path, 
             assert tab.ask("document.title").startswith("Evaluation")
         assert tab.errors == []
         assert [request for request in tab.requests if not request.startswith("data:")] == [page.as_uri()]
+
+
+def test_no_class_is_the_worst_where_all_are_right(tmp_path: Path) -> None:
+    right = tuple(VideoResult(place, place, (place, 1 - place), (0.9, 0.1), 0.9) for place in (0, 1))
+    made_with = {"sampling": {"num_frames": 2, "rule": "sparse", "views": 1, "official": False}, "crops": 1}
+    Evaluation(("a", "b"), ("0.mp4", "1.mp4"), right, made_with, trained_on=1).save(tmp_path)
+    page = write_report(tmp_path).read_text()
+    assert "None: every video of every class is named right." in page
+    assert "the model was trained on 1 of these 2 clips" in page

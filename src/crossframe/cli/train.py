@@ -35,7 +35,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
-    from crossframe.recipes.load import RECIPE, check_unchanged, given_entries, load_recipe
+    from crossframe.recipes.load import RECIPE, load_recipe
 
     flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
@@ -45,16 +45,7 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
-    further = None
-    if resume and (out / RECIPE).is_file():
-        started, explicit = load_recipe(out / RECIPE), given_entries(recipe, asked)
-        free: set[str] = set()
-        if "train.epochs" in explicit:
-            free = {"train.warmup_epochs"} - {*explicit}  # which may have shrunk
-            if chosen.train.epochs > started.train.epochs:
-                free, further = {"train.epochs", *free}, chosen.train.epochs
-        entries = [entry for entry in given_entries(recipe, asked, tiny=tiny) if entry not in free]
-        check_unchanged(started, chosen, entries)
+    further = _further(out, chosen, recipe, asked, tiny=tiny) if resume and (out / RECIPE).is_file() else None
 
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped
@@ -78,6 +69,22 @@ def train(
         drawn = summary.clips + summary.unreadable
         print(f"{summary.unreadable} of {drawn} times a clip could not be read; see crossframe data verify")
     print(out / (BEST if scores and not chosen.measured_where_chosen else LAST))
+
+
+def _further(out: Path, chosen: Recipe, recipe: str, asked: list[str], *, tiny: bool) -> int | None:
+    """The epochs to which a run is extended, None where it is not. Anything else that differs is refused."""
+    from crossframe.recipes.load import RECIPE, check_unchanged, given_entries, load_recipe
+
+    started, explicit = load_recipe(out / RECIPE), given_entries(recipe, asked)
+    free: set[str] = set()
+    extends = "train.epochs" in explicit and chosen.train.epochs > started.train.epochs
+    if "train.epochs" in explicit:
+        free = {"train.warmup_epochs"} - {*explicit}  # which may have shrunk
+    if extends:
+        free.add("train.epochs")
+    entries = given_entries(recipe, asked, tiny=tiny)
+    check_unchanged(started, chosen, [entry for entry in entries if entry not in free])
+    return chosen.train.epochs if extends else None
 
 
 def _print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:
