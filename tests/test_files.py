@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from crossframe.files import adding_files, check_writable, recover, remove_parts, replace_folder, replacing, write_json
+from crossframe.files import (
+    adding_files,
+    check_writable,
+    plain_json,
+    recover,
+    remove_parts,
+    replace_folder,
+    replacing,
+    write_json,
+)
 
 
 def test_what_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -157,3 +167,12 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "clips" / "c.mp4").write_text("whole")
     remove_parts(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["clips", "c.mp4"]
+
+
+def test_json_has_no_word_for_what_is_no_number(tmp_path: Path) -> None:
+    values = {"top1": float("nan"), "rows": [1.5, float("inf"), (float("-inf"), 2)], "words": ["NaN", None, True]}
+    write_json(tmp_path / "a.json", values)
+    text = (tmp_path / "a.json").read_text()
+    found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert found == {"top1": None, "rows": [1.5, None, [None, 2]], "words": ["NaN", None, True]}
+    assert plain_json({"a": 0.1}) == json.dumps({"a": 0.1})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 @contextmanager
@@ -116,8 +117,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write values as indented JSON."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    """Write values as indented JSON; see `plain_json`."""
+    write_text(path, plain_json(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def plain_json(values: Any, **options: Any) -> str:
+    """Values as JSON that every program reads: null stands for NaN and infinity, which JSON has no words for."""
+    try:
+        return json.dumps(values, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_finite(values), allow_nan=False, **options)
+
+
+def _finite(values: Any) -> Any:
+    match values:
+        case float():
+            return values if math.isfinite(values) else None
+        case dict():
+            return {name: _finite(value) for name, value in cast("dict[Any, Any]", values).items()}
+        case list() | tuple():
+            return [_finite(value) for value in cast("list[Any]", values)]
+        case _:
+            return values
 
 
 def _part(folder: Path, name: str) -> Path:

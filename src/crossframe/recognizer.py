@@ -22,11 +22,17 @@ from crossframe.text.templates import PLACE, Descriptions, wordings
 from crossframe.video.decode import Frames, Source
 from crossframe.video.error import VideoError
 from crossframe.video.isolate import decode_many
+from crossframe.video.media import limits_here
+from crossframe.video.sample import Sampling
 from crossframe.weights import load
 
 R = TypeVar("R")
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
+
+
+class ScoreError(VideoError):
+    """A model gives scores for a video that are not numbers."""
 
 
 class Recognizer:
@@ -43,7 +49,8 @@ class Recognizer:
     are drawn are those of the model's training where its checkpoint knows them and nothing else is given.
     `workers` processes decode videos while the model computes: by default one on a CPU, and up to eight on a GPU.
     `batch_size` clips are computed together (by default one on a CPU, and eight on a GPU), and one video may take
-    `timeout` seconds to be read; both may be set at any time.
+    `timeout` seconds to be read; both may be set at any time. So may `sampling`, which frames are looked at
+    and `stream`, of several in a file (see `crossframe.read_video`).
     """
 
     def __init__(
@@ -71,7 +78,9 @@ class Recognizer:
         self.workers = _default_workers(model.device) if workers is None else workers
         # A CPU is as fast on one clip as on many, and the first result comes sooner.
         self.batch_size = 1 if model.device.type == "cpu" else 8
-        self.timeout = 60.0
+        self.timeout = limits_here().seconds
+        self.sampling: Sampling | None = None
+        self.stream: int | None = None
 
     @property
     def model(self) -> XCLIP:
@@ -152,11 +161,11 @@ class Recognizer:
                 continue
             frames, logits = item  # (K,)
             if not logits.isfinite().all():
-                yield VideoError(
+                yield ScoreError(
                     f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
                 )
                 continue
-            similarities = None if text is None else (logits - bias) / scale
+            similarities = None if text is None or not scale else (logits - bias) / scale
             pixels = frames.pixels if keep_pixels else None
             yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames.seen(), pixels)
 
@@ -209,7 +218,8 @@ class Recognizer:
         decoded = decode_many(
             videos,
             self.num_frames,
-            sampling=self.model.taught.sampling,
+            sampling=self.sampling or self.model.taught.sampling,
+            stream=self.stream,
             short_side=short_side,
             workers=workers,
             timeout=self.timeout,

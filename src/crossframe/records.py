@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO, TypeAlias
 
 from crossframe.data.parquet import each_row, pyarrow, write_rows
-from crossframe.files import replacing, write_json
+from crossframe.files import plain_json, replacing, write_json
 
 Record: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str]  # what a record is about: ("video", its name)
@@ -100,7 +100,7 @@ class Records:
         """Keep a record, which replaces one of the same video or text."""
         file = self._opened()
         place = file.seek(0, 2)
-        file.write(json.dumps(record, ensure_ascii=True) + "\n")
+        file.write(plain_json(record, ensure_ascii=True) + "\n")
         file.flush()
         self._note(record, place)
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from crossframe.data.batch import Failure
+from crossframe.data.loader import EvalLoader
+from crossframe.data.manifest import read_manifest
 from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
+from crossframe.video.decode import read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import open_video
+from crossframe.video.guard import Limits
+from crossframe.video.media import limited
 from tests.data.dataset import numbers, write_numbered
-from tests.video.clips import cut_start
+from tests.video.clips import cut_start, write_clip
 
 
 def read(job: Job, sampling: Sampling | None = None, short_side: int | None = None) -> list[int]:
@@ -141,3 +149,59 @@ def test_nonsense_is_refused() -> None:
         Sampling(8, "random")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="the authors' code has no dense sampling"):
         Sampling(8, "dense", official=True)
+
+
+@pytest.fixture
+def slow_then_fast(tmp_path: Path) -> Path:
+    """Frames at 0, 1, ... 9 s, then ten more within a second."""
+    levels = np.arange(20, dtype=np.uint8) * 12
+    frames = np.broadcast_to(levels[:, None, None, None], (20, 32, 32, 3))
+    times = [*(10 * t for t in range(10)), *(100 + t for t in range(10))]
+    return write_clip(tmp_path / "uneven.mp4", frames=frames, rate=10, times=times)
+
+
+def test_time_goes_by_the_clock(slow_then_fast: Path) -> None:
+    def frames(sampling: Sampling, **job: Any) -> list[int]:
+        result = ClipReader(sampling)[Job(slow_then_fast, 0, 0, **job)]
+        assert isinstance(result, ReadClip)
+        return numbers(result.pixels)
+
+    assert frames(Sampling(4)) == [2, 7, 12, 17]
+    assert (
+        frames(Sampling(4, "time")) == read_video(slow_then_fast, 4, sampling="time").indices.tolist() == [1, 4, 6, 9]
+    )
+    assert frames(Sampling(2, "time", views=2)) == [1, 6, 4, 9]
+    assert frames(Sampling(3, "time"), start=2.0, end=8.0) == [3, 5, 7]
+    drawn = [frames(Sampling(4, "time"), draw=(0, epoch)) for epoch in range(8)]
+    assert len(set(map(tuple, drawn))) > 4
+    assert all(row == sorted(row) for row in drawn)
+    assert sum(frame >= 10 for row in drawn for frame in row) < 8  # the last second of eleven
+
+
+def test_without_a_clock_time_is_sparse() -> None:
+    assert Sampling(4, "time").test(100) == Sampling(4).test(100)
+    assert Sampling(4, "time").train(100, random.Random(3)) == Sampling(4).train(100, random.Random(3))
+
+
+def test_a_reader_keeps_to_the_limits_of_its_maker(folder: Path) -> None:
+    with limited(Limits(frames=3)):
+        reader = ClipReader(Sampling(4))
+    result = reader[Job(folder / "waving/0.mp4", 6, 2)]
+    assert isinstance(result, Failure)
+    assert "claims 20 frames, and 3 are the most" in result.reason
+    assert isinstance(ClipReader(Sampling(4))[Job(folder / "waving/0.mp4", 6, 2)], ReadClip)
+
+
+def hang(*_given: object, **_options: object) -> None:
+    time.sleep(600)
+
+
+def test_a_decoder_that_hangs_in_a_loader_is_ended_and_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("crossframe.data.reader.open_video", hang)
+    with limited(Limits(seconds=0.1)):
+        loader = EvalLoader(read_manifest(folder), Sampling(2), 4, workers=1)
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(loader)
+    assert "clapping/0.mp4: its decoder hangs; leave it out" in capfd.readouterr().err

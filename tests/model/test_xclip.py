@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -280,3 +281,26 @@ def test_drop_path_rises_from_the_first_block_to_the_last(config: ModelConfig) -
         for block in XCLIP(replace(config, vision=vision)).vision.blocks
     ]
     assert [pytest.approx(0.1 * depth) for depth in range(4)] == [rate for (rate,) in rates]
+
+
+def test_the_head_scores_the_embedding_and_a_label_may_fill_all_places_but_those_of_learned_vectors(
+    config: ModelConfig, video: Tensor
+) -> None:
+    headed = make(replace(config, text=None, prompts=None, num_classes=3))
+    with torch.no_grad():
+        features = headed.encode_video(video)
+        torch.testing.assert_close(headed.score(features), features.embedding @ headed.head.weight.T + headed.head.bias)
+    learned = make(replace(config, text=replace(config.text, learned_vectors=4)))
+
+    class Rows:
+        vocab_size = 64
+
+        def __call__(self, texts: Sequence[str]) -> Tensor:
+            """As many tokens as each text has letters, start and end included."""
+            rows = [[62, *[5] * (len(text) - 2), 63, *[0] * (12 - len(text))] for text in texts]
+            return torch.tensor(rows)
+
+    learned.tokenizer = Rows()
+    assert learned.tokenize(["x" * 8]).shape == (1, 12)
+    with pytest.raises(ValueError, match=r"has 9 tokens, .* reads at most 8"):
+        learned.tokenize(["x" * 3, "x" * 9])

@@ -149,7 +149,7 @@ def test_closing_early_ends_the_processes() -> None:
 def test_impossible_limits() -> None:
     with pytest.raises(ValueError, match="workers=-1"):
         decode_many([], workers=-1)
-    with pytest.raises(ValueError, match="limits above 0"):
+    with pytest.raises(ValueError, match=r"limits of 0 seconds, .*: use numbers above 0"):
         decode_many([], timeout=0)
 
 

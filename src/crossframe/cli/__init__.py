@@ -28,6 +28,7 @@ from crossframe.cli.train import train
 from crossframe.data.clip import OverlapError
 from crossframe.extras import install_command
 from crossframe.processes import share_cores
+from crossframe.text.labels import escaped
 
 # The system's errors about files, with a remedy.
 _OF_FILES: dict[int | None, str] = {
@@ -44,6 +45,7 @@ _OF_FILES: dict[int | None, str] = {
 _OF_VIDEOS = ("classify", "embed")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
+LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
 
 app = typer.Typer(
     name="crossframe",
@@ -121,13 +123,14 @@ def _run(arguments: list[str], debug: bool) -> int:
         if not isinstance(error, ConnectionError):  # it says which process was lost, perhaps the first
             leave_it_to_the_first(failed)
         if isinstance(error, OverlapError):
-            print("\n".join(error.names))
+            print("\n".join(map(escaped, error.names)))
         print(f"crossframe: {_one_line(error)}", file=sys.stderr)
         return failed
     except RuntimeError as error:
-        if debug or type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its sake
+        full = type(error).__name__ == "OutOfMemoryError"  # torch's, which is not imported for its sake
+        if debug or not (full or str(error).startswith("DataLoader worker")):
             raise
-        print(f"crossframe: {TOO_LITTLE_MEMORY}", file=sys.stderr)
+        print(f"crossframe: {TOO_LITTLE_MEMORY if full else LOST_READER}", file=sys.stderr)
         return failed
     if code == INTERRUPTED and is_first():
         print(MESSAGE, file=sys.stderr)
@@ -146,14 +149,15 @@ def _one_line(error: Exception) -> str:
             text = error.format_message().replace("Value error, ", "")
         case _:
             text = str(error)
-    return " ".join(text.split())
+    return escaped(" ".join(text.split()))
 
 
 class _ToStderr(logging.Handler):
     """Writes to the current standard error, so that a progress bar can stay below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"crossframe: {self.format(record)}", file=sys.stderr)
+        lines = self.format(record).splitlines() or [""]  # several, of a traceback
+        print("\n".join(["crossframe: " + escaped(lines[0]), *map(escaped, lines[1:])]), file=sys.stderr)
 
 
 def _log_to_stderr(verbose: bool) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 from typer import Argument, Option
@@ -19,7 +19,9 @@ from crossframe.cli.shared import (
     FramesOption,
     HumanizeOption,
     LabelsOption,
+    MemoryOption,
     ModelOption,
+    MostFramesOption,
     PrecisionOption,
     ResumeOption,
     TemplateOption,
@@ -35,10 +37,12 @@ from crossframe.cli.shared import (
     progress_below,
     results_of,
     screen,
+    set_file_limits,
 )
 from crossframe.files import check_writable
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
+from crossframe.text.labels import escaped
 from crossframe.text.templates import PLACE, read_descriptions, wordings
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 
     from crossframe.gallery import Gallery
     from crossframe.prediction import Prediction
+    from crossframe.video.error import VideoError
 
     Results: TypeAlias = Callable[[list[Path]], Iterable[tuple[Path, Prediction | str]]]
 
@@ -71,7 +76,14 @@ def classify(
     html: Annotated[Path | None, Option(help="Write a page that shows the results here.")] = None,
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
+    sampling: Annotated[
+        Literal["sparse", "dense", "time"] | None,
+        Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
+    ] = None,
+    stream: Annotated[int | None, Option(min=0, help="Which video stream, of files with several.")] = None,
     timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
     said = read_descriptions(descriptions) if descriptions else None
@@ -91,23 +103,25 @@ def classify(
     from crossframe.recognizer import Recognizer
     from crossframe.weights import load
 
+    set_file_limits(memory, most_frames)
     network = load(model, device=None if device is None else choose_device(device))
     recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
     names = own_labels(network, names, quiet=as_json)
     recognizer.workers = recognizer.workers if workers is None else workers
     recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
+    recognizer.sampling, recognizer.stream = sampling, stream
     if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": None if said is None else str(descriptions)}
     run = {**output.made_by, "labels": names, "num_frames": recognizer.num_frames, "top": top}
 
     def name(paths: list[Path]) -> Iterable[tuple[Path, Prediction | str]]:
         present = [path for path in paths if str(path) not in absent]
-        return results_of(paths, absent, recognizer.classify_each(present, names))
+        return results_of(paths, absent, output.watched(recognizer.classify_each(present, names)))
 
     named = output.keep(paths, name, run, resume=resume)
     if named and not as_json:
         _say_what_scores_mean(model, names)
-    raise typer.Exit(exit_status(named, len(paths)))
+    raise typer.Exit(exit_status(named, len(paths), diverged=output.diverged))
 
 
 @dataclass
@@ -122,6 +136,7 @@ class _Output:
     made_by: dict[str, Any] = field(default_factory=dict[str, Any])
     records: Records | None = None
     gallery: Gallery | None = None  # of a file of records, a page is made when it is whole
+    diverged: bool = False  # scores were no numbers, which is not the files' fault
 
     def keep(self, paths: list[Path], results: Results, run: dict[str, Any], *, resume: bool) -> int:
         """Write the `results` of `paths`, of which --out may have some; returns how many of them are named."""
@@ -140,6 +155,14 @@ class _Output:
             self.gallery.write(self.html, run)
             print(self.html, file=sys.stderr)
         return named
+
+    def watched(self, results: Iterator[Prediction | VideoError]) -> Iterator[Prediction | VideoError]:
+        """The same results."""
+        from crossframe.recognizer import ScoreError
+
+        for result in results:
+            self.diverged |= isinstance(result, ScoreError)
+            yield result
 
     def write_all(self, results: Iterable[tuple[Path, Prediction | str]], count: int = 0) -> int:
         """Write the results of `count` videos as they come; returns how many could be named."""
@@ -170,10 +193,10 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
 def _table(prediction: Prediction, top: int) -> Table:
     from rich.table import Table
 
-    table = Table(title=prediction.video, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=escaped(prediction.video), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("label")
     table.add_column("score", justify="right")
     table.add_column("", no_wrap=True, overflow="crop")
     for name, score in prediction.top(top):
-        table.add_row(name, f"{score:.1%}", "█" * round(20 * score))
+        table.add_row(escaped(name), f"{score:.1%}", "█" * round(20 * score))
     return table

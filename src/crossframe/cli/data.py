@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from crossframe.cli.shared import MemoryOption, MostFramesOption, set_file_limits
 from crossframe.data.importers import Layout
 from crossframe.processes import cores
+from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
     from crossframe.data.importers.imported import Imported
@@ -82,6 +84,8 @@ def verify(
     record: Annotated[Path | None, Option(help="Where to note what was found; beside the list if not given.")] = None,
     workers: Workers = None,
     timeout: Timeout = 300,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
     labels: LabelFile = None,
     root: Root = None,
     contained: Contained = False,
@@ -98,6 +102,7 @@ def verify(
         record.open("a").close()
     except OSError as error:
         raise ValueError(f"{record}: cannot be written ({error.strerror}); give --record another path") from error
+    set_file_limits(memory, most_frames)
     outcomes = _watch(run(listed, record, workers=workers or cores(), timeout=timeout), _files(listed))
     broken = _print_broken(outcomes)
     files = _files(listed)
@@ -118,6 +123,8 @@ def prepare(
     as_is: Annotated[bool, Option("--as-is", help="With --shards: pack the files as they are.")] = False,
     workers: Workers = None,
     timeout: Timeout = 300,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
     labels: LabelFile = None,
     root: Root = None,
     contained: Contained = False,
@@ -138,6 +145,7 @@ def prepare(
         write_manifest(pack(listed, out), out / "manifest.csv")
         print(out / "manifest.csv")
         return
+    set_file_limits(memory, most_frames)
     steps = run(listed, out, Encoding(short_side, quality), workers=workers or cores(), timeout=timeout)
     outcomes = _watch(steps, _files(listed))
     failed = {outcome.name for outcome in outcomes if outcome.problem is not None}
@@ -261,7 +269,7 @@ def _report(imported: Imported) -> None:
         listed = len(imported.manifest) + len(imported.missing)
         notes.append(f"{len(imported.missing)} of {listed} clips are missing on the disk: {some(imported.missing)}")
     for note in notes:
-        typer.echo(f"crossframe: {note}", err=True)
+        typer.echo(f"crossframe: {escaped(note)}", err=True)
 
 
 def _count_table(manifest: Manifest) -> Iterable[str]:
@@ -271,10 +279,10 @@ def _count_table(manifest: Manifest) -> Iterable[str]:
     counts = Counter((clip.label, clip.split) for clip in manifest.clips)
     totals = Counter(clip.split for clip in manifest.clips)
     splits = sorted(totals, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split))
-    width = max(len(label) for label in ["class", *manifest.labels, "total"])
+    width = max(len(label) for label in ["class", *map(escaped, manifest.labels), "total"])
     yield "  ".join([f"{'class':<{width}}", *(f"{split or 'clips':>7}" for split in splits)])
     for label in manifest.labels:
-        yield "  ".join([f"{label:<{width}}", *(f"{counts[label, split]:>7}" for split in splits)])
+        yield "  ".join([f"{escaped(label):<{width}}", *(f"{counts[label, split]:>7}" for split in splits)])
     yield "  ".join([f"{'total':<{width}}", *(f"{totals[split]:>7}" for split in splits)])
 
 
@@ -293,5 +301,5 @@ def _print_broken(outcomes: Iterable[Outcome]) -> int:
     """List what went wrong, and count it."""
     problems = [f"{outcome.name}: {outcome.problem}" for outcome in outcomes if outcome.problem is not None]
     for problem in problems:
-        print(problem)
+        print(escaped(problem))
     return len(problems)

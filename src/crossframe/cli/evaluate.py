@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
+from crossframe.cli.shared import FileSecondsOption, MemoryOption, MostFramesOption, limit_entries
 from crossframe.pace import told
+from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +56,9 @@ def evaluate(
         float | None,
         Option(min=0, max=1, help="Average with the weights that training started from: 0 is those, 1 the model."),
     ] = None,
+    timeout: FileSecondsOption = None,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the evaluation that --out holds.")] = False,
 ) -> None:
@@ -73,6 +78,7 @@ def evaluate(
         raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
+    asked += limit_entries(timeout, memory, most_frames)
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
     _check_free(out, overwrite=overwrite)
     pyarrow()  # without it, nothing could be saved in the end
@@ -95,6 +101,7 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
 def _write(measuring: Measuring, trials: Sequence[Trial], out: Path, *, writes: bool) -> None:
     """Measure all trials, in every process; write and print what they give in the one that `writes`."""
     from crossframe.distributed import this_process
+    from crossframe.evaluate.evaluate import NO_NUMBERS
     from crossframe.evaluate.report import write_report
     from crossframe.evaluate.result import ENVIRONMENT, environment
     from crossframe.evaluate.trials import name_trials
@@ -117,6 +124,8 @@ def _write(measuring: Measuring, trials: Sequence[Trial], out: Path, *, writes: 
         write_text(out / RECIPE, dump_recipe(measuring.recipe))
         _print_scores(found, out)
         print(write_report(out))
+        if any(failure["reason"] == NO_NUMBERS for _, summary in found.values() for failure in summary["failures"]):
+            raise typer.Exit(1)
 
 
 def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn: bool) -> list[Trial]:
@@ -278,6 +287,6 @@ def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mappi
 def _warn_of_unreadable(summary: Mapping[str, Any]) -> None:
     failures = summary["failures"]
     for failure in failures[:SHOWN]:
-        typer.echo(f"crossframe: counts as wrong: {failure['reason']}", err=True)
+        typer.echo(f"crossframe: counts as wrong: {escaped(failure['reason'])}", err=True)
     if len(failures) > SHOWN:
         typer.echo(f"crossframe: and {len(failures) - SHOWN} more; summary.json lists them", err=True)

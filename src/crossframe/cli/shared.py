@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from typer import Option
 
+from crossframe.files import plain_json
 from crossframe.text.label_files import read_labels
-from crossframe.text.labels import check_labels, humanize
-from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
+from crossframe.text.labels import check_labels, escaped, humanize
+from crossframe.video.guard import Limits
+from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, set_limits, videos_in
 from crossframe.video.tar import file_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,23 @@ HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup 
 ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
 WorkersOption = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]
 BatchSizeOption = Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")]
-TimeoutOption = Annotated[float, Option(min=0.1, help="Seconds to read one video.")]
+TimeoutOption = Annotated[float, Option("--timeout", min=0.1, help="Seconds to read one video.")]
+MemoryOption = Annotated[int | None, Option("--memory", min=16, help="MB that reading one video may take: 2048.")]
+MostFramesOption = Annotated[int | None, Option("--most-frames", min=1, help="Frames that a video may have: 4194304.")]
+FileSecondsOption = Annotated[float | None, Option("--timeout", min=0.1, help="Seconds to read one clip: 60.")]
+
+
+def set_file_limits(memory: int | None, most_frames: int | None) -> None:
+    """Set how much each video may cost that this process reads, and those that it starts; None for the usual."""
+    usual = Limits()
+    size = usual.memory if memory is None else memory << 20
+    set_limits(Limits(usual.seconds, size, most_frames or usual.frames))
+
+
+def limit_entries(seconds: float | None, memory: int | None, most_frames: int | None) -> list[str]:
+    """The same as changes of a recipe."""
+    given = {"seconds": seconds, "memory": None if memory is None else memory << 20, "frames": most_frames}
+    return [f"data.limits.{name}={value}" for name, value in given.items() if value is not None]
 
 
 def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: str = "") -> list[str]:
@@ -85,7 +102,7 @@ def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
             remedy = "download the video first" if path.parts[0] in ("http:", "https:") else "check the path"
             absent[str(path)] = f"{path}: does not exist; {remedy}"
     for reason in absent.values():
-        print(f"crossframe: {reason}", file=sys.stderr)
+        print(f"crossframe: {escaped(reason)}", file=sys.stderr)
     return paths, absent
 
 
@@ -93,7 +110,7 @@ def _expand(given: Path) -> list[Path]:
     """A file stands for itself, and so does a folder without videos; any other for the videos in it and below."""
     found = videos_in(given) if given.is_dir() else []
     if found and (others := left_out_of(files_below(given))):
-        print(f"crossframe: {given}: {others}", file=sys.stderr)
+        print(f"crossframe: {escaped(f'{given}: {others}')}", file=sys.stderr)
     return found or [given]
 
 
@@ -122,14 +139,14 @@ def results_of(
     for path in paths:
         result = absent.get(str(path)) or next(results)
         if isinstance(result, VideoError):
-            print(f"crossframe: {result}", file=sys.stderr)
+            print(f"crossframe: {escaped(str(result))}", file=sys.stderr)
             result = str(result)
         yield path, result
 
 
-def exit_status(done: int, of: int) -> int:
-    """0 all, 1 some failed, 2 nothing could be done."""
-    return 0 if done == of else 1 if done else NOTHING_DONE
+def exit_status(done: int, of: int, *, diverged: bool = False) -> int:
+    """0 all, 1 some failed or a model's scores are no numbers, 2 nothing could be done."""
+    return 0 if done == of else 1 if done or diverged else NOTHING_DONE
 
 
 def devices() -> list[torch.device]:
@@ -156,11 +173,11 @@ def choose_device(name: str) -> torch.device:
 
 def json_line(values: Mapping[str, Any], encoding: str) -> str:
     """An object in one line; characters are escaped where the encoding lacks one of them."""
-    line = json.dumps(values, ensure_ascii=False)
+    line = plain_json(values, ensure_ascii=False)
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
-        return json.dumps(values)
+        return plain_json(values)
     return line
 
 

@@ -10,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.processes import is_first
+from crossframe.cli.shared import FileSecondsOption, MemoryOption, MostFramesOption, limit_entries
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
@@ -28,6 +29,9 @@ def train(
     hold_out: Annotated[
         float | None, Option(min=0, help="The share of undivided clips kept for testing: --set data.hold_out=.")
     ] = None,
+    timeout: FileSecondsOption = None,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
     dry_run: Annotated[
@@ -39,6 +43,7 @@ def train(
 
     flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
+    asked += limit_entries(timeout, memory, most_frames)
     chosen = load_recipe(recipe, asked, tiny=tiny)
     if dry_run:
         _print_dry_run(chosen, init, data)

@@ -5,49 +5,60 @@ What to read comes with each job, so that the processes hold no manifest, howeve
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from threading import Timer
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from crossframe.data.batch import Failure
 from crossframe.video.error import VideoError
 from crossframe.video.exact import OpenVideo, open_video
+from crossframe.video.media import limits_here
 from crossframe.video.sample import (
     Choice,
     Wanted,
     dense,
     dense_views,
+    evenly_timed,
     segment_length,
     sparse_random,
     sparse_views,
     train_indices,
+    view_offsets,
 )
+
+Clock: TypeAlias = tuple[Sequence[float], float]  # when each frame is shown, in seconds, and when the last one ends
+NO_CLOCK: Clock = ((), 0.0)
+HANGING = 2  # times the seconds that a file may take, until a process that reads it is ended
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), or T close together (`dense`).
+    """T frames of a clip: one from each of T equal parts (`sparse`, the paper's choice), T close together (`dense`), or
+    one from each of T equal parts of its time (`time`), which differs where frames do not come at even times.
 
     Testing takes fixed frames, in each of `views` views; training draws one view at random. With `official`, frames are
     drawn as by the authors' code (`crossframe.video.sample`), where several views of a test are draws, too.
     """
 
     num_frames: int = 8
-    rule: Literal["sparse", "dense"] = "sparse"
+    rule: Literal["sparse", "dense", "time"] = "sparse"
     views: int = 1
     official: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.views < 1:
             raise ValueError(f"{self.num_frames} frames in {self.views} views were asked for; use 1 or more")
-        if self.rule not in ("sparse", "dense"):
-            raise ValueError(f"sampling {self.rule!r} is unknown; use 'sparse' or 'dense'")
+        if self.rule not in ("sparse", "dense", "time"):
+            raise ValueError(f"sampling {self.rule!r} is unknown; use 'sparse', 'dense' or 'time'")
         if self.official and self.rule != "sparse":
             raise ValueError(f"the authors' code has no {self.rule} sampling; leave official out, or sample sparsely")
 
@@ -56,16 +67,22 @@ class Sampling:
         """True if a test takes what `train` draws."""
         return self.official and self.views > 1
 
-    def test(self, total: int) -> list[int]:
+    def test(self, total: int, clock: Clock = NO_CLOCK) -> list[int]:
         """The frames of all views, one view after the other: views * T indices, the same in every run.
+
+        `clock`: when each of `total` frames is shown, and when the last one ends; without it, `time` is `sparse`.
 
         >>> Sampling(num_frames=2, views=2).test(16)
         [2, 10, 6, 14]
         """
-        choose = sparse_views if self.rule == "sparse" else dense_views
+        times, end = clock
+        if self.rule == "time" and len(times) == total:
+            parts = [[offset] * self.num_frames for offset in view_offsets(self.views)]
+            return [index for part in parts for index in evenly_timed(times, end, self.num_frames, part)]
+        choose = dense_views if self.rule == "dense" else sparse_views
         return [index for view in choose(total, self.num_frames, self.views) for index in view]
 
-    def train(self, total: int, generator: random.Random) -> list[int]:
+    def train(self, total: int, generator: random.Random, clock: Clock = NO_CLOCK) -> list[int]:
         """T indices at random places; with `official`, as many for each of the views.
 
         >>> Sampling(num_frames=8, official=True).train(2, random.Random(0))
@@ -73,9 +90,12 @@ class Sampling:
         """
         if self.official:
             return [index for _ in range(self.views) for index in self._official(total, generator)]
-        if self.rule == "sparse":
-            return sparse_random(total, self.num_frames, generator)
-        return dense(total, self.num_frames, offset=generator.random())
+        times, end = clock
+        if self.rule == "time" and len(times) == total:
+            return evenly_timed(times, end, self.num_frames, [generator.random() for _ in range(self.num_frames)])
+        if self.rule == "dense":
+            return dense(total, self.num_frames, offset=generator.random())
+        return sparse_random(total, self.num_frames, generator)
 
     def _official(self, total: int, generator: random.Random) -> list[int]:
         length = segment_length(total, self.num_frames)
@@ -111,21 +131,37 @@ class ClipReader(Dataset[ReadClip | Failure]):
     """Reads the frames that `sampling` chooses, scaled down to `short_side` as they are decoded if they are larger.
 
     The frames of a training clip depend only on (seed, epoch, index), so any clip of any epoch can be read again.
+    A file may cost what it may in the process that makes the reader (`media.set_limits`). A decoder that hangs within
+    one call ends the process of a loader that it hangs in, with a line that names the file; no other is interrupted.
     """
 
     def __init__(self, sampling: Sampling, short_side: int | None = None) -> None:
         self.sampling = sampling
         self.short_side = short_side
+        self.limits = limits_here()
 
     def __getitem__(self, job: Job) -> ReadClip | Failure:
+        watchdog = Timer(HANGING * self.limits.seconds, self._give_up, [job]) if get_worker_info() else None
         try:
+            if watchdog:
+                watchdog.daemon = True
+                watchdog.start()
             return ReadClip(job.index, job.target, self._read(job))
         except (VideoError, OSError) as error:
             # Neither a broken file nor a failing drive must end an epoch.
             return Failure(job.index, job.target, " ".join(str(error).split()))
+        finally:
+            if watchdog:
+                watchdog.cancel()
+
+    def _give_up(self, job: Job) -> None:
+        """End this process: what hangs in C code hears nothing else."""
+        print(f"crossframe: {job.path}: its decoder hangs; leave it out (crossframe data verify)", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
 
     def _read(self, job: Job) -> Tensor:
-        with open_video(job.path) as video:
+        with open_video(job.path, limits=self.limits) as video:
             wanted = Wanted(video.name, 1, "sparse", self._choice(job, video))
             decoded = video.read(wanted, short_side=self.short_side)
         return torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2)
@@ -142,12 +178,19 @@ class ClipReader(Dataset[ReadClip | Failure]):
                 raise VideoError(
                     f"{job.path}: has only {total} frames, and the clip begins at {first}; check its start"
                 )
-            return [first + index for index in self._indices(frames, job)]
+            return [first + index for index in self._indices(frames, job, _part(video, total, first, frames))]
 
         return choose
 
-    def _indices(self, frames: int, job: Job) -> list[int]:
+    def _indices(self, frames: int, job: Job, clock: Clock) -> list[int]:
         if job.draw is None:
-            return self.sampling.test(frames)
+            return self.sampling.test(frames, clock)
         seed, epoch = job.draw
-        return self.sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"))
+        return self.sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"), clock)
+
+
+def _part(video: OpenVideo, total: int, first: int, frames: int) -> Clock:
+    """The clock of `frames` frames from `first` on, of a video that has `total`."""
+    times, end = video.clock(total)
+    last = first + frames
+    return times[first:last], times[last] if last < len(times) else end

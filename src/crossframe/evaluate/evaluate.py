@@ -20,6 +20,8 @@ from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.saving import fingerprint
 
+NO_NUMBERS = "the model's scores are not numbers; its weights have diverged, or need float32"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -132,4 +134,4 @@ def _results(inference: Inference, batch: Batch, text: Tensor | None, setting: S
         if row.isfinite().all():
             yield VideoResult(index, target, tuple(best.tolist()), tuple(row[best].tolist()), float(row[target]))
         else:
-            yield VideoResult(index, target, error="the model's scores are not numbers; its weights have diverged")
+            yield VideoResult(index, target, error=NO_NUMBERS)

@@ -28,6 +28,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
+from crossframe.video.media import limited
 from crossframe.weights.folder import BEST, LAST
 
 log = logging.getLogger(__name__)
@@ -101,20 +102,21 @@ def run_trial(
     with evaluating(model):
         text = label_features(model, words)
     sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.random_views)
-    evaluation = evaluate_manifest(
-        model,
-        clips.manifest,
-        Setting(sampling, test.crops, test.precision),
-        text=text,
-        made_with={
-            "template": data.template,
-            "descriptions": described,
-            "labels_too": list(test.labels_too),
-            **({"left_out": clips.left_out} if clips.left_out else {}),
-        },
-        workers=recipe.train.workers,
-        watch=watch,
-    )
+    with limited(data.limits):
+        evaluation = evaluate_manifest(
+            model,
+            clips.manifest,
+            Setting(sampling, test.crops, test.precision),
+            text=text,
+            made_with={
+                "template": data.template,
+                "descriptions": described,
+                "labels_too": list(test.labels_too),
+                **({"left_out": clips.left_out} if clips.left_out else {}),
+            },
+            workers=recipe.train.workers,
+            watch=watch,
+        )
     return replace(evaluation, trained_on=clips.trained_on)
 
 

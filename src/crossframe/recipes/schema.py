@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from crossframe.model.config import Activation, Mixing
 from crossframe.text.templates import templates
 from crossframe.video.augment import Augment
+from crossframe.video.guard import Limits
 from crossframe.video.mixing import Mixup
 
 Count = Annotated[int, Field(ge=1)]
@@ -132,7 +133,7 @@ class FileData:
     replace it in the same way.
 
     `classes` is the number of classes, which is checked; `clips` is the approximate number of training clips, for a dry
-    run without data.
+    run without data. `limits`: what reading one file may take; one that takes more counts as unreadable.
     """
 
     kind: Literal["files"]
@@ -144,12 +145,13 @@ class FileData:
     hold_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shots: Count | None = None
     draw: Annotated[int, Field(ge=0)] = 0
-    sampling: Literal["sparse", "dense"] = "sparse"
+    sampling: Literal["sparse", "dense", "time"] = "sparse"
     tail: bool = True
     template: str = "{}"
     descriptions: str | None = None
     classes: Count | None = None
     clips: Count | None = None
+    limits: Limits = Limits()
 
     @field_validator("template")
     @classmethod
@@ -283,10 +285,10 @@ class Recipe:
         for name, section in (("augment", self.train.augment), ("mix", self.train.mix)):
             if section is not None and self.data.kind != "files":
                 raise ValueError(f"train.{name} changes clips in files, and the data are drawn; set it to null")
-        if self.data.kind == "files" and self.data.sampling == "dense":
+        if self.data.kind == "files" and self.data.sampling != "sparse":
             for name, asked in (("test.random_views", self.test.random_views), ("data.tail=false", not self.data.tail)):
                 if asked:
-                    raise ValueError(f"{name} draws as the authors' code, which knows no dense frames; leave it out")
+                    raise ValueError(f"{name} draws as the authors' code, which samples sparsely; leave it out")
         if self.data.kind != "files" and self.test != Test(splits=self.test.splits):
             raise ValueError("test: drawn clips have one view and labels of their own; set no more than test.splits")
 

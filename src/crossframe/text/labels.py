@@ -5,10 +5,13 @@ No label is changed unless asked: papers treat labels differently, and that chan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 SHOWN = 3
+# Control characters, and those that turn the direction of what follows.
+_STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 
 
 def humanize(label: str) -> str:
@@ -29,6 +32,15 @@ def some(names: Iterable[str]) -> str:
     """
     names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def escaped(text: str) -> str:
+    """A name or label as terminals should show it: characters that would steer one are spelled out.
+
+    >>> escaped("clip\\x1b[2J.mp4")
+    'clip\\\\x1b[2J.mp4'
+    """
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def check_labels(labels: Iterable[str]) -> list[str]:

@@ -75,6 +75,21 @@ class RunFolder:
             raise ValueError(f"{self.path} has no checkpoint 'last' to go on from; start without --resume")
         return load_recipe(path)
 
+    def check_room(self, last: int, best: int) -> None:
+        """Raise `SaveError` now, rather than after the first epoch, where the disk has no room for the checkpoints.
+
+        `last` and `best`: bytes of each; the old `last` stays until the new one is whole.
+        """
+        if not self.writes:
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        needed, free = 2 * last + best, shutil.disk_usage(self.path).free
+        if free < needed:
+            raise SaveError(
+                f"{self.path}: its checkpoints need {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free on the "
+                "disk; make room or give another folder"
+            )
+
     def recover(self) -> None:
         """Put the checkpoint in its place where a process died while it was replaced."""
         if self.writes:

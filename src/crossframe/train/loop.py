@@ -167,6 +167,13 @@ class Loop:
             state["scale"] = self.scale.state_dict()
         return full(state)
 
+    def sizes(self) -> tuple[int, int]:
+        """About how many bytes a checkpoint takes, with what resuming needs and without."""
+        model = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        learning = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
+        copies = 3 + (self.average is not None)  # the weights in training, two moments, and the mean
+        return model + copies * learning, model
+
     @contextmanager
     def final_model(self) -> Generator[XCLIP]:
         """The model that is tested and saved: unsharded, with the averaged weights if there are any."""

@@ -32,6 +32,8 @@ from crossframe.shapes.splits import Split, index_among
 from crossframe.text.labels import some
 from crossframe.text.templates import read_descriptions, wordings
 from crossframe.train.loop import TextCache
+from crossframe.video.guard import Limits
+from crossframe.video.media import limited
 
 Scores = dict[str, float]
 
@@ -117,6 +119,7 @@ class FileSource:
     held_back: Manifest | None
     sampling: Sampling
     workers: int
+    limits: Limits
 
     @property
     def batches_per_epoch(self) -> int:
@@ -138,7 +141,9 @@ class FileSource:
             return {}
         with evaluating(model):
             text = label_features(model, self.wordings)
-        result = evaluate_manifest(model, self.held_back, Setting(self.sampling), text=text, workers=self.workers)
+        setting = Setting(self.sampling)
+        with limited(self.limits):
+            result = evaluate_manifest(model, self.held_back, setting, text=text, workers=self.workers)
         return {"top1": result.counts.top1, "top5": result.counts.top5}
 
 
@@ -169,16 +174,17 @@ def _clips(recipe: Recipe, data: ClipData, model: XCLIP) -> ClipSource:
 def _file_source(recipe: Recipe, data: FileData, model: XCLIP, files: ClipFiles) -> FileSource:
     train = recipe.train
     sampling = Sampling(model.config.num_frames, data.sampling)
-    loader = TrainLoader(
-        files.train,
-        replace(sampling, official=not data.tail),
-        train.batch_size,
-        seed=train.seed,
-        short_side=model.preprocess.short_side,
-        workers=train.workers,
-        process=this_process(),
-    )
-    return FileSource(loader, files.wordings, files.test, sampling, train.workers)
+    with limited(data.limits):
+        loader = TrainLoader(
+            files.train,
+            replace(sampling, official=not data.tail),
+            train.batch_size,
+            seed=train.seed,
+            short_side=model.preprocess.short_side,
+            workers=train.workers,
+            process=this_process(),
+        )
+    return FileSource(loader, files.wordings, files.test, sampling, train.workers, data.limits)
 
 
 @torch.inference_mode()

@@ -149,7 +149,7 @@ class OpenVideo:
     def _decode_needed(self, wanted: Wanted, plan: Plan, new_collector: NewCollector) -> Decoded | None:
         """Decode what the plan says; None if the stream does not keep to it, which damage can cause."""
         found = self.found
-        collector = new_collector(wanted.of(found.shown, *self._clock(found.shown)))
+        collector = new_collector(wanted.of(found.shown, *self.clock(found.shown)))
         needed = plan.needed(collector.indices)
         shown = plan.shown(needed)
         expected = iter(shown)
@@ -197,7 +197,7 @@ class OpenVideo:
         total, may_thread, strict = max(found.shown, 1), True, True
         suspects: set[int | None] = set()
         for _ in range(4):
-            collector = new_collector(wanted.supposing(total, *self._clock(total)))
+            collector = new_collector(wanted.supposing(total, *self.clock(total)))
             collector.suspects |= suspects
             with self.start(probe=True) as (media, packets):
                 threaded = media.use_threads(may_thread)
@@ -211,14 +211,14 @@ class OpenVideo:
                 count = collector.count
                 if count == 0:
                     raise VideoError(f"{self.name}: holds no frame that can be decoded; give a video file that plays")
-                if wanted.of(count, *self._clock(count)) == collector.indices:
+                if wanted.of(count, *self.clock(count)) == collector.indices:
                     return collector.result(media, count, found.missing + collector.broken, self._notes(wanted))
                 total = count
         raise VideoError(
             f"{self.name}: shows other frames each time it is read; copy it first if it is still being written"
         )
 
-    def _clock(self, total: int) -> tuple[Sequence[float], float]:
+    def clock(self, total: int) -> tuple[Sequence[float], float]:
         """When each of `total` frames is shown, and when the last one ends."""
         times, unit = self.times, self._scanned.stream.time_base
         if len(times) != total:

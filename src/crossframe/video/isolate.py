@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import astuple
 from io import BufferedReader
 from queue import SimpleQueue
 from threading import Event, Timer
@@ -22,6 +23,7 @@ from crossframe.video.decode import Frames, Source, log_problems, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import read_arrays
 from crossframe.video.guard import Limits
+from crossframe.video.media import limits_here
 from crossframe.video.sample import source_name
 from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
 
@@ -37,24 +39,27 @@ def decode_many(
     num_frames: int = 8,
     *,
     workers: int = 2,
-    timeout: float = 60.0,
-    memory: int = 2 << 30,
+    timeout: float | None = None,
+    memory: int | None = None,
     read: Read = read_arrays,
     **options: Any,
 ) -> Iterator[Frames | VideoError]:
     """Read every source, in order; one that cannot be read gives its VideoError instead of frames.
 
     Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
-    `memory` bytes; a process that goes beyond, or dies, is replaced. A few videos are read ahead, so that
+    `memory` bytes, by default as much as this process allows itself (`media.set_limits`); a process that goes beyond,
+    or dies, is replaced. A few videos are read ahead, so that
     decoding overlaps what the caller does. With 0 workers everything is read in this process when it is asked
     for; a decoder that hangs or dies is then not helped. `options` are those of `read_video`; a rule for `indices`,
     like `read` itself, must be importable by name where there are workers.
     """
-    if workers < 0 or timeout <= 0 or memory <= 0:
-        raise ValueError(
-            f"workers={workers}, timeout={timeout}, memory={memory}: use 0 or more workers, and limits above 0"
-        )
-    limited = options | ({"limits": Limits(timeout, memory)} if read is read_arrays else {})
+    if workers < 0:
+        raise ValueError(f"workers={workers}: use 0 or more")
+    here = limits_here()
+    limits = Limits(
+        here.seconds if timeout is None else timeout, here.memory if memory is None else memory, here.frames
+    )
+    limited = options | ({"limits": limits} if read is read_arrays else {})
 
     def read_here(source: Source) -> Frames | VideoError:
         try:
@@ -75,7 +80,7 @@ def decode_many(
         file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
         return worker.read((read, file, num_frames, options))
 
-    return _in_order(sources, [_Worker(timeout, memory) for _ in range(workers)], read_one)
+    return _in_order(sources, [_Worker(limits) for _ in range(workers)], read_one)
 
 
 def _in_order(
@@ -115,9 +120,8 @@ def _in_order(
 class _Worker:
     """A process that reads videos, started when first needed and again when lost; for one thread at a time."""
 
-    def __init__(self, timeout: float, memory: int) -> None:
-        self._timeout = timeout
-        self._memory = memory
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
@@ -129,7 +133,7 @@ class _Worker:
             expired.set()
             process.kill()
 
-        watchdog = Timer(self._timeout, expire)
+        watchdog = Timer(self._limits.seconds, expire)
         watchdog.start()
         try:
             answer = _exchange(process, job)
@@ -157,7 +161,7 @@ class _Worker:
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         with starting_workers():
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "crossframe.video.worker", str(self._timeout), str(self._memory)],
+                [sys.executable, "-P", "-m", "crossframe.video.worker", *map(str, astuple(self._limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pipesize=1 << 20,  # frames fill a small pipe many times
@@ -190,9 +194,9 @@ class _Worker:
 
     def _why(self, expired: bool, status: int) -> str:
         if expired:
-            return f"was not read within {self._timeout:g} seconds; leave it out, or allow more time"
+            return f"was not read within {self._limits.seconds:g} seconds; leave it out, or allow more time"
         if status == OUT_OF_MEMORY:
-            return f"needs more than {self._memory >> 20} MB to be read; leave it out, or allow more memory"
+            return f"needs more than {self._limits.memory >> 20} MB to be read; leave it out, or allow more memory"
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return f"stopped the decoder ({reason}); leave it out"
 

@@ -106,6 +106,22 @@ def set_limits(limits: Limits) -> None:
     _limits = limits
 
 
+def limits_here() -> Limits:
+    """The cost that is allowed now for each file that this process reads."""
+    return _limits
+
+
+@contextmanager
+def limited(limits: Limits) -> Generator[None]:
+    """Inside, each file may cost this much, also where a loader made here reads it later."""
+    before = limits_here()
+    set_limits(limits)
+    try:
+        yield
+    finally:
+        set_limits(before)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How the frames of a video are shown: scaled to this size, then turned by quarters counterclockwise."""

@@ -112,8 +112,10 @@ def view_offsets(num_views: int) -> list[float]:
     return [(view + 0.5) / num_views for view in range(num_views)]
 
 
-def evenly_timed(times: Sequence[float], end: float, num_frames: int) -> list[int]:
+def evenly_timed(times: Sequence[float], end: float, num_frames: int, offsets: Sequence[float] = ()) -> list[int]:
     """The frames on the screen at `num_frames` even times, of frames shown from `times` on, the last until `end`.
+
+    `offsets` say where in its equal part of the time each of them lies, by default in the middle.
 
     >>> evenly_timed([0.0, 0.1, 0.2, 0.3, 2.0, 3.0], 4.0, 4)
     [3, 3, 4, 5]
@@ -121,7 +123,8 @@ def evenly_timed(times: Sequence[float], end: float, num_frames: int) -> list[in
     _check(len(times), num_frames)
     step = (end - times[0]) / num_frames
     margin = 1e-6  # a frame shown from 0.3 s on is there at 0.3 s, whatever the fractions say
-    return [max(bisect_right(times, times[0] + (i + 0.5) * step + margin) - 1, 0) for i in range(num_frames)]
+    places = enumerate(offsets or [0.5] * num_frames)
+    return [max(bisect_right(times, times[0] + (i + offset) * step + margin) - 1, 0) for i, offset in places]
 
 
 def segment_length(total: int, num_frames: int) -> int:

@@ -1,8 +1,8 @@
 """The process that reads one video after the other for `isolate`.
 
-It is run as `python -m crossframe.video.worker SECONDS BYTES`, takes jobs from standard input and writes answers to
-standard output, each a pickle, and ends when its input does. A file may take SECONDS, and the memory of the process
-may grow by BYTES.
+It is run as `python -m crossframe.video.worker SECONDS BYTES FRAMES`, takes jobs from standard input and writes
+answers to standard output, each a pickle, and ends when its input does. A file may take SECONDS and have FRAMES, and
+the memory of the process may grow by BYTES.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def main() -> None:
     jobs = cast("BufferedReader", sys.stdin.buffer)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
-    seconds, memory = float(sys.argv[1]), int(sys.argv[2])
-    set_limits(Limits(seconds, memory))
+    seconds, memory, frames = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    set_limits(Limits(seconds, memory, frames))
     _limit_memory(memory)
     read_beside_others()
     send(answers, None)
