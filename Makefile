@@ -15,7 +15,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test test-slow lint types format bench demo retrain clean
+.PHONY: help setup test test-slow torture mutants lint types format bench demo retrain clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ test: setup lint types  ## Lint, types and the quick tests: what every change mu
 
 test-slow: setup  ## The long suites, not part of `make test`
 	$(PYTEST) -m 'slow and not network and not gpu' $(PYTEST_ARGS)
+
+torture: setup  ## Damaged files, kills, full disks, limits, threads, leaks and rounding, under an hour on two cores
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group torture
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.torture
+
+mutants: setup  ## Plant listed faults, one at a time, and count those that the tests notice
+	$(BIN)/python -m benchmarks.mutants --jobs $(WORKERS)
 
 lint: setup  ## Style, formatting and the direction of imports
 	$(BIN)/ruff check .

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said_in_one_line(override: str, complaint: str) -> Non
         ("data.shot=4", "did you mean 'shots'?"),
         ("data.shots=0", "data.shots is 0; should be greater than or equal to 1"),
         ("data.shots=two", "data.shots is the text 'two'; should be a valid integer"),
-        ("data.sampling=sparce", "data.sampling is the text 'sparce'; should be 'sparse' or 'dense'"),
+        ("data.sampling=sparce", "data.sampling is the text 'sparce'; should be 'sparse', 'dense' or 'time'"),
         ("data.template=ensembel", "data.template: the template 'ensembel' contains {} 0 times"),
         ("train.learn=vision", "train.learn is the text 'vision'; should be a list, such as [vision]"),
         ("model.image_encoder=21", "model.image_encoder is 21; should be a valid string"),

@@ -288,7 +288,8 @@ class Recipe:
         if self.data.kind == "files" and self.data.sampling != "sparse":
             for name, asked in (("test.random_views", self.test.random_views), ("data.tail=false", not self.data.tail)):
                 if asked:
-                    raise ValueError(f"{name} draws as the authors' code, which samples sparsely; leave it out")
+                    unknown = f"which knows no {self.data.sampling} frames"
+                    raise ValueError(f"{name} draws as the authors' code, {unknown}; leave it out")
         if self.data.kind != "files" and self.test != Test(splits=self.test.splits):
             raise ValueError("test: drawn clips have one view and labels of their own; set no more than test.splits")
 
