@@ -28,3 +28,7 @@ def test_late_entities_stay_decomposed() -> None:
     # ftfy composes characters, but leaves entities alone beside a literal "<"; unescaping comes after it.
     assert clean("e&#x301;") == "\u00e9"
     assert clean("<e&#x301;") == "<e\u0301"
+
+
+def test_entities_are_unescaped_twice_also_where_a_tag_keeps_ftfy_from_it() -> None:
+    assert clean("<b> salt &amp;amp; pepper") == "<b> salt & pepper"
