@@ -112,7 +112,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         state = folder.state()
         run.loop.restore(state["loop"])
         run.summary = replace(run.summary, **state["run"])
-    if not resume:
+    else:
         folder.check_room(*run.loop.sizes())
     if not resume or recipe != folder.recipe_to_resume():  # a new run, or one that was extended
         folder.begin(recipe, fabric)
