@@ -62,7 +62,7 @@ def scratch(filmed: Path) -> Recipe:
 def _small(clips: Path, *changes: str) -> Recipe:
     common = [f"data.source={clips}", "train.threads=1", "train.batch_size=2", "train.warmup_epochs=0"]
     common += ["train.augment={}", "train.save_every=1", "train.rates.eps=1e-4"]
-    return load_recipe("finetune", [*common, *changes], tiny=True)
+    return load_recipe("finetune", ["data.hold_out=0", *common, *changes], tiny=True)
 
 
 def test_the_fake_gpu_refuses_what_a_gpu_refuses_and_counts_what_waits_for_it() -> None:

@@ -29,7 +29,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     changes = ["init=null", f"model.towers={small}", "model.frames=2", "model.drop_path=0.2", f"data.source={folder}"]
     changes += ["train.epochs=3", "train.warmup_epochs=1", "train.batch_size=2", "train.accumulate=2", "train.mix={}"]
     changes += ["train.augment={}", "train.average=0.9", "train.rates.muon=1e-3", "train.save_every=1"]
-    return load_recipe("finetune", [*changes, "train.threads=1"], tiny=True)
+    return load_recipe("finetune", ["data.hold_out=0", *changes, "train.threads=1"], tiny=True)
 
 
 def kept(out: Path) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         "train.rates.base=1e-2",
     ]
     changes += ["train.rates.eps=1e-3"]  # or AdamW would enlarge the noise where a gradient is zero
-    return load_recipe("finetune", changes, tiny=True)
+    return load_recipe("finetune", ["data.hold_out=0", *changes], tiny=True)
 
 
 def weights(out: Path) -> dict[str, Tensor]:

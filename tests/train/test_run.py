@@ -67,7 +67,7 @@ def test_tiny_recipes_learn(name: str, tmp_path: Path) -> None:
 def test_finetuning_learns_from_files_and_counts_what_it_cannot_read(tmp_path: Path) -> None:
     train(tiny("shapes"), tmp_path / "first")
     folder = write_dataset(tmp_path / "clips")
-    recipe = tiny("finetune")
+    recipe = tiny("finetune", "data.hold_out=0")
     summary = train(recipe, tmp_path / "run", init=tmp_path / "first" / "last", data=folder)
     curve = losses(tmp_path / "run")
     assert summary.unreadable == 4
