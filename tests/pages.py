@@ -184,10 +184,15 @@ def tiny_run(folder: Path) -> Path:
 
 
 def lay_out_runs(words: list[str], trained: Path) -> None:
-    """Put a copy of the run `trained`, or of its evaluation, where a command names one that its page does not make."""
+    """Put a copy of the run `trained`, or of its evaluation, where a command names one that no line above it made."""
+    out = Path(words[words.index("--out") + 1]) if "--out" in words else None
+    if words[0] == "train" and out and (out / "a-copy").exists():  # now the page makes it
+        shutil.rmtree(out)
     for word in words:
-        if (found := re.match(r"runs/[\w-]+(?=/(last|best|recipe\.yaml))", word)) and not Path(found[0]).exists():
+        found = re.match(r"runs/[\w-]+(?=/(last|best|recipe\.yaml))", word)
+        if found and not Path(found[0]).exists():
             shutil.copytree(trained, found[0])
+            Path(found[0], "a-copy").touch()
         if found and not Path(found[0], "best").exists():
             shutil.copytree(trained / "last", Path(found[0], "best"))
         if words[0] in ("compare", "report") and word.startswith("runs/") and not Path(word).exists():

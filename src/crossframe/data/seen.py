@@ -24,7 +24,7 @@ UNKNOWN = 0  # of a file that cannot be read
 
 
 def marks(manifest: Manifest) -> NDArray[np.void]:
-    """What the clips of a manifest are known by, of dtype `CLIP`, (N,), in their order."""
+    """Keys that identify the clips of a manifest, of dtype `CLIP`, (N,), in their order."""
     paths = dict.fromkeys(manifest.locate(clip) for clip in manifest.clips)
     with ThreadPoolExecutor(READERS) as threads:
         files = dict(zip(paths, threads.map(file_mark, paths), strict=True))

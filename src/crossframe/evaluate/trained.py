@@ -1,4 +1,4 @@
-"""What a checkpoint knows of its own training, where it is measured: words, frames, and clips that it must not be
+"""A checkpoint's knowledge of its own training, where it is measured: words, frames, and clips that it must not be
 measured on unmarked."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """What is measured: the clips, how many of them the model was `trained_on` (None: it does not know), and how many
+    """The clips to measure, how many of them the model was `trained_on` (None: it does not know), and how many
     were `left_out` because it was."""
 
     manifest: Manifest

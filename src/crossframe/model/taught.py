@@ -1,4 +1,4 @@
-"""What a model was taught: the names of its classes, how they and the clips were presented, and which clips they were.
+"""A model's training, as it remembers it: its class names, how they and the clips were presented, and which clips.
 
 A checkpoint carries it, so that whoever uses the model need not remember, and cannot measure it on its own lesson
 without being told.
@@ -65,7 +65,7 @@ class Taught:
         )
 
     def in_words(self) -> str:
-        """What differs from a model that was taught nothing of its own; "" for nothing.
+        """The difference from a model that was taught nothing of its own; "" for nothing.
 
         >>> Taught(("yoga", "golf"), "a video of {}", sampling="dense").in_words()
         "2 labels, template 'a video of {}', dense frames"

@@ -75,7 +75,7 @@ def launch(train: Train, loggers: list[Logger]) -> Fabric:
 
 
 def _precision(train: Train) -> Precision:
-    """What Fabric computes in. Losses of float16 are scaled by the loop (`optimizer.LossScale`), not by Fabric."""
+    """The precision of Fabric. The loop scales losses of float16 (`optimizer.LossScale`), not Fabric."""
     if train.precision == "float32":
         return Precision()
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

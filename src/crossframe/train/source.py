@@ -214,7 +214,7 @@ class ClipFiles:
     descriptions: Mapping[str, tuple[str, ...]] | None = None
 
     def lesson(self, data: FileData, before: Taught) -> Taught:
-        """What training on them leaves in the checkpoint, beside what the weights were taught `before`."""
+        """The record that training on them leaves in the checkpoint, beside what the weights were taught `before`."""
         return replace(
             before,
             labels=self.train.labels,

@@ -129,7 +129,7 @@ def own_config(
 
 
 def taught_entries(taught: Taught, kind: Kind) -> dict[str, Any]:
-    """What a model was taught, as entries of config.json; transformers keeps those that it does not know."""
+    """A model's training as entries of config.json; transformers keeps those that it does not know."""
     values = taught.to_dict()
     if values == Taught().to_dict():
         return {}
@@ -137,7 +137,7 @@ def taught_entries(taught: Taught, kind: Kind) -> dict[str, Any]:
 
 
 def _read_taught(folder: Path, kind: Kind, weights: str | None) -> Taught:
-    """What `taught_entries` and the file of clips hold; what the model was taught is nothing where there are none."""
+    """The training that `taught_entries` and the file of clips describe; an empty one where there are none."""
     values = read_json(folder / CONFIG)
     if kind == "crossframe":
         values = {TAUGHT: {"labels": values["labels"], **values.get("training", {})}} if "labels" in values else {}
@@ -154,7 +154,7 @@ def _read_taught(folder: Path, kind: Kind, weights: str | None) -> Taught:
 
 
 def _saved_with(weights: Path) -> dict[str, str]:
-    """What a file of weights remembers: the files that were saved with it, and their hashes."""
+    """The memory of a file of weights: the files that were saved with it, and their hashes."""
     if weights.suffix != ".safetensors":
         return {}  # nothing of ours
     with safetensors.safe_open(weights, "pt") as file:
