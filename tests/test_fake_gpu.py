@@ -227,7 +227,7 @@ def exchange_on_fake_gpu() -> None:
 
 def partial_loop(processes: Processes) -> Any:
     """What `_reduce` needs of a loop."""
-    return type("Loop", (), {"processes": processes})()
+    return type("Loop", (), {"processes": processes, "scale": None})()
 
 
 def drawn() -> TrainBatch:
