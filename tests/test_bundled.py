@@ -124,8 +124,9 @@ def test_four_clips_a_class_teach_it_new_actions(tmp_path: Path) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_clip(scene, folder / f"{index}.mp4")
     run = tmp_path / "run"
+    words = ["train", "finetune", "--data", str(tmp_path / "train"), "--hold-out", "0"]
     with pytest.raises(SystemExit) as ended:
-        main(["train", "finetune", "--data", str(tmp_path / "train"), "--init", "shapes", "--out", str(run)])
+        main([*words, "--init", "shapes", "--out", str(run)])
     assert ended.value.code == 0
     before, after = (top1(source, tmp_path / "test") for source in ("shapes", run / "last"))
     assert after > before + 0.15

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from crossframe.data.batch import Task
 from crossframe.model.config import ModelConfig, variant
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Rates, Train
+from crossframe.recipes.schema import Distill, Interpolate, Rates, Train
 from crossframe.train.loop import Learner
 from crossframe.train.memory import BatchSize, multiply_accumulates, parameters, step_memory
 from crossframe.train.objective import Objective, build_objective
@@ -24,6 +24,7 @@ from crossframe.train.optimizer import AveragedWeights, build_optimizers, freeze
 
 TOLERANCE = 0.02
 CPU = torch.device("cpu")
+WAYS: dict[str, Any] = {"interpolate": Interpolate(), "distill": Distill()}
 
 
 @pytest.fixture
@@ -89,9 +90,9 @@ def measured_peak(objective: Objective, asked: Train, batch: BatchSize) -> int:
     ],
 )
 def test_the_memory_of_a_step_is_what_torch_hands_out(
-    model: XCLIP, changes: dict[str, object], learn: tuple[str, ...]
+    model: XCLIP, changes: dict[str, Any], learn: tuple[str, ...]
 ) -> None:
-    asked = Train.model_validate({"epochs": 9, "batch_size": 3, **changes})
+    asked = Train(epochs=9, batch_size=3, **changes)
     batch = BatchSize(clips=3, texts=20, tokens=6)
     freeze(model, vision="vision" in learn, text="text" in learn)
     model.vision.grad_checkpointing = model.text.grad_checkpointing = asked.checkpoint_blocks  # pyright: ignore
@@ -108,8 +109,8 @@ def test_the_memory_of_a_step_is_what_torch_hands_out(
 def test_the_memory_of_what_stays_near_the_pretrained_weights_is_counted(
     model: XCLIP, ways: tuple[str, ...], precision: str
 ) -> None:
-    alone = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision})
-    asked = Train.model_validate({"epochs": 9, "batch_size": 3, "precision": precision, **{way: {} for way in ways}})
+    alone = Train(epochs=9, batch_size=3, precision=precision)
+    asked = replace(alone, **{way: WAYS[way] for way in ways})
     batch = BatchSize(clips=3, texts=20, tokens=6)
     freeze(model, vision=True, text=False)
     pretrained = deepcopy(model)
