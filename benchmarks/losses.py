@@ -24,7 +24,10 @@ from crossframe.recipes.load import load_recipe
 from crossframe.train import run as run_module
 from crossframe.train.run import train
 
-CLIPS = "train.epochs=2", "train.warmup_epochs=0.5", "train.batch_size=2", "train.rates.base=1e-3", "model.frames=2"
+CLIPS = (
+    *("train.epochs=2", "train.warmup_epochs=0.5", "train.batch_size=2", "train.rates.base=1e-3"),
+    *("model.frames=2", "data.hold_out=0"),
+)
 NEAR = "train.average=epochs", "train.interpolate={}", "train.epochs=3"
 DRAWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "stage 1": ("shapes-pretrain", ()),

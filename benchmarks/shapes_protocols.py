@@ -31,6 +31,7 @@ SHOTS = (2, 4, 8, 16)
 DRAWS = (0, 1, 2)
 ACTIONS = len(split_actions(Split.FEW_SHOT_TRAIN))
 CHANGES = (
+    "data.hold_out=0",  # every clip drawn is one of the K
     "data.template=something {}",
     "data.test_split=none",  # the last weights are tested, so that no test clip has a say in them
     "train.workers=0",

@@ -201,9 +201,7 @@ def test_what_does_not_fit_is_said_before_anything_is_read(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="give a manifest or a folder as data"):
         train(tiny("finetune"), tmp_path / "a")
     with pytest.raises(ValueError, match="missing"):
-        train(
-            tiny("finetune"), tmp_path / "b", init="missing.pt", data=write_dataset(tmp_path / "clips", 1, broken=None)
-        )
+        train(tiny("finetune"), tmp_path / "b", init="missing.pt", data=write_dataset(tmp_path / "clips", broken=None))
     with pytest.raises(
         ValueError, match=r"shapes has pictures of .*, and model\.towers asks for pictures of 32, patches of 8"
     ):

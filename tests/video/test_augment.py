@@ -100,7 +100,7 @@ def test_colours_of_the_authors(name: str, records: dict[str, Any], picture: Cal
 
 
 def test_greyscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
-    expected = picture("greyscale")
+    expected = picture("grayscale")
     assert torch.equal(augment.greyscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
     assert (augment.greyscale(picture("clip")) - expected).abs().max() <= 0.5
 

@@ -55,6 +55,14 @@ if TYPE_CHECKING:
 
     Results: TypeAlias = Callable[[list[Path]], Iterable[tuple[Path, Prediction | str]]]
 
+DescriptionsOption: TypeAlias = Annotated[
+    Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
+]
+SamplingOption: TypeAlias = Annotated[
+    Literal["sparse", "dense", "time"] | None,
+    Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
+]
+
 
 def classify(
     videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
@@ -66,9 +74,7 @@ def classify(
     precision: PrecisionOption = "auto",
     device: DeviceOption = None,
     template: TemplateOption = None,
-    descriptions: Annotated[
-        Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
-    ] = None,
+    descriptions: DescriptionsOption = None,
     clean: HumanizeOption = False,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     out: Annotated[Path | None, Option(help="Write records to this .jsonl, .csv or .parquet file.")] = None,
@@ -76,10 +82,7 @@ def classify(
     html: Annotated[Path | None, Option(help="Write a page that shows the results here.")] = None,
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
-    sampling: Annotated[
-        Literal["sparse", "dense", "time"] | None,
-        Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
-    ] = None,
+    sampling: SamplingOption = None,
     stream: Annotated[int | None, Option(min=0, help="Which video stream, of files with several.")] = None,
     timeout: TimeoutOption = 60.0,
     memory: MemoryOption = None,
@@ -98,7 +101,6 @@ def classify(
         check_free(out, resume=resume)
     if html:
         check_writable(html.parent)
-
     # Slow to import, and of no use before the command line is known to make sense.
     from crossframe.recognizer import Recognizer
     from crossframe.weights import load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -72,10 +72,6 @@ class XCLIP(nn.Module):
         """The names of the classes that it was trained on, by index; empty where the checkpoint does not know them."""
         return self.taught.labels
 
-    @labels.setter
-    def labels(self, names: Sequence[str]) -> None:
-        self.taught = replace(self.taught, labels=tuple(names))
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -94,15 +90,11 @@ class XCLIP(nn.Module):
     def encode_video(self, video: Tensor) -> VideoFeatures:
         """float (B, T, 3, S, S), normalized as `preprocess` does -> features of the clips. Any T."""
         size = self.config.vision.image_size
-        if not video.is_floating_point():
-            raise ValueError(
-                f"video has type {video.dtype}; this model takes normalized floats: use model.prepare(frames)"
-            )
-        if video.dim() != 5 or video.shape[2:] != (3, size, size) or video.shape[1] < 1:
-            raise ValueError(
-                f"video has shape {tuple(video.shape)}; this model takes (B, T, 3, {size}, {size}): "
-                "use model.prepare(frames)"
-            )
+        shape = tuple(video.shape)
+        if not video.is_floating_point() or len(shape) != 5 or shape[2:] != (3, size, size) or shape[1] < 1:
+            given = f"shape {shape}" if video.is_floating_point() else f"type {video.dtype}"
+            takes = f"this model takes (B, T, 3, {size}, {size}), normalized floats"
+            raise ValueError(f"video has {given}; {takes}: use model.prepare(frames)")
         # The image encoder, which takes most of the time, may be in lower precision than the rest.
         frames, patches = self.vision(video.to(self.vision.position.dtype))  # (B, T, E), (B, T, N, D)
         frames = frames.to(self.dtype)
