@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,15 @@ SHARED = Path(__file__).parents[2] / "shared"
 # A shell has what runs in its background ignore Ctrl-C, which tests send to the commands that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """On the first import after an installation, yapf (which mmengine imports) writes its grammar to the user's cache.
+
+    Workers that import it at the same moment would read half a file: so it is done once, before they start.
+    """
+    if not hasattr(config, "workerinput"):
+        importlib.import_module("yapf")
 
 
 @pytest.fixture

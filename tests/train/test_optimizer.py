@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.optim import Muon
 
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.model.parts import part_of
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
+from crossframe.train.muon import Muon
 from crossframe.train.optimizer import AveragedWeights, base_for, build_optimizers, freeze, groups
 from crossframe.weights.convert import their_names
 from crossframe.weights.tables import OPENAI

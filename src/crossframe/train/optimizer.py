@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from crossframe.model.parts import PRETRAINED, PartName, part_of
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Rates
 from crossframe.train.fsdp import shard_like
+from crossframe.train.muon import Muon
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def build_optimizers(model: XCLIP, rates: Rates, fresh: Collection[str] = ()) ->
     if adamw:
         optimizers.append(AdamW(adamw, betas=rates.betas, eps=rates.eps, fused=True))
     if muon:
-        optimizers.append(Muon(muon, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(muon))
     if not optimizers:
         raise ValueError("nothing in this model learns; let vision or text learn, or add new modules")
     return optimizers
