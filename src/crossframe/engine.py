@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossframe.model.beyond import DropPath, GatedMLP, LayerScale
+from crossframe.model.beyond import GatedMLP, LayerScale, turn
 from crossframe.model.cross_frame import CrossFrameBlock, Message
-from crossframe.model.layers import ACTIVATIONS, ALL, MLP, Attention, Block, Reach
-from crossframe.model.positions import turn
+from crossframe.model.layers import ACTIVATIONS, ALL, MLP, Attention, Block, DropPath, Reach
 from crossframe.model.video_prompt import CrossAttention, PromptLayer, VideoPrompt
 from crossframe.model.xclip import XCLIP
 

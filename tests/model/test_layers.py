@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossframe.model.layers import to_device
+from crossframe.model.preprocess import to_device
 
 
 def test_only_apples_gpus_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

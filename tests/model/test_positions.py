@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from crossframe.model.beyond import interpolate_grid
 from crossframe.model.config import Resize
-from crossframe.model.positions import interpolate_grid, interpolate_time
+from crossframe.model.multi_frame import interpolate_time
 
 
 def grid_of(rows: Tensor, columns: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ MODEL = Path(__file__).parents[2] / "src" / "crossframe" / "model"
 # What a video and its labels pass through, from pixels to logits.
 PATH = ("xclip", "vision", "layers", "cross_frame", "multi_frame", "text", "video_prompt")
 # What other families than CLIP add.
-FAMILIES = ("beyond", "pooling", "positions")
+FAMILIES = ("beyond", "pooling")
 # Sizes; what comes before that path, frames to pixels; values before training; names; what a checkpoint was taught.
 BESIDE = ("config", "geometry", "preprocess", "initialize", "parts", "taught", "__init__")
 

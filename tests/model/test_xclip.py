@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossframe.model.beyond import DropPath
 from crossframe.model.config import ConfigError, ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
-from crossframe.model.positions import interpolate_time
+from crossframe.model.layers import DropPath
+from crossframe.model.multi_frame import interpolate_time
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP, VideoFeatures
 

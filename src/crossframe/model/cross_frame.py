@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from crossframe.model.beyond import DropPath
 from crossframe.model.config import VisionConfig
-from crossframe.model.layers import ALL, Attention, Block, Reach
-from crossframe.model.positions import interpolate_time
+from crossframe.model.layers import ALL, Attention, Block, DropPath, Reach
+from crossframe.model.multi_frame import interpolate_time
 
 
 class Message(nn.Module):

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from crossframe.model.beyond import DropPath, GatedMLP, LayerScale
+from crossframe.model.beyond import GatedMLP, LayerScale, turn
 from crossframe.model.config import Activation, BlockKind
-from crossframe.model.positions import turn
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -35,7 +34,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 class Reach(NamedTuple):
     """Which tokens a token attends to: those before it alone if `causal`, and those that count in `mask`, bool
-    (batch, 1, 1, M). `angles`: of rotary positions (`positions.angles`)."""
+    (batch, 1, 1, M). `angles`: of rotary positions (`beyond.angles`)."""
 
     causal: bool = False
     mask: Tensor | None = None
@@ -110,6 +109,22 @@ class MLP(nn.Module):
         return self.fc2(self.activation(self.fc1(x)))
 
 
+class DropPath(nn.Module):
+    """Stochastic depth: drops a residual branch for a whole sample (dimension 0) with probability `rate`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0  # the image encoder sets it by depth
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) -> (B, ...)"""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(keep)
+        return x * mask / keep
+
+
 class Block(nn.Module):
     """A pre-norm transformer block. `kind`: see `VisionConfig.block`."""
 
@@ -156,12 +171,3 @@ def run_blocks(blocks: nn.ModuleList, x: Tensor, reach: Reach = ALL, *, grad_che
         again = grad_checkpointing and torch.is_grad_enabled()
         x = checkpoint(block, x, reach, use_reentrant=False) if again else block(x, reach)
     return x
-
-
-def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
-    """`tensor` on `device`, if one is given; a GPU gets it in its turn, and nobody waits for it until then.
-
-    Apple's GPUs are waited for: they may read memory that was given back meanwhile (pytorch/pytorch issue 189690).
-    """
-    target = tensor.device if device is None else torch.device(device)
-    return tensor.to(target, non_blocking=target.type != "mps")

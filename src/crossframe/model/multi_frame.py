@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from crossframe.model.config import MultiFrameConfig
 from crossframe.model.initialize import init_new_linear
 from crossframe.model.layers import Block
-from crossframe.model.positions import interpolate_time
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +26,22 @@ class MultiFrameTransformer(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, E) -> (B, E)"""
-        x = frames + self._position_for(frames.shape[1])
+        trained, num_frames = self.position.shape[0], frames.shape[1]
+        if num_frames != trained and num_frames not in self._told:
+            self._told.add(num_frames)
+            log.warning("time positions of %d frames are interpolated to %d", trained, num_frames)
+        x = frames + interpolate_time(self.position, num_frames)
         for block in self.blocks:
             x = block(x)
         # The authors' code adds the input once more, which eq. 6 does not show.
         return (frames + x).mean(dim=1)
 
-    def _position_for(self, num_frames: int) -> Tensor:
-        trained = self.position.shape[0]
-        if num_frames != trained and num_frames not in self._told:
-            self._told.add(num_frames)
-            log.warning("time positions of %d frames are interpolated to %d", trained, num_frames)
-        return interpolate_time(self.position, num_frames)
+
+def interpolate_time(position: Tensor, num_frames: int) -> Tensor:
+    """(T, E) -> (num_frames, E), linear. Frames stand in the middle of their segments, as in sparse sampling."""
+    if num_frames == position.shape[0]:
+        return position
+    return nn.functional.interpolate(position.T.unsqueeze(0), size=num_frames, mode="linear").squeeze(0).T
 
 
 def _block(config: MultiFrameConfig, embed_dim: int) -> Block:

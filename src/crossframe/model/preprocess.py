@@ -16,7 +16,6 @@ from torch import Tensor
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.geometry import Box, center_box, resized, three_crop_boxes
-from crossframe.model.layers import to_device
 
 Color: TypeAlias = tuple[float, float, float]
 
@@ -118,6 +117,15 @@ def default_preprocess(config: ModelConfig) -> Preprocess:
     plain = config.vision.mixing == "none" and config.mit is None and config.prompts is None
     size = config.vision.image_size
     return Preprocess.clip(size) if plain else Preprocess.xclip(size)
+
+
+def to_device(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+    """`tensor` on `device`, if one is given; a GPU gets it in its turn, and nobody waits for it until then.
+
+    Apple's GPUs are waited for: they may read memory that was given back meanwhile (pytorch/pytorch issue 189690).
+    """
+    target = tensor.device if device is None else torch.device(device)
+    return tensor.to(target, non_blocking=target.type != "mps")
 
 
 def _cut(clips: Tensor, box: Box) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from crossframe.model.beyond import sines
 from crossframe.model.config import TextConfig
 from crossframe.model.initialize import init_clip_block
-from crossframe.model.layers import Block, Reach, project, run_blocks, to_device
-from crossframe.model.positions import sines
+from crossframe.model.layers import Block, Reach, project, run_blocks
+from crossframe.model.preprocess import to_device
 
 
 class TextTransformer(nn.Module):
@@ -27,10 +28,7 @@ class TextTransformer(nn.Module):
         self.final_norm = nn.LayerNorm(width, config.norm_eps)
         self.projection = None if config.projection == "none" else nn.Parameter(torch.empty(width, embed_dim))
         self.projection_bias = nn.Parameter(torch.zeros(embed_dim)) if config.projection == "biased" else None
-        self._initialize()
-
-    def _initialize(self) -> None:
-        projection_std = self.config.width**-0.5
+        projection_std = width**-0.5
         drawn = ((self.position, 0.01), (self.projection, projection_std), (self.learned, 0.02))
         for parameter, std in ((self.token_embed.weight, 0.02), *drawn):
             if parameter is not None:

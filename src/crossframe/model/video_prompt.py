@@ -52,9 +52,6 @@ class VideoPrompt(nn.Module):
         self.video_norm = nn.LayerNorm(embed_dim, config.norm_eps)
         self.layers = nn.ModuleList(PromptLayer(config, embed_dim) for _ in range(config.layers))
         self.alpha = nn.Parameter(torch.full((embed_dim,), config.alpha))
-        self._initialize()
-
-    def _initialize(self) -> None:
         nn.init.normal_(self.patch_projection)
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):

@@ -7,13 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from crossframe.model.beyond import DropPath, conv_stem
+from crossframe.model.beyond import angles, conv_stem
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
 from crossframe.model.initialize import init_clip_block
-from crossframe.model.layers import Block, Reach, project, run_blocks
+from crossframe.model.layers import Block, DropPath, Reach, project, run_blocks
 from crossframe.model.pooling import AttentionPool
-from crossframe.model.positions import angles
 
 
 class VisionTransformer(nn.Module):
@@ -37,10 +36,7 @@ class VisionTransformer(nn.Module):
         self.pool = AttentionPool(config.pool, config) if config.pool else None
         self.projection = None if config.projection == "none" else nn.Parameter(torch.empty(width, embed_dim))
         self.projection_bias = nn.Parameter(torch.zeros(embed_dim)) if config.projection == "biased" else None
-        self._initialize()
-
-    def _initialize(self) -> None:
-        std = self.config.width**-0.5
+        std = width**-0.5
         for parameter in (self.class_token, self.position, self.projection, self.registers):
             if parameter is not None:
                 nn.init.normal_(parameter, std=std)

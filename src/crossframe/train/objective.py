@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossframe.data.batch import Task
-from crossframe.model.layers import MLP, to_device
-from crossframe.model.preprocess import Preprocess
+from crossframe.model.layers import MLP
+from crossframe.model.preprocess import Preprocess, to_device
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Loss, Recipe, Train
 from crossframe.weights.blending import shared_values

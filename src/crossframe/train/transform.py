@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
-from crossframe.model.layers import to_device
+from crossframe.model.preprocess import to_device
 from crossframe.model.xclip import XCLIP
 from crossframe.video.augment import Augment
 from crossframe.video.mixing import Mix, Mixup

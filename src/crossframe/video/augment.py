@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from crossframe.model.geometry import MULTISCALE, Box, multiscale_boxes
-from crossframe.model.layers import to_device
-from crossframe.model.preprocess import Preprocess
+from crossframe.model.preprocess import Preprocess, to_device
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from crossframe.model.beyond import interpolate_grid
 from crossframe.model.config import ModelConfig
-from crossframe.model.positions import interpolate_grid, interpolate_time
+from crossframe.model.multi_frame import interpolate_time
 from crossframe.model.xclip import XCLIP
 from crossframe.weights.convert import their_names
 from crossframe.weights.errors import WeightsError, shorten
