@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import crossframe
 from benchmarks.harness import Bar, Options, Result, in_turn, run
-from benchmarks.peers import Theirs, by_rule, config_of, kinetics_labels, relative_error
+from benchmarks.peers import Theirs, by_rule, config_of, kinetics_labels, precisions, relative_error
 from crossframe.engine import PackedLinear, pack
 from crossframe.evaluate.shapes import frames_of
 from crossframe.model.xclip import XCLIP, VideoFeatures
@@ -36,7 +36,6 @@ from crossframe.shapes.caption import all_sentences
 from crossframe.shapes.splits import Split, draw
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]  # (B, T, 3, S, S) -> (B, T, E), (B, T, N, D)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CLIPS = 64  # of the bundled model
 
 
@@ -63,7 +62,7 @@ def measure(options: Options) -> Result:
             0.03,
             True,
         )
-        for name, expected in dict.fromkeys(PRECISIONS, logits["transformers float32"]).items()
+        for name, expected in dict.fromkeys(precisions(), logits["transformers float32"]).items()
     ]
     return Result(bars, rows, notes)
 
@@ -74,7 +73,7 @@ def _engines(model: XCLIP, video: Tensor, tiny: bool) -> tuple[dict[str, Encode]
     rows, notes = [], []
     with TemporaryDirectory() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        for name, dtype in PRECISIONS.items():
+        for name, dtype in precisions().items():
             ways: dict[str, Callable[[XCLIP, Tensor, torch.dtype], Encode]] = {
                 "transformers": _transformers,
                 "PyTorch's layers": _plain,
@@ -149,7 +148,7 @@ def _compile_again(precision: str, threads: int) -> float:
     video = torch.randn(1, 8, 3, *[model.config.vision.image_size] * 2)
     started = time.perf_counter()
     with torch.inference_mode():
-        _compiled(model, video, PRECISIONS[precision])
+        _compiled(model, video, precisions()[precision])
     return time.perf_counter() - started
 
 
@@ -216,11 +215,12 @@ def _products(tiny: bool) -> list[dict[str, Any]]:
     rows, inner, outer = (64, 64, 64) if tiny else (8 * 197, 768, 3072)
     linear, x = nn.Linear(inner, outer), torch.randn(rows, inner)
     ways: dict[str, Callable[[], object]] = {"float32, PyTorch's": lambda: linear(x)}
-    for name, dtype in PRECISIONS.items():
+    for name, dtype in precisions().items():
         packed, rounded = PackedLinear(linear.weight, linear.bias, dtype), x.to(dtype)
         ways[name] = lambda p=packed, x=rounded: p(x)
-    eight = _EightBitLinear(packed)
-    ways["8 bits, with the rounding of inputs"] = lambda: eight(rounded)
+    if "bfloat16" in precisions():  # which it gives
+        eight = _EightBitLinear(packed)
+        ways["8 bits, with the rounding of inputs"] = lambda: eight(rounded)
     seconds = in_turn(ways, 3 if tiny else 20, warm_up=3)
     rates = {name: 2 * rows * inner * outer / spent.cpu / 1e9 for name, spent in seconds.items()}
     return [{"product": name, "billions of operations a processor second": rate} for name, rate in rates.items()]
@@ -232,7 +232,9 @@ def _bundled(clips: int) -> list[dict[str, Any]]:
     scenes = [draw(Split.TEST, 2022, index) for index in range(clips)]
     video = model.prepare([frames_of(scene, model.config.num_frames) for scene in scenes])
     texts = [model.encode_text(model.tokenize(list(all_sentences(scene).values()))) for scene in scenes]
-    models = {"float32": model, "bfloat16": pack(model, torch.bfloat16), "8-bit products": _eight_bit(model)}
+    models = {"float32": model}
+    if "bfloat16" in precisions():
+        models |= {"bfloat16": pack(model, torch.bfloat16), "8-bit products": _eight_bit(model)}
     found = {}
     for name, one in models.items():
         features = one.encode_video(video)

@@ -26,14 +26,17 @@ from benchmarks.peers import (
     config_of,
     in_precision,
     kinetics_labels,
+    precisions,
     relative_error,
     same_top,
     ten_second_clip,
 )
+from crossframe.inference import Precision
 from crossframe.recognizer import Recognizer
 from crossframe.video.sample import sparse
 
 TOLERANCE = 0.03
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def measure(options: Options) -> Result:
@@ -42,10 +45,10 @@ def measure(options: Options) -> Result:
     model = by_rule(config)
     with torch.inference_mode():
         text = model.encode_text(model.tokenize(labels))
-    ours = {name: Recognizer(model, precision=name) for name in ("float32", "bfloat16")}
+    ours = {name: Recognizer(model, precision=name) for name in PRECISIONS if name in precisions()}
     for recognizer in ours.values():
         recognizer.embed_texts(labels)  # which are known then
-    theirs = {name: Theirs(model, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    theirs = {name: Theirs(model, dtype) for name, dtype in precisions().items()}
 
     with TemporaryDirectory() as folder, torch.inference_mode():
         path = ten_second_clip(options.videos, Path(folder), options.tiny)
@@ -61,17 +64,17 @@ def measure(options: Options) -> Result:
     rows = [{"way": name, "seconds": s.wall, "processor seconds": s.cpu} for name, s in seconds.items()]
     rows += [{"bound": name, "seconds": value} for name, value in bounds.items()]
     rows += [{"error": name, "of the spread": value} for name, (value, _) in errors.items()]
-    best = min(("crossframe float32", "crossframe bfloat16"), key=lambda name: seconds[name].wall)
-    fast = seconds[best].wall
+    fast = min(seconds[f"crossframe {name}"].wall for name in ours)
     bars = [
         Bar("transformers float32 / crossframe", seconds["transformers float32"].wall / fast, 3.3),
-        Bar("transformers bfloat16 / crossframe", seconds["transformers bfloat16"].wall / fast, 1.3),
         Bar(
             "transformers float32 / crossframe float32",
             seconds["transformers float32"].wall / seconds["crossframe float32"].wall,
             1.5,
         ),
     ]
+    if "bfloat16" in theirs:
+        bars.insert(1, Bar("transformers bfloat16 / crossframe", seconds["transformers bfloat16"].wall / fast, 1.3))
     for name, (error, agrees) in errors.items():
         bars.append(Bar(f"{name}: error over the spread", error, TOLERANCE, at_most=True))
         bars.append(Bar(f"{name}: same best label where the margin is clear", float(agrees), 1.0))
@@ -90,7 +93,8 @@ def _errors(
     reference = theirs["float32"].logits(video, text)
     fast = {name: in_precision(recognizer.model, name) for name in ours}
     found = {f"crossframe {name}": m.score(m.encode_video(video), text) for name, m in fast.items()}
-    found["transformers bfloat16"] = theirs["bfloat16"].logits(video, text).float()
+    if "bfloat16" in theirs:
+        found["transformers bfloat16"] = theirs["bfloat16"].logits(video, text).float()
     return {
         name: (relative_error(logits, reference), same_top(logits, reference, TOLERANCE))
         for name, logits in found.items()
@@ -129,12 +133,12 @@ def _rates(tiny: bool) -> dict[str, float]:
     """Billions of operations a second that oneDNN reaches on the largest product of the image encoder."""
     rows, inner, outer = (64, 64, 64) if tiny else (8 * 197, 768, 3072)
     found: dict[str, float] = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for name, dtype in precisions().items():
         x, weight = torch.randn(rows, inner).to(dtype), torch.randn(outer, inner).to(dtype)
         packed = torch.ops.mkldnn._reorder_linear_weight(weight)
         call = {"": lambda x=x, w=packed: torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")}
         seconds = in_turn(call, 3 if tiny else 20, warm_up=3)[""].wall
-        found[str(dtype).removeprefix("torch.")] = 2 * rows * inner * outer / seconds / 1e9
+        found[name] = 2 * rows * inner * outer / seconds / 1e9
     return found
 
 

@@ -31,6 +31,12 @@ TINY = replace(XCLIP_CONFIG, text=replace(XCLIP_CONFIG.text, layers=1))
 LABELS = Path(__file__).parents[1] / "tests" / "golden" / "tokens.json"
 
 
+def precisions() -> dict[str, torch.dtype]:
+    """Those in which oneDNN multiplies matrices on this processor."""
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    return known if torch.ops.mkldnn._is_mkldnn_bf16_supported() else {"float32": torch.float32}
+
+
 def config_of(name: str, num_frames: int, tiny: bool) -> ModelConfig:
     """A variant of the paper with a text encoder of one layer."""
     if tiny:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.harness import Bar, Options, Result, run
-from benchmarks.peers import by_rule, config_of
+from benchmarks.peers import by_rule, config_of, precisions
 from benchmarks.train_step import cases, steps
 from crossframe.engine import pack
 
@@ -39,8 +39,9 @@ def measure(options: Options) -> Result:
         rows = [*_encoder(options), *_training(options)]
     finally:
         torch.set_num_threads(threads)
-    packed = next(row for row in rows if row.get("encoder") == "packed" and row["precision"] == "bfloat16")
-    return Result([Bar("packed bfloat16: share of products in the encoder's time", packed["products"], 0.8)], rows)
+    fastest = [*precisions()][-1]
+    packed = next(row for row in rows if row.get("encoder") == "packed" and row["precision"] == fastest)
+    return Result([Bar(f"packed {fastest}: share of products in the encoder's time", packed["products"], 0.8)], rows)
 
 
 @torch.inference_mode()
@@ -48,7 +49,7 @@ def _encoder(options: Options) -> list[dict[str, Any]]:
     model = by_rule(config_of("B/16", 4 if options.tiny else 8, options.tiny))
     video = torch.randn(1, model.config.num_frames, 3, *[model.config.vision.image_size] * 2)
     rows = []
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+    for name, dtype in precisions().items():
         pixels = video.to(dtype)
         engines = {"PyTorch's layers": deepcopy(model.vision).to(dtype), "packed": pack(model, dtype).vision}
         for engine, encoder in engines.items():
@@ -60,7 +61,7 @@ def _encoder(options: Options) -> list[dict[str, Any]]:
 def _training(options: Options) -> list[dict[str, Any]]:
     rows = []
     for case in cases(options.tiny):
-        for precision in ("float32", "bfloat16"):
+        for precision in precisions():
             for side, step in steps(case, precision).items():
                 rows.append({"step": case.name, "side": side, "precision": precision} | _shares(step, options.repeats))
     return rows

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,10 @@ from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader, TrainLoader, evaluation_batches, shuffled, training_batches
 from crossframe.data.manifest import read_manifest
 from crossframe.data.reader import Sampling
+from crossframe.video.guard import Limits
+from crossframe.video.media import limited
 from tests.data.dataset import numbers
+from tests.data.hanging import HANGS, read_or_hang
 
 BROKEN = 4
 
@@ -196,7 +198,31 @@ def test_impossible_batches_are_refused() -> None:
         evaluation_batches(4, 2, rank=2, world=2)
 
 
-def test_more_workers_than_cores_are_no_reason_for_a_warning(folder: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(EvalLoader(read_manifest(folder), Sampling(2), workers=4096)) > 0
+def test_a_decoder_that_hangs_costs_its_file_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = read_manifest(folder)
+    monkeypatch.setattr("crossframe.data.loader.read_clip", read_or_hang)
+    with limited(Limits(seconds=4.0)):
+        loader = EvalLoader(manifest, Sampling(2), 4, workers=1)
+    for _ in range(2):
+        failures = {failure.index: failure.reason for batch in loader for failure in batch.failures}
+        assert set(failures) == {HANGS, BROKEN}
+        assert "clapping/0.mp4: was not read within 4 seconds; leave it out" in failures[HANGS]
+
+
+def test_readers_of_an_epoch_that_is_left_do_not_disturb_the_next(folder: Path) -> None:
+    loader = TrainLoader(read_manifest(folder), Sampling(4), 2, workers=1)
+    left, goes_on = loader.epoch(0), loader.epoch(0)
+    begun = [next(left), next(goes_on)]
+    del left
+    rest = list(goes_on)
+    assert content(begun[:1]) == content(begun[1:])
+    assert content([begun[1], *rest]) == content(list(loader.epoch(0)))
+
+
+def test_limits_of_its_maker_hold_in_a_loader(folder: Path) -> None:
+    for workers in (0, 1):
+        with limited(Limits(frames=3)):
+            loader = EvalLoader(read_manifest(folder), Sampling(2), workers=workers)
+        reasons = [failure.reason for batch in loader for failure in batch.failures]
+        assert len(reasons) == 9
+        assert sum("claims 20 frames, and 3 are the most" in reason for reason in reasons) == 8

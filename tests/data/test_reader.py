@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from crossframe.data.batch import Failure
-from crossframe.data.loader import EvalLoader
-from crossframe.data.manifest import read_manifest
-from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
-from crossframe.video.decode import read_video
+from crossframe.data.reader import Job, Sampling, read_clip
+from crossframe.video.decode import Frames, read_video
 from crossframe.video.error import VideoError
 from crossframe.video.exact import open_video
 from crossframe.video.guard import Limits
-from crossframe.video.media import limited
 from tests.data.dataset import numbers, write_numbered
 from tests.video.clips import cut_start, write_clip
 
 
 def read(job: Job, sampling: Sampling | None = None, short_side: int | None = None) -> list[int]:
-    result = ClipReader(sampling or Sampling(4), short_side)[job]
-    assert isinstance(result, ReadClip), result
-    assert (result.index, result.target) == (job.index, job.target)
-    return numbers(result.pixels)
+    return numbers(Frames.from_arrays(read_clip(job, sampling or Sampling(4), short_side)).pixels)
 
 
 def frame_range(path: Path, start: float, end: float) -> tuple[int, int]:
@@ -69,10 +63,7 @@ def test_seconds_count_from_the_first_frame(tmp_path: Path) -> None:
 def test_frames_that_an_edit_hides_are_not_counted(tmp_path: Path) -> None:
     path = cut_start(write_numbered(tmp_path / "whole.mp4"), tmp_path / "cut.mp4", 5)
     assert frame_range(path, 0.5, 0.9) == (5, 9)
-    reader = ClipReader(Sampling(4))
-    decoded = reader[Job(path, 0, 0, start=0.5, end=0.9)]
-    assert isinstance(decoded, ReadClip)
-    assert numbers(decoded.pixels) == [10, 11, 12, 13]
+    assert read(Job(path, 0, 0, start=0.5, end=0.9)) == [10, 11, 12, 13]
     with pytest.raises(VideoError, match="has no frame from"):
         frame_range(path, 1.6, 2.0)  # training fails too: it has no such frame
 
@@ -85,24 +76,19 @@ def test_an_avi_without_timestamps_goes_by_its_rate(tmp_path: Path) -> None:
 def test_a_stretch_outside_the_file_is_a_failure(folder: Path) -> None:
     with pytest.raises(VideoError, match=r"no frame from 3\.0 to 4\.0 s; its last is at 1\.90 s"):
         frame_range(folder / "waving/0.mp4", 3.0, 4.0)
-    result = ClipReader(Sampling(4))[Job(folder / "waving/0.mp4", 6, 2, start=3.0)]
-    assert isinstance(result, Failure)
-    assert (result.index, result.target) == (6, 2)
+    with pytest.raises(VideoError, match="has no frame from"):
+        read(Job(folder / "waving/0.mp4", 6, 2, start=3.0))
 
 
 def test_large_frames_are_scaled_down(folder: Path) -> None:
-    result = ClipReader(Sampling(4), short_side=16)[Job(folder / "waving/1.mp4", 7, 2)]
-    assert isinstance(result, ReadClip)
-    assert result.pixels.shape == (4, 3, 16, 24)
+    assert read_clip(Job(folder / "waving/1.mp4", 7, 2), Sampling(4), 16).pixels.shape == (4, 16, 24, 3)
 
 
 @pytest.mark.parametrize("name", ["jumping/1.mp4", "jumping/missing.mp4", "jumping"])
 def test_what_cannot_be_read_is_a_failure_of_one_line(folder: Path, name: str) -> None:
-    result = ClipReader(Sampling(4))[Job(folder / name, 4, 1)]
-    assert isinstance(result, Failure)
-    assert (result.index, result.target) == (4, 1)
-    assert name in result.reason
-    assert "\n" not in result.reason
+    with pytest.raises(VideoError, match=name) as caught:
+        read(Job(folder / name, 4, 1))
+    assert "\n" not in str(caught.value)
 
 
 def test_testing_looks_at_fixed_places_one_view_after_the_other() -> None:
@@ -162,9 +148,7 @@ def slow_then_fast(tmp_path: Path) -> Path:
 
 def test_time_goes_by_the_clock(slow_then_fast: Path) -> None:
     def frames(sampling: Sampling, **job: Any) -> list[int]:
-        result = ClipReader(sampling)[Job(slow_then_fast, 0, 0, **job)]
-        assert isinstance(result, ReadClip)
-        return numbers(result.pixels)
+        return read(Job(slow_then_fast, 0, 0, **job), sampling)
 
     assert frames(Sampling(4)) == [2, 7, 12, 17]
     assert (
@@ -183,25 +167,13 @@ def test_without_a_clock_time_is_sparse() -> None:
     assert Sampling(4, "time").train(100, random.Random(3)) == Sampling(4).train(100, random.Random(3))
 
 
-def test_a_reader_keeps_to_the_limits_of_its_maker(folder: Path) -> None:
-    with limited(Limits(frames=3)):
-        reader = ClipReader(Sampling(4))
-    result = reader[Job(folder / "waving/0.mp4", 6, 2)]
-    assert isinstance(result, Failure)
-    assert "claims 20 frames, and 3 are the most" in result.reason
-    assert isinstance(ClipReader(Sampling(4))[Job(folder / "waving/0.mp4", 6, 2)], ReadClip)
+def test_a_clip_keeps_to_its_limits(folder: Path) -> None:
+    job = Job(folder / "waving/0.mp4", 6, 2)
+    with pytest.raises(VideoError, match="claims 20 frames, and 3 are the most"):
+        read_clip(job, Sampling(4), limits=Limits(frames=3))
+    assert read_clip(job, Sampling(4)).total == 20
 
 
-def hang(*_given: object, **_options: object) -> None:
-    time.sleep(600)
-
-
-def test_a_decoder_that_hangs_in_a_loader_is_ended_and_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("crossframe.data.reader.open_video", hang)
-    with limited(Limits(seconds=0.1)):
-        loader = EvalLoader(read_manifest(folder), Sampling(2), 4, workers=1)
-    with pytest.raises(RuntimeError, match="exited unexpectedly"):
-        list(loader)
-    assert "clapping/0.mp4: its decoder hangs; leave it out" in capfd.readouterr().err
+def test_a_process_that_reads_clips_needs_no_torch() -> None:
+    program = "import sys; import crossframe.video.worker, crossframe.data.reader; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

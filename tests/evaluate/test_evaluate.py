@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -40,6 +41,16 @@ def drawn(indices: list[int], failures: tuple[Failure, ...] = ()) -> Batch:
     """A batch without files; what a clip shows depends on its index."""
     videos = torch.stack([torch.full((4, 3, 32, 32), 50 * index, dtype=torch.uint8) for index in indices])
     return Batch(videos, torch.tensor([index % 3 for index in indices]), torch.tensor(indices), failures)
+
+
+def test_damaged_videos_are_named(tmp_path: Path, shared: Path) -> None:
+    for name in ("h264_mkv.flip1063.mkv", "h264.mkv"):
+        (tmp_path / "videos" / "jumping").mkdir(parents=True, exist_ok=True)
+        shutil.copy(shared / "field" / "hostile" / name, tmp_path / "videos" / "jumping")
+    for workers in (0, 1):
+        evaluation = evaluate_manifest(small_model(), read_manifest(tmp_path / "videos"), workers=workers)
+        assert evaluation.summary()["damaged"] == ["jumping/h264_mkv.flip1063.mkv"]
+        assert [row["damaged"] for row in evaluation.rows()] == [False, True]
 
 
 def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Manifest, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
     from crossframe.evaluate.trials import save_overview, scores
 
     for name, (_, summary) in found.items():
-        _warn_of_unreadable(summary)
+        _warn_of_files(summary)
         if alarm := warning_of(summary.get("trained_on"), summary["videos"]):
             typer.secho(f"crossframe: {name + ': ' if name else ''}{alarm}", err=True, fg="red", bold=True)
     if len(found) == 1:
@@ -284,9 +284,13 @@ def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mappi
         yield "  ".join([f"{name:<{width}}", *(f"{show_score(key, values[key]):>10}" for key in together["mean"])])
 
 
-def _warn_of_unreadable(summary: Mapping[str, Any]) -> None:
-    failures = summary["failures"]
+def _warn_of_files(summary: Mapping[str, Any]) -> None:
+    failures, damaged = summary["failures"], summary["damaged"]
     for failure in failures[:SHOWN]:
         typer.echo(f"crossframe: counts as wrong: {escaped(failure['reason'])}", err=True)
     if len(failures) > SHOWN:
         typer.echo(f"crossframe: and {len(failures) - SHOWN} more; summary.json lists them", err=True)
+    if damaged:
+        more = f" and {len(damaged) - 1} more have" if damaged[1:] else " has"
+        line = f"{escaped(damaged[0])}{more} frames that the decoder had to repair; summary.json lists all"
+        typer.echo(f"crossframe: {line}", err=True)

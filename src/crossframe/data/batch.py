@@ -27,12 +27,14 @@ class Batch:
     `targets`: int64 (B,), class indices; of drawn clips those in their first task, -1 for one without part in it.
     `indices`: int64 (B,), places in the data set.
     `failures` appear in none of the others. Training counts them and goes on; evaluation counts them as wrong.
+    `damaged`: those of `indices` whose frames the decoder had to repair, or that follow such frames.
     """
 
     videos: list[Tensor] | Tensor
     targets: Tensor
     indices: Tensor
     failures: tuple[Failure, ...] = ()
+    damaged: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if not len(self.videos) == len(self.targets) == len(self.indices):

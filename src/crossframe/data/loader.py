@@ -5,25 +5,22 @@ Which clips make which batch is decided by pure functions, so that every process
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import logging
-import sys
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from math import ceil, prod
-from types import TracebackType
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice, tee
+from math import ceil
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
-from crossframe.data.reader import ClipReader, Job, ReadClip, Sampling
-from crossframe.processes import leave_signals_to_parent, starting_workers
-from crossframe.video.media import read_beside_others
+from crossframe.data.reader import Job, Sampling, read_clip
+from crossframe.video.decode import Frames
+from crossframe.video.error import VideoError
+from crossframe.video.exact import Decoded
+from crossframe.video.isolate import Readers, Worker
+from crossframe.video.media import limits_here
 
 
 class TrainLoader:
@@ -51,7 +48,7 @@ class TrainLoader:
         self.seed = seed
         self.process = process
         self._targets = manifest.targets()
-        self._workers = _Workers(ClipReader(sampling, short_side), workers)
+        self._clips = _Clips(sampling, short_side, workers)
 
     def __len__(self) -> int:
         """Batches in an epoch, the same in every process."""
@@ -65,7 +62,7 @@ class TrainLoader:
         rank, world = self.process
         order = shuffled(len(self.manifest), self.seed, number)
         batches = training_batches(order, self.batch_size, rank=rank, world=world)
-        return self._workers.read(_jobs(self.manifest, self._targets, batches[start:], draw=(self.seed, number)))
+        return self._clips.read(_jobs(self.manifest, self._targets, batches[start:], draw=(self.seed, number)))
 
 
 class EvalLoader:
@@ -88,7 +85,7 @@ class EvalLoader:
         self.sampling = sampling
         self._targets = manifest.targets()
         self._groups = evaluation_batches(len(manifest), batch_size, rank=process[0], world=process[1])
-        self._workers = _Workers(ClipReader(sampling, short_side), workers)
+        self._clips = _Clips(sampling, short_side, workers)
 
     def __len__(self) -> int:
         """Groups of this process."""
@@ -96,7 +93,7 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         draw = (0, 0) if self.sampling.draws_tests else None
-        return self._workers.read(_jobs(self.manifest, self._targets, self._groups, draw))
+        return self._clips.read(_jobs(self.manifest, self._targets, self._groups, draw))
 
 
 def _jobs(
@@ -147,88 +144,58 @@ def _check(batch_size: int, rank: int, world: int) -> None:
         raise ValueError(f"process {rank} of {world} does not exist; processes count from 0")
 
 
-class _Workers:
-    """A torch DataLoader whose worker processes persist, with new jobs to read each epoch."""
+class _Clips:
+    """The clips of jobs, read ahead by `workers` processes, or with none of them here, when they are asked for.
 
-    def __init__(self, reader: ClipReader, workers: int) -> None:
-        self._plan = _Plan()
-        with warnings.catch_warnings():  # more workers than cores wait for files and disks: that is what is wanted
-            warnings.filterwarnings("ignore", message="This DataLoader will create")
-            self._loader: DataLoader[ReadClip | Failure] = DataLoader(
-                reader,
-                batch_sampler=self._plan,
-                num_workers=workers,
-                collate_fn=_pack,
-                pin_memory=torch.cuda.is_available(),
-                worker_init_fn=_prepare_worker,
-                persistent_workers=workers > 0,
-                generator=torch.Generator(),  # it seeds its workers, and must not draw that from everybody's generator
-            )
+    A file may cost what it may in the process that makes this (`media.set_limits`); one that is worse is a failure.
+    """
 
-    def read(self, jobs: Iterable[list[Job]]) -> Iterator[Batch]:
-        self._plan.jobs = jobs
-        with starting_workers():
-            batches = iter(self._loader)
-        for packed in batches:
-            yield packed.unpack()
+    def __init__(self, sampling: Sampling, short_side: int | None, workers: int) -> None:
+        self._how = sampling, short_side
+        self._limits = limits_here()
+        self._readers = Readers(workers, self._limits) if workers else None
 
+    def read(self, batches: Iterable[list[Job]]) -> Iterator[Batch]:
+        """Each batch of jobs, with two of them read ahead."""
+        batches = iter(batches)
+        first = list(islice(batches, 1))
+        now, later = tee(chain(first, batches))
+        jobs = (job for batch in now for job in batch)
+        if self._readers is None:
+            clips = map(self._read_here, jobs)
+        else:
+            clips = self._readers.map(self._read_there, jobs, ahead=2 * sum(map(len, first)))
+        try:
+            for batch in later:
+                yield _batch(batch, list(islice(clips, len(batch))))
+        finally:
+            if isinstance(clips, Generator):
+                clips.close()
 
-class _Plan:
-    """The DataLoader's batch sampler."""
+    def _read_here(self, job: Job) -> Frames | VideoError:
+        try:
+            return _tensors(read_clip(job, *self._how, limits=self._limits))
+        except VideoError as error:
+            return error
 
-    def __init__(self) -> None:
-        self.jobs: Iterable[list[Job]] = ()
-
-    def __iter__(self) -> Iterator[list[Job]]:
-        return iter(self.jobs)
-
-
-@dataclass(slots=True)
-class _Packed:
-    """A batch in transit between processes: all pixels in one tensor, since each tensor costs an open file."""
-
-    pixels: Tensor  # uint8, flat, in the order of memory: frames, rows, columns, colors
-    shapes: list[torch.Size]
-    indices: list[int]
-    targets: list[int]
-    failures: tuple[Failure, ...]
-
-    def pin_memory(self) -> _Packed:
-        self.pixels = self.pixels.pin_memory()
-        return self
-
-    def unpack(self) -> Batch:
-        flat = self.pixels.split([prod(shape) for shape in self.shapes])
-        videos = [part.view(shape).permute(0, 3, 1, 2) for part, shape in zip(flat, self.shapes, strict=True)]
-        return Batch(
-            videos,
-            torch.tensor(self.targets, dtype=torch.int64),
-            torch.tensor(self.indices, dtype=torch.int64),
-            self.failures,
-        )
+    def _read_there(self, worker: Worker, job: Job) -> Frames | VideoError:
+        answer = worker.read((str(job.path), read_clip, (job, *self._how), {}))
+        return answer if isinstance(answer, VideoError) else _tensors(answer)
 
 
-def _pack(results: list[ReadClip | Failure]) -> _Packed:
-    clips = [result for result in results if isinstance(result, ReadClip)]
-    pixels = [clip.pixels.permute(0, 2, 3, 1) for clip in clips]  # (T, H, W, 3)
-    return _Packed(
-        pixels=torch.cat([frames.flatten() for frames in pixels]) if pixels else torch.empty(0, dtype=torch.uint8),
-        shapes=[frames.shape for frames in pixels],
-        indices=[clip.index for clip in clips],
-        targets=[clip.target for clip in clips],
-        failures=tuple(result for result in results if isinstance(result, Failure)),
+def _tensors(decoded: Decoded) -> Frames:
+    """With pixels in memory from which a GPU can copy while the processor goes on."""
+    frames = Frames.from_arrays(decoded)
+    return replace(frames, pixels=frames.pixels.pin_memory()) if torch.cuda.is_available() else frames
+
+
+def _batch(jobs: list[Job], clips: list[Frames | VideoError]) -> Batch:
+    pairs = list(zip(jobs, clips, strict=True))
+    read = [(job, clip) for job, clip in pairs if isinstance(clip, Frames)]
+    return Batch(
+        [clip.pixels for _, clip in read],
+        torch.tensor([job.target for job, _ in read], dtype=torch.int64),
+        torch.tensor([job.index for job, _ in read], dtype=torch.int64),
+        tuple(Failure(job.index, job.target, str(clip)) for job, clip in pairs if isinstance(clip, VideoError)),
+        frozenset(job.index for job, clip in read if clip.damaged.any()),
     )
-
-
-def _prepare_worker(_number: int) -> None:
-    leave_signals_to_parent()
-    read_beside_others()
-    sys.excepthook = _report_unless_parent_left
-    logging.getLogger("crossframe.video").setLevel(logging.ERROR)  # or every epoch would repeat every warning
-    gc.freeze()  # what was inherited from the parent stays shared with it: the collector would write to every page
-
-
-def _report_unless_parent_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A parent that ends while it is being handed a batch breaks the connection, and that is no news."""
-    if not issubclass(kind, ConnectionError):
-        sys.__excepthook__(kind, error, trace)

@@ -1,27 +1,20 @@
 """One clip from its file, the frames that are asked for: the work of a loader's processes.
 
-What to read comes with each job, so that the processes hold no manifest, however large the data set.
+What to read comes with each job, so that the processes hold no manifest, however large the data set. Nothing here needs
+torch, so that they start quickly and stay small.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import Literal, TypeAlias
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
-
-from crossframe.data.batch import Failure
 from crossframe.video.error import VideoError
-from crossframe.video.exact import OpenVideo, open_video
-from crossframe.video.media import limits_here
+from crossframe.video.exact import Decoded, OpenVideo, open_video
+from crossframe.video.guard import Limits
 from crossframe.video.sample import (
     Choice,
     Wanted,
@@ -37,7 +30,6 @@ from crossframe.video.sample import (
 
 Clock: TypeAlias = tuple[Sequence[float], float]  # when each frame is shown, in seconds, and when the last one ends
 NO_CLOCK: Clock = ((), 0.0)
-HANGING = 2  # times the seconds that a file may take, until a process that reads it is ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,75 +110,41 @@ class Job:
     draw: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadClip:
-    """A clip that could be read: uint8 (T, 3, H, W)."""
+def read_clip(job: Job, sampling: Sampling, short_side: int | None = None, *, limits: Limits | None = None) -> Decoded:
+    """The frames that `sampling` chooses, scaled down to `short_side` as they are decoded if they are larger.
 
-    index: int
-    target: int
-    pixels: Tensor
+    Those of a training clip depend only on (seed, epoch, index), so any clip of any epoch can be read again. `limits`
+    are those of `open_video`.
 
-
-class ClipReader(Dataset[ReadClip | Failure]):
-    """Reads the frames that `sampling` chooses, scaled down to `short_side` as they are decoded if they are larger.
-
-    The frames of a training clip depend only on (seed, epoch, index), so any clip of any epoch can be read again.
-    A file may cost what it may in the process that makes the reader (`media.set_limits`). A decoder that hangs within
-    one call ends the process of a loader that it hangs in, with a line that names the file; no other is interrupted.
+    Raises VideoError for a clip that cannot be read, also where the drive fails: neither must end an epoch.
     """
+    try:
+        with open_video(job.path, limits=limits) as video:
+            wanted = Wanted(video.name, 1, "sparse", _choice(job, sampling, video))
+            return video.read(wanted, short_side=short_side)
+    except OSError as error:
+        raise VideoError(" ".join(str(error).split())) from error
 
-    def __init__(self, sampling: Sampling, short_side: int | None = None) -> None:
-        self.sampling = sampling
-        self.short_side = short_side
-        self.limits = limits_here()
 
-    def __getitem__(self, job: Job) -> ReadClip | Failure:
-        watchdog = Timer(HANGING * self.limits.seconds, self._give_up, [job]) if get_worker_info() else None
-        try:
-            if watchdog:
-                watchdog.daemon = True
-                watchdog.start()
-            return ReadClip(job.index, job.target, self._read(job))
-        except (VideoError, OSError) as error:
-            # Neither a broken file nor a failing drive must end an epoch.
-            return Failure(job.index, job.target, " ".join(str(error).split()))
-        finally:
-            if watchdog:
-                watchdog.cancel()
+def _choice(job: Job, sampling: Sampling, video: OpenVideo) -> Choice:
+    first, last = 0, None
+    if job.start is not None or job.end is not None:
+        first, last = video.frame_range(job.start, job.end)
 
-    def _give_up(self, job: Job) -> None:
-        """End this process: what hangs in C code hears nothing else."""
-        print(f"crossframe: {job.path}: its decoder hangs; leave it out (crossframe data verify)", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(1)
-
-    def _read(self, job: Job) -> Tensor:
-        with open_video(job.path, limits=self.limits) as video:
-            wanted = Wanted(video.name, 1, "sparse", self._choice(job, video))
-            decoded = video.read(wanted, short_side=self.short_side)
-        return torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2)
-
-    def _choice(self, job: Job, video: OpenVideo) -> Choice:
-        first, last = 0, None
-        if job.start is not None or job.end is not None:
-            first, last = video.frame_range(job.start, job.end)
-
-        def choose(total: int) -> Sequence[int]:
-            # The decoded count decides: packets that cannot be decoded have no frame.
-            frames = min(total if last is None else last, total) - first
-            if frames < 1:
-                raise VideoError(
-                    f"{job.path}: has only {total} frames, and the clip begins at {first}; check its start"
-                )
-            return [first + index for index in self._indices(frames, job, _part(video, total, first, frames))]
-
-        return choose
-
-    def _indices(self, frames: int, job: Job, clock: Clock) -> list[int]:
+    def choose(total: int) -> Sequence[int]:
+        # The decoded count decides: packets that cannot be decoded have no frame.
+        frames = min(total if last is None else last, total) - first
+        if frames < 1:
+            raise VideoError(f"{job.path}: has only {total} frames, and the clip begins at {first}; check its start")
+        clock = _part(video, total, first, frames)
         if job.draw is None:
-            return self.sampling.test(frames, clock)
-        seed, epoch = job.draw
-        return self.sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"), clock)
+            chosen = sampling.test(frames, clock)
+        else:
+            seed, epoch = job.draw
+            chosen = sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"), clock)
+        return [first + index for index in chosen]
+
+    return choose
 
 
 def _part(video: OpenVideo, total: int, first: int, frames: int) -> Clock:

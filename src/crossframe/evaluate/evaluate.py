@@ -132,6 +132,7 @@ def _results(inference: Inference, batch: Batch, text: Tensor | None, setting: S
     rows = zip(batch.indices.tolist(), batch.targets.tolist(), scores, order, strict=True)
     for index, target, row, best in rows:
         if row.isfinite().all():
-            yield VideoResult(index, target, tuple(best.tolist()), tuple(row[best].tolist()), float(row[target]))
+            top, shares = tuple(best.tolist()), tuple(row[best].tolist())
+            yield VideoResult(index, target, top, shares, float(row[target]), damaged=index in batch.damaged)
         else:
             yield VideoResult(index, target, error=NO_NUMBERS)

@@ -13,9 +13,8 @@ from torch import Tensor
 
 import crossframe
 from crossframe import pages
-from crossframe.data.batch import Failure
 from crossframe.data.parquet import read_rows
-from crossframe.data.reader import ClipReader, Job, Sampling
+from crossframe.data.reader import Job, Sampling, read_clip
 from crossframe.evaluate.result import PREDICTIONS, SHARES, SUMMARY, show_score
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
@@ -24,6 +23,8 @@ from crossframe.files import write_text
 from crossframe.recipes.paper import published
 from crossframe.shapes import VERSION as WORLD
 from crossframe.shapes.splits import draw
+from crossframe.video.decode import Frames
+from crossframe.video.error import VideoError
 
 REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice
@@ -265,11 +266,14 @@ def _pictures(summary: Values, root: str | Path | None) -> Callable[[str], Tenso
     place = made_with.get("data") if root is None else root
     if place is None:
         return lambda _name: "where the videos are is not known; give --root"
-    folder, reader = Path(place), ClipReader(sampling, short_side=pages.PICTURE_SIDE)
+    folder = Path(place)
 
     def read(name: str) -> Tensor | str:
-        decoded = reader[_job(folder, name)]
-        return decoded.reason if isinstance(decoded, Failure) else decoded.pixels[: sampling.num_frames]
+        try:
+            decoded = read_clip(_job(folder, name), sampling, pages.PICTURE_SIDE)
+        except VideoError as error:
+            return str(error)
+        return Frames.from_arrays(decoded).pixels[: sampling.num_frames]
 
     return read
 

@@ -29,7 +29,8 @@ class VideoResult:
     """The model's answer for one video.
 
     `top`: class indices, best first, at most five; `scores`: their probabilities; `target_score`: that of the right
-    class. A video without an answer has an `error` instead, and counts as wrong.
+    class. A video without an answer has an `error` instead, and counts as wrong. `damaged`: the decoder had to repair
+    frames that the answer is for, or those before them.
     """
 
     index: int
@@ -38,6 +39,7 @@ class VideoResult:
     scores: tuple[float, ...] = ()
     target_score: float | None = None
     error: str | None = None
+    damaged: bool = False
 
     @property
     def correct(self) -> bool:
@@ -99,6 +101,7 @@ class Evaluation:
             ],
             "confusion": self._confusion(),
             "failures": [{"path": self.names[result.index], "reason": result.error} for result in self.failures],
+            "damaged": [self.names[result.index] for result in self.results if result.damaged],
         }
 
     def _calibration(self) -> dict[str, Any]:
@@ -130,6 +133,7 @@ class Evaluation:
                 "top_labels": [self.labels[place] for place in result.top],
                 "top_scores": list(result.scores),
                 "error": result.error,
+                "damaged": result.damaged,
             }
             for result in self.results
         ]

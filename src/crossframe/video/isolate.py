@@ -1,4 +1,7 @@
-"""Many videos, read ahead in processes of their own: a file that kills the decoder costs that file only."""
+"""Many videos, read ahead in processes of their own: a file that kills the decoder costs that file only.
+
+`decode_many` reads whole videos, `data.loader` the clips of training and evaluation; `Readers` serves both.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,29 @@ import pickle
 import signal
 import subprocess
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple
 from io import BufferedReader
 from queue import SimpleQueue
 from threading import Event, Timer
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from crossframe.processes import starting_workers
 from crossframe.video.decode import Frames, Source, log_problems, read_video
 from crossframe.video.error import VideoError
-from crossframe.video.exact import read_arrays
+from crossframe.video.exact import Decoded, read_arrays
 from crossframe.video.guard import Limits
 from crossframe.video.media import limits_here
 from crossframe.video.sample import source_name
 from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
 
 FILE = (str, os.PathLike, bytes, bytearray, memoryview)  # `exact.File`
 AHEAD = 2  # videos in work or waiting, for each worker
@@ -74,50 +80,79 @@ def decode_many(
     if workers == 0:
         return (read_here(source) for source in sources)
 
-    def read_one(worker: _Worker, source: Source) -> Frames | VideoError:
+    def read_there(worker: Worker, source: Source) -> Frames | VideoError:
         if not isinstance(source, FILE):
             return read_here(source)
         file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
-        return worker.read((read, file, num_frames, options))
+        answer = worker.read((source_name(source), read, (file, num_frames), options))
+        if isinstance(answer, VideoError):
+            return answer
+        frames = Frames.from_arrays(answer)
+        log_problems(frames)
+        return frames
 
-    return _in_order(sources, [_Worker(limits) for _ in range(workers)], read_one)
+    def read_all() -> Iterator[Frames | VideoError]:
+        with closing(Readers(workers, limits)) as readers:
+            yield from readers.map(read_there, sources)
+
+    return read_all()
 
 
-def _in_order(
-    sources: Iterable[Source],
-    workers: list[_Worker],
-    read_one: Callable[[_Worker, Source], Frames | VideoError],
-) -> Iterator[Frames | VideoError]:
-    idle: SimpleQueue[_Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
+class Readers:
+    """`count` processes that read videos, kept from one stream of jobs to the next, each with these limits."""
 
-    def read_next(source: Source) -> Frames | VideoError:
-        worker = idle.get()
-        try:
-            return read_one(worker, source)
-        finally:
-            idle.put(worker)
+    def __init__(self, count: int, limits: Limits) -> None:
+        self.count = count
+        self.limits = limits
+        self._idle: list[Worker] = []
+        self.close = weakref.finalize(self, _close, self._idle)  # ends the processes that nobody uses
 
-    threads = ThreadPoolExecutor(len(workers), thread_name_prefix="read-video")
-    pending: deque[Future[Frames | VideoError]] = deque()
-    try:
-        for source in sources:
-            pending.append(threads.submit(read_next, source))
-            if len(pending) >= AHEAD * len(workers):
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        # Also when the caller has seen enough, and on Ctrl-C: nothing is left running.
-        for future in pending:
-            future.cancel()
+    def map(self, read: Callable[[Worker, T], R], jobs: Iterable[T], ahead: int = 0) -> Iterator[R]:
+        """What `read` makes of each job with the next worker that is free, in the order of the jobs.
+
+        It runs in threads. At least `ahead` jobs are in work or waiting. A stream has its workers to itself, and gives
+        them back when it ends; those of one that is left before are ended, whatever they are doing.
+        """
+        workers = [self._idle.pop() for _ in range(len(self._idle))]
+        workers += [Worker(self.limits) for _ in range(self.count - len(workers))]
+        free: SimpleQueue[Worker] = SimpleQueue()
         for worker in workers:
-            worker.close()
-        threads.shutdown()
+            free.put(worker)
+
+        def read_next(job: T) -> R:
+            worker = free.get()
+            try:
+                return read(worker, job)
+            finally:
+                free.put(worker)
+
+        ahead = max(ahead, AHEAD * self.count)
+        threads = ThreadPoolExecutor(self.count, thread_name_prefix="read-video")
+        pending: deque[Future[R]] = deque()
+        try:
+            for job in jobs:
+                pending.append(threads.submit(read_next, job))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+            self._idle += workers
+        except BaseException:
+            # Also when the caller has seen enough, and on Ctrl-C: nothing is left running.
+            for future in pending:
+                future.cancel()
+            _close(workers)
+            raise
+        finally:
+            threads.shutdown()
 
 
-class _Worker:
+def _close(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.close()
+
+
+class Worker:
     """A process that reads videos, started when first needed and again when lost; for one thread at a time."""
 
     def __init__(self, limits: Limits) -> None:
@@ -125,7 +160,8 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
-    def read(self, job: Job) -> Frames | VideoError:
+    def read(self, job: Job) -> Decoded | VideoError:
+        """What the function of the job returns there, or the VideoError that the file costs."""
         process = self._process or self._start()
         expired = Event()
 
@@ -142,14 +178,11 @@ class _Worker:
             watchdog.join()
         if answer is None or expired.is_set():
             status = self._stop(GRACE)
-            answer = answer or VideoError(f"{source_name(job[1])}: {self._why(expired.is_set(), status)}")
+            answer = answer or VideoError(f"{job[0]}: {self._why(expired.is_set(), status)}")
         if isinstance(answer, VideoError):
             for note in getattr(answer, "__notes__", ()):
                 log.debug("%s", note)
-            return answer
-        frames = Frames.from_arrays(answer)
-        log_problems(frames)
-        return frames
+        return answer
 
     def close(self) -> None:
         """End the process, whatever it is doing."""

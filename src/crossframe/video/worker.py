@@ -24,10 +24,9 @@ from crossframe.video.error import VideoError
 from crossframe.video.exact import Decoded
 from crossframe.video.guard import Limits
 from crossframe.video.media import read_beside_others, set_limits
-from crossframe.video.sample import source_name
 
 Read: TypeAlias = Callable[..., Decoded]
-Job: TypeAlias = tuple[Read, Any, int, dict[str, Any]]  # a function and what it is called with
+Job: TypeAlias = tuple[str, Read, tuple[Any, ...], dict[str, Any]]  # the file's name; a function and what it is given
 Answer: TypeAlias = Decoded | VideoError | None  # None, once, when the process is ready
 
 OUT_OF_MEMORY = 77  # exit status
@@ -46,18 +45,18 @@ def main() -> None:
     send(answers, None)
     while True:
         try:
-            read, source, num_frames, options = receive(jobs)
+            name, read, given, options = receive(jobs)
         except EOFError:
             return
         try:
-            answer = read(source, num_frames, **options)
+            answer = read(*given, **options)
         except VideoError as error:
             answer = error
         except MemoryError:
             sys.exit(OUT_OF_MEMORY)
         except Exception as error:  # a mistake of ours costs that file alone
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            answer = VideoError(f"{source_name(source)}: stopped the reader ({reason}); leave it out")
+            answer = VideoError(f"{name}: stopped the reader ({reason}); leave it out")
             answer.add_note(traceback.format_exc())
         send(answers, answer)
 
