@@ -22,7 +22,7 @@ from crossframe.shapes.caption import all_sentences, named
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw, split_actions
 from crossframe.text import read_descriptions
-from crossframe.text.templates import Descriptions, wordings
+from crossframe.text.labels import Descriptions, wordings
 
 DESCRIPTIONS = Path(__file__).with_name("described.json")
 

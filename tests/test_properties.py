@@ -19,8 +19,7 @@ from crossframe.evaluate.statistics import Counts, calibration, calibration_erro
 from crossframe.files import plain_json
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig, TextConfig, VisionConfig
 from crossframe.recipes.load import dump_recipe, load_recipe
-from crossframe.text.bpe import clean
-from crossframe.text.labels import escaped
+from crossframe.text.labels import clean, escaped
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.video.mixing import Mixup
 from crossframe.video.sample import evenly_timed, sparse

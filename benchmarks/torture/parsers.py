@@ -25,9 +25,9 @@ import crossframe
 from benchmarks.torture.report import Options, Row
 from crossframe.data.lists import read_table
 from crossframe.text.label_files import read_labels
-from crossframe.text.templates import read_descriptions
-from crossframe.video.bits import Unproven
-from crossframe.video.headers import HEADERS
+from crossframe.text.labels import read_descriptions
+from crossframe.video.headers import Unproven
+from crossframe.video.plan import HEADERS
 from crossframe.weights import WeightsError
 from crossframe.weights.archive import read_tensors
 from tests.video.clips import moving, write_clip

@@ -16,9 +16,8 @@ from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from benchmarks.torture.report import Options, Row
-from crossframe.video.decode import Frames
-from crossframe.video.error import VideoError
-from crossframe.video.isolate import decode_many
+from crossframe.video.decode import Frames, decode_many
+from crossframe.video.guard import VideoError
 from tests.video.clips import decode_fully, moving, write_clip
 
 CODECS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crossframe.prediction import Embedding, Prediction
     from crossframe.recognizer import Recognizer
     from crossframe.video.decode import Frames, read_video
-    from crossframe.video.error import VideoError
+    from crossframe.video.guard import VideoError
     from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _HOME = {
     "Frames": "crossframe.video.decode",
     "Prediction": "crossframe.prediction",
     "Recognizer": "crossframe.recognizer",
-    "VideoError": "crossframe.video.error",
+    "VideoError": "crossframe.video.guard",
     "WeightsError": "crossframe.weights",
     "expand": "crossframe.weights",
     "list_models": "crossframe.weights",

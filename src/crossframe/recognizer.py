@@ -17,11 +17,9 @@ from crossframe.inference import ROUNDED, Inference, Precision, check_head, choo
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
-from crossframe.text.labels import check_labels
-from crossframe.text.templates import PLACE, Descriptions, wordings
-from crossframe.video.decode import Frames, Source
-from crossframe.video.error import VideoError
-from crossframe.video.isolate import decode_many
+from crossframe.text.labels import PLACE, Descriptions, check_labels, wordings
+from crossframe.video.decode import Frames, Source, decode_many
+from crossframe.video.guard import VideoError
 from crossframe.video.media import limits_here
 from crossframe.video.sample import Sampling
 from crossframe.weights import load

@@ -14,9 +14,8 @@ import pytest
 
 from crossframe.data.reader import Job, Sampling, read_clip
 from crossframe.video.decode import Frames, read_video
-from crossframe.video.error import VideoError
 from crossframe.video.exact import open_video
-from crossframe.video.guard import Limits
+from crossframe.video.guard import Limits, VideoError
 from tests.data.dataset import numbers, write_numbered
 from tests.video.clips import cut_start, write_clip
 
@@ -175,5 +174,5 @@ def test_a_clip_keeps_to_its_limits(folder: Path) -> None:
 
 
 def test_a_process_that_reads_clips_needs_no_torch() -> None:
-    program = "import sys; import crossframe.video.worker, crossframe.data.reader; sys.exit('torch' in sys.modules)"
+    program = "import sys; import crossframe.video.isolate, crossframe.data.reader; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

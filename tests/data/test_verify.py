@@ -11,7 +11,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.resumable import Outcome
 from crossframe.data.verify import record_of, verify
-from crossframe.video.error import VideoError
+from crossframe.video.guard import VideoError
 from tests.data.dataset import FRAMES, write_dataset, write_numbered
 from tests.video.clips import write_clip
 
@@ -49,7 +49,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
         *("clapping/0.mp4", "jumping/0.mp4", "waving/0.mp4")
     ]
 
-    monkeypatch.setattr("crossframe.video.isolate.decode_many", remember)
+    monkeypatch.setattr("crossframe.video.decode.decode_many", remember)
     list(verify(manifest, record))
     assert asked == ["waving/0.mp4"]  # what was broken is tried again
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossframe.text.bpe import clean
+from crossframe.text.labels import clean
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.text import ENSEMBLE, fill, read_descriptions
-from crossframe.text.templates import describe, templates, wordings
+from crossframe.text.labels import describe, templates, wordings
 
 
 def test_fill() -> None:

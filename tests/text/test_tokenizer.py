@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from crossframe.text import bpe
-from crossframe.text.bpe import clean
+from crossframe.text.labels import clean
 from crossframe.text.tokenizer import Tokenizer
 
 LONG_S = "\u017f"

@@ -8,8 +8,8 @@ from typing import Any
 import av
 import pytest
 
-from crossframe.video.bits import Unproven
-from crossframe.video.headers import HEADERS
+from crossframe.video.headers import Unproven
+from crossframe.video.plan import HEADERS
 from tests.video.clips import moving, write_clip
 from tests.video.kinds import X264, X265, av1, mpeg4, vp9
 

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from crossframe.video import guard, media
-from crossframe.video.decode import Frames, VideoError, read_video
+from crossframe.video.decode import Frames, VideoError, decode_many, read_video
 from crossframe.video.exact import open_video, read_arrays
 from crossframe.video.guard import FORMATS, Limits
-from crossframe.video.isolate import decode_many
 from crossframe.video.sample import Wanted
 from tests.video.clips import moving, write_clip
 

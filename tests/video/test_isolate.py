@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.video.decode import Frames, VideoError, read_video
+from crossframe.video.decode import Frames, VideoError, decode_many, read_video
 from crossframe.video.exact import Decoded
-from crossframe.video.isolate import decode_many
-from crossframe.video.worker import receive, send
+from crossframe.video.isolate import receive, send
 from tests.video.clips import moving
 from tests.video.hooks import misbehave
 
@@ -106,7 +105,7 @@ def test_bytes_of_any_kind_reach_the_process(clip: Clip, kind: Callable[[bytes],
 def test_a_limit_of_the_shell_is_kept_to(clip: Clip) -> None:
     program = (
         "import sys\n"
-        "from crossframe.video.isolate import decode_many\n"
+        "from crossframe.video.decode import decode_many\n"
         "print([getattr(frames, 'total', frames) for frames in decode_many(sys.argv[1:], 2, workers=1)])\n"
     )
     files = [str(clip(name)) for name in ("h264.mp4", "two_frames.mp4")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.video.decode import read_video
-from crossframe.video.error import VideoError
+from crossframe.video.guard import VideoError
 from crossframe.video.media import videos_in
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from crossframe.video import exact
-from crossframe.video.bits import Piece, Unproven
+from crossframe.video.headers import Piece, Unproven
 from crossframe.video.media import open_media
 from crossframe.video.mpeg4 import MPEG4
 from crossframe.video.plan import Plan, scan

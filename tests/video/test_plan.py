@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from crossframe.video import bits, exact, media
-from crossframe.video.bits import Bits, Picture, Piece, Unproven
 from crossframe.video.exact import open_video
+from crossframe.video.headers import Bits, Picture, Piece, Unproven
 from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.sample import Wanted

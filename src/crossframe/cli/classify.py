@@ -42,8 +42,7 @@ from crossframe.cli.shared import (
 from crossframe.files import check_writable
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
-from crossframe.text.labels import escaped
-from crossframe.text.templates import PLACE, read_descriptions, wordings
+from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 
     from crossframe.gallery import Gallery
     from crossframe.prediction import Prediction
-    from crossframe.video.error import VideoError
+    from crossframe.video.guard import VideoError
 
     Results: TypeAlias = Callable[[list[Path]], Iterable[tuple[Path, Prediction | str]]]
 

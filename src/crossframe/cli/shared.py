@@ -14,9 +14,8 @@ from typer import Option
 from crossframe.files import plain_json
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, escaped, humanize
-from crossframe.video.guard import Limits
+from crossframe.video.guard import Limits, file_of
 from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, set_limits, videos_in
-from crossframe.video.tar import file_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Recognizer
-    from crossframe.video.error import VideoError
+    from crossframe.video.guard import VideoError
 
 R = TypeVar("R")
 
@@ -116,7 +115,7 @@ def _expand(given: Path) -> list[Path]:
 
 def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
     """The model and settings that produced a result."""
-    from crossframe.text.templates import PLACE
+    from crossframe.text.labels import PLACE
     from crossframe.weights.saving import fingerprint
 
     return {
@@ -134,7 +133,7 @@ def results_of(
 
     What cannot be read is said on standard error.
     """
-    from crossframe.video.error import VideoError
+    from crossframe.video.guard import VideoError
 
     for path in paths:
         result = absent.get(str(path)) or next(results)

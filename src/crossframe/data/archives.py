@@ -1,6 +1,6 @@
 """Videos in tar archives, where they lie: by the names that a list gives them, and as samples of webdataset.
 
-The paths lead into the archives (`crossframe.video.tar`), so nothing is unpacked. Names in an archive that lead out of
+The paths lead into the archives (`crossframe.video.guard`): nothing is unpacked. Names in an archive that lead out of
 it are refused, and so are archives that are compressed, in which nothing can be read where it lies.
 """
 

@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.files import remove_parts, replacing
-from crossframe.video.encode import x264_options
-from crossframe.video.error import VideoError
-from crossframe.video.exact import Decoded
-from crossframe.video.media import Media, View, open_media
+from crossframe.video.exact import Decoded, open_video
+from crossframe.video.guard import VideoError
+from crossframe.video.media import Media, View, x264_options
 from crossframe.video.sample import source_name
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
@@ -149,12 +148,12 @@ def transcode(job: TranscodeJob, _num_frames: int = 1, **_options: Any) -> Decod
     name = source_name(job)
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        with open_media(Path(job.source), name) as media, replacing(job.target) as part:
+        with open_video(name) as video, video.start(probe=True) as (media, packets), replacing(job.target) as part:
             media.use_threads(False)
             with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
                 writer = _Writer(media, container, job.encoding)
                 broken = 0
-                for packet in chain(media.packets(), [None]):
+                for packet in chain(packets, [None]):
                     frames = media.decode(packet)
                     broken += frames is None
                     for frame in frames or ():

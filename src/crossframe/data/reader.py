@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from crossframe.video.error import VideoError
 from crossframe.video.exact import Decoded, OpenVideo, open_video
-from crossframe.video.guard import Limits
+from crossframe.video.guard import Limits, VideoError
 from crossframe.video.sample import (
     Choice,
     Wanted,

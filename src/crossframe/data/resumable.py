@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from crossframe.video.error import VideoError
 from crossframe.video.exact import Decoded
-from crossframe.video.tar import file_of
-from crossframe.video.worker import Read
+from crossframe.video.guard import VideoError, file_of
+from crossframe.video.isolate import Read
 
 File: TypeAlias = "os.PathLike[str]"
 
@@ -54,7 +53,7 @@ def process_each(
     Raises OSError where the record cannot be written.
     """
     # Imported here, so that the workers, which import this module for `work.read`, need no torch.
-    from crossframe.video.isolate import decode_many
+    from crossframe.video.decode import decode_many
 
     stamps = {name: _stamp(path, work.settings) for name, path in files.items()}
     done = {

@@ -12,7 +12,7 @@ from crossframe.data.seen import marks, seen
 from crossframe.inference import Wordings
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import FileData
-from crossframe.text.templates import PLACE, read_descriptions, wordings
+from crossframe.text.labels import PLACE, read_descriptions, wordings
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from crossframe.model.config import Activation, Mixing
-from crossframe.text.templates import templates
+from crossframe.text.labels import templates
 from crossframe.video.augment import Augment
 from crossframe.video.guard import Limits
 from crossframe.video.mixing import Mixup

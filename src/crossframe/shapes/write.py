@@ -18,7 +18,7 @@ from crossframe.shapes import caption, splits
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
-from crossframe.video.encode import x264_options
+from crossframe.video.media import x264_options
 
 MANIFEST = "manifest.csv"
 COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")

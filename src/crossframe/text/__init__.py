@@ -7,7 +7,6 @@ returns tensors, so it is in `crossframe.text.tokenizer`, which imports torch.
 from __future__ import annotations
 
 from crossframe.text.label_files import read_labels
-from crossframe.text.labels import check_labels, humanize
-from crossframe.text.templates import ENSEMBLE, fill, read_descriptions
+from crossframe.text.labels import ENSEMBLE, check_labels, fill, humanize, read_descriptions
 
 __all__ = ["ENSEMBLE", "check_labels", "fill", "humanize", "read_descriptions", "read_labels"]

@@ -1,4 +1,4 @@
-"""Cleaning and byte-pair encoding with CLIP's conventions, on the `tokenizers` library.
+"""Byte-pair encoding with CLIP's conventions, on the `tokenizers` library.
 
 A cleaned text is split into words, single digits and runs of punctuation; each of them becomes bytes, spelled as
 printable characters, of which the last carries the end-of-word mark; then pairs merge in the order of a list of merges.
@@ -9,14 +9,11 @@ token. So a list of merges is the whole vocabulary, and the end token always has
 from __future__ import annotations
 
 import gzip
-import html
 import json
-import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import ftfy
 from tokenizers import (
     AddedToken,
     Regex,
@@ -41,19 +38,7 @@ _PIECES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 _ENDING_BYTES = [byte + _END_OF_WORD for byte in _BYTES]
 
-_WHITESPACE = re.compile(r"\s+")
-
 SMALLEST_VOCABULARY = len(_BYTES) + len(_ENDING_BYTES) + len((START, END))
-
-
-def clean(text: str) -> str:
-    """Repair, unescape, trim and lower-case `text`, in the order CLIP was trained with.
-
-    `ftfy` repairs mojibake, ligatures, full-width letters, curly quotes, lone surrogates and control characters.
-    Entities are then unescaped twice, because text from the web is often escaped twice ("&amp;amp;").
-    """
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return _WHITESPACE.sub(" ", text.strip()).lower()
 
 
 def from_merges(merges: Sequence[Merge]) -> Tokenizer:
@@ -94,7 +79,7 @@ def learn_merges(texts: Iterable[str], count: int) -> list[Merge]:
 
 
 def _assemble(model: models.BPE) -> Tokenizer:
-    """Everything around the merges. The normalizer only serves other readers of a saved file: `clean` does more."""
+    """Everything around the merges. The normalizer only serves other readers of a file: `labels.clean` does more."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

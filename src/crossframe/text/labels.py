@@ -1,17 +1,49 @@
-"""Labels: checking candidates, splitting "CamelCase" into words, and naming a few of many.
+"""Labels: checking candidates, splitting "CamelCase", naming a few of many, and the sentences in their place.
 
-No label is changed unless asked: papers treat labels differently, and that changes results.
+No label is changed unless asked: papers treat labels differently, and that changes results. In the place of a label
+stand prompt templates around it, or descriptions of its own; the default everywhere is the bare label.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from crossframe.text.reading import read_lines, read_values
 
 SHOWN = 3
 # Control characters, and those that turn the direction of what follows.
 _STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+_WHITESPACE = re.compile(r"\s+")
+PLACE = "{}"
+
+Descriptions = Mapping[str, str | Sequence[str]]
+
+# The ensemble in the paper's ablation of prompts has sixteen templates for actions too; these are our own words.
+ENSEMBLE: tuple[str, ...] = (
+    "{}",
+    "a video of {}",
+    "a short clip that shows {}",
+    "footage of someone {}",
+    "a person is {}",
+    "people are {}",
+    "somebody can be seen {}",
+    "this is what {} looks like",
+    "a recording of {}, filmed by hand",
+    "the activity in this video is {}",
+    "an example of {}",
+    "several frames of {}, one after another",
+    "watch how {} is done",
+    "in this scene, {} takes place",
+    "a close view of {}",
+    "{}, seen from a distance",
+)
 
 
 def humanize(label: str) -> str:
@@ -90,9 +122,133 @@ def _starts_word(text: str, index: int) -> bool:
     return before.islower() or before.isdigit() or (before.isupper() and len(after) == 2 and after.islower())
 
 
+def clean(text: str) -> str:
+    """Repair, unescape, trim and lower-case `text`, in the order CLIP was trained with.
+
+    `ftfy` repairs mojibake, ligatures, full-width letters, curly quotes, lone surrogates and control characters.
+    Entities are then unescaped twice, because text from the web is often escaped twice ("&amp;amp;").
+    """
+    import ftfy  # takes a while
+
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return _WHITESPACE.sub(" ", text.strip()).lower()
+
+
 @lru_cache(maxsize=1 << 14)  # the same labels are checked again with every video
 def normalized(label: str) -> str:
     """A label as the model reads it: the model cannot tell labels apart that are equal here."""
-    from crossframe.text.bpe import clean  # takes a while to import
-
     return clean(label)
+
+
+def templates(asked: str) -> tuple[str, ...]:
+    """The templates that a setting asks for: "ensemble" for all of `ENSEMBLE`, otherwise the one that it is.
+
+    Raises ValueError where that is no template.
+    """
+    if asked == "ensemble":
+        return ENSEMBLE
+    fill(asked, ())
+    return (asked,)
+
+
+def wordings(
+    labels: Sequence[str], template: str | Sequence[str] = PLACE, descriptions: Descriptions | None = None
+) -> list[tuple[str, ...]]:
+    """All texts of each label: its descriptions, or else the label in each template ("ensemble" for all sixteen).
+
+    >>> wordings(["yoga", "golf"], ["{}", "a video of {}"])
+    [('yoga', 'a video of yoga'), ('golf', 'a video of golf')]
+
+    Raises ValueError for what is no template, a label without a description, and a template beside descriptions.
+    """
+    if descriptions is not None:
+        if template != PLACE:
+            raise ValueError(f"descriptions are sentences and take no template; leave {template!r} out")
+        return describe(labels, descriptions)
+    asked = templates(template) if isinstance(template, str) else tuple(template)
+    return list(zip(*(fill(one, labels) for one in asked), strict=True))
+
+
+def fill(template: str, labels: Sequence[str]) -> list[str]:
+    """Put each label in the place of `{}`: `fill("a video of {}", ["yoga"])` gives `["a video of yoga"]`.
+
+    Raises:
+        ValueError: the template does not contain `{}` exactly once, or `labels` is a single str.
+    """
+    if isinstance(labels, str):
+        raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
+    if template.count(PLACE) != 1:
+        raise ValueError(
+            f"the template {template!r} contains {PLACE} {template.count(PLACE)} times: "
+            f"it must mark the place of the label exactly once"
+        )
+    before, after = template.split(PLACE)
+    return [before + label + after for label in labels]
+
+
+def read_descriptions(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Read a sentence, or a list of sentences, for each label: a JSON object, or the same as YAML.
+
+    Rephrased class names, as published with FROSTER and TC-CLIP, are sentences that begin with the label and a colon,
+    by number: `{"0": "Typing: someone types ..."}`, or lines `0. Typing: someone types ...` of a .txt file. They are
+    taken whole, as those models read them.
+
+    Raises ValueError, naming the file and the label, for anything else, for empty sentences and for lists of none.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".txt":
+        lines = [(f"line {number}", re.sub(r"^\d+\s*[.:)]\s*", "", line)) for number, line in read_lines(path)]
+        return _rephrased(path, lines)
+    values = read_values(path)
+    if not isinstance(values, dict) or not values:
+        raise ValueError(f'{path} must be a JSON object: {{"label": ["sentence", ...], ...}}')
+    if all(number.isdecimal() for number in values):
+        return _rephrased(path, [(f"id {number}", given) for number, given in values.items()])
+    return {label: _sentences(given, label, path) for label, given in values.items()}
+
+
+def describe(labels: Sequence[str], descriptions: Descriptions) -> list[tuple[str, ...]]:
+    """The sentences of each label. Labels match as the model reads them, whatever their case and spacing.
+
+    Raises ValueError for the first label that has none.
+    """
+    given = {label: (said,) if isinstance(said, str) else tuple(said) for label, said in descriptions.items()}
+    # "Brush hair" describes brush_hair and BrushHair too, unless these have sentences of their own
+    known = {_words(label): said for label, said in given.items()} | {normalized(k): said for k, said in given.items()}
+    found = [known.get(normalized(label)) or known.get(_words(label)) for label in labels]
+    for label, said in zip(labels, found, strict=True):
+        if not said:
+            near = get_close_matches(label, list(descriptions), n=1)
+            guess = f", while {near[0]!r} has one" if near else ""
+            raise ValueError(f"the label {label!r} has no description{guess}; add one for it")
+    return [said for said in found if said]
+
+
+def _words(label: str) -> str:
+    return normalized(humanize(label))
+
+
+def _rephrased(path: Path, entries: Sequence[tuple[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The sentences by the labels that they begin with."""
+    said: dict[str, tuple[str, ...]] = {}
+    for where, sentence in entries:
+        label, colon, rest = sentence.partition(":") if isinstance(sentence, str) else ("", "", "")
+        label = label.strip()
+        if not (colon and label and rest.strip()):
+            raise ValueError(f"{path}, {where}: {sentence!r} does not begin with its label and a colon; name the label")
+        if label in said:
+            raise ValueError(f"{path}, {where}: {label!r} has a sentence already; remove one, or give a list")
+        said[label] = (sentence.strip(),)
+    if not said:
+        raise ValueError(f"{path} holds no descriptions: write one a line, label: sentence")
+    return said
+
+
+def _sentences(given: Any, label: str, path: Path) -> tuple[str, ...]:
+    sentences = [given] if isinstance(given, str) else given
+    if not isinstance(sentences, list) or not sentences:
+        raise ValueError(f"{path}: the description of {label!r} is {json.dumps(given)}; give a list of sentences")
+    for sentence in sentences:
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise ValueError(f"{path}: a description of {label!r} is {json.dumps(sentence)}; give a sentence")
+    return tuple(sentences)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crossframe.text import bpe
-from crossframe.text.bpe import clean
+from crossframe.text.labels import clean
 
 FILE_NAME = "tokenizer.json"
 

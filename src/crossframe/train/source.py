@@ -29,8 +29,7 @@ from crossframe.model.taught import Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among
-from crossframe.text.labels import some
-from crossframe.text.templates import read_descriptions, wordings
+from crossframe.text.labels import read_descriptions, some, wordings
 from crossframe.train.loop import TextCache
 from crossframe.video.guard import Limits
 from crossframe.video.media import limited

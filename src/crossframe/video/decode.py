@@ -1,9 +1,11 @@
-"""Reading a video: a path, bytes or an array becomes T frames, as tensors with checked shapes."""
+"""Reading videos: a path, bytes or an array becomes T frames, as tensors with checked shapes; and many, read ahead."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -12,11 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crossframe.video.error import VideoError
 from crossframe.video.exact import Decoded, File, read_arrays
-from crossframe.video.sample import Choice, Sampling, Wanted
+from crossframe.video.guard import Limits, VideoError
+from crossframe.video.isolate import Read, Readers, Worker
+from crossframe.video.media import limits_here
+from crossframe.video.sample import Choice, Sampling, Wanted, source_name
 
 log = logging.getLogger(__name__)
+
+FILE = (str, os.PathLike, bytes, bytearray, memoryview)  # `exact.File`
 
 Pictures: TypeAlias = NDArray[np.uint8] | Tensor
 Source: TypeAlias = File | Pictures | list[Any] | tuple[Any, ...]  # of pictures: arrays, or images of Pillow
@@ -137,18 +143,66 @@ def read_video(
         source = _stacked(source)
     if isinstance(source, np.ndarray | Tensor):
         frames = _from_array(source, Wanted("<array>", num_frames, sampling, indices))
-    else:
-        frames = Frames.from_arrays(
-            read_arrays(
-                source,
-                num_frames,
-                sampling=sampling,
-                indices=indices,
-                short_side=short_side,
-                square_pixels=square_pixels,
-                stream=stream,
-            )
-        )
+        log_problems(frames)
+        return frames
+    view = {"short_side": short_side, "square_pixels": square_pixels}
+    return _logged(read_arrays(source, num_frames, sampling=sampling, indices=indices, stream=stream, **view))
+
+
+def decode_many(
+    sources: Iterable[Source],
+    num_frames: int = 8,
+    *,
+    workers: int = 2,
+    timeout: float | None = None,
+    memory: int | None = None,
+    read: Read = read_arrays,
+    **options: Any,
+) -> Iterator[Frames | VideoError]:
+    """Read every source, in order; one that cannot be read gives its VideoError instead of frames.
+
+    Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
+    `memory` bytes, by default as much as this process allows itself (`media.set_limits`); a process that goes beyond,
+    or dies, is replaced. A few videos are read ahead, so that decoding overlaps what the caller does. With 0 workers
+    everything is read in this process when it is asked for; a decoder that hangs or dies is then not helped. `options`
+    are those of `read_video`; a rule for `indices`, like `read` itself, must be importable by name where there are
+    workers.
+    """
+    if workers < 0:
+        raise ValueError(f"workers={workers}: use 0 or more")
+    here = limits_here()
+    limits = Limits(
+        here.seconds if timeout is None else timeout, here.memory if memory is None else memory, here.frames
+    )
+    limited = options | ({"limits": limits} if read is read_arrays else {})
+
+    def read_here(source: Source) -> Frames | VideoError:
+        try:
+            if not isinstance(source, FILE):  # decoded already, or no video
+                return read_video(source, num_frames, **options)
+            return _logged(read(source, num_frames, **limited))
+        except VideoError as error:
+            return error
+
+    if workers == 0:
+        return (read_here(source) for source in sources)
+
+    def read_there(worker: Worker, source: Source) -> Frames | VideoError:
+        if not isinstance(source, FILE):
+            return read_here(source)
+        file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
+        answer = worker.read((source_name(source), read, (file, num_frames), options))
+        return answer if isinstance(answer, VideoError) else _logged(answer)
+
+    def read_all() -> Iterator[Frames | VideoError]:
+        with closing(Readers(workers, limits)) as readers:
+            yield from readers.map(read_there, sources)
+
+    return read_all()
+
+
+def _logged(decoded: Decoded) -> Frames:
+    frames = Frames.from_arrays(decoded)
     log_problems(frames)
     return frames
 

@@ -23,8 +23,7 @@ import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
-from crossframe.video.error import VideoError
-from crossframe.video.guard import Limits
+from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.sample import Choice, Sampling, Wanted, source_name

@@ -1,4 +1,9 @@
-"""The reasons to refuse a file before FFmpeg reads it, and the limits of what one file may cost.
+"""What a video is read from, the reasons to refuse it before FFmpeg reads it, and the limits of what it may cost.
+
+It is bytes, a file, or a part of a tar archive, read where it lies: a path such as
+`shards/00000.tar/1536+48213/run/a.mp4` means the 48213 bytes from byte 1536 of `shards/00000.tar` on. It says all that
+a reader needs: no index has to be read or kept, however many videos there are and in whatever order they are asked
+for. The rest of the path is the video's name.
 
 FFmpeg goes where a file's content sends it: playlists, scripts and descriptions of sessions open other files and
 sockets. Only formats that hold their pictures themselves are read, whatever the file is called.
@@ -6,12 +11,14 @@ sockets. Only formats that hold their pictures themselves are read, whatever the
 
 from __future__ import annotations
 
+import re
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import BinaryIO
-
-from crossframe.video.error import VideoError
 
 # FFmpeg's own names. Left out, beside sound and subtitles: concat, dash, hls, imf, sdp, rtsp, rtp, sap, mlv,
 # webm_dash_manifest and vobsub, which open other files or sockets; image2, which takes a name for a pattern; lavfi and
@@ -34,6 +41,11 @@ MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wi
 MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
 DEEPEST = 8  # five are usual
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
+MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. The message is one line that names the video and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,78 @@ def failure(name: str, error: Exception) -> VideoError:
     return VideoError(f"{name}: cannot be read ({text or type(error).__name__}); give a video file that plays")
 
 
-def check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limits) -> None:
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`size` bytes of an archive, from `offset` on."""
+
+    archive: Path
+    offset: int
+    size: int
+
+    @property
+    def address(self) -> str:
+        """The name that FFmpeg opens."""
+        return f"subfile,,start,{self.offset},end,{self.offset + self.size},,:file:{self.archive}"
+
+
+def member(path: Path) -> Member | None:
+    """The part of an archive that a path means, None where it means a file.
+
+    >>> member(Path("s/0.tar/512+7/run/a.mp4"))
+    Member(archive=PosixPath('s/0.tar'), offset=512, size=7)
+    """
+    found = MEMBER.fullmatch(path.as_posix())
+    return Member(Path(found["archive"]), int(found["offset"]), int(found["size"])) if found else None
+
+
+def file_of(path: Path) -> Path:
+    """The file on the disk: the archive, where the path leads into one."""
+    inside = member(path)
+    return path if inside is None else inside.archive
+
+
+def address(path: Path) -> str:
+    """The name that FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
+    inside = member(path)
+    return f"file:{path}" if inside is None else inside.address
+
+
+def check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
+    """Raise VideoError for the mistakes for which we have better words than FFmpeg."""
+    if isinstance(source, bytes):
+        if not source:
+            raise VideoError(f"{name}: is empty; give the bytes of a video file")
+        _check_content(BytesIO(source), 0, len(source), name, limits)
+        return
+    try:
+        status = file_of(source).stat()
+    except FileNotFoundError as error:
+        remote = source.parts[:1] in (("http:",), ("https:",))
+        remedy = "download the video first" if remote else "check the path"
+        raise VideoError(f"{name}: does not exist; {remedy}") from error
+    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"{name}: cannot be opened ({reason}); check the path") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoError(f"{name}: is a folder; give the video files in it")
+    if not stat.S_ISREG(status.st_mode):  # nobody may ever write to a pipe, and what was read is gone
+        raise VideoError(f"{name}: is a pipe or a device; write the video to a file first")
+    inside = member(source)
+    if inside is not None and inside.offset + inside.size > status.st_size:
+        raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
+    if status.st_size == 0:
+        raise VideoError(f"{name}: is empty; give a video file that plays")
+    try:
+        with file_of(source).open("rb") as file:
+            begin, end = (0, status.st_size) if inside is None else (inside.offset, inside.offset + inside.size)
+            _check_content(file, begin, end, name, limits)
+    except PermissionError as error:
+        raise VideoError(f"{name}: may not be read; check the path") from error
+    except OSError as error:
+        raise VideoError(f"{name}: cannot be opened ({error.strerror}); check the path") from error
+
+
+def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limits) -> None:
     """Refuse playlists, and files of QuickTime's family whose tables claim more frames than anybody has.
 
     The file's bytes are those from `begin` until before `end`. FFmpeg makes an entry of its own for each frame that a

@@ -1,6 +1,9 @@
-"""Many videos, read ahead in processes of their own: a file that kills the decoder costs that file only.
+"""Processes that each read one video after the other: a file that kills the decoder costs that file only.
 
-`decode_many` reads whole videos, `data.loader` the clips of training and evaluation; `Readers` serves both.
+`decode.decode_many` reads whole videos, `data.loader` the clips of training and evaluation; `Readers` serves both. Both
+ends of the pipes are here: `Worker`, and what it starts, `python -m crossframe.video.isolate SECONDS BYTES FRAMES`,
+which takes jobs from standard input and writes answers to standard output, each a pickle, and ends when its input does.
+A file may take SECONDS and have FRAMES, and the memory of the process may grow by BYTES.
 """
 
 from __future__ import annotations
@@ -11,91 +14,38 @@ import pickle
 import signal
 import subprocess
 import sys
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import astuple
 from io import BufferedReader
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Timer
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
-from crossframe.processes import starting_workers
-from crossframe.video.decode import Frames, Source, log_problems, read_video
-from crossframe.video.error import VideoError
-from crossframe.video.exact import Decoded, read_arrays
-from crossframe.video.guard import Limits
-from crossframe.video.media import limits_here
-from crossframe.video.sample import source_name
-from crossframe.video.worker import OUT_OF_MEMORY, Answer, Job, Read, receive, send
+import numpy as np
+
+from crossframe.processes import leave_signals_to_parent, starting_workers
+from crossframe.video.exact import Decoded
+from crossframe.video.guard import Limits, VideoError
+from crossframe.video.media import read_beside_others, set_limits
 
 log = logging.getLogger(__name__)
+
+Read: TypeAlias = Callable[..., Decoded]
+Job: TypeAlias = tuple[str, Read, tuple[Any, ...], dict[str, Any]]  # the file's name; a function and what it is given
+Answer: TypeAlias = Decoded | VideoError | None  # None, once, when the process is ready
 T = TypeVar("T")
 R = TypeVar("R")
 
-FILE = (str, os.PathLike, bytes, bytearray, memoryview)  # `exact.File`
 AHEAD = 2  # videos in work or waiting, for each worker
 GRACE = 5.0  # seconds in which a process that has closed its output must end
-
-
-def decode_many(
-    sources: Iterable[Source],
-    num_frames: int = 8,
-    *,
-    workers: int = 2,
-    timeout: float | None = None,
-    memory: int | None = None,
-    read: Read = read_arrays,
-    **options: Any,
-) -> Iterator[Frames | VideoError]:
-    """Read every source, in order; one that cannot be read gives its VideoError instead of frames.
-
-    Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
-    `memory` bytes, by default as much as this process allows itself (`media.set_limits`); a process that goes beyond,
-    or dies, is replaced. A few videos are read ahead, so that
-    decoding overlaps what the caller does. With 0 workers everything is read in this process when it is asked
-    for; a decoder that hangs or dies is then not helped. `options` are those of `read_video`; a rule for `indices`,
-    like `read` itself, must be importable by name where there are workers.
-    """
-    if workers < 0:
-        raise ValueError(f"workers={workers}: use 0 or more")
-    here = limits_here()
-    limits = Limits(
-        here.seconds if timeout is None else timeout, here.memory if memory is None else memory, here.frames
-    )
-    limited = options | ({"limits": limits} if read is read_arrays else {})
-
-    def read_here(source: Source) -> Frames | VideoError:
-        try:
-            if not isinstance(source, FILE):  # decoded already, or no video
-                return read_video(source, num_frames, **options)
-            frames = Frames.from_arrays(read(source, num_frames, **limited))
-        except VideoError as error:
-            return error
-        log_problems(frames)
-        return frames
-
-    if workers == 0:
-        return (read_here(source) for source in sources)
-
-    def read_there(worker: Worker, source: Source) -> Frames | VideoError:
-        if not isinstance(source, FILE):
-            return read_here(source)
-        file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
-        answer = worker.read((source_name(source), read, (file, num_frames), options))
-        if isinstance(answer, VideoError):
-            return answer
-        frames = Frames.from_arrays(answer)
-        log_problems(frames)
-        return frames
-
-    def read_all() -> Iterator[Frames | VideoError]:
-        with closing(Readers(workers, limits)) as readers:
-            yield from readers.map(read_there, sources)
-
-    return read_all()
+OUT_OF_MEMORY = 77  # exit status
+LEAST = 256 << 20  # bytes that reading may always take: what a group uses can be given back
 
 
 class Readers:
@@ -194,7 +144,7 @@ class Worker:
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         with starting_workers():
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "crossframe.video.worker", *map(str, astuple(self._limits))],
+                [sys.executable, "-P", "-m", "crossframe.video.isolate", *map(str, astuple(self._limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pipesize=1 << 20,  # frames fill a small pipe many times
@@ -241,3 +191,84 @@ def _exchange(process: subprocess.Popen[bytes], job: Job) -> Answer:
         return receive(cast("BufferedReader", process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError):
         return None
+
+
+def main() -> None:
+    """What runs in the process."""
+    leave_signals_to_parent()
+    jobs = cast("BufferedReader", sys.stdin.buffer)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the answers
+    seconds, memory, frames = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    set_limits(Limits(seconds, memory, frames))
+    _limit_memory(memory)
+    read_beside_others()
+    send(answers, None)
+    while True:
+        try:
+            name, read, given, options = receive(jobs)
+        except EOFError:
+            return
+        try:
+            answer = read(*given, **options)
+        except VideoError as error:
+            answer = error
+        except MemoryError:
+            sys.exit(OUT_OF_MEMORY)
+        except Exception as error:  # a mistake of ours costs that file alone
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            answer = VideoError(f"{name}: stopped the reader ({reason}); leave it out")
+            answer.add_note(traceback.format_exc())
+        send(answers, answer)
+
+
+def send(pipe: BinaryIO, message: Job | Answer) -> None:
+    """Arrays go into the pipe from where they lie; a pickle that holds them would be another copy."""
+    arrays: list[pickle.PickleBuffer] = []
+    rest = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts = [array.raw() for array in arrays]
+    pickle.dump((rest, [part.nbytes for part in parts]), pipe)
+    for part in parts:
+        pipe.write(part)
+    pipe.flush()
+
+
+def receive(pipe: BufferedReader) -> Any:
+    """The message that the other side sent. Raises EOFError if it ended before, or within."""
+    rest, sizes = pickle.load(pipe)
+    arrays = [np.empty(size, dtype=np.uint8) for size in sizes]
+    for array in arrays:
+        if pipe.readinto(array.data) < array.nbytes:
+            raise EOFError
+    return pickle.loads(rest, buffers=arrays)
+
+
+def _limit_memory(growth: int) -> None:
+    """Let this process grow by `growth` bytes, or as far as who started it allows; without effect on systems that keep
+    no such limit."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([used + min(growth, _left_of_group(growth)), *allowed]), hard))
+
+
+def _left_of_group(otherwise: int) -> int:
+    """The memory that the control group of this process has left; `otherwise` where it has no limit."""
+    for folder, most, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # ValueError: "max"
+            sizes = [int(Path(folder, name).read_text()) for name in (most, used)]
+            return max(sizes[0] - sizes[1], LEAST)
+    return otherwise
+
+
+if __name__ == "__main__":
+    main()

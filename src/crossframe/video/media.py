@@ -1,11 +1,10 @@
-"""One open video stream: its packets, its decoder, and its pictures as arrays."""
+"""One open video stream: its packets, its decoder, and its pictures as arrays; and how the encoder is set."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,9 +27,7 @@ from numpy.typing import NDArray
 
 from crossframe.model.geometry import resized
 from crossframe.processes import cores
-from crossframe.video.error import VideoError
-from crossframe.video.guard import FORMATS, PROTOCOLS, Limits, check_content, failure
-from crossframe.video.tar import file_of, member
+from crossframe.video.guard import FORMATS, PROTOCOLS, Limits, VideoError, address, check_readable, failure
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
@@ -271,6 +268,15 @@ def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
     return piece
 
 
+def x264_options(quality: int) -> dict[str, str]:
+    """FFmpeg's options for libx264 that give the same bytes for the same frames; `quality` is the constant rate factor.
+
+    One thread, since files are encoded in parallel. No macroblock tree: for widths of an odd number of macroblocks it
+    reads uninitialized memory, and the same frames gave different bytes from one process to the next.
+    """
+    return {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "no-mbtree=1"}
+
+
 @contextmanager
 def open_media(
     source: Path | bytes, name: str, *, probe: bool = True, stream: int | None = None, limits: Limits | None = None
@@ -284,8 +290,8 @@ def open_media(
     """
     limits = limits or _limits
     begun = monotonic()
-    _check_readable(source, name, limits)
-    file, protocols = (BytesIO(source), "none") if isinstance(source, bytes) else (_address(source), PROTOCOLS)
+    check_readable(source, name, limits)
+    file, protocols = (BytesIO(source), "none") if isinstance(source, bytes) else (address(source), PROTOCOLS)
     try:
         container = av.open(
             file,
@@ -327,44 +333,3 @@ def _usual(streams: Sequence[VideoStream]) -> int:
         return bool(streams[number].disposition & Disposition.default), size, -number
 
     return max(range(len(streams)), key=rank)
-
-
-def _address(path: Path) -> str:
-    """The name that FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
-    inside = member(path)
-    return f"file:{path}" if inside is None else inside.address
-
-
-def _check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
-    """The mistakes for which we have better words than FFmpeg."""
-    if isinstance(source, bytes):
-        if not source:
-            raise VideoError(f"{name}: is empty; give the bytes of a video file")
-        check_content(BytesIO(source), 0, len(source), name, limits)
-        return
-    try:
-        status = file_of(source).stat()
-    except FileNotFoundError as error:
-        remote = source.parts[:1] in (("http:",), ("https:",))
-        remedy = "download the video first" if remote else "check the path"
-        raise VideoError(f"{name}: does not exist; {remedy}") from error
-    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise VideoError(f"{name}: cannot be opened ({reason}); check the path") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise VideoError(f"{name}: is a folder; give the video files in it")
-    if not stat.S_ISREG(status.st_mode):  # nobody may ever write to a pipe, and what was read is gone
-        raise VideoError(f"{name}: is a pipe or a device; write the video to a file first")
-    inside = member(source)
-    if inside is not None and inside.offset + inside.size > status.st_size:
-        raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
-    if status.st_size == 0:
-        raise VideoError(f"{name}: is empty; give a video file that plays")
-    try:
-        with file_of(source).open("rb") as file:
-            begin, end = (0, status.st_size) if inside is None else (inside.offset, inside.offset + inside.size)
-            check_content(file, begin, end, name, limits)
-    except PermissionError as error:
-        raise VideoError(f"{name}: may not be read; check the path") from error
-    except OSError as error:
-        raise VideoError(f"{name}: cannot be opened ({error.strerror}); check the path") from error

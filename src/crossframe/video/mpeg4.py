@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crossframe.video.bits import Bits, Picture, Piece, Unproven
+from crossframe.video.headers import Bits, Picture, Piece, Unproven
 
 START = b"\0\0\1"
 OBJECTS, LAYERS = range(0x20), range(0x20, 0x30)

@@ -12,15 +12,24 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from crossframe.video.bits import Picture, Unproven
-from crossframe.video.headers import HEADERS, Read
+from crossframe.video import headers
+from crossframe.video.headers import Picture, Read, Unproven
 from crossframe.video.media import Media, VideoPacket, cut
+from crossframe.video.mpeg4 import MPEG4
 
+# By the names of the decoders that FFmpeg takes.
+HEADERS: dict[str, Callable[[bytes], Read]] = {
+    "h264": headers.h264,
+    "hevc": headers.hevc,
+    "libdav1d": headers.av1,
+    "vp9": headers.vp9,
+    "mpeg4": lambda parameters: MPEG4(parameters).picture,
+}
 TIMED_CONTAINERS = {"mp4", "matroska"}
 UNTIMED = {("mpeg4", "avi")}  # decoders whose order needs no times, in containers that store none
 KEPT_BYTES = 32 << 20  # a longer video is read from its file again

@@ -23,7 +23,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from crossframe.video.error import VideoError
+from crossframe.video.guard import VideoError
 
 DENSE_STRIDE = 4
 Sampling: TypeAlias = Literal["sparse", "dense", "time"]
