@@ -147,7 +147,7 @@ class TextFeatures:
         """(K, E) of K texts, all of which are kept."""
         with self._lock:
             if new := sorted(set(texts) - self._texts.keys()):
-                self._texts.update(zip(new, _encode(self._model, new), strict=True))
+                self._texts.update(zip(new, encode_texts(self._model, new), strict=True))
             return torch.stack([self._texts[text] for text in texts])
 
 
@@ -166,7 +166,7 @@ def label_features(model: XCLIP, texts: Wordings) -> Tensor | None:
             )
         return None
     said = [[text] if isinstance(text, str) else list(text) for text in texts]
-    features = _encode(model, [text for wordings in said for text in wordings])
+    features = encode_texts(model, [text for wordings in said for text in wordings])
     return torch.stack([_mean(part) for part in features.split([len(wordings) for wordings in said])])
 
 
@@ -182,7 +182,8 @@ def check_head(model: XCLIP, labels: Sequence[str]) -> None:
             )
 
 
-def _encode(model: XCLIP, texts: Sequence[str]) -> Tensor:
+def encode_texts(model: XCLIP, texts: Sequence[str]) -> Tensor:
+    """(K, E) of K texts, not normalized, a bounded number at a time."""
     return torch.cat([model.encode_text(part) for part in model.tokenize(texts).split(TEXTS_AT_ONCE)])
 
 

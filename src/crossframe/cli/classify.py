@@ -27,12 +27,12 @@ from crossframe.cli.shared import (
     TemplateOption,
     TimeoutOption,
     WorkersOption,
-    choose_device,
     exit_status,
     given_labels,
     given_videos,
     json_line,
     made_by,
+    open_recognizer,
     own_labels,
     progress_below,
     results_of,
@@ -100,16 +100,11 @@ def classify(
         check_free(out, resume=resume)
     if html:
         check_writable(html.parent)
-    # Slow to import, and of no use before the command line is known to make sense.
-    from crossframe.recognizer import Recognizer
-    from crossframe.weights import load
-
     set_file_limits(memory, most_frames)
-    network = load(model, device=None if device is None else choose_device(device))
-    recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template, descriptions=said)
-    names = own_labels(network, names, quiet=as_json)
-    recognizer.workers = recognizer.workers if workers is None else workers
-    recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
+    reading = {"workers": workers, "batch_size": batch_size, "timeout": timeout}
+    settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
+    recognizer = open_recognizer(model, device, **reading, **settings)  # slow, so that all is checked before
+    names = own_labels(recognizer.model, names, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
     if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": None if said is None else str(descriptions)}

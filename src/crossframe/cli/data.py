@@ -58,7 +58,7 @@ def import_(
     from dataclasses import replace
 
     from crossframe.data.importers import import_dataset
-    from crossframe.data.manifest import check_contained, write_manifest
+    from crossframe.data.manifest import check_contained
     from crossframe.files import write_text
 
     imported = import_dataset(name, root, annotations, split_number=split_number)
@@ -70,12 +70,10 @@ def import_(
 
         clips = tuple(replace(clip, label=words(clip.label)) for clip in manifest.clips)
         manifest = replace(manifest, clips=clips, labels=tuple(map(words, manifest.labels)))
-    write_manifest(manifest, out)
     if labels is not None:
         write_text(labels, "".join(f"{label}\n" for label in manifest.labels))
     _report(imported)
-    print("\n".join(_count_table(manifest)))
-    print(out)
+    _write(manifest, out)
 
 
 @data.command()
@@ -175,7 +173,7 @@ def few_shot(
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.clip import check_apart
     from crossframe.data.layouts import split_named
-    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.manifest import read_manifest
     from crossframe.data.split import few_shot as draw
 
     everything = read_manifest(manifest, None, labels, root, contained=contained)
@@ -187,9 +185,7 @@ def few_shot(
     drawn = draw(source, shots, seed)
     others = [clip for clip in everything.clips if has_splits and clip.split != split_named(split)]
     chosen = everything.keep([*drawn.clips, *others])
-    write_manifest(chosen, out)
-    print("\n".join(_count_table(chosen)))
-    print(out)
+    _write(chosen, out)
 
 
 @data.command()
@@ -238,7 +234,7 @@ def hold_out(
     from dataclasses import replace
 
     from crossframe.data.layouts import split_named
-    from crossframe.data.manifest import read_manifest, write_manifest
+    from crossframe.data.manifest import read_manifest
     from crossframe.data.split import hold_out as divide
 
     if split_named(name) in ("", "train"):
@@ -255,9 +251,7 @@ def hold_out(
             *(replace(clip, split=name) for clip in held_out.clips),
         ]
     )
-    write_manifest(divided, out)
-    print("\n".join(_count_table(divided)))
-    print(out)
+    _write(divided, out)
 
 
 def _report(imported: Imported) -> None:
@@ -270,6 +264,15 @@ def _report(imported: Imported) -> None:
         notes.append(f"{len(imported.missing)} of {listed} clips are missing on the disk: {some(imported.missing)}")
     for note in notes:
         typer.echo(f"crossframe: {escaped(note)}", err=True)
+
+
+def _write(manifest: Manifest, out: Path) -> None:
+    """Write a list, and say how many clips it has of what."""
+    from crossframe.data.manifest import write_manifest
+
+    write_manifest(manifest, out)
+    print("\n".join(_count_table(manifest)))
+    print(out)
 
 
 def _count_table(manifest: Manifest) -> Iterable[str]:

@@ -22,11 +22,11 @@ from crossframe.cli.shared import (
     TemplateOption,
     TimeoutOption,
     WorkersOption,
-    choose_device,
     exit_status,
     given_labels,
     given_videos,
     made_by,
+    open_recognizer,
     progress_below,
     results_of,
     screen,
@@ -66,17 +66,12 @@ def embed(
     check_name(out)
     check_free(out, resume=resume)
 
-    from crossframe.recognizer import Recognizer
-    from crossframe.weights import load
-
-    network = load(model, device=None if device is None else choose_device(device))
-    recognizer = Recognizer(network, num_frames=frames, precision=precision, template=template)
-    recognizer.workers = recognizer.workers if workers is None else workers
-    recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
+    reading = {"workers": workers, "batch_size": batch_size, "timeout": timeout}
+    recognizer = open_recognizer(model, device, **reading, num_frames=frames, precision=precision, template=template)
     vectors = recognizer.embed_texts(texts).tolist() if texts else []
     run = made_by(model, recognizer) | {
         "num_frames": recognizer.num_frames,
-        "width": network.config.embed_dim,
+        "width": recognizer.model.config.embed_dim,
         "dtype": dtype,
     }
     with Vectors(out, run, resume=resume) as records:

@@ -113,6 +113,19 @@ def _expand(given: Path) -> list[Path]:
     return found or [given]
 
 
+def open_recognizer(
+    model: str, device: str | None, *, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
+) -> Recognizer:
+    """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself."""
+    from crossframe.recognizer import Recognizer
+    from crossframe.weights import load
+
+    recognizer = Recognizer(load(model, device=None if device is None else choose_device(device)), **settings)
+    recognizer.workers = recognizer.workers if workers is None else workers
+    recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
+    return recognizer
+
+
 def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
     """The model and settings that produced a result."""
     from crossframe.text.labels import PLACE

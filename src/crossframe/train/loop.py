@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
+from crossframe.inference import encode_texts
 from crossframe.model.xclip import XCLIP
 from crossframe.train.fsdp import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
 from crossframe.train.objective import Objective
@@ -272,4 +273,4 @@ class TextCache:
     def _compute(self, texts: list[str]) -> Tensor:
         if self._trains_text:
             return self._model.tokenize(texts, device="cpu")
-        return torch.cat([self._model.encode_text(part) for part in self._model.tokenize(texts).split(256)])
+        return encode_texts(self._model, texts)

@@ -145,7 +145,7 @@ def read_video(
         frames = _from_array(source, Wanted("<array>", num_frames, sampling, indices))
         log_problems(frames)
         return frames
-    view = {"short_side": short_side, "square_pixels": square_pixels}
+    view: dict[str, Any] = {"short_side": short_side, "square_pixels": square_pixels}
     return _logged(read_arrays(source, num_frames, sampling=sampling, indices=indices, stream=stream, **view))
 
 
