@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crossframe.weights import infer, trunks
+from crossframe.weights import infer, open_clip
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FAMILIES: dict[str, dict[str, Any]] = json.loads((GOLDEN / "families.json").read_text())["families"]
@@ -76,7 +76,7 @@ def publish(family: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """
     known = FAMILIES[family]
     layout = known["layout"]
-    monkeypatch.setattr(trunks, "_HEADS", dict.fromkeys(trunks._HEADS, 4))
+    monkeypatch.setattr(open_clip, "_HEADS", dict.fromkeys(open_clip._HEADS, 4))
     monkeypatch.setattr(infer, "head_count", {64: 4, 80: 4, 32: 2, 48: 1}.__getitem__)
     tensors = weights(family)
     names = {"open_clip": "open_clip_model.safetensors", "meta": "PE-Core.safetensors", "tipsv2": "model.safetensors"}

@@ -101,9 +101,9 @@ def classify(
     if html:
         check_writable(html.parent)
     set_file_limits(memory, most_frames)
-    reading = {"workers": workers, "batch_size": batch_size, "timeout": timeout}
     settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
-    recognizer = open_recognizer(model, device, **reading, **settings)  # slow, so that all is checked before
+    # Slow, and of no use before the command line is known to make sense.
+    recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
     names = own_labels(recognizer.model, names, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
     if as_json or out or html:

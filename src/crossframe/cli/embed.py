@@ -66,8 +66,8 @@ def embed(
     check_name(out)
     check_free(out, resume=resume)
 
-    reading = {"workers": workers, "batch_size": batch_size, "timeout": timeout}
-    recognizer = open_recognizer(model, device, **reading, num_frames=frames, precision=precision, template=template)
+    settings = {"num_frames": frames, "precision": precision, "template": template}
+    recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
     vectors = recognizer.embed_texts(texts).tolist() if texts else []
     run = made_by(model, recognizer) | {
         "num_frames": recognizer.num_frames,

@@ -114,7 +114,7 @@ def _expand(given: Path) -> list[Path]:
 
 
 def open_recognizer(
-    model: str, device: str | None, *, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
+    model: str, device: str | None, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
 ) -> Recognizer:
     """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself."""
     from crossframe.recognizer import Recognizer

@@ -1,7 +1,12 @@
-"""`open_clip_config.json` to our config. Options that the model has no place for are refused by name."""
+"""`open_clip_config.json` to our config. Options that the model has no place for are refused by name.
+
+It names an image encoder that open_clip takes from timm and does not describe it: what its tensors' shapes do not tell
+(heads, activation, epsilon of the norms, rotary positions) is in timm's registry alone, and here.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,6 @@ from crossframe.weights.errors import WeightsError, shorten
 from crossframe.weights.families import OPEN_CLIP_TIMM
 from crossframe.weights.infer import conventions_for, default_tokenizer, infer_config
 from crossframe.weights.tables import OPENAI, Layout
-from crossframe.weights.trunks import vision_facts
 
 # Entries that tensors' shapes already tell or that are read below (None stands for any value), and options at the only
 # value that is supported.
@@ -84,6 +88,41 @@ _TEXT = {
 
 _READ = {"argmax": "largest", "eos": "end", "last": "last"}
 
+_HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "so400m": 16, "huge": 16, "giantopt": 16, "gigantic": 16}
+
+_SIGLIP_TRUNK = {"norm_eps": 1e-6, "resize": "bicubic_smooth"}
+_CLIP_TRUNK = {"norm_eps": 1e-5, "resize": "bicubic_smooth"}
+# A pattern for names, whose group is the size, and the fields of `VisionConfig`; the first that matches counts.
+_TRUNKS: tuple[tuple[str, dict[str, Any]], ...] = (
+    # Which GELU a SigLIP has differs from size to size.
+    (r"vit_(base)_patch32_siglip_256", _SIGLIP_TRUNK | {"activation": "gelu_tanh"}),
+    (r"vit_(large)_patch16_siglip_512", _SIGLIP_TRUNK | {"activation": "gelu_tanh"}),
+    (r"vit_(so400m)_patch16_siglip_\d+", _SIGLIP_TRUNK | {"activation": "gelu_tanh"}),
+    (r"vit_(giantopt)_patch16_siglip_\d+", _SIGLIP_TRUNK | {"activation": "gelu_tanh"}),
+    (r"vit_(base|large|so400m)_patch1[46]_siglip_\d+", _SIGLIP_TRUNK | {"activation": "gelu"}),
+    # Away from the trained size, as Meta does: positions bilinear, rotary positions in whole steps.
+    (
+        r"vit_pe_core_(tiny|small|base|large|gigantic)_patch1[46]_\d+",
+        {"norm_eps": 1e-5, "activation": "gelu", "rotary": "pe", "pool_heads": 8, "resize": "bilinear"},
+    ),
+    (
+        r"eva02_(base|large)_patch1[46]_clip_\d+",
+        {"norm_eps": 1e-6, "activation": "silu", "rotary": "eva", "resize": "bicubic_smooth"},
+    ),
+    (
+        r"vit_(base)_mci_224",
+        {"norm_eps": 1e-6, "activation": "gelu", "class_token": "unplaced", "resize": "bicubic_smooth"},
+    ),
+    (r"vit_(base|large|huge)_patch(?:14|16|32)_clip_\d+", _CLIP_TRUNK | {"activation": "gelu"}),
+    (r"vit_(base|large|huge)_patch(?:14|16|32)_clip_quickgelu_\d+", _CLIP_TRUNK | {"activation": "quick_gelu"}),
+)
+# What is known and left out, with the reason.
+_REFUSED = (
+    (r"naflex.*", "NaFlex takes images of any shape, and this software works on squares of one size"),
+    (r"aimv2.*", "AIMv2 has another block (RMS norms) and is not supported"),
+    (r"(resnet|convnext|fastvit|mobilenet|vitamin).*", "it is convolutional; only vision transformers are supported"),
+)
+
 
 def layout_of(values: Mapping[str, Any]) -> Layout:
     """The layout of the weights beside this file. Raises `WeightsError` for architectures that are not supported."""
@@ -99,7 +138,7 @@ def layout_of(values: Mapping[str, Any]) -> Layout:
         raise WeightsError("its image encoder is a ResNet; only vision transformers are supported")
     trunk = vision.get("timm_model_name")
     if trunk:
-        vision_facts(trunk)
+        _vision_facts(trunk)
     elif model.get("custom_text"):
         raise WeightsError("its options custom_text go with image encoders of timm alone")
     for part, known in ((model, _MODEL), (vision, _TRUNK if trunk else _VISION), (text, _TEXT)):
@@ -116,7 +155,7 @@ def config_from_open_clip(values: Mapping[str, Any], tensors: Mapping[str, Tenso
     vision, text = model["vision_cfg"], model["text_cfg"]
     activation = "quick_gelu" if model.get("quick_gelu", False) else "gelu"
     if layout is OPEN_CLIP_TIMM:
-        facts = vision_facts(vision["timm_model_name"])
+        facts = _vision_facts(vision["timm_model_name"])
     else:
         width = tensors["vision.post_norm.weight"].shape[0]
         heads = width // vision.get("head_width", 64)
@@ -168,4 +207,19 @@ def preprocess_from_open_clip(values: Mapping[str, Any], size: int) -> Preproces
         (std[0], std[1], std[2]),
         interpolation="bilinear" if asked.get("interpolation") == "bilinear" else "bicubic",
         antialias=True,
+    )
+
+
+def _vision_facts(name: str) -> dict[str, Any]:
+    """The fields of `VisionConfig`, and `pool_heads`, that a trunk's shapes do not tell. Raises `WeightsError`."""
+    plain = name.partition(".")[0]  # without the tag of its weights
+    for pattern, facts in _TRUNKS:
+        if match := re.fullmatch(pattern, plain):
+            return facts | {"heads": _HEADS[match[1]]}
+    for pattern, reason in _REFUSED:
+        if re.fullmatch(pattern, plain):
+            raise WeightsError(f"its image encoder is timm's {name!r}: {reason}")
+    raise WeightsError(
+        f"its image encoder is timm's {name!r}, which is unknown; known are those of SigLIP, SigLIP 2, PE-Core, "
+        "EVA-02, MobileCLIP2-B and CLIP"
     )
