@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import pickle
 import random
+import re
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -99,6 +101,23 @@ def test_every_protocol_of_pickles(model: XCLIP, tmp_path: Path, protocol: int, 
     assert same_weights(crossframe.load(tmp_path / "a.pth"), model)
 
 
+class Python2Pickler(pickle.Pickler):
+    """Pickles an ordered dict as Python 2 does: a call of its class with a list of pairs."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if type(obj) is OrderedDict and obj:
+            return OrderedDict, ([[name, value] for name, value in obj.items()],)
+        return NotImplemented
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "of old"])
+def test_ordered_dicts_of_python_2(model: XCLIP, tmp_path: Path, zipped: bool) -> None:
+    python2 = type("python2", (), {"Pickler": Python2Pickler, "dump": pickle.dump, "dumps": pickle.dumps})
+    content = {"epoch": 3, "state_dict": OrderedDict(prefixed("module.")(published(model)))}
+    torch.save(content, tmp_path / "a.pth", pickle_module=python2, _use_new_zipfile_serialization=zipped)
+    assert same_weights(crossframe.load(tmp_path / "a.pth"), model)
+
+
 def test_the_authors_file_gives_the_logits_of_their_model(tmp_path: Path) -> None:
     case = read_by_rule(Path(__file__).parents[1] / "golden")
     content = {
@@ -162,6 +181,16 @@ def test_any_prefix_under_any_key(model: XCLIP, tmp_path: Path, prefix: str, key
     state = prefixed(prefix)(published(model))
     torch.save(state if key is None else {key: state, "epoch": 3}, tmp_path / "weights.pth")
     assert same_weights(crossframe.load(tmp_path / "weights.pth"), model)
+
+
+@pytest.mark.parametrize("between", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module._orig_mod"])
+def test_names_of_wrapped_parts(model: XCLIP, tmp_path: Path, between: str) -> None:
+    state = {re.sub(r"visual\.|resblocks\.\d\.", rf"\g<0>{between}.", name): t for name, t in published(model).items()}
+    assert any(f".{between}." in name for name in state)
+    torch.save({"model": state}, tmp_path / "a.pth")
+    save_file(state, tmp_path / "a.safetensors")
+    assert same_weights(crossframe.load(tmp_path / "a.pth"), model)
+    assert same_weights(crossframe.load(tmp_path / "a.safetensors"), model)
 
 
 def test_stray_tensors_hide_nothing_and_are_named(

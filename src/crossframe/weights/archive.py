@@ -26,27 +26,18 @@ from torch import Tensor
 
 from crossframe.weights.errors import WeightsError, errors_in, one_line
 from crossframe.weights.pickles import Storage, StoredTensor, read_pickle
-from crossframe.weights.search import is_training_state, paths_in
+from crossframe.weights.search import is_training_state, paths_in, plain_name
 
 _LARGEST_PICKLE = 64 * 2**20  # bytes; the largest known checkpoint needs one
 _MOST_DIMENSIONS = 64  # as in PyTorch
 
-# PyTorch's names for types of numbers, and the bytes of one; None for those that no weights have.
-_TYPES: dict[str, tuple[torch.dtype | None, int]] = {
-    "DoubleStorage": (torch.float64, 8),
-    "FloatStorage": (torch.float32, 4),
-    "HalfStorage": (torch.float16, 2),
-    "BFloat16Storage": (torch.bfloat16, 2),
-    "LongStorage": (torch.int64, 8),
-    "IntStorage": (torch.int32, 4),
-    "ShortStorage": (torch.int16, 2),
-    "CharStorage": (torch.int8, 1),
-    "ByteStorage": (torch.uint8, 1),
-    "BoolStorage": (torch.bool, 1),
-    "ComplexDoubleStorage": (None, 16),
-    "ComplexFloatStorage": (None, 8),
-    "QInt32Storage": (None, 4),
-}
+# What PyTorch calls types of numbers in its files; of others nothing is read.
+_TYPES = {
+    "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
+    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+    "Bool": torch.bool, "ComplexDouble": torch.complex128, "ComplexFloat": torch.complex64, "QInt32": torch.qint32,
+}  # fmt: skip
+_NOT_OF_WEIGHTS = (torch.complex128, torch.complex64, torch.qint32, torch.quint8)
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|L\d+L\n|\(dp?|\(lp?|ccollections\n")  # how pickles start, by protocol
 
@@ -54,27 +45,26 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05]|L\d+L\n|\(dp?|\(lp?|ccollections\n")  # 
 _OLD_NUMBER, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 # What lies under a weight's name in its stead, by how it starts.
-_OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a git-lfs pointer, not the file that it stands for: run git lfs pull"),
-    (b"<", "a web page, saved under a weight's name: the site asked for a confirmation; fetch the file itself"),
-    (b"{", "a text of JSON: give the file of the weights, or their folder"),
-    (b"\x1f\x8b", "packed by gzip: unpack it first"),
-    (b"BZh", "packed by bzip2: unpack it first"),
-    (b"\xfd7zXZ", "packed by xz: unpack it first"),
-    (b"7z\xbc\xaf", "packed by 7-Zip: unpack it first"),
-    (b"Rar!", "packed by RAR: unpack it first"),
-    (b"\x89HDF", "an HDF5 file, as Keras writes them: weights of PyTorch are read"),
-    (b"\x93NUMPY", "an array of numpy: weights of PyTorch are read"),
-    (b"GGUF", "a GGUF file: weights of PyTorch are read"),
-)
-_TAR = (257, b"ustar")
+_OTHERS = {
+    b"version https://git-lfs": "a git-lfs pointer, not the file that it stands for: run git lfs pull",
+    b"<": "a web page, saved under a weight's name: the site asked for a confirmation; fetch the file itself",
+    b"{": "a text of JSON: give the file of the weights, or their folder",
+    b"\x1f\x8b": "packed by gzip: unpack it first",
+    b"BZh": "packed by bzip2: unpack it first",
+    b"\xfd7zXZ": "packed by xz: unpack it first",
+    b"7z\xbc\xaf": "packed by 7-Zip: unpack it first",
+    b"Rar!": "packed by RAR: unpack it first",
+    b"\x89HDF": "an HDF5 file, as Keras writes them: weights of PyTorch are read",
+    b"\x93NUMPY": "an array of numpy: weights of PyTorch are read",
+    b"GGUF": "a GGUF file: weights of PyTorch are read",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """The content of a file: its tensors by path, not read yet (but for safetensors), and the entries at its top."""
 
-    tensors: dict[str, StoredTensor | Tensor]
+    tensors: Mapping[str, StoredTensor | Tensor]
     entries: tuple[str, ...]
     length: int  # of the file, in bytes
     numbers: Callable[[StoredTensor, int], bytearray]  # of a tensor's storage, whose values have so many bytes
@@ -82,19 +72,18 @@ class Contents:
     def read(self, wanted: Mapping[str, str]) -> dict[str, Tensor]:
         """The tensors of some paths: `wanted` gives the path for each name."""
         found = {name: self.tensors[path] for name, path in wanted.items()}
-        stored = {name: tensor for name, tensor in found.items() if isinstance(tensor, StoredTensor)}
-        needed = sum(_checked_size(name, tensor) for name, tensor in stored.items())
+        needed = sum(_checked_size(name, one) for name, one in found.items() if isinstance(one, StoredTensor))
         if needed > self.length:
             raise WeightsError(f"claims {needed} bytes of tensors, more than it is long")
         check_memory(needed)
-        return {name: t if isinstance(t, Tensor) else self._tensor(t) for name, t in found.items()}
+        return {name: one if isinstance(one, Tensor) else self._tensor(one) for name, one in found.items()}
 
     def _tensor(self, stored: StoredTensor) -> Tensor:
-        dtype, itemsize = _type_of(stored.kind)
+        dtype = _type_of(stored.kind)
         shape, stride = cast("tuple[tuple[int, ...], tuple[int, ...]]", (stored.shape, stored.stride))
         if not math.prod(shape):
             return torch.empty(shape, dtype=dtype)
-        flat = torch.frombuffer(self.numbers(stored, itemsize), dtype=cast("torch.dtype", dtype))
+        flat = torch.frombuffer(self.numbers(stored, dtype.itemsize), dtype=dtype)
         view = flat.as_strided(shape, stride, stored.storage.start + cast("int", stored.offset))
         return view if view.numel() == flat.numel() else view.clone()
 
@@ -113,16 +102,16 @@ def open_weights(path: Path) -> Generator[Contents]:
     """The contents of a file, recognized by how it starts. Raises `WeightsError` for others and for damaged ones."""
     try:
         with path.open("rb") as file:
-            start = file.read(512)
+            start, length = file.read(512), path.stat().st_size
             if start[8:9] == b"{":  # after the eight bytes that tell how long the header is
-                check_memory(path.stat().st_size)
-                tensors = safetensors.torch.load_file(path)
-                yield Contents(dict(tensors), tuple(tensors), path.stat().st_size, _nothing)
+                check_memory(length)
+                tensors = {plain_name(name): one for name, one in safetensors.torch.load_file(path).items()}
+                yield Contents(tensors, tuple(tensors), length, lambda _tensor, _itemsize: bytearray())
             elif start.startswith(b"PK\x03\x04"):
                 with zipfile.ZipFile(file) as archive:
-                    yield _zip_contents(archive, path.stat().st_size)
+                    yield _zip_contents(archive, length)
             elif _PICKLE.match(start):
-                yield _old_contents(file, path.stat().st_size)
+                yield _old_contents(file, length)
             else:
                 raise WeightsError(f"neither a safetensors file nor one that PyTorch wrote{_other(start)}")
     except OSError as error:
@@ -149,10 +138,9 @@ def _other(start: bytes) -> str:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         return ", but empty: fetch it again"
-    if start[_TAR[0] :].startswith(_TAR[1]):
+    if start[257:262] == b"ustar":
         return ", but a tar archive, as PyTorch 0.1 wrote and others pack: unpack it, or save it again with torch.save"
-    known = next((what for sign, what in _OTHERS if text.startswith(sign)), None)
-    return f", but {known}" if known else ""
+    return next((f", but {what}" for sign, what in _OTHERS.items() if text.startswith(sign)), "")
 
 
 # Zip files: of torch.save since PyTorch 1.6, and of TorchScript.
@@ -168,14 +156,12 @@ def _zip_contents(archive: zipfile.ZipFile, length: int) -> Contents:
     content = read_pickle(BytesIO(_small(archive, root + "data.pkl", _LARGEST_PICKLE)))
 
     def numbers(stored: StoredTensor, itemsize: int) -> bytearray:
-        key = stored.storage.key
-        if f"{root}data/{key}" not in archive.NameToInfo:
+        key, count = stored.storage.key, stored.storage.count
+        entry = archive.NameToInfo.get(f"{root}data/{key}")
+        if entry is None:
             raise WeightsError(f"refers to a storage {key!r} that it does not hold; it is incomplete, fetch it again")
-        entry = archive.getinfo(f"{root}data/{key}")
-        if entry.file_size != stored.storage.count * itemsize:
-            raise WeightsError(
-                f"its storage {key} has {entry.file_size} bytes where {stored.storage.count} values were announced"
-            )
+        if entry.file_size != count * itemsize:
+            raise WeightsError(f"its storage {key} has {entry.file_size} bytes where {count} values were announced")
         if entry.compress_type != zipfile.ZIP_STORED:
             raise WeightsError("compressed, which PyTorch's files never are; unpack and save it again")
         return bytearray(archive.read(entry))
@@ -207,7 +193,7 @@ def _old_contents(file: BinaryIO, length: int) -> Contents:
         raise WeightsError("written by a version of PyTorch, or on a machine, that is not known; save it again")
     storages: dict[str, Storage] = {}
     content, keys = read_pickle(head, storages), read_pickle(head)
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[str, tuple[int, int]] = {}  # where the numbers begin, and how many there are
     at = head.tell()
     for key in cast("list[Any]", keys) if isinstance(keys, list) else ():
         if not isinstance(key, str) or key not in storages:
@@ -215,7 +201,7 @@ def _old_contents(file: BinaryIO, length: int) -> Contents:
         file.seek(at)
         count = int.from_bytes(file.read(8), "little", signed=True)
         places[key] = (at + 8, count)
-        at += 8 + count * _type_of(storages[key].kind)[1]
+        at += 8 + count * _type_of(storages[key].kind).itemsize
         if count < 0 or at > length:
             raise WeightsError("damaged or incomplete: it ends before its numbers do; fetch it again")
 
@@ -227,26 +213,21 @@ def _old_contents(file: BinaryIO, length: int) -> Contents:
     return _contents(content, length, numbers)
 
 
-def _nothing(stored: StoredTensor, itemsize: int) -> bytearray:
-    raise AssertionError("tensors of safetensors are read already")
-
-
 def _contents(content: object, length: int, numbers: Callable[[StoredTensor, int], bytearray]) -> Contents:
     entries = cast("dict[object, object]", content) if isinstance(content, dict) else {}
-    top = tuple(key for key in entries if isinstance(key, str))
-    return Contents(dict(paths_in(content)), top, length, numbers)
+    return Contents(dict(paths_in(content)), tuple(key for key in entries if isinstance(key, str)), length, numbers)
 
 
-def _type_of(kind: str) -> tuple[torch.dtype | None, int]:
-    """The type of a storage's values, None for those that no weights have, and the bytes of one."""
-    return _TYPES.get(kind.rpartition(".")[2], (None, 1))
+def _type_of(kind: str) -> torch.dtype:
+    """The type of a storage's values; one of quantized bytes for all that are not known."""
+    return _TYPES.get(kind.rpartition(".")[2].removesuffix("Storage"), torch.quint8)
 
 
 def _checked_size(name: str, tensor: StoredTensor) -> int:
     """The bytes of a tensor. Raises `WeightsError` unless it lies within its storage and has a type of weights."""
     shape, stride, count = tensor.shape, tensor.stride, tensor.storage.count
-    dtype, itemsize = _type_of(tensor.kind)
-    if dtype is None:
+    dtype = _type_of(tensor.kind)
+    if dtype in _NOT_OF_WEIGHTS:
         kind = tensor.kind.rpartition(".")[2].removesuffix("Storage")
         raise WeightsError(f"holds values of type {kind}, in {name}: weights have 16 bits or more")
     if not (isinstance(shape, tuple) and isinstance(stride, tuple) and len(shape) == len(stride) <= _MOST_DIMENSIONS):
@@ -259,4 +240,4 @@ def _checked_size(name: str, tensor: StoredTensor) -> int:
     last = first + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     if elements > count or (elements > 0 and last >= count):
         raise WeightsError(f"{name} has a shape of {sizes}, which reaches beyond its {count} stored values")
-    return elements * itemsize
+    return elements * dtype.itemsize

@@ -1,9 +1,8 @@
 """A pickle read as data: its containers and tensors, and placeholders for all else.
 
 A pickle is a program, and Python's own unpickler runs it. The machine here has nothing to run: no import, no call, no
-attribute and no method of a stranger's object. A call of a function becomes a `Foreign` with the function's name, its
-arguments beside it as they stand, so that weights are found inside it; only the few functions with which PyTorch
-writes down a tensor are understood.
+attribute and no method of a stranger's object. What a call would return becomes a `Foreign` of its arguments, so that
+weights are found inside it; only the few functions with which PyTorch writes down a tensor are understood.
 
 Memory follows the length of the pickle: an opcode makes one small object at most, containers are shared and never
 copied, and nothing is hashed, compared or formatted before its type is known, since a few hundred bytes of tuples
@@ -14,7 +13,8 @@ from __future__ import annotations
 
 import pickletools
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, cast
 
@@ -35,14 +35,28 @@ _AS_IT_IS = (
 # How protocol 0, which knows no tuples here, writes a reference to a storage.
 _STORAGE_TOLD = re.compile(r"\('storage', <class '([\w.]+)'>, '(\w+)', '[^']*', (\d{1,18})(?:, None)?\)")
 
-# Opcodes that push their own argument.
-# fmt: off
-_VALUES = frozenset([
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8",
-])
-# fmt: on
+
+class Foreign(list[object]):
+    """A placeholder for an object of any other kind: what it was given."""
+
+    __slots__ = ()
+
+
+# Opcodes that push their own argument, and those that push something without one.
+_VALUES = frozenset(
+    code.name
+    for code in pickletools.opcodes
+    if code.arg and not code.stack_before and code.stack_after not in ([], [pickletools.anyobject])
+)
+_NEW: dict[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": Foreign,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -50,15 +64,6 @@ class Name:
     """A reference to something that could be imported, and is not."""
 
     name: str
-
-
-@dataclass(slots=True, eq=False)
-class Foreign:
-    """A placeholder for an object of any other kind: the `name` that made it, and what it was given."""
-
-    name: str
-    parts: list[object] = field(default_factory=list[object])
-    entries: dict[object, object] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -95,18 +100,15 @@ def read_pickle(file: BytesIO, storages: dict[str, Storage] | None = None) -> ob
                 raise WeightsError(f"its pickle has more than {_MOST_OPCODES:,} opcodes: refused")
             if opcode.name in _VALUES:
                 machine.stack.append(argument)
+            elif opcode.name in _NEW:
+                machine.stack.append(_NEW[opcode.name]())
             else:
                 machine.step(opcode.name, argument)
-        result = machine.stack[-1]
+        return machine.stack[-1]
     except WeightsError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise WeightsError(f"its pickle is damaged ({error}); fetch it again") from error
-    return result
-
-
-class _Key:
-    """Stands for a key that is no plain value."""
 
 
 class _Machine:
@@ -123,10 +125,6 @@ class _Machine:
         match opcode:
             case "PROTO" | "FRAME" | "STOP":
                 pass
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode == "NEWTRUE")
             case "BINPUT" | "LONG_BINPUT" | "PUT":
                 self.memo[argument] = stack[-1]
             case "MEMOIZE":
@@ -135,119 +133,78 @@ class _Machine:
                 stack.append(self.memo[argument])
             case "MARK":
                 self.marks.append(len(stack))
-            case "POP" if self.marks and self.marks[-1] == len(stack):
-                self.marks.pop()
-            case "POP":
+            case "POP" if not (self.marks and self.marks[-1] == len(stack)):
                 stack.pop()
-            case "POP_MARK":
-                self._marked()
+            case "POP" | "POP_MARK":
+                self._last(None)
             case "DUP":
                 stack.append(stack[-1])
-            case _ if opcode in ("GLOBAL", "STACK_GLOBAL", "INST", "PERSID") or opcode.startswith("EXT"):
-                self._name(opcode, argument)
-            case "REDUCE" | "BUILD" | "OBJ" | "NEWOBJ" | "NEWOBJ_EX" | "BINPERSID":
-                self._object(opcode)
-            case _:
-                self._container(opcode)
-
-    def _container(self, opcode: str) -> None:
-        stack = self.stack
-        match opcode:
-            case "EMPTY_TUPLE":
-                stack.append(())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 stack.append(tuple(self._last(int(opcode[-1]))))
             case "TUPLE":
-                stack.append(tuple(self._marked()))
-            case "EMPTY_LIST":
-                stack.append([])
+                stack.append(tuple(self._last(None)))
             case "LIST":
-                stack.append(self._marked())
-            case "EMPTY_DICT":
-                stack.append({})
-            case "DICT":
-                entries = self._marked()
-                stack.append({})
-                self._enter(entries)
-            case "EMPTY_SET":
-                stack.append(Foreign("builtins.set"))
+                stack.append(self._last(None))
             case "FROZENSET":
-                stack.append(Foreign("builtins.frozenset", self._marked()))
-            case "APPEND":
-                self._extend(self._last(1))
-            case "APPENDS" | "ADDITEMS":
-                self._extend(self._marked())
-            case "SETITEM":
-                self._enter(self._last(2))
-            case "SETITEMS":
-                self._enter(self._marked())
+                stack.append(Foreign(self._last(None)))
+            case "DICT":
+                stack.append(_filled({}, self._last(None)))
+            case "APPEND" | "APPENDS" | "ADDITEMS":
+                values = self._last(1 if opcode == "APPEND" else None)
+                stack[-1].extend(values)
+            case "SETITEM" | "SETITEMS":
+                values = self._last(2 if opcode == "SETITEM" else None)
+                _filled(stack[-1], values)
             case _:
-                raise WeightsError(f"its pickle uses {opcode}, which PyTorch never writes: refused")
+                self._object(opcode, argument)
 
-    def _name(self, opcode: str, argument: Any) -> None:
-        """An opcode that names something: the name is kept, and nothing is looked up."""
+    def _object(self, opcode: str, argument: Any) -> None:
+        """An opcode that names, makes or changes something: nothing is looked up, and nothing is called."""
         match opcode:
             case "GLOBAL":
-                self.stack.append(Name(argument.replace(" ", ".")))
+                found = Name(argument.replace(" ", "."))
             case "STACK_GLOBAL":
                 module, name = self._last(2)
                 if not (isinstance(module, str) and isinstance(name, str)):
                     raise WeightsError("its pickle names something by what is no name: refused")
-                self.stack.append(Name(f"{module}.{name}"))
-            case "INST":
-                self.stack.append(Foreign(argument.replace(" ", "."), self._marked()))
+                found = Name(f"{module}.{name}")
             case "PERSID" if told := _STORAGE_TOLD.fullmatch(argument):
-                self.stack.append(self._referred(("storage", Name(told[1]), told[2], None, int(told[3]))))
-            case _:
-                self.stack.append(Foreign(f"{opcode} {argument}"))
-
-    def _object(self, opcode: str) -> None:
-        """An opcode that would make an object or change it: see `_made`."""
-        match opcode:
+                found = self._referred(("storage", Name(told[1]), told[2], None, int(told[3])))
+            case "PERSID" | "EXT1" | "EXT2" | "EXT4":
+                found = Foreign()
             case "BINPERSID":
-                self.stack.append(self._referred(*self._last(1)))
+                found = self._referred(*self._last(1))
             case "BUILD":
                 (state,) = self._last(1)
                 if isinstance(self.stack[-1], Foreign):  # attributes of containers and tensors are of no use
-                    self.stack[-1].parts.append(state)
-            case "NEWOBJ_EX":
-                function, arguments, options = self._last(3)
-                self.stack.append(_made(function, (arguments, options)))
+                    self.stack[-1].append(state)
+                return
+            case "INST":
+                found = Foreign(self._last(None))
             case "OBJ":
-                function, *given = self._marked()
-                self.stack.append(_made(function, tuple(given)))
+                function, *given = self._last(None)
+                found = _made(function, tuple(given))
+            case "REDUCE" | "NEWOBJ":
+                found = _made(*self._last(2))
+            case "NEWOBJ_EX":
+                found = Foreign(self._last(3))
             case _:
-                self.stack.append(_made(*self._last(2)))
+                raise WeightsError(f"its pickle uses {opcode}, which PyTorch never writes: refused")
+        self.stack.append(found)
 
-    def _marked(self) -> list[Any]:
-        """The values pushed since the last mark."""
-        return self._last(len(self.stack) - self.marks.pop())
-
-    def _last(self, count: int) -> list[Any]:
-        """The last values, taken from the stack."""
-        start = len(self.stack) - count
+    def _last(self, count: int | None) -> list[Any]:
+        """The last values, taken from the stack: so many, or with None those since the last mark."""
+        start = self.marks.pop() if count is None else len(self.stack) - count
         if start < (self.marks[-1] if self.marks else 0):
             raise IndexError("it takes from the stack what is not there")
         found = self.stack[start:]
         del self.stack[start:]
         return found
 
-    def _extend(self, values: list[object]) -> None:
-        target = self.stack[-1]
-        (target.parts if isinstance(target, Foreign) else target).extend(values)
-
-    def _enter(self, values: list[object]) -> None:
-        target = self.stack[-1]
-        if isinstance(target, Foreign):
-            target.entries = target = {} if target.entries is None else target.entries
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            target[key if _is_plain(key) else _Key()] = value
-
     def _referred(self, reference: object) -> object:
         """A storage: ("storage", type, key, device, count), and in files of old a view of it."""
         match reference:
-            case (str("storage"), Name(), str(), _, int(), *rest):
-                _, kind, key, _, count = reference[:5]
+            case (str("storage"), Name() as kind, str() as key, _, int() as count, *rest):
                 start = rest[0][1] if rest and isinstance(rest[0], tuple) and len(rest[0]) == 3 else 0
                 storage = Storage(key, kind.name, count, start if isinstance(start, int) else 0)
                 self.storages.setdefault(key, storage)
@@ -255,7 +212,17 @@ class _Machine:
             case (str("module"), _, _, _):  # a class with its source, in files of old
                 return reference[1]
             case _:
-                return Foreign("reference", [reference])
+                return Foreign([reference])
+
+
+def _filled(target: Any, values: list[object]) -> object:
+    """The target with further entries, of which `values` has keys and values by turns."""
+    entries: dict[object, object] = target
+    if isinstance(target, Foreign):
+        target.append(entries := {})
+    for key, value in zip(values[::2], values[1::2], strict=True):
+        entries[key if _is_plain(key) else object()] = value
+    return target
 
 
 def _is_plain(key: object) -> bool:
@@ -267,9 +234,9 @@ def _is_plain(key: object) -> bool:
 
 def _made(function: object, arguments: object) -> object:
     """The value that stands in the place of a call's result."""
-    name = function.name if isinstance(function, Name) else "an object"
+    name = function.name if isinstance(function, Name) else ""
     if not isinstance(arguments, tuple):
-        return Foreign(name, [arguments])
+        return Foreign([arguments])
     given = cast("tuple[object, ...]", arguments)
     if name == _SUBCLASS and len(given) == 4 and isinstance(given[0], Name) and isinstance(given[2], tuple):
         name, given = given[0].name, cast("tuple[object, ...]", given[2])
@@ -281,4 +248,4 @@ def _made(function: object, arguments: object) -> object:
         return given[0]
     if name == "collections.OrderedDict" and not given:
         return {}
-    return Foreign(name, list(given))
+    return Foreign(given)

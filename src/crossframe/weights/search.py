@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from crossframe.weights.convert import belongs
 from crossframe.weights.errors import WeightsError, shorten
@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PATH = 300  # letters; deeper nests hold no weights
 _MOST_PLACES = 20
-_OF_MODULES = ("_modules", "_parameters", "_buffers")  # where a pickled module keeps what its state dict names
 
+# What PyTorch puts between names: around compiled, divided and recomputed modules, and where a whole module has parts.
+_BETWEEN = re.compile(
+    r"(?:^|(?<=\.))_(?:orig_mod|fsdp_wrapped_module|checkpoint_wrapped_module|modules|parameters|buffers)(?:\.|$)"
+)
 _TRAINING = re.compile(
     r"(?:^|\.)(?:\w*optim\w*|\w*sched\w*|\w*scaler\w*|\w*rng\w*|\w*random\w*|amp|callbacks|loops|n_averaged)(?:\.|$)",
     re.IGNORECASE,
@@ -59,20 +62,26 @@ def paths_in(content: object) -> Generator[tuple[str, StoredTensor]]:
         elif len(path) < _LONGEST_PATH and id(value) not in seen:
             seen.add(id(value))
             for key, inner in _inside(value):
-                if isinstance(inner, (dict, list, tuple, Foreign, StoredTensor)):
-                    waiting.append((f"{path}.{key}" if path and key else path or key, inner))
+                if isinstance(inner, (dict, list, tuple, StoredTensor)):
+                    name = plain_name(str(key) if isinstance(key, (str, int)) else "?")
+                    waiting.append((f"{path}.{name}" if path and name else path or name, inner))
 
 
-def _inside(value: object) -> Iterable[tuple[str, object]]:
+def plain_name(name: str) -> str:
+    """A name without what PyTorch puts into it beside those of modules."""
+    return _BETWEEN.sub("", name)
+
+
+def _inside(value: object) -> Iterable[tuple[object, object]]:
     """The content of a container, by key; what a foreign object was made of stands in its own place."""
     if isinstance(value, Foreign):
-        yield from (("", part) for part in (*value.parts, value.entries))
-    elif isinstance(value, dict):
-        for key, inner in cast("dict[object, object]", value).items():
-            name = str(key) if isinstance(key, (str, int)) else "?"
-            yield ("" if name in _OF_MODULES else name), inner
-    else:
-        yield from ((str(i), inner) for i, inner in enumerate(cast("Sequence[object]", value)))
+        return (("", part) for part in value)
+    if isinstance(value, dict):
+        return cast("dict[object, object]", value).items()
+    parts = cast("Sequence[Any]", value)
+    if all(isinstance(part, list) and len(part) == 2 and isinstance(part[0], str) for part in parts):
+        return parts  # entries of an ordered dict, as Python 2 wrote them
+    return enumerate(parts)
 
 
 def is_training_state(path: str) -> bool:
@@ -102,15 +111,12 @@ def find(tensors: Iterable[str], layouts: Iterable[Layout], wanted: str | None =
     best = chosen[0]
     if wanted is None and len(found) > 1:
         others = " or ".join(f"#{one.place}" for one in found[1:])
-        log.warning("several sets of weights: took %s; for another, add %s to the name", _said(best.place), others)
+        place = f"#{best.place}" if best.place else "the top"
+        log.warning("several sets of weights: took those at %s; for another, add %s to the name", place, others)
     taken = {path for one in found for path in one.paths.values()}
     if left := [path for path in paths if path not in taken and not is_training_state(path)]:
         log.warning("left aside, as no part of the model: %s", shorten(left))
     return best
-
-
-def _said(place: str) -> str:
-    return f"those at #{place}" if place else "those at the top"
 
 
 def _all(paths: Sequence[str], layouts: Sequence[Layout]) -> list[Found]:
@@ -129,7 +135,7 @@ def _all(paths: Sequence[str], layouts: Sequence[Layout]) -> list[Found]:
         names = {
             name: path
             for name, path in own.items()
-            if not (any(map(path.startswith, deeper)) or (is_training_state(name) and not belongs(name, layout)))
+            if not any(map(path.startswith, deeper)) and (belongs(name, layout) or not is_training_state(name))
         }
         result.append(Found(layout, place.rstrip("."), names))
     return result
