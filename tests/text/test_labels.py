@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -68,6 +69,9 @@ class TestCheck:
             (["jump", "run", "jump"], "labels 1 and 3 read the same, 'jump' and 'jump': remove one"),
             (["Arm wrestling", "arm  wrestling"], "labels 1 and 2 read the same"),
             ("jump", "single text 'jump': give a list"),
+            (b"jump", "single text b'jump': give a list"),
+            (PurePosixPath("labels.txt"), "the path .*labels.txt.*: give a list"),
+            ([b"caf\xe9"], "is not UTF-8: decode it"),
         ],
     )
     def test_mistakes(self, labels: Any, message: str) -> None:
@@ -93,6 +97,10 @@ class TestCheck:
             pd.Series(["jump", "run"], index=[7, 3], dtype=object),
             pd.Index(["jump", "run"]),
             pd.DataFrame({"label": ["jump", "run"]})["label"],
+            pd.Categorical(["jump", "run"]),
+            np.array([b"jump", b"run"]),
+            pa.array(["jump", "run"]),
+            pa.chunked_array([["jump"], ["run"]]),
         ],
     )
     def test_columns_are_labels(self, column: Any) -> None:

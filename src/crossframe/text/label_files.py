@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from crossframe.text.labels import normalized
+from crossframe.text.labels import escaped, normalized, some
 from crossframe.text.reading import YAML, read_lines, read_text, read_values
 
 TABLES = (".csv", ".tsv")
@@ -28,9 +28,15 @@ NAMES = ("label", "name", "class", "class_name")  # of the column of labels; the
 IDS = ("id", "index", "class_id", "label_id", "")  # pandas gives its index no name
 WRAPPERS = ("id2label", "label2id", "labels", "names", "classes", "class_names", "categories")
 
-_NUMBERED = re.compile(r"(?P<id>\d+)(?P<mark>\s*[:.);,]\s*|\s+)(?P<label>\S.*)")
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "seen", "unseen", "base", "novel"}
+BINARY = (".parquet", ".arrow", ".npy", ".npz", ".pkl", ".pickle", ".xlsx", ".xls", ".ods", ".mat", ".h5")
+
+_NUMBERED = re.compile(r"[(\[]?(?P<id>\d+)(?P<mark>\s*[])]\s*|\s*[:.;,=|]\s*|\s+[-\u2013]\s+|\s+)(?P<label>\S.*)")
+_CODED = re.compile(r"[A-Za-z]{1,2}(?P<id>\d+)[\s:.,;=|-]+\S.*")
 _CLIP = re.compile(r".*\.\w{2,5}(\s+|\s*,\s*)\d+")
-_CODE = re.compile(r"""[\[\]{}()]+,?|.*,|["'].*["']\s*[,:].*|.*["']\s*:\s*["'\d].*|-\s.*|<.*>""")
+_CODE = re.compile(
+    r"""[\[\]{}()]+,?|.*,|["'].*["']\s*[,:].*|.*["']\s*:\s*["'\d].*|-\s.*|<.*>|//.*|.*\{\}.*|\w+\s*=\s*[\[({].*"""
+)
 
 Entry = tuple[str, str]  # where a label stands, and the label
 
@@ -46,6 +52,8 @@ def read_labels(path: str | Path) -> list[str]:
             file could mean several things. The message names the file and the place.
     """
     path = Path(path)
+    if path.suffix.lower() in BINARY and path.is_file():
+        raise ValueError(f"{path} is no text; save its column of labels as .txt, one a line")
     text = read_text(path).strip()
     whole = text[:1] + text[-1:] in ("[]", "{}")
     if whole or path.suffix.lower() in (".json", *YAML):
@@ -63,8 +71,13 @@ def read_labels(path: str | Path) -> list[str]:
 def _checked(path: Path, entries: Iterable[Entry]) -> list[str]:
     seen: dict[str, str] = {}  # what the model reads, and where
     names: list[str] = []
-    for where, label in entries:
-        name, key = label.strip(), normalized(label)
+    entries = [(where, label.strip()) for where, label in entries]
+    if all(len(label) > 2 and label[0] == label[-1] in "\"'" for _, label in entries):
+        entries = [(where, label[1:-1].strip()) for where, label in entries]
+    for where, name in entries:
+        key = normalized(name)
+        if escaped(name) != name or re.fullmatch(r"LABEL_\d+", name):
+            raise ValueError(f"{path}, {where}: {escaped(name)!r} is no label that says anything: give the real ones")
         if not key:
             raise ValueError(f"{path}, {where}: the label is empty: remove the line or fill it in")
         if key in seen:
@@ -164,6 +177,8 @@ def _of_numbered(path: Path, lines: list[tuple[int, str]]) -> list[Entry]:
             raise ValueError(f"{path}, line {first}: has no number, and other lines are numbered; number all or none")
         return []
     entries = [(one["id"], one["mark"].strip(), one["label"]) for one in found if one]
+    if all(label.isdecimal() for _, _, label in entries):
+        raise ValueError(f"{path} holds numbers alone; give a file with the names of the classes")
     if not _counts_up([one for one, _, _ in entries]) or (len(entries) == 1 and not entries[0][1]):
         raise ValueError(
             f"{path}: every line begins with a number, and they do not count up from 0 or 1: remove the numbers, or "
@@ -178,6 +193,11 @@ def _plain(path: Path, lines: list[tuple[int, str]]) -> list[Entry]:
             f"{path}: the first line must be a header with `label` or `id,name`, not {lines[0][1]!r}: "
             f"add one, or rename a plain list to .txt"
         )
+    if len(lines) == 1 and re.search(r"[,;|\t]", lines[0][1]):
+        raise ValueError(f"{path} is one line that could be one label or several; write one a line")
+    coded = [_CODED.fullmatch(line) for _, line in lines]
+    if len(lines) > 1 and _counts_up([one["id"] if one else "" for one in coded]):
+        raise ValueError(f"{path}: every line begins with a code, as {lines[0][1]!r}; remove the codes")
     last = [line.rpartition(" ")[2] for _, line in lines]
     if len(lines) > 1 and _counts_up(last):
         raise ValueError(f"{path}: the lines end with numbers that count up; remove them, or give columns id,name")
@@ -217,6 +237,8 @@ def _of_mapping(path: Path, table: dict[str, Any]) -> list[Entry]:
     if table and all(counts) and not any(numbers):
         return _by_number(path, [(str(value), key) for key, value in table.items()])
     said = [isinstance(v, str) or (isinstance(v, list) and all(isinstance(s, str) for s in v)) for v in table.values()]
+    if len(table) == 1 or {key.lower() for key in table} <= SPLITS:
+        raise ValueError(f'{path}: {some(table)} could be labels or names of lists; save one list, ["jump", "run"]')
     if table and all(said) and not any(numbers) and not any(counts):
         return [(f"entry {place}", key) for place, key in enumerate(table, start=1)]
     raise ValueError(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,13 @@ def check_labels(labels: Iterable[str]) -> list[str]:
     Raises:
         ValueError: no labels, an empty one, one that is no str, two that read the same to the model, or a table.
     """
-    if isinstance(labels, str):
-        raise ValueError(f"labels is the single text {labels!r}: give a list of labels")
+    if isinstance(labels, str | bytes | PathLike):
+        what = "path" if isinstance(labels, PathLike) else "single text"
+        raise ValueError(f"labels is the {what} {labels!r}: give a list of labels")
     if isinstance(labels, Mapping) or hasattr(labels, "columns"):  # a data frame would give the names of its columns
         raise ValueError(f"labels is a table, of type {type(labels).__name__}: give a list, or one of its columns")
-    labels = [] if labels is None else list(labels)  # pyright: ignore[reportUnnecessaryComparison]
+    labels = getattr(labels, "to_pylist", lambda: labels)()  # a column of pyarrow
+    labels = [] if labels is None else [_decoded(label) for label in labels]  # pyright: ignore[reportUnnecessaryComparison]
     if not labels:
         raise ValueError("there are no labels: give at least one thing the video may show")
     seen: dict[str, int] = {}
@@ -102,6 +105,14 @@ def check_labels(labels: Iterable[str]) -> list[str]:
             )
         seen[key] = position
     return [str(label) for label in labels]  # numpy's texts are a kind of str
+
+
+def _decoded(label: str) -> str:
+    """A label of numpy's bytes as text."""
+    try:
+        return label.decode() if isinstance(label, bytes) else label
+    except UnicodeDecodeError:
+        raise ValueError(f"the label {label!r} is not UTF-8: decode it") from None
 
 
 def _camel_words(text: str) -> Iterator[str]:

@@ -39,7 +39,7 @@ def read_values(path: Path) -> Any:
     """
     text = read_text(path)
     if path.suffix.lower() in YAML:
-        return _yaml_values(path, text)
+        return yaml_values(path, text)
     try:
         return json.loads(text, object_pairs_hook=_table)
     except (ValueError, RecursionError) as error:
@@ -54,7 +54,8 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _yaml_values(path: Path, text: str) -> Any:
+def yaml_values(path: Path, text: str) -> Any:
+    """The lists, tables and texts of YAML that stands in the file `path`."""
     try:
         yaml = import_module("yaml")  # by name: no part of the core may depend on it
     except ImportError:
