@@ -27,6 +27,7 @@ from crossframe.records import Records, read_records
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights import load
 from tests.cli.conftest import Outcome, Run
+from tests.data.test_layouts import write_tar
 from tests.video.clips import moving, write_clip
 
 LABELS = ["-l", "arm wrestling", "-l", "cleaning a pool"]
@@ -245,6 +246,20 @@ def test_a_folder_stands_for_the_videos_in_it_and_a_file_for_its_labels(
     assert [Path(result["video"]).name for result in results] == ["a.mp4", "b.mp4"]
     assert all(result["predictions"][0]["label"] in ("apply eye makeup", "brush hair") for result in results)
     assert all(len(result["predictions"]) == 1 for result in results)
+
+
+def test_an_archive_stands_for_the_videos_in_it(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        write_tar(tmp_path / f"{number}.tar", {"b/notes.txt": b"x", f"b/{number}.mp4": clip.read_bytes()})
+    outcome = command("classify", tmp_path / "{0..1}.tar", *LABELS, "--model", tiny_folder, "--json")
+    assert outcome.status == 0
+    assert [Path(json.loads(line)["video"]).name for line in outcome.out.splitlines()] == ["0.mp4", "1.mp4"]
+    (tmp_path / "1.tar").rename(tmp_path / "1.tar.gz")
+    outcome = command("classify", clip, tmp_path / "1.tar.gz", tmp_path / "{0..1}.tar", *LABELS, "--model", tiny_folder)
+    assert outcome.status == 1
+    packed, missing = outcome.err.splitlines()[:2]
+    assert "1.tar.gz is compressed" in packed
+    assert "1.tar does not exist, 1 of the 2 archives" in missing
 
 
 def test_bad_files_take_one_line_each(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:

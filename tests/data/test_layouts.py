@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import braceexpand
 import pandas as pd
 import pytest
 import webdataset
 
-from crossframe.data.archives import Archive
+from crossframe.data.archives import Archive, shards
 from crossframe.data.clip import Clip
+from crossframe.data.importers import import_dataset
 from crossframe.data.layouts import read_candidates
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.video.decode import read_video
@@ -56,6 +58,8 @@ class TestNumbers:
             ("videos.csv", "a b.mp4 1\n#1.avi 0\n", ""),
             ("k400_validate.csv", "video,class\na b.mp4, 1\n#1.avi, 0\n", "val"),
             ("train_val.tsv", "a b.mp4\t1\n#1.avi\t0\n", ""),
+            ("train.csv", '"a b.mp4",1\r\n"#1.avi",0\r\n', "train"),
+            ("train.txt", ".\\a b.mp4 1\r\n.\\#1.avi 0\r\n\r\n", "train"),
         ],
     )
     def test_every_way_to_write_them(self, tmp_path: Path, name: str, text: str, split: str) -> None:
@@ -84,6 +88,10 @@ class TestNumbers:
             ("train.txt", "a.mp4 0 1\n", "has several numbers"),
             ("train.csv", "a.mp4 jump\n", "first line must be the names of the columns"),
             ("train.csv", "path,label\na.mp4,2\n", "line 2: class 2 is unknown"),
+            ("train.txt", "a.mp4,jump\n", "'a.mp4,jump' is not a path and a class index; write both on each line"),
+            ("train.txt", "a.mp4 0\n./a.mp4 1\n", "a.mp4 has two labels, 'jump' and 'run'"),
+            ("train.txt", "# nothing\n", "lists no clips"),
+            ("train.csv", "path,label,start\na.mp4,run,0:30\n", "line 2: start is '0:30'; write seconds"),
         ],
     )
     def test_near_misses(self, tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -145,6 +153,56 @@ class TestArchives:
         packed = self.shard(tmp_path / "d.tar.gz", {"mp4": b"v", "cls": 1}).rename(tmp_path / "d.tar")
         with pytest.raises(ValueError, match=r"cannot be read as an uncompressed \.tar"):
             read_manifest(packed, labels=LABELS)
+
+    def test_patterns_mean_what_webdataset_makes_of_them(self, tmp_path: Path) -> None:
+        patterns = "{000..011} {0..10} {9..11}-{a,b} {b,a}/{2..0} x{a,b{0..1}} {a}"
+        for pattern in (f"{name}.tar" for name in patterns.split()):
+            expected = list(dict.fromkeys(braceexpand.braceexpand(str(tmp_path / pattern))))
+            touch(tmp_path, *expected)
+            assert sorted(map(str, shards(tmp_path / pattern))) == sorted(expected)
+        assert [path.name for path in shards(tmp_path / "{000..011}.tar")] == [f"{n:03}.tar" for n in range(12)]
+        (tmp_path / "010.tar").unlink()
+        with pytest.raises(ValueError, match=r"010\.tar does not exist, 1 of the 12 archives of .*; fetch the missing"):
+            shards(tmp_path / "{000..011}.tar")
+        with pytest.raises(ValueError, match="means more than 100,000 archives; correct the numbers"):
+            shards(tmp_path / "{0..999}{0..999}{0..999999999}.tar")
+
+    def test_shards_by_a_pattern_and_in_a_folder_for_each_split(self, tmp_path: Path) -> None:
+        video = write_numbered(tmp_path / "one.mp4").read_bytes()
+        for split, number in (("train", 0), ("train", 1), ("val", 0)):
+            (tmp_path / "set" / split).mkdir(parents=True, exist_ok=True)
+            self.shard(tmp_path / f"set/{split}/{number:03d}.tar", {"mp4": video, "cls": number})
+        found = read_manifest(tmp_path / "set/train/{000..001}.tar", labels=LABELS)
+        assert [clip.label for clip in found.clips] == LABELS
+        assert [read_video(found.locate(clip)).total for clip in found.clips] == [FRAMES, FRAMES]
+        for source in (tmp_path / "set", tmp_path / "set/{train,val}/000.tar"):
+            found = read_manifest(source, labels=LABELS)
+            assert all(read_video(found.locate(clip)).total == FRAMES for clip in found.clips)
+        assert [clip.split for clip in read_manifest(tmp_path / "set", labels=LABELS).clips] == [
+            "train",
+            "train",
+            "val",
+        ]
+
+    def test_videos_in_several_archives(self, tmp_path: Path) -> None:
+        for number, name in enumerate(("a.mp4", "b.mp4")):
+            write_tar(tmp_path / f"{number}.tar", {f"set/{name}": b"v", "set/both.mp4": b"v"})
+        (tmp_path / "train.txt").write_text("a.mp4 1\nset\\b.mp4 0\n")
+        found = read_manifest(tmp_path / "train.txt", labels=LABELS, root=tmp_path / "{0..1}.tar")
+        assert [clip.path.split("/")[0] for clip in found.clips] == ["0.tar", "1.tar"]
+        (tmp_path / "train.txt").write_text("both.mp4 1\n")
+        with pytest.raises(ValueError, match=r"2 files that could be 'both\.mp4': 0\.tar/.*, 1\.tar/"):
+            read_manifest(tmp_path / "train.txt", labels=LABELS, root=tmp_path / "{0..1}.tar")
+
+    @pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".tar.xz", ".zip"])
+    def test_what_is_packed_is_refused_wherever_it_is_taken(self, tmp_path: Path, ending: str) -> None:
+        packed = touch(tmp_path, f"videos{ending}") / f"videos{ending}"
+        (tmp_path / "train.txt").write_text("a.mp4 1\n")
+        for source, root in ((packed, None), (tmp_path / "train.txt", packed)):
+            with pytest.raises(ValueError, match=rf"videos{ending} is compressed, .*unpack it"):
+                read_manifest(source, labels=LABELS, root=root)
+        with pytest.raises(ValueError, match="is compressed"):
+            import_dataset("txt", packed, tmp_path / "train.txt")
 
     @pytest.mark.parametrize("name", ["../a.mp4", "/etc/a.mp4", "set/../../a.mp4"])
     def test_names_that_lead_out_of_an_archive_are_refused(self, tmp_path: Path, name: str) -> None:

@@ -141,6 +141,8 @@ UNPROVEN: dict[str, dict[str, Any]] = {
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
     "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le"},
     "picture.gif": {"codec": "gif", "pix_fmt": "rgb8"},
+    "raw.y4m": {"codec": "wrapped_avframe", "frames": 12},
+    "camera.dv": {"codec": "dvvideo", "frames": moving(6, 720, 576)},
 }
 
 KINDS = PROVEN | UNPROVEN

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from crossframe.cli.shared import ClassNamesOption, RootOption
+
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
     from crossframe.model.xclip import XCLIP
@@ -22,6 +24,8 @@ def blend(
         list[str] | None,
         Option(help="Choose the weight on clips, a list or a folder, of classes left out of training; repeat it."),
     ] = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
 ) -> None:
     """Average the weights of a tuned and a pretrained model (WiSE-FT); parts that only one has stay as they are."""
     if (weight is None) == (not choose_on):
@@ -35,7 +39,7 @@ def blend(
     from crossframe.weights.blending import blend as average
 
     check_writable(out)
-    manifests = [read_manifest(one) for one in choose_on or ()]
+    manifests = [read_manifest(one, None, labels, root) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
     for source, manifest in zip(choose_on or (), manifests, strict=True):
         if count := int(seen(marks(manifest), models[0].taught.clips).sum()):

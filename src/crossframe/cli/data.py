@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import MemoryOption, MostFramesOption, set_file_limits
+from crossframe.cli.shared import ClassNamesOption, MemoryOption, MostFramesOption, RootOption, set_file_limits
 from crossframe.data.importers import Layout
 from crossframe.processes import cores
 from crossframe.text.labels import escaped
@@ -33,8 +33,6 @@ def _check_form(out: Path) -> Path:
 
 
 ManifestFile = Annotated[Path, Argument(help="A list of clips in any form, or a folder with a folder for each class.")]
-LabelFile = Annotated[Path | None, Option(help="The classes' names, where the list has numbers.")]
-Root = Annotated[Path | None, Option(help="The folder or .tar of the videos, if not beside the list.")]
 Contained = Annotated[bool, Option("--contained", help="Refuse files outside the folder, also by links and '..'.")]
 Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
 Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
@@ -84,8 +82,8 @@ def verify(
     timeout: Timeout = 300,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
-    labels: LabelFile = None,
-    root: Root = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     contained: Contained = False,
 ) -> None:
     """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
@@ -123,8 +121,8 @@ def prepare(
     timeout: Timeout = 300,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
-    labels: LabelFile = None,
-    root: Root = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     contained: Contained = False,
 ) -> None:
     """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
@@ -166,8 +164,8 @@ def few_shot(
     shots: Annotated[int, Option(min=1, help="Clips of each class.")],
     seed: Annotated[int, Option(min=0, help="Another seed draws other clips.")] = 0,
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
-    labels: LabelFile = None,
-    root: Root = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     contained: Contained = False,
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
@@ -196,8 +194,8 @@ def new_classes(
     renamed: Annotated[Path | None, Option(help="A .csv of classes, columns new and old, that are one.")] = None,
     classes: Annotated[int | None, Option(min=1, help="Draw this many of the new classes.")] = None,
     seed: Annotated[int, Option(min=0, help="Another seed draws other classes.")] = 0,
-    labels: LabelFile = None,
-    root: Root = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     contained: Contained = False,
 ) -> None:
     """Keep the clips of classes that another data set does not have. Prints how the names were matched."""
@@ -226,8 +224,8 @@ def hold_out(
     fraction: Annotated[float, Option(help="How much of each class to hold out.")] = 0.2,
     seed: Annotated[int, Option(min=0, help="Another seed holds out other clips.")] = 0,
     name: Annotated[str, Option(help="What to call their split: val, which training watches, or test.")] = "val",
-    labels: LabelFile = None,
-    root: Root = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     contained: Contained = False,
 ) -> None:
     """Divide clips that have no split into train and another; clips of one group stay on one side."""

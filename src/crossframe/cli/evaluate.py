@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import FileSecondsOption, MemoryOption, MostFramesOption, limit_entries
+from crossframe.cli.shared import (
+    ClassNamesOption,
+    FileSecondsOption,
+    MemoryOption,
+    MostFramesOption,
+    RootOption,
+    limit_entries,
+    list_entries,
+)
 from crossframe.pace import told
 from crossframe.text.labels import escaped
 
@@ -56,6 +64,8 @@ def evaluate(
         float | None,
         Option(min=0, max=1, help="Average with the weights that training started from: 0 is those, 1 the model."),
     ] = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     timeout: FileSecondsOption = None,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
@@ -78,7 +88,7 @@ def evaluate(
         raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
-    asked += limit_entries(timeout, memory, most_frames)
+    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames)]
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
     _check_free(out, overwrite=overwrite)
     pyarrow()  # without it, nothing could be saved in the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typer import Option
 from crossframe.files import plain_json
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, escaped, humanize
-from crossframe.video.guard import Limits, file_of
+from crossframe.video.guard import Limits, check_unpacked, file_of, is_archive
 from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, set_limits, videos_in
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ MemoryOption = Annotated[int | None, Option("--memory", min=16, help="MB that re
 MostFramesOption = Annotated[int | None, Option("--most-frames", min=1, help="Frames that a video may have: 4194304.")]
 FileSecondsOption = Annotated[float | None, Option("--timeout", min=0.1, help="Seconds to read one clip: 60.")]
 
+# Options of the commands that take lists of clips.
+ClassNamesOption = Annotated[Path | None, Option("--labels", help="The classes' names, where a list has numbers.")]
+RootOption = Annotated[Path | None, Option("--root", help="The folder or .tar of the videos, if not beside the list.")]
+
 
 def set_file_limits(memory: int | None, most_frames: int | None) -> None:
     """Set how much each video may cost that this process reads, and those that it starts; None for the usual."""
@@ -62,6 +67,12 @@ def limit_entries(seconds: float | None, memory: int | None, most_frames: int | 
     """The same as changes of a recipe."""
     given = {"seconds": seconds, "memory": None if memory is None else memory << 20, "frames": most_frames}
     return [f"data.limits.{name}={value}" for name, value in given.items() if value is not None]
+
+
+def list_entries(labels: Path | None, root: Path | None) -> list[str]:
+    """How to read a list, as changes of a recipe."""
+    given = {"labels": labels, "root": root}
+    return [f"data.{name}={json.dumps(str(path))}" for name, path in given.items() if path is not None]
 
 
 def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: str = "") -> list[str]:
@@ -91,9 +102,17 @@ def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
 
     A folder stands for the videos in it and below. A typing error need not wait for a model.
     """
-    paths = [path for one in given for path in _expand(one)]
+    paths: list[Path] = []
     absent: dict[str, str] = {}
+    for one in given:
+        try:
+            paths += _expand(one)
+        except ValueError as error:
+            paths.append(one)
+            absent[str(one)] = str(error)
     for path in paths:
+        if str(path) in absent:
+            continue
         if path.is_dir():
             looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
             absent[str(path)] = f"{path}: no video in this folder; {looked}"
@@ -106,7 +125,13 @@ def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
 
 
 def _expand(given: Path) -> list[Path]:
-    """A file stands for itself, and so does a folder without videos; any other for the videos in it and below."""
+    """A file stands for itself, and so does a folder without videos; any other for the videos in it and below, and a
+    .tar for those in it."""
+    check_unpacked(given)
+    if is_archive(given):
+        from crossframe.data.archives import videos_within
+
+        return videos_within(given) or [given]
     found = videos_in(given) if given.is_dir() else []
     if found and (others := left_out_of(files_below(given))):
         print(f"crossframe: {escaped(f'{given}: {others}')}", file=sys.stderr)

@@ -10,7 +10,15 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.processes import is_first
-from crossframe.cli.shared import FileSecondsOption, MemoryOption, MostFramesOption, limit_entries
+from crossframe.cli.shared import (
+    ClassNamesOption,
+    FileSecondsOption,
+    MemoryOption,
+    MostFramesOption,
+    RootOption,
+    limit_entries,
+    list_entries,
+)
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
@@ -29,6 +37,8 @@ def train(
     hold_out: Annotated[
         float | None, Option(min=0, help="The share of undivided clips kept for testing: --set data.hold_out=.")
     ] = None,
+    labels: ClassNamesOption = None,
+    root: RootOption = None,
     timeout: FileSecondsOption = None,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
@@ -43,7 +53,7 @@ def train(
 
     flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
-    asked += limit_entries(timeout, memory, most_frames)
+    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames)]
     chosen = load_recipe(recipe, asked, tiny=tiny)
     if dry_run:
         _print_dry_run(chosen, init, data)

@@ -3,16 +3,18 @@
 | form | read by |
 |---|---|
 | a folder for each class, perhaps in one for each split | here |
-| a folder with `manifest.csv`, `.parquet`, or Hugging Face's `metadata.csv`, `.jsonl`, `.parquet` | `tables` |
-| CSV, TSV, Parquet, JSON, JSON lines with columns `path` (or `file_name`) and `label` | `tables` |
-| paths and class numbers, with or without a header, comma or space | `tables` |
+| a folder with `manifest.csv`, `.parquet`, or Hugging Face's `metadata.csv`, `.jsonl`, `.parquet` | `lists` |
+| CSV, TSV, Parquet, JSON, JSON lines with columns `path` (or `file_name`) and `label` | `lists` |
+| names of class numbers and videos' paths, as Hugging Face's `datasets` writes them | `hugging_face` |
+| paths and class numbers, with or without a header, comma or space | `lists` |
 | JSON of ActivityNet and Kinetics | `segments` |
-| webdataset's .tar | `archives` |
+| webdataset's .tar, one, several by a pattern, or a folder of them | `archives` |
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,12 +22,14 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from crossframe.data.archives import Archive, read_samples
+from crossframe.data.archives import Archive, read_samples, shards
 from crossframe.data.clip import Clip
+from crossframe.data.hugging_face import check_not_saved
 from crossframe.data.lists import SPLITS, is_list, read_table, split_named
 from crossframe.data.segments import database_of, place_segments, read_segments
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
+from crossframe.video.guard import check_unpacked, is_archive
 from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
 
 log = logging.getLogger(__name__)
@@ -41,15 +45,26 @@ def read_clips(source: Path, labels: Sequence[str] | None, root: Path | None = N
     """The clips of a data set in any known layout, and the folder that their paths are relative to.
 
     `labels` are needed where the file has only class indices. `root` is where the videos are, if not beside the list: a
-    folder, or a .tar archive. Raises ValueError where `source` is none of the layouts.
+    folder, or a .tar archive, or several by a pattern. Raises ValueError where `source` is none of the layouts.
     """
+    if root is not None and is_archive(root):
+        archive = Archive.read(root)
+        clips, _ = _read(source, labels, archive)
+        placed = [replace(clip, path=archive.find(_usual(clip.path)) or clip.path) for clip in clips]
+        return placed, archive.folder
+    if root is not None and not root.is_dir():
+        check_unpacked(root)
+        raise ValueError(f"{root} is no folder and no .tar; give the place of the videos as root")
     clips, folder = _read(source, labels, root)
-    if root is None:
-        return clips, folder
-    if root.suffix.lower() != ".tar" or root.is_dir():
-        return clips, root
-    archive = Archive.read(root)
-    return [replace(clip, path=archive.find(clip.path) or clip.path) for clip in clips], root.parent
+    base = root or folder
+    return [replace(clip, path=_usual(clip.path, base)) for clip in clips], base
+
+
+def _usual(path: str, base: Path | None = None) -> str:
+    """The usual way to write a path: without ./, and with / between folders, unless `base` has the file with a \\."""
+    if "\\" in path and not (base and (base / path).exists()):
+        path = path.replace("\\", "/")
+    return PurePosixPath(path).as_posix()
 
 
 def read_candidates(source: Path) -> list[str]:
@@ -69,47 +84,61 @@ def _holds_labels(source: Path) -> bool:
     return database_of(values) is None and not records
 
 
-def _read(source: Path, labels: Sequence[str] | None, root: Path | None) -> tuple[list[Clip], Path]:
+def _read(source: Path, labels: Sequence[str] | None, root: Path | Archive | None) -> tuple[list[Clip], Path]:
     if source.is_dir():
         return _read_folder(source, labels), source
+    if is_archive(source) and (source.is_file() or "{" in str(source)):
+        return _samples(shards(source), labels)
     if not source.is_file():
         raise ValueError(f"{source} does not exist; give {FORMS}")
+    check_unpacked(source)
     if source.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{source} is no manifest; give {FORMS}")
-    if source.suffix.lower() == ".tar":
-        return list(read_samples(source, labels)), source.parent
     if source.suffix.lower() == ".json" and (database := database_of(read_values(source))) is not None:
         return _stretches(source, database, root or source.parent), source.parent
     return read_table(source, labels), source.parent
 
 
 def _read_folder(source: Path, labels: Sequence[str] | None) -> list[Clip]:
-    if table := _table_in(source):
-        return read_table(table, labels)
-    parts = {folder: _table_in(folder) for folder in _folders(source) if folder.name.lower() in SPLITS}
-    if parts and all(parts.values()):  # Hugging Face's, one for each split
+    if (clips := _described(source, labels)) is not None:
+        return clips
+    parts = {folder: _described(folder, labels) for folder in _folders(source) if folder.name.lower() in SPLITS}
+    if parts and all(parts.values()):  # Hugging Face's and webdataset's, one for each split
         return [
             replace(clip, path=f"{folder.name}/{clip.path}", split=clip.split or split_named(folder.name))
-            for folder, table in parts.items()
-            if table
-            for clip in read_table(table, labels)
+            for folder, clips in parts.items()
+            for clip in clips or ()
         ]
-    archives = sorted(source.glob("*.tar"))
-    if archives and not _folders(source):
-        return [clip for archive in archives for clip in read_samples(archive, labels)]
+    check_not_saved(source)
     return list(_from_folders(source))
 
 
-def _table_in(folder: Path) -> Path | None:
-    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
+def _described(folder: Path, labels: Sequence[str] | None) -> list[Clip] | None:
+    """The clips of the table or of the archives in a folder; None where it has neither."""
+    for name in TABLES:
+        if (folder / name).is_file():
+            return read_table(folder / name, labels)
+    archives = sorted(folder.glob("*.tar"))
+    return _samples(archives, labels)[0] if archives and not _folders(folder) else None
 
 
-def _stretches(source: Path, database: Mapping[str, Any], root: Path) -> list[Clip]:
+def _samples(archives: Sequence[Path], labels: Sequence[str] | None) -> tuple[list[Clip], Path]:
+    """The clips of webdataset archives, in their order, and the folder that all of these are in."""
+    folder = Path(os.path.commonpath([archive.parent for archive in archives]))
+    return [
+        replace(clip, path=(archive.parent.relative_to(folder) / clip.path).as_posix())
+        for archive in archives
+        for clip in read_samples(archive, labels)
+    ], folder
+
+
+def _stretches(source: Path, database: Mapping[str, Any], root: Path | Archive) -> list[Clip]:
     """The annotated stretches of videos; those whose files are not there have a path at which there is none."""
-    files = {file.stem: file.relative_to(root).as_posix() for file in videos_in(root)} if root.is_dir() else {}
+    if isinstance(root, Archive):
+        files = {PurePosixPath(name).stem: name for name in root.files}
+    else:
+        files = {file.stem: file.relative_to(root).as_posix() for file in videos_in(root)}
     segments = read_segments(source, database)
-    if root.suffix.lower() == ".tar":
-        files = {PurePosixPath(name).stem: name for name in Archive.read(root).files}
     return [
         clip or Clip(f"{one.video}.mp4", one.label, one.split, one.start, one.end, one.video)
         for one, clip in place_segments(segments, files.get)

@@ -9,11 +9,13 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
 from crossframe.data.clip import Clip
+from crossframe.data.hugging_face import check_no_bytes, class_names, with_path
 from crossframe.data.parquet import read_rows
 from crossframe.text.reading import read_text, read_values
 
@@ -38,6 +40,7 @@ HEADS = {
     "class_index",
     "label_id",
 }
+NAMES_WANTED = "give the file with their names (id,name) as labels, with --labels"
 _REST = "\n"  # the key of fields without a column, and no name of a column
 _NUMBERED = {  # a path, which may hold spaces, and a class number
     "comma": re.compile(r"(?P<path>.+?)\s*,\s*(?P<index>\d+)"),
@@ -75,13 +78,19 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
         if rows is None:
             return list(_numbered(source, labels))
     elif suffix == ".parquet":
+        check_no_bytes(source)
         rows = ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
     else:
         rows = _json_rows(source)
-    clips = [_clip(where, row, labels) for where, row in rows]
+    clips = [(where, _clip(where, row)) for where, row in rows]
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
-    return clips
+    numbered = [clip.label.isdecimal() for _, clip in clips]
+    if labels is None and any(numbered):
+        labels = class_names(source)
+        if labels is None and all(numbered):
+            raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
+    return [replace(clip, label=class_named(where, clip.label, labels)) for where, clip in clips]
 
 
 def is_list(source: Path) -> bool:
@@ -174,21 +183,34 @@ def _record(where: str, row: Any) -> dict[str, Any]:
     return record
 
 
-def _clip(where: str, row: Mapping[str, Any], labels: Sequence[str] | None) -> Clip:
+def _clip(where: str, row: Mapping[str, Any]) -> Clip:
     """A row of a table; unknown columns are ignored."""
-    text = {name: "" if value is None else str(value).strip() for name, value in row.items()}
+    row = with_path(where, row, PATHS)
+    text = {name: _text(value) for name, value in row.items()}
     path, label = (next((name for name in names if name in text), names[0]) for names in (PATHS, LABELS))
     for name in (path, label):
         if not text.get(name):
             known = ", ".join(text)
             raise ValueError(f"{where}: has no {'label' if name == label else name}; the columns are {known}")
     try:
-        start, end = (float(text[name]) if text.get(name) else None for name in ("start", "end"))
+        start, end = (_seconds(name, text.get(name)) for name in ("start", "end"))
         split = split_named(text.get("split", ""))
-        clip = Clip(text[path], text[label], split, start, end, text.get("group") or None)
+        number = re.sub(r"^(\d+)\.0$", r"\1", text[label])  # pandas makes 0.0 of 0 where another row has none
+        return Clip(text[path], number, split, start, end, text.get("group") or None)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Clip(clip.path, class_named(where, clip.label, labels), clip.split, clip.start, clip.end, clip.group)
+
+
+def _text(value: Any) -> str:
+    """A cell as text; Parquet made of numpy's texts has bytes."""
+    return "" if value is None else (value.decode("utf-8") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _seconds(name: str, given: str | None) -> float | None:
+    try:
+        return float(given) if given else None
+    except ValueError:
+        raise ValueError(f"{name} is {given!r}; write seconds, such as 83.5") from None
 
 
 def _numbering(lines: Sequence[tuple[int, str]]) -> str | None:
@@ -204,18 +226,26 @@ def _heading(lines: Sequence[tuple[int, str]]) -> int:
 
 def _numbered(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
     """The clips of a list of paths and class numbers, as for X-CLIP, ViFi-CLIP, TC-CLIP, SlowFast and MMAction2."""
-    if labels is None:
-        raise ValueError(f"{source} has class indices, not labels; give the file with their names (id,name) as labels")
     lines = _lines(source)
+    if not lines:
+        raise ValueError(f"{source} lists no clips; write one on each line")
+    if "{'bytes':" in lines[-1][1]:
+        raise ValueError(f"{source} has videos as datasets' to_csv writes them; use its to_json or to_parquet")
+    if labels is None and _numbering(lines):
+        raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
     form = _NUMBERED[_numbering(lines) or "space"]
     split = split_of_file(source)
     for number, line in lines[_heading(lines) :]:
         found = form.fullmatch(line)
         if not found:
-            raise ValueError(f"{source}, line {number}: {line!r} is not a path and a class index")
-        if re.search(r"[\s,]\d+$", found["path"]):
+            raise ValueError(
+                f"{source}, line {number}: {line!r} is not a path and a class index; write both on each line, or names "
+                f"below a header path,label"
+            )
+        path = re.sub(r'^"(.*)"$', r"\1", found["path"])
+        if re.search(r"[\s,]\d+$", path):
             raise ValueError(
                 f"{source}, line {number}: {line!r} has several numbers, as lists of frame folders and of several "
                 f"classes have; give videos with one class each"
             )
-        yield Clip(found["path"], class_named(f"{source}, line {number}", found["index"], labels), split)
+        yield Clip(path, class_named(f"{source}, line {number}", found["index"], labels), split)

@@ -128,13 +128,14 @@ def read_manifest(
       without a header, a comma or spaces between, with their `id,name` file as `labels`; its split is what the name of
       the file says ("train" for train.txt);
     - JSON of ActivityNet or Kinetics, whose segments become `start` and `end`;
-    - a .tar of webdataset, or a folder of them.
+    - a .tar of webdataset, several by a pattern (`train-{000..009}.tar`), or a folder of them;
+    - a Parquet or JSON file that Hugging Face's `datasets` wrote, with the names of its classes.
 
     `labels` fixes the class indices: a list, or a file of them. Without it, classes are the labels of the clips read,
-    sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`,
-    a folder or a .tar archive, by default the folder of the manifest. With `contained`, no file outside that folder is
-    taken, whatever the list says and links lead to; with `missing_ok`, files need not be there. Synonyms of train, val
-    and test are understood, here and in the data set.
+    sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`, a
+    folder, a .tar archive or a pattern of such, by default the folder of the manifest. With `contained`, no file
+    outside that folder is taken, whatever the list says and links lead to; with `missing_ok`, files need not be there.
+    Synonyms of train, val and test are understood, here and in the data set.
 
     Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
     """

@@ -29,6 +29,20 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return list(each_row(path))
 
 
+def read_head(path: Path, *columns: str) -> tuple[dict[str, str], dict[str, Any] | None]:
+    """What a file's schema says beside its columns, and those of `columns` that it has, in the first row."""
+    arrow = pyarrow()
+    try:
+        with arrow.parquet.ParquetFile(path.absolute()) as file:
+            told = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+            known = {file.schema.column(number).path for number in range(len(file.schema))}
+            wanted = [column for column in columns if column in known]
+            batches = file.iter_batches(1, columns=wanted) if wanted else iter(())
+            return told, next((row for batch in batches for row in batch.to_pylist()), None)
+    except (arrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
 def each_row(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file, one after the other."""
     arrow = pyarrow()

@@ -42,6 +42,7 @@ MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PIC
 DEEPEST = 8  # five are usual
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
+PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
 
 
 class VideoError(ValueError):
@@ -99,6 +100,17 @@ class Member:
     def address(self) -> str:
         """The name that FFmpeg opens."""
         return f"subfile,,start,{self.offset},end,{self.offset + self.size},,:file:{self.archive}"
+
+
+def is_archive(path: Path) -> bool:
+    """True for the name of a .tar, or of several by a pattern."""
+    return path.suffix.lower() == ".tar" and not path.is_dir()
+
+
+def check_unpacked(path: Path) -> None:
+    """Raise ValueError for the name of a compressed file."""
+    if path.suffix.lower() in PACKED and not path.is_dir():
+        raise ValueError(f"{path} is compressed, and files are read where they lie: unpack it, to a folder or a .tar")
 
 
 def member(path: Path) -> Member | None:

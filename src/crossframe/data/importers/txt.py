@@ -16,16 +16,19 @@ from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.lists import is_list, read_table
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import some
+from crossframe.video.guard import check_unpacked, is_archive
 
 
 def import_txt(root: Path, annotations: Sequence[Path] = ()) -> Imported:
     """The clips of all lists among `annotations`, files or folders, or of those at `root`; the labels are there too."""
-    tree = None if root.is_file() else Tree.read(root)
-    given = [*annotations] or ([root.parent] if root.is_file() else [])
-    files = [path for one in given for path in (Tree.read(one).lists if one.is_dir() else [one])]
-    files = files if given or tree is None else tree.lists
-    if root.is_file() and root.suffix.lower() != ".tar":
+    check_unpacked(root)
+    archive = Archive.read(root) if is_archive(root) else None
+    if root.is_file() and archive is None:
         raise ValueError(f"{root} is no folder and no .tar; give the videos, and the lists with --annotations")
+    videos = archive or Tree.read(root)
+    given = [*annotations] or ([archive.folder] if archive else [])
+    files = [path for one in given for path in (Tree.read(one).lists if one.is_dir() else [one])]
+    files = files if given or isinstance(videos, Archive) else videos.lists
     lists = [path for path in files if is_list(path)]
     if not lists:
         raise ValueError(f"{some(map(str, given or [root]))}: no list of paths and class numbers; give --annotations")
@@ -40,17 +43,16 @@ def import_txt(root: Path, annotations: Sequence[Path] = ()) -> Imported:
                     f"once for each file, that of the labels included"
                 )
             by_split[split] = path
-    find = _finder(root if tree is None else tree, labels)
+    find = _finder(videos, labels)
     placed = [(clip, find(clip.path, clip.label)) for found in clips.values() for clip in found]
     notes = [] if label_file in annotations else [f"the classes are those of {label_file}"]
-    return collect(placed, labels, root if tree else root.parent, notes=notes)
+    return collect(placed, labels, archive.folder if archive else root, notes=notes)
 
 
-def _finder(videos: Path | Tree, labels: Sequence[str]) -> Callable[[str, str], str | None]:
+def _finder(videos: Archive | Tree, labels: Sequence[str]) -> Callable[[str, str], str | None]:
     """Where a video is, by its name in a list and its label: below a folder, or in an archive."""
-    if isinstance(videos, Path):
-        archive = Archive.read(videos)
-        return lambda name, _label: archive.find(name)
+    if isinstance(videos, Archive):
+        return lambda name, _label: videos.find(name)
     tree = videos
     classes = {folded(label) for label in labels}
 
