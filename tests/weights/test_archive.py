@@ -178,6 +178,12 @@ def test_every_opcode_that_calls_is_data(tmp_path: Path, opcodes: bytes) -> None
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("content", [None, 3, "weights", b"weights", {}, [[]]])
+def test_what_holds_nothing_is_said_to(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    refused(tmp_path / "odd.pth", "holds no tensors, but objects of other kinds")
+
+
 def test_a_whole_pickled_module_is_read_by_its_names(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
     refused(tmp_path / "module.pt", "holds bias, weight, which is no known layout")

@@ -78,7 +78,7 @@ def _inside(value: object) -> Iterable[tuple[object, object]]:
         return (("", part) for part in value)
     if isinstance(value, dict):
         return cast("dict[object, object]", value).items()
-    parts = cast("Sequence[Any]", value)
+    parts = cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
     if all(isinstance(part, list) and len(part) == 2 and isinstance(part[0], str) for part in parts):
         return parts  # entries of an ordered dict, as Python 2 wrote them
     return enumerate(parts)
