@@ -141,7 +141,7 @@ def timeless(place: Path) -> Path:
 
 
 MISSES: dict[str, tuple[Place, str]] = {
-    "numbers without names": (lambda p: (numbers(p), "--root", p / "videos"), "labels, with --labels"),
+    "numbers without names": (lambda p: (numbers(p), "--root", p / "videos"), "names .* as labels: --labels"),
     "a root without the videos": (lambda p: (numbers(p), "--labels", p / "labels.csv"), "are missing: .*a.mp4"),
     "a root that is packed": (
         lambda p: (numbers(p), "--labels", p / "labels.csv", "--root", packed(p)), r"is compressed, .* unpack it",
@@ -182,8 +182,8 @@ class Commands:
         return outcome, {row["label"] for row in found}, len(found)
 
     def train(self, *given: object) -> tuple[Outcome, set[str], int]:
-        short = ("--init", self.model, "--out", self.out / "run", "--epochs", 1, "--hold-out", 0)
-        return self.saw(self.command("train", "finetune", *short, "--data", *given))
+        short = ("--init", self.model, "--out", self.out / "run", "--hold-out", 0, "--epochs", 1)
+        return self.saw(self.command("train", "finetune", *short, "--set", "train.warmup_epochs=0", "--data", *given))
 
     def evaluate(self, *given: object) -> tuple[Outcome, set[str], int]:
         short = ("--model", self.model, "--out", self.out, "--set", "train.workers=0")

@@ -40,7 +40,7 @@ HEADS = {
     "class_index",
     "label_id",
 }
-NAMES_WANTED = "give the file with their names (id,name) as labels, with --labels"
+NAMES_WANTED = "give the file with their names (id,name) as labels: --labels, or --annotations of data import txt"
 _REST = "\n"  # the key of fields without a column, and no name of a column
 _NUMBERED = {  # a path, which may hold spaces, and a class number
     "comma": re.compile(r"(?P<path>.+?)\s*,\s*(?P<index>\d+)"),
