@@ -116,10 +116,8 @@ def open_weights(path: Path) -> Generator[Contents]:
                 raise WeightsError(f"neither a safetensors file nor one that PyTorch wrote{_other(start)}")
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror or error})") from error
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise WeightsError(f"damaged or incomplete ({one_line(error)}); fetch it again") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise WeightsError(f"damaged or incomplete ({error}); fetch it again") from error
     except (LookupError, OverflowError, RuntimeError) as error:  # what zipfile and torch say of odd entries
         raise WeightsError(f"not a file that PyTorch wrote ({one_line(error)})") from error
 

@@ -42,11 +42,6 @@ class Found:
     place: str
     paths: dict[str, str]
 
-    @property
-    def fitting(self) -> int:
-        """How many of the names are the layout's own."""
-        return sum(belongs(name, self.layout) for name in self.paths)
-
 
 def paths_in(content: object) -> Generator[tuple[str, StoredTensor]]:
     """All tensors of what `read_pickle` gave, with their paths, those of the upper levels first.
@@ -101,7 +96,8 @@ def find(tensors: Iterable[str], layouts: Iterable[Layout], wanted: str | None =
     tensors are left. Raises `WeightsError` when there is none at the place wanted.
     """
     paths = list(tensors)
-    found = sorted(_all(paths, tuple(layouts)), key=lambda one: -one.fitting)  # keeps the order of equals
+    found = _all(paths, tuple(layouts))
+    found.sort(key=lambda one: -sum(belongs(name, one.layout) for name in one.paths))  # keeps the order of equals
     chosen = [one for one in found if wanted is None or f"{one.place}.".startswith(f"{wanted}.")]
     if not chosen:
         if wanted is None:
