@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
+from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
@@ -21,7 +22,6 @@ from crossframe.text.labels import PLACE, Descriptions, check_labels, wordings
 from crossframe.video.decode import Frames, Source, decode_many
 from crossframe.video.guard import VideoError
 from crossframe.video.media import limits_here
-from crossframe.video.sample import Sampling
 from crossframe.weights import load
 
 R = TypeVar("R")
@@ -77,7 +77,7 @@ class Recognizer:
         # A CPU is as fast on one clip as on many, and the first result comes sooner.
         self.batch_size = 1 if model.device.type == "cpu" else 8
         self.timeout = limits_here().seconds
-        self.sampling: Sampling | None = None
+        self.sampling: FrameRule | None = None
         self.stream: int | None = None
 
     @property

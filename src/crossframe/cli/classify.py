@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from typer import Argument, Option
@@ -40,6 +40,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.files import check_writable
+from crossframe.model.config import FrameRule
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
 from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
@@ -58,7 +59,7 @@ DescriptionsOption: TypeAlias = Annotated[
     Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
 ]
 SamplingOption: TypeAlias = Annotated[
-    Literal["sparse", "dense", "time"] | None,
+    FrameRule | None,
     Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
 ]
 

@@ -10,8 +10,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from crossframe.model.config import FRAME_RULES, FrameRule
 from crossframe.video.exact import Decoded, OpenVideo, open_video
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.sample import (
@@ -41,14 +42,14 @@ class Sampling:
     """
 
     num_frames: int = 8
-    rule: Literal["sparse", "dense", "time"] = "sparse"
+    rule: FrameRule = "sparse"
     views: int = 1
     official: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.views < 1:
             raise ValueError(f"{self.num_frames} frames in {self.views} views were asked for; use 1 or more")
-        if self.rule not in ("sparse", "dense", "time"):
+        if self.rule not in FRAME_RULES:
             raise ValueError(f"sampling {self.rule!r} is unknown; use 'sparse', 'dense' or 'time'")
         if self.official and self.rule != "sparse":
             raise ValueError(f"the authors' code has no {self.rule} sampling; leave official out, or sample sparsely")

@@ -1,4 +1,4 @@
-"""What CLIP has not, beside attention pooling: gates, scales and stems; positions that are fixed, rotary or resized.
+"""Parts that CLIP has not, beside attention pooling: gates, scales, stems; fixed, rotary and resized positions.
 
 Sines are TIPSv2's positions, rotary ones those of PE and EVA-02.
 """

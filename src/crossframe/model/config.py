@@ -10,6 +10,8 @@ Mixing = Literal["cross_frame", "none", "joint"]
 BlockKind = Literal["plain", "gated", "scaled"]
 Projection = Literal["matrix", "biased", "none"]
 Resize = Literal["bicubic", "bicubic_smooth", "bilinear", "bilinear_smooth"]
+FrameRule = Literal["sparse", "dense", "time"]  # by which frames are chosen: `video.sample`
+FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 C = TypeVar("C")
 
 # What other families need and CLIP does not: `to_dict` leaves it out where it has CLIP's value.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from crossframe.model.config import FRAME_RULES, FrameRule
 
 # A clip by the content of its file (`data.seen`) and its seconds in it; infinity for the end of the file.
 CLIP = np.dtype([("file", "<u8"), ("start", "<f4"), ("end", "<f4")])
@@ -29,7 +31,7 @@ class Taught:
     labels: tuple[str, ...] = ()
     template: str = "{}"
     descriptions: Mapping[str, tuple[str, ...]] | None = None
-    sampling: Literal["sparse", "dense"] = "sparse"
+    sampling: FrameRule = "sparse"
     init: str | None = None
     init_weights: str | None = None
     clips: NDArray[np.void] | None = None
@@ -52,8 +54,8 @@ class Taught:
         labels, said = values["labels"], values.get("descriptions")
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise ValueError(f"its labels are {labels!r}; expected a list of names")
-        if (sampling := values.get("sampling", "sparse")) not in ("sparse", "dense"):
-            raise ValueError(f"its sampling is {sampling!r}; known are sparse and dense")
+        if (sampling := values.get("sampling", "sparse")) not in FRAME_RULES:
+            raise ValueError(f"its sampling is {sampling!r}; known are {', '.join(FRAME_RULES)}")
         return cls(
             labels=tuple(labels),
             template=values.get("template", "{}"),

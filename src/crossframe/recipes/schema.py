@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from crossframe.model.config import Activation, Mixing
+from crossframe.model.config import Activation, FrameRule, Mixing
 from crossframe.text.labels import templates
 from crossframe.video.augment import Augment
 from crossframe.video.guard import Limits
@@ -145,7 +145,7 @@ class FileData:
     hold_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shots: Count | None = None
     draw: Annotated[int, Field(ge=0)] = 0
-    sampling: Literal["sparse", "dense", "time"] = "sparse"
+    sampling: FrameRule = "sparse"
     tail: bool = True
     template: str = "{}"
     descriptions: str | None = None

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crossframe.model.config import FrameRule
 from crossframe.video.exact import Decoded, File, read_arrays
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.isolate import Read, Readers, Worker
 from crossframe.video.media import limits_here
-from crossframe.video.sample import Choice, Sampling, Wanted, source_name
+from crossframe.video.sample import Choice, Wanted, source_name
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def read_video(
     source: Source,
     num_frames: int = 8,
     *,
-    sampling: Sampling = "sparse",
+    sampling: FrameRule = "sparse",
     indices: Sequence[int] | Choice | None = None,
     short_side: int | None = None,
     square_pixels: bool = False,

@@ -23,10 +23,11 @@ import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
+from crossframe.model.config import FrameRule
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
-from crossframe.video.sample import Choice, Sampling, Wanted, source_name
+from crossframe.video.sample import Choice, Wanted, source_name
 
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -51,7 +52,7 @@ def read_arrays(
     source: File,
     num_frames: int = 8,
     *,
-    sampling: Sampling = "sparse",
+    sampling: FrameRule = "sparse",
     indices: Sequence[int] | Choice | None = None,
     stream: int | None = None,
     limits: Limits | None = None,

@@ -1,4 +1,4 @@
-"""What a video is read from, the reasons to refuse it before FFmpeg reads it, and the limits of what it may cost.
+"""The places that a video is read from, the reasons to refuse it before FFmpeg does, and the limits of its cost.
 
 It is bytes, a file, or a part of a tar archive, read where it lies: a path such as
 `shards/00000.tar/1536+48213/run/a.mp4` means the 48213 bytes from byte 1536 of `shards/00000.tar` on. It says all that

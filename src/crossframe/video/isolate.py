@@ -58,7 +58,7 @@ class Readers:
         self.close = weakref.finalize(self, _close, self._idle)  # ends the processes that nobody uses
 
     def map(self, read: Callable[[Worker, T], R], jobs: Iterable[T], ahead: int = 0) -> Iterator[R]:
-        """What `read` makes of each job with the next worker that is free, in the order of the jobs.
+        """The results of `read` for each job with the next worker that is free, in the order of the jobs.
 
         It runs in threads. At least `ahead` jobs are in work or waiting. A stream has its workers to itself, and gives
         them back when it ends; those of one that is left before are ended, whatever they are doing.
@@ -111,7 +111,7 @@ class Worker:
         self._closed = False
 
     def read(self, job: Job) -> Decoded | VideoError:
-        """What the function of the job returns there, or the VideoError that the file costs."""
+        """The result of the job's function there, or the VideoError that the file costs."""
         process = self._process or self._start()
         expired = Event()
 
@@ -194,7 +194,7 @@ def _exchange(process: subprocess.Popen[bytes], job: Job) -> Answer:
 
 
 def main() -> None:
-    """What runs in the process."""
+    """The work of the process: to answer jobs until there are no more."""
     leave_signals_to_parent()
     jobs = cast("BufferedReader", sys.stdin.buffer)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -21,12 +21,12 @@ import os
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from crossframe.model.config import FRAME_RULES, FrameRule
 from crossframe.video.guard import VideoError
 
 DENSE_STRIDE = 4
-Sampling: TypeAlias = Literal["sparse", "dense", "time"]
 Choice: TypeAlias = Callable[[int], Sequence[int]]  # from the number of frames to the wanted indices
 
 
@@ -165,7 +165,7 @@ class Wanted:
     """
 
     def __init__(
-        self, name: str, num_frames: int, sampling: Sampling, indices: Sequence[int] | Choice | None = None
+        self, name: str, num_frames: int, sampling: FrameRule, indices: Sequence[int] | Choice | None = None
     ) -> None:
         self.name = name
         self.evenly = indices is None and sampling == "sparse"  # by the count, which uneven times mislead
@@ -177,7 +177,7 @@ class Wanted:
             return
         if num_frames < 1:
             raise VideoError(f"{name}: {num_frames} frames were asked for; use 1 or more")
-        if sampling not in ("sparse", "dense", "time"):
+        if sampling not in FRAME_RULES:
             raise VideoError(f"{name}: sampling {sampling!r} is unknown; use 'sparse', 'dense' or 'time'")
 
     def supposing(self, total: int, times: Sequence[float] = (), end: float = 0.0) -> list[int]:
