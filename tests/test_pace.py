@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossframe import pace
-from crossframe.pace import Pace, told
+from crossframe.pace import Pace, figure, told
 from crossframe.train.progress import progress_bar
 from tests.cli.conftest import Run
 from tests.cli.conftest import command as command  # a fixture
@@ -34,6 +34,26 @@ def test_a_line_comes_once_a_minute_with_rate_and_time_left(clock: list[float]) 
     slow = Pace("steps", 10_000)
     clock[0] = 1170
     assert slow.line(100) == "100 of 10,000 steps, 0.1 a second, about 28 hours left"
+
+
+def test_no_number_has_a_power_of_ten(clock: list[float]) -> None:
+    work = Pace("steps", 10**7)
+    for steps, seconds, line in (
+        (1500, 1, "1,500 of 10,000,000 steps, 1,500 a second, about 110 minutes left"),
+        (10, 600, "10 of 10,000,000 steps, 0.0167 a second, about 6,900 days left"),
+        (10**6, 800, "1,000,000 of 10,000,000 steps, 1,250 a second, about 2 hours left"),
+    ):
+        clock[0] = -pace.EVERY  # the line before this one
+        work = Pace("steps", 10**7)
+        work._started, clock[0] = 0.0, seconds
+        assert work.line(steps) == line
+    assert [figure(value) for value in (1e-9, 0.5, 999.7, 123456.0, -2e6)] == [
+        "0.000000001",
+        "0.5",
+        "1,000",
+        "123,000",
+        "-2,000,000",
+    ]
 
 
 def test_items_are_handed_on_and_lines_go_to_standard_error(

@@ -5,12 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import TypeVar
 
 T = TypeVar("T")
 
 EVERY = 60.0  # seconds
 UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """A number to so many digits, as people write it: never with a power of ten.
+
+    >>> figure(0.00001234), figure(118.6, 2), figure(1234567.0)
+    ('0.0000123', '120', '1,230,000')
+    """
+    return format(Decimal(f"{value:.{digits}g}"), ",f")
 
 
 class Pace:
@@ -28,8 +38,10 @@ class Pace:
         self._told = now
         rate = (done - self._first) / (now - self._started)
         left = (self._total - done) / rate
-        length = next((f"{left / size:.2g} {unit}" for unit, size in UNITS if left >= 2 * size), f"{left:.0f} seconds")
-        return f"{done:,} of {self._total:,} {self._what}, {rate:.3g} a second, about {length} left"
+        length = next(
+            (f"{figure(left / size, 2)} {unit}" for unit, size in UNITS if left >= 2 * size), f"{left:.0f} seconds"
+        )
+        return f"{done:,} of {self._total:,} {self._what}, {figure(rate)} a second, about {length} left"
 
 
 def told(items: Iterable[T], what: str, total: int) -> Iterator[T]:

@@ -141,7 +141,8 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     monkeypatch.setattr(dry_run, "measure", lambda *_: Speed(2.0, 5, 16))
     monkeypatch.setattr(memory, "free_memory", lambda _: 40 * GB)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    code, rows, _ = run_command(capsys, "k400", "--set", "train.batch_size=64")
+    rounded = ("--set", "train.precision=bfloat16")
+    code, rows, _ = run_command(capsys, "k400", "--set", "train.batch_size=64", *rounded)
     assert code == 0
     assert rows["weights"] == "openai/clip-vit-base-patch16"
     assert rows["data"].startswith("none given, about 240,000 clips of 400 classes; sparse frames")
@@ -156,6 +157,18 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     )
     assert rows["time"].startswith("about 32 seconds on this device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("fast", "chosen"), [(True, "bfloat16"), (False, "float32")])
+def test_the_plan_says_which_precision_this_device_gets(
+    fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dry_run, "measure", lambda *_: Speed(2.0, 5, 16))
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": fast})
+    _, auto, _ = run_command(capsys, "shapes", "--tiny", "--set", "train.precision=auto")
+    assert f"; {chosen}; " in auto["learning"]
+    _, asked, _ = run_command(capsys, "shapes", "--tiny", "--set", f"train.precision={chosen}")
+    assert auto["memory"].split("; ")[0] == asked["memory"].split("; ")[0]
 
 
 def test_each_line_is_printed_before_the_next_is_measured(

@@ -188,21 +188,28 @@ def test_more_processes_than_gpus_are_said(filmed: Recipe, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_gpu_that_imitates_bfloat16_is_said(
-    fast: bool, filmed: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("kind", "remedy"), [("cuda", "float16"), ("cpu", "float32")])
+def test_a_device_that_imitates_bfloat16_is_said(
+    kind: str,
+    remedy: str,
+    fast: bool,
+    filmed: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Found:
-        device = torch.device("cuda", 0)
+        device = torch.device(kind)
 
         def launch(self) -> None:
             pass
 
     monkeypatch.setattr("crossframe.train.launch.Fabric", lambda **_: Found())
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: fast)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": fast})
     launch(replace(filmed.train, precision="float32"), [])
     assert not caplog.records
     launch(replace(filmed.train, precision="bfloat16"), [])
-    assert ["set train.precision=float16" in record.message for record in caplog.records] == [True] * (not fast)
+    assert [f"set train.precision={remedy}" in record.message for record in caplog.records] == [True] * (not fast)
 
 
 def test_a_batch_that_cannot_be_divided_is_said(filmed: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,8 @@ def test_a_linear_head_learns_the_classes_of_a_folder(tmp_path: Path) -> None:
 def test_a_run_folder_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tiny("shapes", "train.epochs=1", "train.warmup_epochs=0", "train.average=0.9")
     summary = train(recipe, tmp_path)
-    said = capsys.readouterr().err.splitlines()[0]  # before the first step
+    chosen, said = capsys.readouterr().err.splitlines()[:2]  # before the first step
+    assert chosen == "precision: float32 on cpu"
     memory = r"memory: [\d.]+ MB for 8 clips at a time: weights [\d.]+ MB, optimizer .*, gradients and activations .*"
     assert re.fullmatch(memory + r"; (.* free.*|the device does not say how much is free)", said)
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
@@ -104,6 +105,21 @@ def test_a_run_folder_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert model.preprocess is not None
         assert model.tokenize(["a red circle moving left"]).shape[0] == 1
         assert training_of(str(tmp_path / name)) == {"recipe": "shapes", "init": None, "epochs": 1, "seed": 0}
+
+
+def test_a_precision_is_chosen_once_and_stays_on_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny("shapes", "train.precision=auto", "train.epochs=1", "train.warmup_epochs=0")
+    for fast, chosen in ((False, "float32"), (True, "bfloat16")):
+        out = tmp_path / chosen
+        for now in (fast, not fast):  # the run goes on where the other would be chosen
+            monkeypatch.setattr("torch.cpu.get_capabilities", lambda now=now: {"avx512_bf16": now})
+            goes_on = out.is_dir()
+            train(recipe, out, resume=goes_on, epochs=2 if goes_on else None)
+            why = "" if goes_on else ", which is what this device is fast at"
+            assert capsys.readouterr().err.splitlines()[0] == f"precision: {chosen} on cpu{why}"
+            assert load_recipe(out / "recipe.yaml").train.precision == chosen
 
 
 @pytest.fixture(scope="module")

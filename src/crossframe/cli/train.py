@@ -19,6 +19,7 @@ from crossframe.cli.shared import (
     limit_entries,
     list_entries,
 )
+from crossframe.pace import figure
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
@@ -91,10 +92,10 @@ def _further(out: Path, chosen: Recipe, recipe: str, asked: list[str], *, tiny: 
     from crossframe.recipes.load import RECIPE, check_unchanged, given_entries, load_recipe
 
     started, explicit = load_recipe(out / RECIPE), given_entries(recipe, asked)
-    free: set[str] = set()
+    free = {"train.precision"} if chosen.train.precision == "auto" else set[str]()  # the run has chosen
     extends = "train.epochs" in explicit and chosen.train.epochs > started.train.epochs
     if "train.epochs" in explicit:
-        free = {"train.warmup_epochs"} - {*explicit}  # which may have shrunk
+        free |= {"train.warmup_epochs"} - {*explicit}  # which may have shrunk
     if extends:
         free.add("train.epochs")
     entries = given_entries(recipe, asked, tiny=tiny)
@@ -131,7 +132,7 @@ def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
     yield "learning", f"{learn}; {train.precision}; {run.learning:,} parameters learn, {run.frozen:,} are frozen"
     batches = f"{train.batch_size} clips" + (f" x {train.accumulate}" if train.accumulate > 1 else "")
     yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
-    yield "compute", f"{run.macs / 1e9:,.4g} billion multiply-accumulates a clip, forwards, beside the words"
+    yield "compute", f"{figure(run.macs / 1e9, 4)} billion multiply-accumulates a clip, forwards, beside the words"
     memory = run.memory()
     yield "memory", f"{memory.needs}; {memory.room}"
     yield "time", _time(run, run.speed(memory))
@@ -155,8 +156,8 @@ def _time(run: DryRun, speed: Speed | None) -> str:
     days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
     units = {"hours": hours, "minutes": 60 * hours, "seconds": 3600 * hours}
     unit, length = next(((unit, length) for unit, length in units.items() if length >= 1), ("seconds", 1.0))
-    about = f"{length:,.0f}" if length >= 10 else f"{length:.2g}"
+    about = f"{length:,.0f}" if length >= 10 else figure(length, 2)
     return (
         f"about {about} {unit}{days} on this device ({device}), an estimate from {speed.steps} steps of "
-        f"{speed.clips} clips: {speed.clips_per_second:,.3g} clips a second; reading and testing not included"
+        f"{speed.clips} clips: {figure(speed.clips_per_second)} clips a second; reading and testing not included"
     )

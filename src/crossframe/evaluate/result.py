@@ -17,6 +17,7 @@ import crossframe
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.evaluate.statistics import SEED, TOP, Counts, calibration, calibration_error, grouped, interval
 from crossframe.files import replacing, write_json
+from crossframe.pace import figure
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
@@ -167,7 +168,7 @@ def show_score(name: str, value: float) -> str:
     >>> show_score("top1", 0.875), show_score("median_rank", 3.7)
     ('87.5%', '3.7')
     """
-    return f"{value:.1%}" if name in SHARES else f"{value:.4g}"
+    return f"{value:.1%}" if name in SHARES else figure(value, 4)
 
 
 def environment(device: torch.device, processes: int) -> dict[str, Any]:

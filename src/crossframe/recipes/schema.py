@@ -207,6 +207,7 @@ class Train:
     `distill`: ways to stay near the initial weights. The model is tested every `test_every` epochs and at the end, and
     saved every `save_every` steps and after each epoch.
 
+    `precision`: `auto` is what the device is fast at (`inference.choose_precision`), chosen when a run starts.
     `loss`: the cross-entropy over texts, or SigLIP's sigmoid of each pair of clip and text, without label smoothing.
     `checkpoint_blocks`: activation checkpointing, for less memory and a third more time. `strategy`: whether several
     processes replicate the model (`ddp`) or shard it (`fsdp`).
@@ -227,7 +228,7 @@ class Train:
     distill: Distill | None = None
     augment: Augment | None = None
     mix: Mixup | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
     threads: Count | None = None

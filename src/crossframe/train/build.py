@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crossframe.data.drawn import vocabulary
 from crossframe.distributed import Processes
+from crossframe.inference import choose_precision
 from crossframe.model.config import ModelConfig, PoolConfig, TextConfig, VisionConfig, variant
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.taught import Taught
@@ -243,7 +244,7 @@ def build_loop(
         clip_norm=train.clip_norm,
         seed=train.seed,
         processes=processes,
-        scale=LossScale() if train.precision == "float16" else None,
+        scale=LossScale() if choose_precision(train.precision, fabric.device) == "float16" else None,
     )
 
 

@@ -21,7 +21,7 @@ from crossframe.processes import launched
 from crossframe.recipes.load import with_sources
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.build import build_loop, meta_model, meta_weights, prepare_model
-from crossframe.train.launch import launch
+from crossframe.train.launch import launch, with_precision
 from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, multiply_accumulates, parameters
 from crossframe.train.objective import pretrained_source
 from crossframe.train.schedule import Schedule
@@ -71,7 +71,7 @@ def dry_run(recipe: Recipe, init: str | Path | None = None, data: str | Path | N
     """
     if launched()[1] > 1:
         raise ValueError("a dry run is of one process; leave torchrun out")
-    recipe = with_sources(recipe, init, data)
+    recipe = with_precision(with_sources(recipe, init, data))
     train = recipe.train
     files = read_clip_files(recipe) if isinstance(recipe.data, FileData) and recipe.data.source is not None else None
     clips, batches, labels = _epoch(recipe, files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -19,8 +20,10 @@ from lightning_fabric.strategies.strategy import Strategy
 from torch import nn
 
 from crossframe.distributed import TIMEOUT, check_gpus
+from crossframe.inference import Precision as Chosen
+from crossframe.inference import choose_precision
 from crossframe.processes import launched
-from crossframe.recipes.schema import Train
+from crossframe.recipes.schema import Recipe, Train
 from crossframe.train.fsdp import shard
 
 log = logging.getLogger(__name__)
@@ -59,32 +62,42 @@ def launch(train: Train, loggers: list[Logger]) -> Fabric:
     if rank > 0:  # every message once
         logging.getLogger("crossframe").setLevel(logging.ERROR)
     local = int(os.environ["LOCAL_WORLD_SIZE"]) if world > 1 else 1
+    precision = choose_precision(train.precision, _device())
     fabric = Fabric(
         accelerator="auto",
         strategy=_strategy(train, world),
         devices=local,
         num_nodes=world // local,
         # Without torchrun it is one process, even under a cluster's scheduler.
-        plugins=[_precision(train), TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
+        plugins=[_plugin(precision), TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
         loggers=loggers,
     )
     fabric.launch()
-    if train.precision == "bfloat16" and not _is_fast_at_bfloat16(fabric.device):
-        log.warning("this GPU has no bfloat16 of its own and imitates it, slowly; set train.precision=float16")
+    kind, fast = fabric.device.type, choose_precision("auto", fabric.device)
+    if precision == "bfloat16" and fast != "bfloat16" and kind != "mps":  # which nothing is known about
+        name = "GPU" if kind == "cuda" else "processor"
+        log.warning("this %s has no bfloat16 of its own and imitates it, slowly; set train.precision=%s", name, fast)
     return fabric
 
 
-def _precision(train: Train) -> Precision:
+def with_precision(recipe: Recipe) -> Recipe:
+    """The recipe with the precision that `auto` is on this process's device, or the same one."""
+    chosen = choose_precision(recipe.train.precision, _device())
+    return replace(recipe, train=replace(recipe.train, precision=chosen))
+
+
+def _device() -> torch.device:
+    """Where Fabric will compute."""
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _plugin(precision: Chosen) -> Precision:
     """The precision of Fabric. The loop scales losses of float16 (`optimizer.LossScale`), not Fabric."""
-    if train.precision == "float32":
+    if precision == "float32":
         return Precision()
-    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    scaler = torch.amp.GradScaler(device, enabled=False) if train.precision == "float16" else None
-    return MixedPrecision(PRECISIONS[train.precision], device, scaler)
-
-
-def _is_fast_at_bfloat16(device: torch.device) -> bool:
-    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    device = _device().type
+    scaler = torch.amp.GradScaler(device, enabled=False) if precision == "float16" else None
+    return MixedPrecision(PRECISIONS[precision], device, scaler)
 
 
 def _strategy(train: Train, world: int) -> Strategy | str:

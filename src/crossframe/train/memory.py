@@ -22,7 +22,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.data.batch import Task
+from crossframe.inference import DTYPES, choose_precision
 from crossframe.model.xclip import XCLIP
+from crossframe.pace import figure
 from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.loop import Learner
 from crossframe.train.objective import Objective, build_objective
@@ -142,7 +144,7 @@ def _size(count: float) -> str:
     ('246 GB', '1.05 MB', '780 MB')
     """
     unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
-    return f"{count / unit:.3g} {name}" if count < 1000 * unit else f"{count / unit:,.0f} {name}"
+    return f"{figure(count / unit)} {name}"
 
 
 READ_NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -226,10 +228,11 @@ def _fake(model: XCLIP, device: torch.device) -> XCLIP:
 def _objective(model: XCLIP, train: Train, device: torch.device, pretrained: XCLIP | None) -> Objective:
     """The objective of a step, under the precision that Fabric would give it."""
     fake = _fake(model, device)
-    learner, dtype = Learner(fake), torch.float16 if train.precision == "float16" else torch.bfloat16
+    learner, dtype = Learner(fake), DTYPES[choose_precision(train.precision, device)]
 
     def autocast() -> torch.autocast:
-        return torch.autocast(device.type, dtype, enabled=train.precision != "float32")
+        lower = dtype != torch.float32
+        return torch.autocast(device.type, dtype if lower else None, enabled=lower)
 
     def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
         with autocast():

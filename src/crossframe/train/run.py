@@ -22,9 +22,9 @@ from crossframe.recipes.load import check_unchanged, longer, with_sources
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.build import build_loop, build_model, set_drop_path
 from crossframe.train.checkpoint import RunFolder, save_state
-from crossframe.train.launch import check_processes, launch
+from crossframe.train.launch import check_processes, launch, with_precision
 from crossframe.train.loop import DivergedError, Loop
-from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, told_when_full
+from crossframe.train.memory import drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import pretrained_source
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.source import Scores, Source, build_source, read_clip_files
@@ -76,6 +76,7 @@ def train(
     else:
         recipe = with_sources(recipe, init, data)
     check_processes(recipe.train)
+    asked, recipe = recipe.train.precision, with_precision(recipe)
     fabric = launch(recipe.train, folder.loggers())
     processes = Processes()
     with processes.watched(), told_when_full(recipe.train):
@@ -83,6 +84,8 @@ def train(
         processes.wait()
         folder.check(resume=resume)
         run = _prepare(recipe, folder, fabric, processes, resume=resume)
+        chosen = ", which is what this device is fast at" if asked == "auto" else ""
+        run.opening.insert(0, f"precision: {recipe.train.precision} on {fabric.device}{chosen}")
         summary = run.to_the_end(recipe.train.test_every, recipe.train.save_every)
     if processes.world > 1:
         dist.destroy_process_group()
@@ -107,7 +110,8 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     run = _Run(folder, build_loop(recipe, model, source.batches_per_epoch, fabric, processes, pretrained), source)
     if processes.first and train.strategy != "fsdp":  # where each process holds a shard of the weights
         labels = drawn_texts(recipe, model) if files is None else files.train.labels
-        run.memory = estimate_memory(recipe, model, labels, fabric.device, processes.world, pretrained)
+        memory = estimate_memory(recipe, model, labels, fabric.device, processes.world, pretrained)
+        run.opening.append(f"memory: {memory.needs}; {memory.room}")
     if resume:
         state = folder.state()
         run.loop.restore(state["loop"])
@@ -127,7 +131,7 @@ class _Run:
         self.loop = loop
         self.source = source
         self.summary = Summary(str(folder.path))
-        self.memory: Estimate | None = None  # printed before the first step
+        self.opening: list[str] = []  # lines before the first step
 
     def to_the_end(self, test_every: int, save_every: int | None) -> Summary:
         """Train until the schedule ends. Each epoch ends with a checkpoint, every `test_every` with a test before."""
@@ -137,8 +141,8 @@ class _Run:
         batches = self.source.batches(first, schedule.epochs * schedule.batches)
         shown = self.loop.processes.first
         with stop_signal() as stopping, progress_bar(self.loop.next_step, schedule.steps, shown=shown) as bar:
-            if self.memory is not None:
-                bar.say(f"memory: {self.memory.needs}; {self.memory.room}")
+            for line in self.opening:
+                bar.say(line)
             for report in self.loop.run(batches, stopping):
                 meter.add(report)
                 done = report.step + 1

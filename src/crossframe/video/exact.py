@@ -24,6 +24,7 @@ from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
 from crossframe.model.config import FrameRule
+from crossframe.pace import figure
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
@@ -232,8 +233,8 @@ class OpenVideo:
         gaps = [later - time for time, later in pairwise(self.times)] if wanted.evenly else []
         if not gaps or max(gaps) < UNEVEN * min(gaps):
             return self._scanned.notes
-        uneven = f"{min(gaps):.3g} to {max(gaps):.3g} seconds lie between its frames; sampling 'time' goes by the clock"
-        return (*self._scanned.notes, uneven)
+        apart = f"{figure(min(gaps))} to {figure(max(gaps))} seconds lie between its frames"
+        return (*self._scanned.notes, f"{apart}; sampling 'time' goes by the clock")
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from crossframe.pace import figure
+
 # FFmpeg's own names. Left out, beside sound and subtitles: concat, dash, hls, imf, sdp, rtsp, rtp, sap, mlv,
 # webm_dash_manifest and vobsub, which open other files or sockets; image2, which takes a name for a pattern; lavfi and
 # devices; tty, which draws text.
@@ -68,7 +70,9 @@ class Limits:
             )
 
     def out_of_time(self, name: str) -> VideoError:
-        return VideoError(f"{name}: was not read within {self.seconds:g} seconds; leave it out, or allow more time")
+        return VideoError(
+            f"{name}: was not read within {figure(self.seconds, 6)} seconds; leave it out, or allow more time"
+        )
 
     def check_memory(self, name: str, size: int) -> None:
         """Raise VideoError where frames take more than is allowed."""

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from crossframe.pace import figure
 from crossframe.processes import leave_signals_to_parent, starting_workers
 from crossframe.video.exact import Decoded
 from crossframe.video.guard import Limits, VideoError
@@ -177,7 +178,7 @@ class Worker:
 
     def _why(self, expired: bool, status: int) -> str:
         if expired:
-            return f"was not read within {self._limits.seconds:g} seconds; leave it out, or allow more time"
+            return f"was not read within {figure(self._limits.seconds, 6)} seconds; leave it out, or allow more time"
         if status == OUT_OF_MEMORY:
             return f"needs more than {self._limits.memory >> 20} MB to be read; leave it out, or allow more memory"
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
