@@ -11,7 +11,9 @@ its own names. The weight of a blend with the pretrained model is the best for t
 clips: of `SHOWN`, and of `HELD_OUT`, actions that these runs did not train on either and that are not tested. The
 latter alone would choose the pretrained model itself, and give up what was learned.
 
-Seeds change starting values and clips. Finished runs and scores are kept, so a study that was stopped goes on.
+Interpolated training and distillation come in the form of their authors' code and in one of ours (`Interpolate` and
+`Distill` of `recipes/schema.py`). Seeds change starting values and clips. Finished runs and scores are kept, so a study
+that was stopped goes on; `--only` makes some variants, and `--no-blend` leaves the blends out.
 """
 
 from __future__ import annotations
@@ -32,14 +34,22 @@ HELD_OUT = ("growing", "shrinking", "blinking", "shaking")
 SHOWN = tuple(action for action in ACTIONS if action not in (*LEFT_OUT, *HELD_OUT))
 CHOOSING = {"shown": SHOWN, "held out": HELD_OUT}  # what chooses the weight of a blend, on other clips
 
-STAY_NEAR = ("train.interpolate={}", "train.average=epochs")
+AVERAGE = "train.average=epochs"
+NEAR, NEAR_BY_CHAIN = (
+    ("train.interpolate={gradient: authors}", AVERAGE),
+    ("train.interpolate={gradient: chain}", AVERAGE),
+)
+LIKE, LIKE_IN_CLIPS = "train.distill={form: authors}", "train.distill={form: clip}"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
+    "interpolated training": NEAR,
+    "interpolated training, chain rule": NEAR_BY_CHAIN,
+    "distillation": (LIKE,),
+    "distillation of clips": (LIKE_IN_CLIPS,),
     "text encoder learns too": ("train.learn=[vision, text]",),
-    "interpolated training": STAY_NEAR,
-    "distillation": ("train.distill={}",),
     "messages know the time": ("model.message_time=true",),
-    "interpolation and distillation": (*STAY_NEAR, "train.distill={}"),
+    "interpolation and distillation": (*NEAR, LIKE),
+    "interpolation by chain rule and distillation of clips": (*NEAR_BY_CHAIN, LIKE_IN_CLIPS),
 }
 TESTS: dict[str, tuple[str, tuple[str, ...] | None]] = {  # split, and the actions that are shown and to choose from
     "seen": ("test", SHOWN),
@@ -52,11 +62,13 @@ CLIPS = 264  # of each test: every action equally often
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, help="the folder 'last' of study-order")
+    parser.add_argument("weights", help="what crossframe.load takes: the folder 'last' of study-order, or 'shapes'")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=600, help="of each run, in three epochs")
     parser.add_argument("--runs", type=Path, default=Path("runs/beyond"))
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each kind")
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=[*VARIANTS], metavar="VARIANT")
+    parser.add_argument("--no-blend", action="store_true", help="leave out the blends with the pretrained model")
     arguments = parser.parse_args()
     pretrained = load(arguments.weights, device="cpu")
     runs: dict[str, list[Scores]] = {
@@ -64,11 +76,13 @@ def main() -> None:
     }
     paths: dict[str, list[Scores]] = {}  # accuracies by the weight of the blend
     for seed in range(arguments.seeds):
-        for name, switches in VARIANTS.items():
-            changes = (*setting(arguments.steps), *switches)
+        for name in arguments.only:
+            changes = (*setting(arguments.steps), *VARIANTS[name])
             out = arguments.runs / f"seed-{seed}" / name.replace(" ", "-")
             tuned = load(trained("study", changes, arguments.weights, out, seed), device="cpu")
             runs.setdefault(name, []).append(scores_of(tuned, out, arguments.clips))
+            if arguments.no_blend:
+                continue
             weight, path = path_between(tuned, pretrained, out, arguments.clips // 3)
             blended = scores_of(blend(tuned, pretrained, weight), out, arguments.clips, "blended-scores.json")
             runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})

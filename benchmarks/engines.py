@@ -253,7 +253,7 @@ def _score(model: XCLIP, seen: tuple[Tensor, Tensor], text: Tensor) -> Tensor:
     frames, patches = (part.float() for part in seen)
     assert model.mit is not None
     assert model.prompts is not None
-    return model.score(VideoFeatures(model.mit(frames), model.prompts.summarize(patches)), text)
+    return model.score(VideoFeatures(model.mit(frames), model.prompts.summarize(patches), frames), text)
 
 
 if __name__ == "__main__":

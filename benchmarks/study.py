@@ -23,7 +23,7 @@ KINDS = ("action", "opposite", "colour", "shape")
 Scores = dict[str, float]  # by split and kind of question: "unseen action"
 
 
-def trained(recipe: str, changes: Sequence[str], init: Path | None, out: Path, seed: int) -> Path:
+def trained(recipe: str, changes: Sequence[str], init: Path | str | None, out: Path, seed: int) -> Path:
     """The last weights of a run, which is started, gone on with, or found finished."""
     if not (out / "summary.json").is_file():
         settings = [*changes, f"train.seed={seed}", f"data.seed={seed}"]

@@ -264,7 +264,7 @@ def test_scores_are_not_rounded_where_products_are(prompts: bool, config: ModelC
     video = torch.randn(2, 4, 3, 16, 16)
     with torch.no_grad():
         text, features = model.encode_text(tokens), model.encode_video(video)
-        features = features if prompts else VideoFeatures(features.embedding, None)
+        features = features if prompts else VideoFeatures(features.embedding, None, features.frames)
         with torch.autocast("cpu", torch.bfloat16):
             scores = model.score(features, text)
             labels = model.prompts(text, features.patches) if prompts else text  # which may be rounded

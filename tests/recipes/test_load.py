@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names, to_values
-from crossframe.recipes.schema import FileData
+from crossframe.recipes.schema import Distill, FileData, Interpolate
 from crossframe.video.augment import Augment
 from crossframe.video.mixing import Mixup
 
@@ -153,6 +153,19 @@ def test_recipes_of_old_runs_say_what_they_said(official: bool, tmp_path: Path) 
     assert recipe.train.mix == Mixup()
     assert recipe.train.schedule == ("authors" if official else "smooth")
     assert (recipe.data.tail, recipe.test.random_views) == (not official, official)
+
+
+def test_runs_that_stayed_near_their_initial_weights_go_on_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    values = to_values(load_recipe("finetune", ["train.interpolate={}", "train.distill={}"]))
+    values["train"]["interpolate"], values["train"]["distill"] = {"up_to": 0.5, "weight": 0.5}, {"weight": 1.5}
+    path.write_text(yaml.safe_dump(values))
+    train = load_recipe(path).train  # of a run: every entry is there
+    assert train.interpolate == Interpolate(up_to=0.5, gradient="chain")
+    assert train.distill == Distill(weight=3.0, form="clip")
+    written = load_recipe("finetune", ["train.interpolate={weight: 0.5}", "train.distill={weight: 1.5}"]).train
+    assert written.interpolate == Interpolate(gradient="authors")
+    assert written.distill == Distill(weight=1.5, form="authors")
 
 
 def test_a_part_that_is_changed_in_code_is_checked_too() -> None:

@@ -19,7 +19,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Distill, Interpolate, Rates, Train
 from crossframe.train.loop import Learner
 from crossframe.train.memory import BatchSize, multiply_accumulates, parameters, step_memory
-from crossframe.train.objective import Objective, build_objective
+from crossframe.train.objective import Learned, Objective, build_objective
 from crossframe.train.optimizer import AveragedWeights, build_optimizers, freeze
 
 TOLERANCE = 0.02
@@ -40,10 +40,10 @@ def make_objective(model: XCLIP, asked: Train, pretrained: XCLIP | None = None) 
     def autocast() -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=asked.precision == "bfloat16")
 
-    def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
+    def in_precision(*inputs: Any) -> Learned:
         with autocast():
-            logits, embedding = learner(*inputs)
-        return logits.float(), embedding.float()
+            found = learner(*inputs)
+        return Learned(*(None if tensor is None else tensor.float() for tensor in found))
 
     return build_objective(asked, model, in_precision, autocast, pretrained)
 

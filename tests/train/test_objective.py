@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from crossframe.data.batch import Task, make_task
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.schema import Rates
+from crossframe.recipes.schema import Distill, Interpolate, Rates, Train
 from crossframe.text.tokenizer import Tokenizer
+from crossframe.train.loop import Learner
 from crossframe.train.objective import (
+    ClipDistillation,
     Distillation,
+    FrameDistillation,
     Interpolation,
+    Learned,
+    Residual,
     batch_loss,
+    build_objective,
     pretrained_values,
     sigmoid_loss,
     task_loss,
@@ -120,36 +129,60 @@ def test_only_what_learns_and_has_a_twin_is_moved(model: XCLIP, pretrained: XCLI
     torch.testing.assert_close(moved["vision.projection"], expected)
 
 
-def test_a_step_descends_both_losses_by_the_chain_rule(model: XCLIP, pretrained: XCLIP) -> None:
-    loop = make_loop(model, Schedule(1, 1))
-    loop.objective.interpolation = Interpolation(pretrained_values(model, pretrained), weight=0.5, seed=7)
+def labeled() -> tuple[torch.Tensor, tuple[Task, ...]]:
+    """A batch as the transform gives it, in float64."""
     (batch,) = batches([4])
-    video, before = model.prepare(batch.clips.videos), weights(model)
-    fraction = loop.objective.interpolation.fraction(0)
+    return batch.clips.videos.double() / 64 - 2, batch.tasks
 
-    def loss_and_gradients() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        model.zero_grad()
-        tokens = model.tokenize(batch.tasks[0].texts)
-        loss = batch_loss(model(video, tokens), batch.tasks, 0.1).mean()
-        loss.backward()
-        return loss.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
-    plain, gradients = loss_and_gradients()
-    values = loop.objective.interpolation.pretrained
+def gradients_of(modules: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
+    return {
+        f"{prefix}{name}": parameter.grad.clone()
+        for prefix, module in modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+@pytest.mark.parametrize("gradient", ["authors", "chain"])
+def test_interpolated_training_adds_gradients_as_open_vclips_loop_or_by_the_chain_rule(
+    gradient: Literal["authors", "chain"], model: XCLIP, pretrained: XCLIP
+) -> None:
+    model.double(), pretrained.double()
+    video, tasks = labeled()
+    tokens, before = model.tokenize(tasks[0].texts), weights(model)
+    asked = {"weight": 0.3, "gradient": gradient}
+    train = Train(epochs=9, batch_size=4, seed=7, interpolate=Interpolate(**asked))
+    objective = build_objective(train, model, Learner(model), nullcontext, pretrained)
+    assert objective.interpolation is not None
+    values, fraction = objective.interpolation.pretrained, objective.interpolation.fraction(3)
+
+    # as their loop: other weights are put into the model, which goes back and forth, and then its own weights again
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in values:
-                parameter.copy_((1 - fraction) * before[name] + fraction * values[name])
-    second, other = loss_and_gradients()
+                parameter.copy_(values[name] * fraction + before[name] * (1 - fraction))
+    second = 0.3 * batch_loss(model(video, tokens), tasks, 0.1).sum()
+    second.backward()
+    recorded = gradients_of({"": model})
     model.load_state_dict(before)
     model.zero_grad()
+    first = batch_loss(model(video, tokens), tasks, 0.1).sum()
+    first.backward()
+    expected = gradients_of({"": model})
+    for name, value in recorded.items():
+        expected[name] += value * (1 - fraction if gradient == "chain" and name in values else 1.0)
+    model.zero_grad()
 
-    (report,) = loop.run(batches([4]))
-    torch.testing.assert_close(report.loss, plain + 0.5 * second)
-    for name, weight in weights(model).items():
-        factor = 0.5 * (1 - fraction if name in values else 1.0)
-        expected = before[name] - 0.1 * (gradients[name] + factor * other[name])
-        torch.testing.assert_close(weight, expected, atol=1e-6, rtol=1e-4)
+    ours = [loss.sum() for loss in objective(video, tokens, None, tasks, 3)]
+    for loss in ours:
+        loss.backward()
+    torch.testing.assert_close(torch.stack(ours), torch.stack([first, second]), atol=1e-12, rtol=1e-12)
+    found = gradients_of({"": model})
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-12, rtol=1e-12)
+    assert fraction > 0.05
 
 
 def test_epochs_are_averaged_plainly(model: XCLIP) -> None:
@@ -175,43 +208,112 @@ def teacher(tiny_config: ModelConfig) -> XCLIP:
     return XCLIP(config, tokenizer=Tokenizer.clip(), preprocess=Preprocess.clip(32))
 
 
-def test_an_untrained_student_is_at_no_distance_though_its_colours_are_others(teacher: XCLIP) -> None:
+def learned(embedding: torch.Tensor, frames: torch.Tensor, text: torch.Tensor | None = None) -> Learned:
+    return Learned(torch.zeros(len(embedding), 1), embedding, frames, text)
+
+
+def test_an_untrained_student_is_at_no_distance_though_its_colors_are_others(teacher: XCLIP) -> None:
     same = expand(teacher, 4, mixing="none", mit_layers=0, prompt_layers=0)
     same.preprocess = Preprocess.xclip(32)
     assert same.preprocess.mean != teacher.preprocess.mean
     frames = torch.randint(0, 256, (2, 4, 3, 36, 36), dtype=torch.uint8)
     seen = same.preprocess(frames)
-    distillation = Distillation(teacher, same)
     mean, std = (torch.tensor(getattr(teacher.preprocess, name)).view(3, 1, 1) for name in ("mean", "std"))
     own_mean, own_std = (torch.tensor(getattr(same.preprocess, name)).view(3, 1, 1) for name in ("mean", "std"))
-    colours = seen * own_std + own_mean
-    wanted = teacher.encode_video((colours - mean) / std).embedding
-    torch.testing.assert_close(distillation(seen, 3.0 * wanted), torch.zeros(2), atol=1e-5, rtol=0)
-    other = torch.randn(2, teacher.config.embed_dim)
-    expected = (F.normalize(other, dim=-1) - F.normalize(wanted, dim=-1)).square().sum(dim=-1)
-    torch.testing.assert_close(distillation(seen, other), expected)
-    torch.testing.assert_close(Distillation(teacher, same, weight=2.0)(seen, other), 2 * expected)
+    colors = seen * own_std + own_mean
+    wanted = teacher.encode_video((colors - mean) / std)
+    alike = learned(3.0 * wanted.embedding, 2.0 * wanted.frames)
+    other = learned(torch.randn_like(wanted.embedding), torch.randn_like(wanted.frames))
+    for kind, theirs, of_other in (
+        (ClipDistillation, wanted.embedding, other.embedding),
+        (FrameDistillation, wanted.frames, other.frames),
+    ):
+        distillation = kind(teacher, same)
+        torch.testing.assert_close(distillation(seen, None, alike), torch.zeros(2), atol=1e-5, rtol=0)
+        # the squared distance on the unit sphere, which is twice 1 - cosine
+        squared = (F.normalize(of_other, dim=-1) - F.normalize(theirs, dim=-1)).square().sum(dim=-1)
+        expected = squared if squared.dim() == 1 else squared.mean(dim=1)
+        torch.testing.assert_close(distillation(seen, None, other), expected)
+        torch.testing.assert_close(kind(teacher, same, weight=6.0)(seen, None, other), 3 * expected)
 
 
-def test_the_student_and_the_residual_learn_and_the_teacher_does_not(teacher: XCLIP) -> None:
+@pytest.mark.parametrize("text_learns", [True, False])
+def test_distillation_is_that_of_frosters_code(text_learns: bool, teacher: XCLIP) -> None:
+    """Derived once more from what their code computes: unit vectors of frames and texts, each with a tenth of a
+    bias-free projector of itself, and the mean of 1 - cosine to those of the frozen model."""
+    torch.manual_seed(3)
+    student = expand(teacher, 4).double()
+    teacher.double()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    freeze(student, vision=True, text=text_learns)
+    asked = Distill(weight=1.7)
+    objective = build_objective(
+        Train(epochs=9, batch_size=4, distill=asked), student, Learner(student), nullcontext, teacher
+    )
+    distillation = objective.distillation
+    assert isinstance(distillation, FrameDistillation)
+    distillation.double()
+    for residual in (distillation.frames, distillation.texts):
+        assert not residual.fc2.weight.any()
+        assert float(residual.fc1.weight.detach().std()) == pytest.approx((2 / 32) ** 0.5, rel=0.1)  # Kaiming's
+        nn.init.normal_(residual.fc2.weight, std=0.3)
+    video, tasks = labeled()
+    tokens = student.tokenize(tasks[0].texts)
+    modules: dict[str, nn.Module] = {"": student, "frames.": distillation.frames, "texts.": distillation.texts}
+
+    def apart(new: torch.Tensor, old: torch.Tensor, projector: Residual) -> torch.Tensor:
+        new, old = new / new.norm(dim=-1, keepdim=True), old / old.norm(dim=-1, keepdim=True)
+        hidden = new @ projector.fc1.weight.T
+        hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
+        new = new + 0.1 * (hidden @ projector.fc2.weight.T)
+        return 1 - ((new * old).sum(dim=-1) / (new.norm(dim=-1) * old.norm(dim=-1))).mean()
+
+    text = student.encode_text(tokens)
+    expected = batch_loss(student(video, tokens), tasks, 0.1).mean()
+    with torch.no_grad():
+        old = teacher.vision(video * distillation.scale + distillation.shift)[0]
+        said = teacher.encode_text(tokens)
+    expected = expected + 1.7 * apart(student.vision(video)[0], old, distillation.frames)
+    if text_learns:
+        expected = expected + 1.7 * apart(text, said, distillation.texts)
+    expected.backward()
+    wanted = gradients_of(modules)
+    for module in modules.values():
+        module.zero_grad()
+
+    given = (tokens, None) if text_learns else (None, text.detach())
+    (loss,) = objective(video, *given, tasks, 0)
+    loss.mean().backward()
+    torch.testing.assert_close(loss.mean(), expected, atol=1e-12, rtol=1e-12)
+    found = gradients_of(modules)
+    assert found.keys() == wanted.keys()
+    assert any(name.startswith("texts.") for name in found) == text_learns
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ClipDistillation, FrameDistillation])
+def test_the_student_and_the_residual_learn_and_the_teacher_does_not(kind: type[Distillation], teacher: XCLIP) -> None:
     model = expand(teacher, 4)
     loop = make_loop(model, Schedule(1, 3))
-    distillation = Distillation(teacher, model)
+    distillation = kind(teacher, model)
     loop.objective.distillation = distillation
-    loop.optimizers.append(auxiliary_optimizer(distillation, Rates(base=1e-2, new=1.0), model.config.vision.width))
-    taught, before = weights(teacher), distillation.residual.fc2.weight.detach().clone()
+    rates = Rates(base=1e-2, new=1.0)
+    loop.optimizers.append(auxiliary_optimizer(distillation.residual, rates, model.config.vision.width))
+    taught, before = weights(teacher), deepcopy(distillation.residual.state_dict())
     distillation.train()
     assert not teacher.training
     first, *_, last = [report.loss for report in loop.run(batches([6, 6, 6]))]
     assert last < first
-    assert not torch.equal(distillation.residual.fc2.weight, before)
+    assert not all(torch.equal(value, before[name]) for name, value in distillation.residual.state_dict().items())
     assert all(torch.equal(weight, taught[name]) for name, weight in weights(teacher).items())
     assert not any("residual" in name for name in model.state_dict())
-    state, learnt = deepcopy(loop.state()), distillation.residual.fc2.weight.detach().clone()
-    with torch.no_grad():
-        distillation.residual.fc2.weight.zero_()
+    state, learnt = deepcopy(loop.state()), deepcopy(distillation.residual.state_dict())
+    distillation.residual.load_state_dict(before)
     loop.restore(state)
-    assert torch.equal(distillation.residual.fc2.weight, learnt)
+    assert all(torch.equal(value, learnt[name]) for name, value in distillation.residual.state_dict().items())
 
 
 def test_the_plain_loss_stays_what_it_was_without_distillation(teacher: XCLIP) -> None:
@@ -221,16 +323,16 @@ def test_the_plain_loss_stays_what_it_was_without_distillation(teacher: XCLIP) -
     (plain,) = make_loop(model, Schedule(1, 1)).run(batches([4]))
     model.load_state_dict(start)
     loop = make_loop(model, Schedule(1, 1))
-    loop.objective.distillation = Distillation(teacher, model)
+    loop.objective.distillation = ClipDistillation(teacher, model)
     (report,) = loop.run(batches([4]))
-    assert 0 < report.loss - plain.loss <= 4  # the farthest two unit vectors can be apart, squared
+    assert 0 < report.loss - plain.loss <= 4  # twice the largest 1 - cosine there is
 
 
 def test_a_teacher_of_another_size_is_refused(teacher: XCLIP) -> None:
     student = expand(teacher, 4)
     small = XCLIP(replace(teacher.config, embed_dim=16), preprocess=teacher.preprocess)
     with pytest.raises(ValueError, match="the teacher embeds pictures of 32 in 16 dimensions, the student 32 in 32"):
-        Distillation(small, student)
+        ClipDistillation(small, student)
 
 
 def test_the_sigmoid_loss_judges_each_pair_by_itself() -> None:

@@ -30,16 +30,19 @@ class Tokenize(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFeatures:
-    """Features of B clips: `embedding` (B, E), not normalized, and `patches` (B, N, E), the mean over frames of the
-    patch tokens in the joint space, for the prompts (None without them)."""
+    """Features of B clips: `embedding` (B, E), not normalized; `patches` (B, N, E), the mean over frames of the patch
+    tokens in the joint space, for the prompts (None without them); and `frames` (B, T, E), the embedding of each frame
+    by the image encoder."""
 
     embedding: Tensor
     patches: Tensor | None
+    frames: Tensor
 
     def clip(self, i: int) -> VideoFeatures:
         """The features of clip i alone, still with a batch dimension."""
         rows = slice(i, i + 1)
-        return VideoFeatures(self.embedding[rows], None if self.patches is None else self.patches[rows])
+        patches = None if self.patches is None else self.patches[rows]
+        return VideoFeatures(self.embedding[rows], patches, self.frames[rows])
 
 
 class XCLIP(nn.Module):
@@ -99,7 +102,8 @@ class XCLIP(nn.Module):
         frames, patches = self.vision(video.to(self.vision.position.dtype))  # (B, T, E), (B, T, N, D)
         frames = frames.to(self.dtype)
         embedding = frames.mean(dim=1) if self.mit is None else self.mit(frames)
-        return VideoFeatures(embedding, None if self.prompts is None else self.prompts.summarize(patches))
+        summary = None if self.prompts is None else self.prompts.summarize(patches)
+        return VideoFeatures(embedding, summary, frames)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """int64 (K, L) -> (K, E), not normalized. Raises `ValueError` when the model has a linear head instead."""

@@ -174,7 +174,8 @@ def parse_recipe(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
 
 
 def _migrated(values: Mapping[str, Any]) -> Values:
-    """The entries under today's names: `official` was one switch for what are choices of their own now."""
+    """The entries under today's names: `official` was one switch for what are choices of their own now, and each way to
+    stay near the initial weights had one form."""
     values = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
     sections: list[Any] = [values.get(name) for name in ("train", "data", "test")]
     train, data, test = (section if isinstance(section, dict) else {} for section in sections)
@@ -186,6 +187,12 @@ def _migrated(values: Mapping[str, Any]) -> Values:
             data["tail"] = False
     if test.pop("official", False) is True:
         test["random_views"] = True
+    if {"threads", "strategy", "save_every"} <= train.keys():  # of a run, which writes every entry: it stays that run
+        near, like = train.get("interpolate"), train.get("distill")
+        if isinstance(near, dict) and "gradient" not in near:
+            train["interpolate"] = {**near, "gradient": "chain"}
+        if isinstance(like, dict) and "form" not in like:  # the squared distance of unit vectors is 2 (1 - cosine)
+            train["distill"] = {"weight": 2 * like.get("weight", 1.0), "form": "clip"}
     return values
 
 

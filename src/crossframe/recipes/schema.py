@@ -183,18 +183,28 @@ class Rates:
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Interpolate:
     """Interpolated training (Open-VCLIP): adds `weight` times the loss of weights moved toward the initial ones by a
-    random fraction up to `up_to`. Meant to be used with `average: epochs`."""
+    random fraction up to `up_to`. Meant to be used with `average: epochs`.
+
+    `gradient`: in `authors`, as in their code, the gradient at the moved weights is applied to the trained ones as it
+    is; in `chain` it passes through the interpolation, which multiplies it by 1 - fraction.
+    """
 
     up_to: Share = 0.6
     weight: Positive = 0.5
+    gradient: Literal["authors", "chain"] = "authors"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Distill:
-    """Residual distillation (FROSTER): adds `weight` times the squared distance, on the unit sphere, between the clip
-    embedding of the initial weights and the embedding in training plus a small residual MLP of it."""
+    """Residual distillation (FROSTER): adds `weight` times 1 - cosine between embeddings of the initial weights and
+    those in training plus a small residual MLP of them.
 
-    weight: Positive = 1.0
+    `form`: in `authors`, as in their code, the embeddings of each frame by the image encoder, and of each text where
+    the text encoder learns; in `clip`, those of whole clips.
+    """
+
+    weight: Positive = 2.0
+    form: Literal["authors", "clip"] = "authors"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

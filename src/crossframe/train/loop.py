@@ -21,7 +21,7 @@ from crossframe.distributed import Processes
 from crossframe.inference import encode_texts
 from crossframe.model.xclip import XCLIP
 from crossframe.train.fsdp import full, full_model, gradient_norm, is_sharded, shard_like, shard_state
-from crossframe.train.objective import Objective
+from crossframe.train.objective import Learned, Objective
 from crossframe.train.optimizer import AveragedWeights, LossScale
 from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
@@ -234,8 +234,8 @@ class Learner(nn.Module):
         tokens: Tensor | None,
         text: Tensor | None,
         weights: Callable[[], Mapping[str, Tensor]] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits (B, K), embedding (B, E).
+    ) -> Learned:
+        """float (B, T, 3, S, S) with token ids (K, L), or with text features (K, E) -> logits and what they are of.
 
         `weights` gives tensors, by parameter name, to be used in place of the model's own. It is a function because
         Fabric lowers the precision of tensors that it is passed.
@@ -244,9 +244,9 @@ class Learner(nn.Module):
             own = {f"model.{name}": weight for name, weight in weights().items()}
             return functional_call(self, own, (video, tokens, text))
         features = self.model.encode_video(video)
-        if tokens is not None:
-            text = self.model.encode_text(tokens)
-        return self.model.score(features, text), features.embedding
+        encoded = None if tokens is None else self.model.encode_text(tokens)
+        logits = self.model.score(features, text if encoded is None else encoded)
+        return Learned(logits, features.embedding, features.frames, encoded)
 
 
 class TextCache:

@@ -27,7 +27,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.pace import figure
 from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.loop import Learner
-from crossframe.train.objective import Objective, build_objective
+from crossframe.train.objective import Learned, Objective, build_objective
 from crossframe.train.optimizer import groups
 from crossframe.train.source import build_source
 
@@ -234,10 +234,11 @@ def _objective(model: XCLIP, train: Train, device: torch.device, pretrained: XCL
         lower = dtype != torch.float32
         return torch.autocast(device.type, dtype if lower else None, enabled=lower)
 
-    def in_precision(*inputs: Any) -> tuple[Tensor, Tensor]:
+    def in_precision(*inputs: Any) -> Learned:
         with autocast():
-            logits, embedding = learner(*inputs)
-        return logits.float(), embedding.float()
+            found = learner(*inputs)
+        logits, embedding, frames, text = found
+        return Learned(logits.float(), embedding.float(), frames.float(), None if text is None else text.float())
 
     near = None if pretrained is None else _fake(pretrained, device)
     return build_objective(train, fake, in_precision, autocast, near)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,21 @@ from torch.nn import functional as F
 from crossframe.data.batch import Task
 from crossframe.model.layers import MLP
 from crossframe.model.preprocess import Preprocess, to_device
-from crossframe.model.xclip import XCLIP
+from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.recipes.schema import Loss, Recipe, Train
 from crossframe.weights.blending import shared_values
 
 Autocast = Callable[[], AbstractContextManager[object]]
+
+
+class Learned(NamedTuple):
+    """A batch in training: logits (B, K), embeddings of clips (B, E) and of their frames (B, T, E), and, where the text
+    encoder learns, of texts (K, E)."""
+
+    logits: Tensor
+    embedding: Tensor
+    frames: Tensor
+    text: Tensor | None
 
 
 @dataclass(slots=True)
@@ -31,7 +41,7 @@ class Objective:
     """
 
     model: XCLIP
-    learner: Callable[..., tuple[Tensor, Tensor]]
+    learner: Callable[..., Learned]
     smoothing: float
     autocast: Autocast = nullcontext
     interpolation: Interpolation | None = None
@@ -51,22 +61,22 @@ class Objective:
         `video`: (B, T, 3, S, S). The texts of all tasks come as token ids (K, L) or as features (K, E). `number`: of
         the batch in the run.
         """
-        logits, embedding = self.learner(video, tokens, text)  # (B, K), (B, E)
-        loss = batch_loss(logits, tasks, self.smoothing, self.loss)
+        found = self.learner(video, tokens, text)
+        loss = batch_loss(found.logits, tasks, self.smoothing, self.loss)
         if self.distillation is not None:
             with self.autocast():
-                loss = loss + self.distillation(video, embedding)
+                loss = loss + self.distillation(video, tokens, found)
         yield loss
         if self.interpolation is not None:
             moved = partial(self.interpolation.moved, self.model, number)
-            logits, _ = self.learner(video, tokens, text, moved)
+            logits = self.learner(video, tokens, text, moved).logits
             yield self.interpolation.weight * batch_loss(logits, tasks, self.smoothing, self.loss)
 
 
 def build_objective(
     train: Train,
     model: XCLIP,
-    learner: Callable[..., tuple[Tensor, Tensor]],
+    learner: Callable[..., Learned],
     autocast: Autocast,
     pretrained: XCLIP | None = None,
 ) -> Objective:
@@ -76,11 +86,12 @@ def build_objective(
     """
     objective = Objective(model, learner, train.label_smoothing, autocast, loss=train.loss)
     if pretrained is not None and train.interpolate is not None:
-        values = pretrained_values(model, pretrained)
-        objective.interpolation = Interpolation(values, train.interpolate.weight, train.interpolate.up_to, train.seed)
+        values, asked = pretrained_values(model, pretrained), train.interpolate
+        objective.interpolation = Interpolation(values, asked.weight, asked.up_to, train.seed, asked.gradient)
     if pretrained is not None and train.distill is not None:
         with model.device:  # made there: meta tensors cannot always be moved
-            objective.distillation = Distillation(pretrained, model, train.distill.weight)
+            kind = FrameDistillation if train.distill.form == "authors" else ClipDistillation
+            objective.distillation = kind(pretrained, model, train.distill.weight)
     return objective
 
 
@@ -141,22 +152,28 @@ class Interpolation:
     """A second loss for each batch, `weight` times that of weights moved toward the pretrained ones by a fraction.
 
     The fraction is uniform between 0 and `up_to`, and depends on the seed and the batch's number in the run alone, so
-    that a resumed run and every process draw the same. `pretrained` is what `pretrained_values` gives.
+    that a resumed run and every process draw the same. `pretrained` is what `pretrained_values` gives; `gradient` see
+    `recipes.schema.Interpolate`.
     """
 
     pretrained: Mapping[str, Tensor]
     weight: float = 0.5
     up_to: float = 0.6
     seed: int = 0
+    gradient: Literal["authors", "chain"] = "authors"
 
     def fraction(self, number: int) -> float:
         """How far the weights are moved for batch `number` of the run."""
         return random.Random(f"interpolate/{self.seed}/{number}").uniform(0.0, self.up_to)
 
     def moved(self, model: XCLIP, number: int) -> dict[str, Tensor]:
-        """The moved weights by name; gradients pass through them to the trained weights."""
+        """The moved weights by name, whose gradients reach the trained weights as `gradient` says."""
         named, fraction = dict(model.named_parameters()), self.fraction(number)
-        return {name: torch.lerp(named[name], value, fraction) for name, value in self.pretrained.items()}
+        moved = {name: torch.lerp(named[name], value, fraction) for name, value in self.pretrained.items()}
+        if self.gradient == "chain":
+            return moved
+        # what is added is zero, and has the trained weight's gradient
+        return {name: value.detach() + (named[name] - named[name].detach()) for name, value in moved.items()}
 
 
 def pretrained_values(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
@@ -166,13 +183,15 @@ def pretrained_values(model: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
 
 
 class Distillation(nn.Module):
-    """The distance between the teacher's embedding of a clip and the student's plus a small residual MLP of it.
+    """How far the teacher's embeddings are from the student's plus a small residual MLP of them, for each clip.
 
     The MLP absorbs what the student must change for video, so that the student itself need not equal the teacher. It
-    starts at zero, is trained with the student, and is not saved with the model.
+    adds nothing at first, is trained with the student, and is not saved with the model. Subclasses say of what.
     """
 
-    def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 1.0) -> None:
+    residual: nn.Module
+
+    def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 2.0) -> None:
         super().__init__()
         if (teacher.config.embed_dim, teacher.config.vision.image_size) != (
             student.config.embed_dim,
@@ -185,9 +204,6 @@ class Distillation(nn.Module):
             )
         self.weight = weight
         self.teacher = teacher.eval().requires_grad_(False)
-        self.residual = MLP(student.config.embed_dim, student.config.embed_dim, "gelu")
-        nn.init.zeros_(self.residual.fc2.weight)
-        nn.init.zeros_(self.residual.fc2.bias)
         scale, shift = _between(student.preprocess, teacher.preprocess)
         self.scale, self.shift = nn.Buffer(scale.view(3, 1, 1)), nn.Buffer(shift.view(3, 1, 1))
 
@@ -197,13 +213,70 @@ class Distillation(nn.Module):
         self.teacher.eval()
         return self
 
-    def forward(self, video: Tensor, embedding: Tensor) -> Tensor:
-        """The student's input (B, T, 3, S, S) and its embedding (B, E) -> the loss of each clip (B,)."""
+    def forward(self, video: Tensor, tokens: Tensor | None, found: Learned) -> Tensor:
+        """The student's input, (B, T, 3, S, S) and perhaps (K, L), and what it made of it -> losses of clips (B,)."""
         with torch.no_grad():
-            wanted = self.teacher.encode_video(video * self.scale + self.shift).embedding
-        found = embedding + self.residual(embedding)
-        apart = F.normalize(found.float(), dim=-1) - F.normalize(wanted.float(), dim=-1)
-        return self.weight * apart.square().sum(dim=-1)
+            wanted = self.teacher.encode_video(video * self.scale + self.shift)
+        return self.weight * self.apart(wanted, tokens, found)
+
+    def apart(self, wanted: VideoFeatures, tokens: Tensor | None, found: Learned) -> Tensor:
+        """The distance of each clip, (B,)."""
+        raise NotImplementedError
+
+
+class FrameDistillation(Distillation):
+    """As in FROSTER's code: of each frame by the image encoder, and of each text where the text encoder learns."""
+
+    def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 2.0) -> None:
+        super().__init__(teacher, student, weight)
+        self.frames, self.texts = Residual(student.config.embed_dim), Residual(student.config.embed_dim)
+        self.residual = nn.ModuleList([self.frames, self.texts])
+
+    def apart(self, wanted: VideoFeatures, tokens: Tensor | None, found: Learned) -> Tensor:
+        """The mean distance of the frames of each clip plus that of all texts, (B,)."""
+        apart = _apart(self.frames(found.frames), wanted.frames).mean(dim=1)
+        if tokens is None or found.text is None or self.teacher.text is None:
+            return apart
+        with torch.no_grad():
+            said = self.teacher.encode_text(tokens)  # (K, E)
+        return apart + _apart(self.texts(found.text), said).mean()
+
+
+class Residual(nn.Module):
+    """FROSTER's: a tenth of an MLP without biases is added to a unit vector."""
+
+    SHARE = 0.1
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        nn.init.kaiming_normal_(self.fc1.weight)
+        nn.init.zeros_(self.fc2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., E) -> (..., E)"""
+        x = F.normalize(x, dim=-1)
+        return x + self.SHARE * self.fc2(F.gelu(self.fc1(x)))
+
+
+class ClipDistillation(Distillation):
+    """Of whole clips, after the multi-frame transformer; the MLP has biases and takes the embedding as it is."""
+
+    def __init__(self, teacher: XCLIP, student: XCLIP, weight: float = 2.0) -> None:
+        super().__init__(teacher, student, weight)
+        self.residual = MLP(student.config.embed_dim, student.config.embed_dim, "gelu")
+        nn.init.zeros_(self.residual.fc2.weight)
+        nn.init.zeros_(self.residual.fc2.bias)
+
+    def apart(self, wanted: VideoFeatures, tokens: Tensor | None, found: Learned) -> Tensor:
+        """The distance of each clip, (B,)."""
+        return _apart(found.embedding + self.residual(found.embedding), wanted.embedding)
+
+
+def _apart(found: Tensor, wanted: Tensor) -> Tensor:
+    """(..., E), (..., E) -> (...): 1 - cosine, in float32 at least."""
+    exact = torch.promote_types(found.dtype, torch.float32)
+    return 1 - F.cosine_similarity(found.to(exact), wanted.to(exact), dim=-1)
 
 
 def _between(student: Preprocess, teacher: Preprocess) -> tuple[Tensor, Tensor]:
