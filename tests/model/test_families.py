@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import crossframe
+from crossframe.model.beyond import positions_for
 from crossframe.model.config import ConfigError, ModelConfig, VisionConfig
 from crossframe.model.xclip import XCLIP
 from tests.model.tiny_families import FAMILIES, tokens_for, video_for
@@ -48,6 +49,45 @@ def test_without_the_multi_frame_transformer_the_order_of_frames_does_not_matter
     blind, seeing = expanded(config, mit_layers=0), expanded(config)
     torch.testing.assert_close(blind(shuffled, tokens), blind(video, tokens), **EXACT)
     assert (seeing(shuffled, tokens) - seeing(video, tokens)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("parts", [plain, expanded])
+@pytest.mark.parametrize("times", [0.5, 1.25, 2.0])
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-9), (torch.float32, 1e-6)])
+def test_another_picture_size_is_what_loading_for_it_gives(
+    parts: Callable[[ModelConfig], XCLIP],
+    times: float,
+    dtype: torch.dtype,
+    atol: float,
+    config: ModelConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = parts(config).to(dtype)
+    crossframe.save(model, tmp_path)
+    size, patch = int(config.vision.image_size * times), config.vision.patch_size
+    loaded = crossframe.load(tmp_path, image_size=size, dtype=dtype)
+    frames = torch.randint(0, 256, (2, 4, 3, 80, 96), dtype=torch.uint8)
+    assert model.preprocess.at(size) == loaded.preprocess
+    video = model.preprocess.at(size)(frames).to(dtype)
+    assert video.shape == (2, 4, 3, size, size)
+    tokens, grid = tokens_for(config, 2, 4), size // patch
+    caplog.clear()
+    for _ in range(2):
+        found, expected = model.encode_video(video), loaded.encode_video(video)
+        for one, other in zip(astuple(found), astuple(expected), strict=True):
+            torch.testing.assert_close(one, other, atol=atol, rtol=atol)
+        torch.testing.assert_close(model(video, tokens), loaded(video, tokens), atol=100 * atol, rtol=atol)
+    told = f"grid positions are interpolated from {config.vision.grid**2} places to {grid} x {grid}"
+    assert [record.message for record in caplog.records] == [told]  # once, by the one that interpolates
+
+
+def test_the_models_own_picture_size_takes_its_own_positions(config: ModelConfig) -> None:
+    model, video = expanded(config), video_for(config)
+    first = model.encode_video(video)
+    model.encode_video(torch.cat([video, video], dim=-1).repeat(1, 1, 1, 2, 1))
+    assert torch.equal(model.encode_video(video).embedding, first.embedding)
+    assert positions_for(config.vision.grid, model.vision.position, config.vision, set()) is model.vision.position
 
 
 def test_messages_reach_every_frame(config: ModelConfig) -> None:

@@ -208,8 +208,12 @@ def test_pictures_are_prepared_as_the_parts_of_the_model_were_trained(config: Mo
 
 def test_wrong_shapes_are_explained(config: ModelConfig, video: Tensor) -> None:
     model = make(config)
-    with pytest.raises(ValueError, match=r"shape \(2, 4, 3, 16, 12\); this model takes \(B, T, 3, 16, 16\)"):
-        model.encode_video(video[..., :12])
+    takes = r"; this model takes \(B, T, 3, 16, 16\), or squares of another multiple of 8, normalized floats: use"
+    for given in (video[..., :12], video[..., :12, :12], video[..., :8], video[..., :0, :0], video.double()[0]):
+        with pytest.raises(ValueError, match=rf"^video has shape \({', '.join(map(str, given.shape))}\){takes}"):
+            model.encode_video(given)
+    with pytest.raises(ValueError, match=rf"^video has type torch\.uint8{takes}"):
+        model.encode_video(video.byte())
     for wrong in (torch.tensor([62, 5, 63]), torch.tensor([[62.0, 5.0, 63.0]])):
         with pytest.raises(ValueError, match=r"this model takes int64 \(K, L\): use model\.tokenize"):
             model.encode_text(wrong)

@@ -192,6 +192,14 @@ def test_a_precision_that_cannot_hold_the_weights(tmp_path: Path) -> None:
     assert crossframe.load(tmp_path).vision.projection.abs().max() < 1e6  # what was there before
 
 
+def test_pictures_of_another_size_than_the_positions_are_not_saved(tmp_path: Path) -> None:
+    model = make()
+    model.preprocess = model.preprocess.at(2 * model.preprocess.size)
+    with pytest.raises(WeightsError, match=r"makes pictures of \d+, and its positions are for .*image_size="):
+        crossframe.save(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, "bfloat16"])
 def test_a_type_that_weights_cannot_have(tmp_path: Path, dtype: Any) -> None:
     with pytest.raises(WeightsError, match="weights are of a floating type of torch"):

@@ -5,6 +5,7 @@ Sines are TIPSv2's positions, rotary ones those of PE and EVA-02.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossframe.model.config import Resize
+from crossframe.model.config import Resize, VisionConfig
+
+log = logging.getLogger(__name__)
 
 _BASE = 10000.0
 _EVA_RANGE = 16.0  # EVA-02 stretches every grid to this many steps, whatever its size
@@ -66,6 +69,18 @@ def interpolate_grid(position: Tensor, grid: int, first: int = 1, resize: Resize
     mode = resize.removesuffix("_smooth")
     places = F.interpolate(exact, (grid, grid), mode=mode, align_corners=False, antialias=smooth)
     return torch.cat([position[:first], places.squeeze(0).flatten(1).T.to(position.dtype)])
+
+
+def positions_for(grid: int, position: Tensor, config: VisionConfig, told: set[int]) -> Tensor:
+    """Learned positions for grid x grid patches, and for the class token where it has one, from those of the config.
+
+    Another grid than the model's own, which keeps them to the last bit, is told once; `told` remembers.
+    """
+    own = config.grid
+    if grid != own and grid not in told:
+        told.add(grid)
+        log.warning("grid positions are interpolated from %d places to %d x %d", own**2, grid, grid)
+    return interpolate_grid(position, grid, position.shape[0] - own**2, config.resize)
 
 
 def sines(x: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ image side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossframe.model.config import ModelConfig
+from crossframe.model.config import ModelConfig, VisionConfig
 from crossframe.model.geometry import Box, center_box, resized, three_crop_boxes
 
 Color: TypeAlias = tuple[float, float, float]
@@ -63,6 +63,10 @@ class Preprocess:
         """CLIP's own: short side equal to the image's, bicubic with antialiasing, CLIP's colors."""
         return cls(size, size, CLIP_MEAN, CLIP_STD, interpolation="bicubic", antialias=True)
 
+    def at(self, size: int) -> Preprocess:
+        """The same for pictures of side `size`, cut from a short side that grows or shrinks with it."""
+        return replace(self, size=size, short_side=self.short_side and self.short_side * size // self.size)
+
     def __call__(self, frames: Tensor | Sequence[Tensor], device: torch.device | str | None = None) -> Tensor:
         """The center view of clips as float32 (B, T, 3, S, S) on `device`.
 
@@ -110,6 +114,18 @@ class Preprocess:
             to_device(torch.tensor(color), images.device).view(3, 1, 1) * 255.0 for color in (self.mean, self.std)
         )
         return images.sub_(mean).div_(std)
+
+
+def check_input(video: Tensor, vision: VisionConfig) -> None:
+    """Raise ValueError, in one line, for what is no clip (B, T, 3, S, S), or cannot be divided into patches."""
+    shape = tuple(video.shape)
+    clips = video.is_floating_point() and len(shape) == 5 and shape[1] >= 1 and shape[2] == 3
+    if clips and shape[3] == shape[4] > 0 and shape[4] % vision.patch_size == 0:
+        return
+    given = f"shape {shape}" if video.is_floating_point() else f"type {video.dtype}"
+    size, patch = vision.image_size, vision.patch_size
+    takes = f"(B, T, 3, {size}, {size}), or squares of another multiple of {patch}, normalized floats"
+    raise ValueError(f"video has {given}; this model takes {takes}: use model.prepare(frames)")
 
 
 def default_preprocess(config: ModelConfig) -> Preprocess:

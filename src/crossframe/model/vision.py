@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from crossframe.model.beyond import angles, conv_stem
+from crossframe.model.beyond import angles, conv_stem, positions_for
 from crossframe.model.config import VisionConfig
 from crossframe.model.cross_frame import CrossFrameBlock
 from crossframe.model.initialize import init_clip_block
@@ -36,6 +36,7 @@ class VisionTransformer(nn.Module):
         self.pool = AttentionPool(config.pool, config) if config.pool else None
         self.projection = None if config.projection == "none" else nn.Parameter(torch.empty(width, embed_dim))
         self.projection_bias = nn.Parameter(torch.zeros(embed_dim)) if config.projection == "biased" else None
+        self._told: set[int] = set()  # grids whose interpolation was logged
         std = width**-0.5
         for parameter in (self.class_token, self.position, self.projection, self.registers):
             if parameter is not None:
@@ -50,13 +51,14 @@ class VisionTransformer(nn.Module):
                     module.rate = rate * depth / max(1, len(self.blocks) - 1)
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, 3, H, W) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
-        config, (clips, frames) = self.config, video.shape[:2]
-        x = self._tokens(video.flatten(0, 1))  # (B T, L, D), L = 1 + N
+        """(B, T, 3, S, S) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
+        config, (clips, frames), grid = self.config, video.shape[:2], video.shape[-1] // self.config.patch_size
+        position = positions_for(grid, self.position, config, self._told)
+        x = self._tokens(video.flatten(0, 1), position)  # (B T, L, D), L = 1 + N
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
         turns = None
         if config.rotary != "none":
-            turns = angles(config.rotary, config.grid, config.first_tokens, config.width // config.heads, x)
+            turns = angles(config.rotary, grid, config.first_tokens, config.width // config.heads, x)
         if config.mixing == "joint":
             x = x.flatten(1, 2)  # (B, T L, D): every token attends to all tokens of all frames
             turns = None if turns is None else turns.repeat(1, frames, 1, 1)
@@ -66,15 +68,15 @@ class VisionTransformer(nn.Module):
         read = self.post_norm(x[:, :, 0]) if self.pool is None else self.pool(self.post_norm(x))
         return project(read, self.projection, self.projection_bias), x[:, :, config.first_tokens :]
 
-    def _tokens(self, pictures: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, L, D): class token, registers and patches, with their positions."""
+    def _tokens(self, pictures: Tensor, position: Tensor) -> Tensor:
+        """(B, 3, S, S), (places, D) -> (B, L, D): class token, registers and patches, with their positions."""
         x = self.patch_embed(pictures).flatten(2).transpose(1, 2)  # (B, N, D)
         if self.config.class_token != "placed":
-            x = x + self.position
+            x = x + position
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], dim=1)
         if self.config.class_token == "placed":
-            x = x + self.position
+            x = x + position
         if self.registers is not None:
             x = torch.cat([x[:, :1], self.registers.expand(x.shape[0], -1, -1), x[:, 1:]], dim=1)
         return x

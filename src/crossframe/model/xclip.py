@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import MultiFrameTransformer
-from crossframe.model.preprocess import Preprocess, default_preprocess
+from crossframe.model.preprocess import Preprocess, check_input, default_preprocess
 from crossframe.model.taught import Taught
 from crossframe.model.text import TextTransformer
 from crossframe.model.video_prompt import VideoPrompt
@@ -41,7 +41,7 @@ class VideoFeatures:
     def clip(self, i: int) -> VideoFeatures:
         """The features of clip i alone, still with a batch dimension."""
         rows = slice(i, i + 1)
-        patches = None if self.patches is None else self.patches[rows]
+        patches = self.patches if self.patches is None else self.patches[rows]
         return VideoFeatures(self.embedding[rows], patches, self.frames[rows])
 
 
@@ -91,13 +91,9 @@ class XCLIP(nn.Module):
         return self.score(features, None if tokens is None else self.encode_text(tokens))
 
     def encode_video(self, video: Tensor) -> VideoFeatures:
-        """float (B, T, 3, S, S), normalized as `preprocess` does -> features of the clips. Any T."""
-        size = self.config.vision.image_size
-        shape = tuple(video.shape)
-        if not video.is_floating_point() or len(shape) != 5 or shape[2:] != (3, size, size) or shape[1] < 1:
-            given = f"shape {shape}" if video.is_floating_point() else f"type {video.dtype}"
-            takes = f"this model takes (B, T, 3, {size}, {size}), normalized floats"
-            raise ValueError(f"video has {given}; {takes}: use model.prepare(frames)")
+        """float (B, T, 3, S, S), normalized as `preprocess` does -> features of the clips. Any T, and any S of whole
+        patches: `preprocess.at(S)` makes such pictures, and positions are interpolated as by `load(image_size=S)`."""
+        check_input(video, self.config.vision)
         # The image encoder, which takes most of the time, may be in lower precision than the rest.
         frames, patches = self.vision(video.to(self.vision.position.dtype))  # (B, T, E), (B, T, N, D)
         frames = frames.to(self.dtype)

@@ -115,14 +115,8 @@ def resized(checkpoint: Checkpoint, num_frames: int | None, image_size: int | No
     )
     if asked == config:
         return checkpoint
-    size = asked.vision.image_size
-    short_side = None if preprocess.short_side is None else preprocess.short_side * size // preprocess.size
-    return replace(
-        checkpoint,
-        config=asked,
-        tensors=with_positions(checkpoint.tensors, asked),
-        preprocess=replace(preprocess, size=size, short_side=short_side),
-    )
+    tensors = with_positions(checkpoint.tensors, asked)
+    return replace(checkpoint, config=asked, tensors=tensors, preprocess=preprocess.at(asked.vision.image_size))
 
 
 def with_positions(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

@@ -45,10 +45,16 @@ def save(
 
     Each file is written beside its place and then moved there, the weights last: an interruption leaves old files, not
     half ones, and `load` refuses weights of ours beside the files of another save. Raises `WeightsError` for a format
-    or a precision that cannot hold this model, and for values that are not finite, `OSError` for a full disk.
+    or a precision that cannot hold this model, for pictures of another size than its positions are for, and for values
+    that are not finite, `OSError` for a full disk.
     """
     if format not in ("crossframe", "transformers"):
         raise WeightsError(f"format is '{format}'; choose 'crossframe' or 'transformers'")
+    if (made := model.preprocess.size) != (own := model.config.vision.image_size):
+        raise WeightsError(
+            f"the model's preprocess makes pictures of {made}, and its positions are for {own}; save it with its own "
+            f"preprocess, or load it with image_size={made}"
+        )
     tensors = {name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in model.state_dict().items()}
     if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         kind = f" in {dtype}" if dtype else ""
