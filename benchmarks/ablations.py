@@ -25,14 +25,13 @@ How far the twins are those of the paper:
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.shapes_protocols import taught, top1_of_new
-from benchmarks.study import CLIPS, Scores, measured, show, trained
+from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
 from crossframe import load
 from crossframe.weights.saving import fingerprint
 
@@ -86,7 +85,7 @@ TABLES: dict[str, dict[str, Row]] = {
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("weights", type=Path, nargs="?", help="the folder 'last' of study-pretrain, for full")
     parser.add_argument("--only", choices=("full", "few"))
     parser.add_argument("--model", default="shapes", help="the weights that few starts from")
@@ -96,29 +95,28 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--few-clips", type=int, default=240, help="test clips of few")
     parser.add_argument("--shots", type=int, default=8, help="clips of each new action in few")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help="a further switch of every run")
-    arguments = parser.parse_args(words)
+    arguments = parsed(parser, words)
     if arguments.weights is None and arguments.only != "few":
         parser.error("full starts from the folder 'last' of study-pretrain; give it, or --only few")
-    columns = {"full": FULL, "few": (FEW,)}.get(arguments.only, (*FULL, FEW))
-    tables: dict[str, dict[str, list[Scores]]] = {}
+    columns = {"full": FULL, "few": (FEW,)}
+    settings = [arguments.only] if arguments.only else [*columns]
+    tables: dict[str, dict[str, dict[str, list[Scores]]]] = {setting: {} for setting in settings}
     for title, rows in TABLES.items():
-        found = {name: _scores(row, arguments) for name, row in rows.items()}
-        if measured_rows := {name: scores for name, scores in found.items() if scores}:
-            tables[title] = measured_rows
-            print(f"\n{title}\n")
-            show(measured_rows, columns)
-    sizes = {name: getattr(arguments, name) for name in ("seeds", "clips", "few_clips", "shots", "set")}
-    print(json.dumps({"runs": tables, **sizes}))
+        print(f"\n{title}\n")
+        for setting in settings:
+            found = {name: _scores(row, setting, arguments) for name, row in rows.items()}
+            if measured_rows := {name: scores for name, scores in found.items() if scores}:
+                tables[setting][title] = measured_rows
+                show(measured_rows, columns[setting])
+    for setting, found in tables.items():
+        keep(f"ablations_{setting}", found, arguments)
 
 
-def _scores(row: Row, arguments: argparse.Namespace) -> list[Scores]:
-    """Of every seed of full, then of every draw of few."""
-    scores: list[Scores] = []
-    if row.full and arguments.only != "few":
-        scores += [_full(row, seed, arguments) for seed in range(arguments.seeds)]
-    if arguments.only != "full":
-        scores += [_few(row, draw, arguments) for draw in range(arguments.seeds)]
-    return scores
+def _scores(row: Row, setting: str, arguments: argparse.Namespace) -> list[Scores]:
+    """Of every seed of full, or of every draw of few; none where the row has no twin there."""
+    if setting == "full":
+        return [_full(row, seed, arguments) for seed in range(arguments.seeds)] if row.full else []
+    return [_few(row, draw, arguments) for draw in range(arguments.seeds)]
 
 
 def _full(row: Row, seed: int, arguments: argparse.Namespace) -> Scores:

@@ -18,12 +18,11 @@ that was stopped goes on; `--only` makes some variants, and `--no-blend` leaves 
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.study import Scores, report, trained
+from benchmarks.study import Scores, keep, options, parsed, show, trained
 from crossframe import XCLIP, load
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.shapes.actions import ACTIONS
@@ -61,7 +60,7 @@ CLIPS = 264  # of each test: every action equally often
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("weights", help="what crossframe.load takes: the folder 'last' of study-order, or 'shapes'")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=600, help="of each run, in three epochs")
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each kind")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=[*VARIANTS], metavar="VARIANT")
     parser.add_argument("--no-blend", action="store_true", help="leave out the blends with the pretrained model")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     pretrained = load(arguments.weights, device="cpu")
     runs: dict[str, list[Scores]] = {
         "pretrained": [scores_of(pretrained, arguments.runs / "pretrained", arguments.clips)]
@@ -88,8 +87,10 @@ def main() -> None:
             runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})
             for kind in CHOOSING:
                 paths.setdefault(f"{name}, {kind}", []).append({at: scores[kind] for at, scores in path.items()})
-        report(paths, [str(weight) for weight in CANDIDATES])
-        report(runs, (*TESTS, "weight"), clips=arguments.clips, steps=arguments.steps)
+        if paths:
+            show(paths, [str(weight) for weight in CANDIDATES])
+        show(runs, (*TESTS, "weight"))
+    keep("beyond", {"methods": runs, "between": paths}, arguments)
 
 
 def setting(steps: int) -> tuple[str, ...]:

@@ -11,10 +11,9 @@ clips.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from benchmarks.study import CLIPS, Scores, measured, report, trained
+from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
 
 MEAN = "model.mixing=none"
 NO_ORDER = "model.mit_layers=0"
@@ -29,12 +28,12 @@ COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("weights", type=Path, help="the folder 'last' of study-pretrain")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/components"))
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each split")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     runs: dict[str, list[Scores]] = {name: [] for name in VARIANTS}
     for seed in range(arguments.seeds):
         for number, (name, changes) in enumerate(VARIANTS.items()):
@@ -45,7 +44,8 @@ def main() -> None:
             out = folder / f"{number}-of-components"
             weights = trained("study", changes, expanded, out, seed)
             runs[name].append(measured(weights, out, arguments.clips))
-    report(runs, COLUMNS, clips=arguments.clips)
+    show(runs, COLUMNS)
+    keep("components", {"components": runs}, arguments)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ score was seen.
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.study import Scores, keep, options, parsed, show
 from crossframe import XCLIP, load
 from crossframe.evaluate.shapes import BATCH, frames_of
 from crossframe.inference import label_features
@@ -25,33 +25,41 @@ from crossframe.text import read_descriptions
 from crossframe.text.labels import Descriptions, wordings
 
 DESCRIPTIONS = Path(__file__).with_name("described.json")
+COLUMNS = ("by name", "described", "chance")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", help="what crossframe.load takes: a folder 'last', or 'shapes'")
-    parser.add_argument("--clips", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0, help="which clips are drawn")
-    arguments = parser.parse_args()
-    model = load(arguments.weights, device="cpu")
+def main(words: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("weights", nargs="+", help="what crossframe.load takes: folders 'last', or 'shapes'")
+    parser.add_argument("--clips", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=3, help="sets of clips")
+    arguments = parsed(parser, words)
+    runs: dict[str, list[Scores]] = {}
+    for weights in arguments.weights:
+        model = load(weights, device="cpu")
+        runs[weights] = [scores_of(model, arguments.clips, seed) for seed in range(arguments.seeds)]
+    show(runs, COLUMNS)
+    keep("described", {"described": runs}, arguments)
+
+
+def scores_of(model: XCLIP, clips: int, seed: int) -> Scores:
+    """The share of clips that are named right, each way, and by chance."""
     ways: dict[str, Descriptions | None] = {"by name": None, "described": read_descriptions(DESCRIPTIONS)}
-    right, chance = dict.fromkeys(ways, 0), 0.0
-    for start in range(0, arguments.clips, BATCH):
-        indices = range(start, min(start + BATCH, arguments.clips))
-        scenes = [draw(Split.FEW_SHOT_TEST, arguments.seed, index) for index in indices]
+    scores = dict.fromkeys(COLUMNS, 0.0)
+    for start in range(0, clips, BATCH):
+        scenes = [draw(Split.FEW_SHOT_TEST, seed, index) for index in range(start, min(start + BATCH, clips))]
         with torch.inference_mode():
             features = model.encode_video(
                 model.prepare([frames_of(scene, model.config.num_frames) for scene in scenes])
             )
             for i, scene in enumerate(scenes):
                 labels = list(all_sentences(scene, split_actions(Split.FEW_SHOT_TEST)))
-                chance += 1 / len(labels) / arguments.clips
+                scores["chance"] += 1 / len(labels) / clips
                 for way, descriptions in ways.items():
                     text = texts_of(model, scene, labels, descriptions)
                     best = int(model.score(features.clip(i), text)[0].argmax())
-                    right[way] += labels[best] == scene.action
-    shares = {way: count / arguments.clips for way, count in right.items()}
-    print(json.dumps({**shares, "chance": chance, "clips": arguments.clips, "seed": arguments.seed}))
+                    scores[way] += (labels[best] == scene.action) / clips
+    return scores
 
 
 def texts_of(model: XCLIP, scene: Scene, labels: list[str], descriptions: Descriptions | None) -> torch.Tensor | None:

@@ -10,10 +10,9 @@ on.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from benchmarks.study import CLIPS, Scores, measured, report, trained
+from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
 
 SIGLIP = ("model.towers.family=SigLIP",)
 # The recipe of the language-image weights, and changes to it.
@@ -26,12 +25,12 @@ COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/from-scratch"))
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each split")
     parser.add_argument("--set", action="append", default=[], help="a change to all three recipes")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     runs: dict[str, list[Scores]] = {name: [] for name in VARIANTS}
     for seed in range(arguments.seeds):
         for number, (name, (recipe, changes)) in enumerate(VARIANTS.items()):
@@ -40,7 +39,8 @@ def main() -> None:
             expanded = trained("study-order", arguments.set, images, folder / "order", seed)
             weights = trained("study", arguments.set, expanded, folder / "study", seed)
             runs[name].append(measured(weights, folder / "study", arguments.clips))
-    report(runs, COLUMNS, clips=arguments.clips)
+    show(runs, COLUMNS)
+    keep("from_scratch", {"from scratch": runs}, arguments)
 
 
 if __name__ == "__main__":

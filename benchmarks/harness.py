@@ -9,17 +9,21 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-SAVED = (":!benchmarks/results", ":!docs/scaling.png", ":!docs/performance.md")  # what saving changes, for git
+# what saving changes, for git
+SAVED = tuple(
+    f":!{path}"
+    for path in ("benchmarks/results", "docs/scaling.png", "docs/performance.md", "docs/results.md", "EXPERIMENTS.md")
+)
 PACKAGES = ("torch", "av", "numpy", "transformers", "opencv-python-headless", "decord", "openvino", "crossframe")
 
 
@@ -117,9 +121,27 @@ def parse(program: str, arguments: list[str] | None = None) -> argparse.Namespac
         parser.error(f"--repeats is {given.repeats}: use 1 or more")
     if given.save and given.tiny:
         parser.error("figures of --tiny mean nothing and are not saved: leave out one of --tiny and --save")
-    if given.save and (changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", *SAVED)):
-        parser.error(f"--save, but there are changes that no commit has ({changed.split()[-1]}): commit them first")
+    if given.save:
+        check_committed(parser)
     return given
+
+
+def check_committed(parser: argparse.ArgumentParser) -> None:
+    """End with an error of the command line where what runs is not that of a commit."""
+    if changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", *SAVED):
+        parser.error(f"--save, but there are changes that no commit has ({changed.split()[-1]}): commit them first")
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """The mean of seeds and their deviation, where there are several; nothing where there is none.
+
+    >>> mean_and_spread([0.5]), mean_and_spread([0.25, 0.75]), mean_and_spread([])
+    ('.500', '.500 ± .354', '')
+    """
+    if not values:
+        return ""
+    found = [mean(values), *([stdev(values)] if len(values) > 1 else [])]
+    return " ± ".join(f"{value:.3f}".removeprefix("0") for value in found)
 
 
 def environment() -> dict[str, Any]:

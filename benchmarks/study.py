@@ -1,19 +1,21 @@
 """What studies share: train variants of a recipe with several seeds, measure each on Shapes, and take means.
 
-Every finished run is kept in its folder and not repeated, so a study that was stopped goes on where it was.
+Every finished run is kept in its folder and not repeated, so a study that was stopped goes on where it was. With --save
+the scores of every seed go to benchmarks/results, where the tables of the docs come from.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
 
+from benchmarks.harness import RESULTS, check_committed, environment, mean_and_spread
 from crossframe import load
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.recipes.load import load_recipe
+from crossframe.shapes import VERSION
 from crossframe.train.run import train
 
 SPLITS = ("test", "unseen", "zero_shot")
@@ -21,6 +23,7 @@ CLIPS = 550  # of each split
 KINDS = ("action", "opposite", "colour", "shape")
 
 Scores = dict[str, float]  # by split and kind of question: "unseen action"
+Tables = Mapping[str, Mapping[str, Sequence[Scores]]]  # by title and variant, of every seed
 
 
 def trained(recipe: str, changes: Sequence[str], init: Path | str | None, out: Path, seed: int) -> Path:
@@ -44,10 +47,33 @@ def measured(weights: Path, out: Path, clips: int = CLIPS) -> Scores:
     return scores
 
 
-def report(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str], **more: Any) -> None:
-    """Print means and deviations over seeds as a Markdown table, and all of it as one line of JSON."""
-    show(runs, columns)
-    print(json.dumps({"runs": runs, **more}))
+def options(doc: str | None) -> argparse.ArgumentParser:
+    """A parser with what all studies take."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--save", action="store_true", help="keep the scores of every seed in benchmarks/results")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser, words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given. What would be saved must be of a commit."""
+    arguments = parser.parse_args(words)
+    if arguments.save:
+        check_committed(parser)
+    return arguments
+
+
+def keep(study: str, tables: Tables, arguments: argparse.Namespace) -> None:
+    """Print the scores of every seed as one line of JSON; with `--save`, write it to benchmarks/results/STUDY.json too.
+
+    With them go the world that they were measured in, the commit and the options, which the docs' tables say
+    (`python -m benchmarks.tables`).
+    """
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+    found = {"study": study, "world": VERSION, "options": given, "environment": environment(), "runs": tables}
+    if arguments.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{study}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found))
 
 
 def show(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str]) -> None:
@@ -55,12 +81,5 @@ def show(runs: Mapping[str, Sequence[Scores]], columns: Sequence[str]) -> None:
     print("| variant | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     for name, seeds in runs.items():
-        cells = (_cell([scores[column] for scores in seeds if column in scores]) for column in columns)
+        cells = (mean_and_spread([scores[column] for scores in seeds if column in scores]) for column in columns)
         print(f"| {name} | " + " | ".join(cells) + " |")
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean(values):.3f}{spread}".replace("0.", ".")

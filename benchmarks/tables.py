@@ -1,12 +1,17 @@
-"""What the docs quote: the tables of docs/performance.md from saved results, the command lists of docs/results.md.
+"""What the docs quote: tables from saved results, the command lists of docs/results.md.
 
-    python -m benchmarks.tables     # after python -m benchmarks --save, or a change of crossframe.recipes.paper
+    python -m benchmarks.tables     # after a benchmark or a study with --save, or a change of crossframe.recipes.paper
 
 A comment in a page says what stands below it. In docs/performance.md: `<!-- table: one_clip -->` the bars of a result,
 `<!-- table: one_clip way, seconds -->` these columns of the rows that have the first of them, and
 `<!-- table: runs -->` when, where and from which commit each result comes. In docs/results.md it is a block of
 commands: `<!-- commands: words -->` trains every experiment of the paper's table of that name, and
 `<!-- commands, with tests: Kinetics-400 -->` measures each too.
+
+There and in EXPERIMENTS.md, `<!-- study: components / components / variant / test action = action -->` is a table of a
+study of Shapes: the file in benchmarks/results, the table in it, the heading of the first column, and the columns, each
+with its heading where that is another. Means and deviations are over seeds; the line above says in which version of the
+world and at which commit they were measured. Columns of two files stand side by side: `ablations_full + ablations_few`.
 """
 
 from __future__ import annotations
@@ -15,10 +20,12 @@ import json
 import re
 from typing import Any
 
-from benchmarks.harness import RESULTS, ROOT
+from benchmarks.harness import RESULTS, ROOT, mean_and_spread
 from crossframe.recipes.paper import HEADLINE, experiments
 
 PAGE = ROOT / "docs" / "performance.md"
+STUDY_PAGES = (ROOT / "docs" / "results.md", ROOT / "EXPERIMENTS.md")
+STUDY = re.compile(r"(?P<comment><!-- study: (?P<asked>.*?) -->\n)(?:\*.*\*\n(?:\n(?:\|.*\n)+)?)?")
 COMMANDS_PAGE = ROOT / "docs" / "results.md"
 TABLE = re.compile(r"(?P<comment><!-- table: (?P<name>\w+) ?(?P<columns>.*?) -->\n)(?:\|.*\n)*")
 
@@ -45,6 +52,39 @@ def _commands(tables: list[str], with_tests: bool) -> str:
     if not lines:
         raise ValueError(f"no experiment of the paper has a table that begins with {' or '.join(tables)}")
     return "".join(f"{line}\n" for line in ["```", *lines, "```"])
+
+
+def with_studies(page: str) -> str:
+    """The page with every table of a study written anew."""
+    return STUDY.sub(lambda found: found["comment"] + _study(*found["asked"].split(" / ")), page)
+
+
+def _study(names: str, title: str, first: str, columns: str) -> str:
+    """A line that says where the figures come from, and the table, where there are any."""
+    lines: list[str] = []
+    rows: dict[str, dict[str, list[float]]] = {}
+    for name in names.split(" + "):
+        path = RESULTS / f"{name}.json"
+        if not path.is_file():
+            lines.append(f"*Not measured yet ({path.name}).*")
+            continue
+        found = json.loads(path.read_text(encoding="utf-8"))
+        world, commit = found["world"], found["environment"]["commit"]
+        lines.append(f"*Shapes world {world}, commit {commit}, {path.name}.*")
+        for variant, seeds in found["runs"][title].items():
+            row = rows.setdefault(variant, {})
+            for scores in seeds:
+                for column, value in scores.items():
+                    row.setdefault(column, []).append(value)
+    said = "*" + " ".join(line.strip("*") for line in lines) + "*\n"
+    if not rows:
+        return said
+    pairs = [column.partition(" = ") for column in columns.split("; ")]
+    head = [first, *(heading or column for column, _, heading in pairs)]
+    table = [
+        [variant, *(mean_and_spread(row.get(column, [])) for column, _, _ in pairs)] for variant, row in rows.items()
+    ]
+    return f"{said}\n{_markdown(head, table)}"
 
 
 def filled(page: str) -> str:
@@ -96,3 +136,5 @@ def _shown(value: object) -> str:
 if __name__ == "__main__":
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     COMMANDS_PAGE.write_text(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for study_page in STUDY_PAGES:
+        study_page.write_text(with_studies(study_page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -17,7 +17,9 @@ from benchmarks.cost import encoding_gmacs
 from benchmarks.harness import RESULTS, Bar, run
 from benchmarks.peers import config_of
 from benchmarks.scaling import gmacs
-from benchmarks.tables import PAGE, filled
+from benchmarks.study import keep, options, parsed
+from benchmarks.tables import PAGE, STUDY_PAGES, filled, with_studies
+from crossframe.shapes import VERSION
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,6 +63,27 @@ def test_the_tables_of_the_docs_are_those_of_the_results() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert filled(page) == page, "python -m benchmarks.tables writes them"
     assert filled("<!-- table: start command, seconds -->\n| old |\nText").splitlines()[1] == "| command | seconds |"
+
+
+def test_the_tables_of_studies_are_those_of_their_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for page in STUDY_PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert with_studies(text) == text, "python -m benchmarks.tables writes them"
+    monkeypatch.setattr("benchmarks.study.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.tables.RESULTS", tmp_path)
+    monkeypatch.setattr(harness, "_git", lambda *arguments: "" if "status" in arguments else "abc")
+    one, other = "<!-- study: one / some / variant / a = first; b -->\n", "<!-- study: other / some / what / a -->\n"
+    text = f"{one}*old*\n\n| old |\n|---|\n\nWords\n\n{other}Words\n"
+    absent = f"{one}*Not measured yet (one.json).*\n\nWords\n\n"
+    assert with_studies(text) == f"{absent}{other}*Not measured yet (other.json).*\nWords\n"
+    arguments = parsed(options("words"), ["--save"])
+    keep("one", {"some": {"x": [{"a": 0.25, "b": 0.5}, {"a": 0.75, "b": 0.5}], "y": [{"b": 1.0}]}}, arguments)
+    found = with_studies(text)
+    rows = ["| variant | first | b |", "|---|---|---|", "| x | .500 ± .354 | .500 ± .000 |", "| y | | 1.000 |"]
+    assert found.startswith(
+        "\n".join([f"{one}*Shapes world {VERSION}, commit abc, one.json.*", "", *rows, "", "Words"])
+    )
+    assert with_studies(found) == found
 
 
 def test_what_is_saved_belongs_to_a_commit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
