@@ -135,6 +135,6 @@ def _shown(value: object) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    COMMANDS_PAGE.write_text(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMANDS_PAGE.write_text(filled(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
     for study_page in STUDY_PAGES:
         study_page.write_text(with_studies(study_page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -84,6 +84,8 @@ def as_tested(words: list[str]) -> list[str]:
             return [*words, "--set", "init=clip-like"]
         case "evaluate" if words[1] == "shapes":
             return [*words, "--videos", "8"]
+        case "base-to-novel":
+            return [*words, "--draws", "1", "--set", "train.epochs=1", "--set", "train.workers=0"]
         case "data" if "new-classes" in words:
             return [*words[: words.index("--classes") + 1], "1", *words[words.index("--classes") + 2 :]]
         case "data" if words[1] in ("verify", "prepare"):
@@ -125,6 +127,14 @@ def _many_lists(folder: Path) -> None:
         lines.append(f"many/{path.name},{label},{split}")
     for name in LISTS:
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    halves = (line.rsplit(",", 2) for line in lines[1:])  # four classes of them
+    rows = [f"{path},{label} {'ab'[int(path[-5]) % 2]},{split}" for path, label, split in halves]
+    (folder / "four.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    (folder / "captions.csv").write_text("path,caption\nclip.mp4,a red circle moves\nmore.mp4,a square grows\n")
+    several = [line.replace(",pulsing", ",pulsing|round") for line in lines[:9]]
+    (folder / "several.csv").write_text("\n".join([*several, *lines[20:28]]) + "\n")
+    (folder / "known.txt").write_text("pulsing\n")
+    (folder / "lists.txt").write_text("ucf-1.csv\nhmdb-1.csv\n")
     for seed, name in enumerate(("left-out", "val"), start=1):  # which no training saw
         for number, label in enumerate(CLASSES):
             write_clip(draw("few_shot_train", seed, number), folder / "many" / f"{name}-{label}.mp4")

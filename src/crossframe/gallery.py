@@ -14,6 +14,7 @@ from crossframe.prediction import pictures_of
 
 SHOWN = 100  # clips with pictures, and files without an answer
 LABELS = 24  # with how often each was the best
+NONE = "none of the labels"
 
 
 class Gallery:
@@ -27,6 +28,7 @@ class Gallery:
         self._failed: list[dict[str, Any]] = []
         self._labels: Counter[str] = Counter()
         self._failures = 0
+        self._count = 0  # of videos with an answer
 
     @classmethod
     def of(cls, records: Iterable[dict[str, Any]]) -> Self:
@@ -45,11 +47,13 @@ class Gallery:
         if failed:
             self._failures += 1
         else:
-            self._labels[record["predictions"][0]["label"]] += 1
+            self._count += 1
+            best = record["predictions"][0]["label"]
+            self._labels.update(record.get("accepted", [best]) or [NONE])
 
     def write(self, path: Path, made_with: Mapping[str, Any]) -> None:
         """Write the page. Pictures are read from the files once more; the page says which have gone."""
-        named = self._labels.total()
+        named = self._count
         among = f"each among {len(made_with['labels']):,} labels"
         lead = f"{named:,} of {named + self._failures:,} videos were named, {among}."
         if named > len(self._named):

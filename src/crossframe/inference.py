@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import zip_longest
 from threading import Lock
@@ -46,6 +46,10 @@ PRODUCTS: tuple[Flag, ...] = (
 
 TEXTS_AT_ONCE = 256  # bounds memory for thousands of labels; fixed, so that features are reproducible
 KEPT_LISTS = 16  # of labels, whose features are cached
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=1)
 
 
 class Inference:
@@ -102,12 +106,19 @@ class Inference:
 
     @torch.inference_mode()
     def probabilities(
-        self, videos: Sequence[Tensor] | Tensor, text: Tensor | None, *, views: int = 1, crops: Crops = 1
+        self,
+        videos: Sequence[Tensor] | Tensor,
+        text: Tensor | None,
+        *,
+        views: int = 1,
+        crops: Crops = 1,
+        scoring: Callable[[Tensor], Tensor] = _softmax,
     ) -> Tensor:
-        """uint8 (views * T, 3, H, W) for each of B clips, of any sizes -> float64 (B, K) on the CPU; rows sum to 1.
+        """uint8 (views * T, 3, H, W) for each of B clips, of any sizes -> float64 (B, K) on the CPU.
 
-        The softmax of each view is averaged, as in the paper; it is computed in float64, which still orders labels of
-        tiny probability. Views are encoded one after the other, so that memory does not grow with their number.
+        The scores that `scoring` makes of the logits of each view, by default their softmax, are averaged, as in the
+        paper; they are computed in float64, which still orders labels of tiny probability. Views are encoded one after
+        the other, so that memory does not grow with their number.
         """
         odd = [len(video) for video in videos if views < 1 or len(video) % views]
         if odd:
@@ -117,7 +128,7 @@ class Inference:
         for view in range(views):
             for batch in _crops(self.model, [clip[view] for clip in clips], crops):
                 logits = self.score(self._encoder.encode_video(batch), text)
-                total = logits.double().softmax(dim=1) + total
+                total = scoring(logits.double()) + total
         return cast("Tensor", total) / (views * crops)
 
 

@@ -20,8 +20,10 @@ from crossframe.video.guard import VideoError
 class Prediction:
     """The answer for one video: a score for every label, in the order of the labels given.
 
-    `scores` (K,) are probabilities among these labels and add up to one. `similarities` (K,) are cosines between video
-    and label, each of which means something on its own; a model with a linear head has none.
+    `scores` (K,) are probabilities. Among labels that compete they add up to one, together with what background words
+    take; labels that are scored by themselves do not share. `similarities` (K,) are cosines between video and label; a
+    model with a linear head has none. `groups` names each label's group, where there are any. `counted` are the labels
+    that count, by index, best first; None where nothing was asked of them and the best one counts.
     `frames` says which frames were seen: `indices`, `times`, `total`, `damaged`. `pixels`, uint8 (T, 3, H, W) as the
     model got them before it cut and scaled them, are kept only where they were asked for.
     """
@@ -32,6 +34,8 @@ class Prediction:
     similarities: Tensor | None
     frames: Seen | Frames
     pixels: Tensor | None = None
+    groups: tuple[str, ...] = ()
+    counted: tuple[int, ...] | None = None
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The k best labels and their scores, best first. Labels with equal scores keep their order."""
@@ -39,11 +43,22 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The best label."""
+        """The best label, whether it is accepted or not."""
         return self.labels[self.ranking()[0]]
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The labels that count, best first: those that reach their thresholds and fit better than the background."""
+        return (self.label,) if self.counted is None else tuple(self.labels[place] for place in self.counted)
+
+    @property
+    def none(self) -> bool:
+        """True if the answer is none of the labels."""
+        return not self.accepted
 
     def __repr__(self) -> str:
         best = ", ".join(f"{label!r} {score:.1%}" for label, score in self.top(3))
+        best = f"none of {best}" if self.none else best
         more = f", {len(self.labels) - 3} more" if len(self.labels) > 3 else ""
         return f"Prediction({self.video!r}: {best}{more})"
 
@@ -59,7 +74,8 @@ class Prediction:
         return pages.Clip(self.video, self.top(top), truth, pictures, problem)
 
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
-        """Plain values, ready for JSON: the `top` best labels with their scores, and the frames that were seen.
+        """Plain values, ready for JSON: the `top` best labels with their scores and groups, those that are `accepted`,
+        whether the answer is `none` of them, and the frames that were seen.
 
         `warnings`, lines about a damaged or short video, is there if there are any.
         """
@@ -71,9 +87,12 @@ class Prediction:
                     "label": self.labels[i],
                     "score": float(self.scores[i]),
                     "similarity": None if similar is None else float(similar[i]),
+                    **({"group": self.groups[i]} if self.groups else {}),
                 }
                 for i in self.ranking()[:top]
             ],
+            "accepted": list(self.accepted),
+            "none": self.none,
             **_seen(self.frames),
         }
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Self, TypeVar, cast, overload
+from typing import Literal, Self, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -18,13 +18,16 @@ from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
-from crossframe.text.labels import PLACE, Descriptions, check_labels, wordings
+from crossframe.scoring import Scoring
+from crossframe.text.groups import LabelSet
+from crossframe.text.labels import PLACE, Descriptions, wordings
 from crossframe.video.decode import Frames, Source, decode_many
 from crossframe.video.guard import VideoError
 from crossframe.video.media import limits_here
 from crossframe.weights import load
 
 R = TypeVar("R")
+Labels: TypeAlias = Sequence[str] | LabelSet
 
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
 
@@ -115,57 +118,107 @@ class Recognizer:
 
     @overload
     def classify(
-        self, videos: Source, labels: Sequence[str] | None = None, *, keep_pixels: bool = False
+        self,
+        videos: Source,
+        labels: Labels | None = None,
+        *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        keep_pixels: bool = False,
     ) -> Prediction: ...
     @overload
     def classify(
         self,
         videos: Sequence[Source] | Iterator[Source],
-        labels: Sequence[str] | None = None,
+        labels: Labels | None = None,
         *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
         keep_pixels: bool = False,
     ) -> list[Prediction]: ...
     def classify(
-        self, videos: Source | Iterable[Source], labels: Sequence[str] | None = None, *, keep_pixels: bool = False
+        self,
+        videos: Source | Iterable[Source],
+        labels: Labels | None = None,
+        *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        keep_pixels: bool = False,
     ) -> Prediction | list[Prediction]:
         """Score `labels` for each video, by default `model.labels`. One video gives one prediction, several a list.
 
         A list is of videos; the pictures of one clip are given as an array, or as a list in a list.
-        Predictions say which frames were seen; `keep_pixels` also keeps those, some 2 MB a clip.
+        `background` words, "generic" for `crossframe.text.GENERIC`, take the share of what is none of the labels. A
+        best label whose score is below `threshold` is not accepted: `prediction.none`. A `crossframe.text.LabelSet` has
+        a background and thresholds of its own. Predictions say which frames were seen; `keep_pixels` also keeps those,
+        some 2 MB a clip.
         Raises `ValueError` for labels that are empty, read the same to the model or are not those of its linear head,
         and its subclass `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
         """
-        if isinstance(videos, ONE_VIDEO):
-            return _or_raise(next(self.classify_each([cast("Source", videos)], labels, keep_pixels=keep_pixels)))
-        return [_or_raise(result) for result in self.classify_each(videos, labels, keep_pixels=keep_pixels)]
+        one = isinstance(videos, ONE_VIDEO)
+        results = self.classify_each(
+            [cast("Source", videos)] if one else videos,
+            labels,
+            background=background,
+            threshold=threshold,
+            keep_pixels=keep_pixels,
+        )
+        return _or_raise(next(results)) if one else [_or_raise(result) for result in results]
 
     def classify_each(
-        self, videos: Iterable[Source], labels: Sequence[str] | None = None, *, keep_pixels: bool = False
+        self,
+        videos: Iterable[Source],
+        labels: Labels | None = None,
+        *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        keep_pixels: bool = False,
     ) -> Iterator[Prediction | VideoError]:
         """Predictions in the order of `videos`, as they come; a file that cannot be read gives its error instead.
 
         The next videos are decoded while the model works; memory does not grow with their number.
         """
-        if labels is None and not self.model.labels:
-            raise ValueError("there are no labels: give what the videos may show, the model has no names of its own")
-        names = tuple(check_labels(self.model.labels if labels is None else labels))
-        check_head(self.model, names)
-        text = self._label_features(names)
+        scoring = self._scoring(labels, background, threshold)
+        chosen = scoring.labels
+        names = chosen.labels
+        text = self._label_features(chosen)
         scale = float(self.model.logit_scale.detach().exp())
         bias = 0.0 if self.model.logit_bias is None else float(self.model.logit_bias.detach())
+        asks = bool(chosen.thresholds or chosen.background or any(group.independent for group in chosen.groups))
         for item in self._read(videos, lambda features: self._inference.score(features, text)):
             if isinstance(item, VideoError):
                 yield item
                 continue
-            frames, logits = item  # (K,)
+            frames, logits = item  # (K + background,)
             if not logits.isfinite().all():
                 yield ScoreError(
                     f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
                 )
                 continue
-            similarities = None if text is None or not scale else (logits - bias) / scale
-            pixels = frames.pixels if keep_pixels else None
-            yield Prediction(frames.source, names, logits.softmax(dim=0), similarities, frames.seen(), pixels)
+            similarities = None if text is None or not scale else (logits[: len(names)] - bias) / scale
+            yield Prediction(
+                frames.source,
+                names,
+                scoring(logits),
+                similarities,
+                frames.seen(),
+                frames.pixels if keep_pixels else None,
+                chosen.group_names,
+                scoring.accepted(logits) if asks else None,
+            )
+
+    def _scoring(self, labels: Labels | None, background: str | Sequence[str], threshold: float | None) -> Scoring:
+        """How logits of these labels become scores, checked."""
+        if labels is None and not self.model.labels:
+            raise ValueError("there are no labels: give what the videos may show, the model has no names of its own")
+        if isinstance(labels, LabelSet):
+            if background or threshold is not None:
+                raise ValueError("the set of labels has a background and thresholds of its own: set them there")
+            chosen = labels
+        else:
+            chosen = LabelSet.of(self.model.labels if labels is None else labels, background, threshold)
+        check_head(self.model, chosen.labels)
+        return Scoring.of(self.model, chosen)
 
     def embed_videos(self, videos: Iterable[Source]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
@@ -190,13 +243,16 @@ class Recognizer:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
         if self.model.text is None:
             raise ValueError("this model has a linear head and cannot embed texts")
-        return F.normalize(cast("Tensor", self._label_features(tuple(check_labels(labels)))).float(), dim=-1).cpu()
+        return F.normalize(cast("Tensor", self._label_features(LabelSet.of(labels))).float(), dim=-1).cpu()
 
-    def _label_features(self, labels: tuple[str, ...]) -> Tensor | None:
-        """(K, E) on the model's device; None for a linear head."""
-        taught = self.model.taught
+    def _label_features(self, chosen: LabelSet) -> Tensor | None:
+        """(K + background, E) on the model's device; None for a linear head."""
+        taught, labels = self.model.taught, chosen.labels
         said = taught.descriptions if self._as_taught and labels == taught.labels else self.descriptions
-        return self._inference.texts.of_labels(wordings(labels, self.template, said))
+        own = chosen.wordings
+        bare = [label for label in labels if label not in own]
+        texts = {**dict(zip(bare, wordings(bare, self.template, said), strict=True)), **own}
+        return self._inference.texts.of_labels([*(texts[label] for label in labels), *chosen.background])
 
     def _read(
         self, videos: Iterable[Source], found: Callable[[VideoFeatures], Tensor]

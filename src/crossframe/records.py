@@ -24,7 +24,7 @@ Record: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str]  # what a record is about: ("video", its name)
 
 BEST = ("label", "score", "similarity")  # columns of tables, from the first of `predictions`
-NESTED = ("predictions", "frames", "warnings")  # which CSV holds as JSON
+NESTED = ("predictions", "accepted", "frames", "warnings")  # which CSV holds as JSON
 COLUMNS: tuple[str, ...] = ("video", *BEST, *NESTED, "error")
 ABOUT = ("video", "text")  # a record is about one of these
 
@@ -150,8 +150,9 @@ class Records:
         arrow = pyarrow()
         text, number = arrow.string(), arrow.float64()
         best = {"label": text, "score": number, "similarity": number}
-        predictions = arrow.list_(arrow.struct(list(best.items())))
-        return {"video": text, **best, "predictions": predictions, **types_of_frames(), "error": text}
+        predictions = arrow.list_(arrow.struct([*best.items(), ("group", text)]))
+        accepted = {"accepted": arrow.list_(text)}
+        return {"video": text, **best, "predictions": predictions, **accepted, **types_of_frames(), "error": text}
 
 
 def check_free(path: Path, *, resume: bool) -> None:

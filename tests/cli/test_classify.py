@@ -128,7 +128,7 @@ def test_table_shows_every_label_with_its_share(command: Run, clip: Path, tiny_f
 def test_what_a_share_of_one_label_is_worth_is_said(command: Run, clip: Path, tiny_folder: Path) -> None:
     outcome = command("classify", clip, "-l", "yoga, judo", "--model", tiny_folder)
     assert outcome.status == 0
-    assert one_line(outcome, "One label alone always gets 100%; give others, or --json for its similarity.")
+    assert one_line(outcome, "One label alone always gets 100%; give others, or --background generic.")
     for words in (("-l", "yoga", "--json"), ("-l", "yoga", "-l", "judo")):
         assert command("classify", clip, *words, "--model", tiny_folder).err == ""
 
@@ -409,7 +409,8 @@ def test_a_result_is_not_written_over_and_is_gone_on_with(
     gone, bad, good = found["gone.mp4"], found["text.mp4"], found[clip.name]
     assert "does not exist" in gone["error"]
     assert "is not a video" in bad["error"]
-    assert list(good) == ["video", "predictions", "frames"]
+    assert [name for name in good if name != "none"] == ["video", "predictions", "accepted", "frames"]
+    assert good["accepted"] == [good["predictions"][0]["label"]]
     assert len(good["predictions"]) == 2
     run = json.loads((tmp_path / f"{name}.run.json").read_text())
     assert run["labels"] == ["arm wrestling", "cleaning a pool"]
@@ -489,3 +490,38 @@ def test_classify_writes_a_page_with_the_frames_and_the_failures(
     assert "has 2 frames, 4 were wanted; some are repeated" in text
     assert "bad.mp4: is not a video" in text
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import""", text)  # opens offline
+
+
+def test_none_of_these_is_an_answer_in_the_table_and_in_json(command: Run, clip: Path, tiny_folder: Path) -> None:
+    given = ["classify", clip, *LABELS, "--model", tiny_folder, "--background", "generic", "--threshold", "0.99"]
+    table = command(*given)
+    assert (table.status, "none of these" in table.out) == (0, True)
+    record = json.loads(command(*given, "--json").out)
+    assert (record["none"], record["accepted"]) == (True, [])
+    assert sum(entry["score"] for entry in record["predictions"]) < 1
+    assert {entry["label"] for entry in record["predictions"]} == {"arm wrestling", "cleaning a pool"}
+    sure = json.loads(command(*given[:-1], "0", "--json").out)
+    assert (sure["none"], sure["accepted"]) == (False, [sure["predictions"][0]["label"]])
+
+
+def test_a_file_of_groups_scores_each_by_its_own_rule(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "at-home.yaml"
+    outcome = command("classify", clip, "--labels", example, "--model", tiny_folder, "--json", "--top", "9")
+    record = json.loads(outcome.out)
+    assert {entry["group"] for entry in record["predictions"]} == {"safety", "sport", "household"}
+    out = tmp_path / "found.parquet"
+    page = tmp_path / "found.html"
+    given = ["classify", clip, "--labels", example, "--model", tiny_folder, "--out", out, "--html", page]
+    assert command(*given).status == 0
+    (row,) = read_records(out)
+    assert row["accepted"] == record["accepted"]
+    assert "fire or smoke" in json.loads((tmp_path / "found.parquet.run.json").read_text())["thresholds"]
+    twice = tmp_path / "twice.json"
+    twice.write_text('{"groups": {"a": {"labels": ["golf"]}, "b": {"labels": ["yoga", "golf"]}}}')
+    refused = command("classify", clip, "--labels", twice, "--model", tiny_folder)
+    assert refused.status == 2
+    assert one_line(refused, "'golf' is in two groups, 'a' and 'b'")
+    mixed = command("classify", clip, "--labels", example, "-l", "chess", "--model", tiny_folder)
+    assert one_line(mixed, "says more than labels")

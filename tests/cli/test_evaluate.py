@@ -90,7 +90,14 @@ def test_several_splits_have_a_mean_and_a_deviation(
 
 def test_only_shares_are_printed_as_percent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     numbers = {"top1": 0.5, "median_rank": 3.7}
-    rest = {"recordings": None, "top1_interval": [0.25, 0.75], "failures": [], "videos": 4, "unreadable": 0}
+    rest = {
+        "recordings": None,
+        "top1_interval": [0.25, 0.75],
+        "failures": [],
+        "damaged": [],
+        "videos": 4,
+        "unreadable": 0,
+    }
     found = numbers | rest | {"classes": 2, "made_with": {}}
     _print_scores({"": (Trial("a", "test"), found)}, tmp_path)
     lines = capsys.readouterr().out.splitlines()
@@ -246,3 +253,38 @@ def test_one_and_two_processes_write_the_same(clips: Path, tiny_folder: Path, tm
     assert (summary(tmp_path / "shared")["videos"], summary(tmp_path / "shared")["unreadable"]) == (9, 1)
     for name in ("summary.json", "predictions.parquet"):
         assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
+
+
+def test_unknown_labels_and_clips_without_time_are_measured(
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "known.txt").write_text("waving\nclapping\n")
+    given = ["evaluate", "finetune", "--model", tiny_folder, "--data", clips, "--set", "train.workers=0"]
+    asked = ["--candidates", tmp_path / "known.txt", "--background", "generic", "--probe", "shuffle,one-frame"]
+    outcome = command(*given, *asked, "--out", tmp_path / "run")
+    assert outcome.status == 0, outcome.err
+    assert "auroc" in outcome.out
+    assert "shuffle" in outcome.out
+    written = summary(tmp_path / "run")
+    assert (written["videos"], written["open_set"]["unknown"]) == (6, 2)  # one unknown clip is broken
+    assert written["probes"]["shuffle"].keys() == {"top1", "drop", "drop_interval"}
+    assert "something else" in written["made_with"]["background"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Unknown clips" in page
+    assert "Without time" in page
+    wrong = command(*given, "--probe", "blur", "--out", tmp_path / "other")
+    assert (wrong.status, wrong.err.count("\n")) == (1, 1)
+    assert "there is no probe 'blur'" in wrong.err
+
+
+def test_lists_of_several_data_sets_stand_in_one_file(
+    command: Run, clips: Path, divided: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "lists.txt").write_text(f"{divided}\n{clips}\n# a comment\n")
+    given = ["evaluate", "finetune", "--model", tiny_folder, "--set", "train.workers=0", "--split", "all"]
+    outcome = command(*given, "--lists", tmp_path / "lists.txt", "--out", tmp_path / "run")
+    assert outcome.status == 0, outcome.err
+    assert len(summary(tmp_path / "run")["trials"]) == 2
+    (tmp_path / "lists.txt").write_text("gone.csv\n")
+    gone = command(*given, "--lists", tmp_path / "lists.txt", "--out", tmp_path / "other")
+    assert "gone.csv does not exist" in gone.err

@@ -317,7 +317,7 @@ class TestJson:
             ({"database": {"a": {"annotations": [{"label": "x"}]}}}, "video 'a' has the annotation .* and not a label"),
             ({"database": {"a": {"annotations": [{"segment": [2, 1], "label": "x"}]}}}, "lists no clips"),
             ({"jump": 0}, "holds no list of clips"),
-            ([{"filename": "a.mp4", "label": [0, 1]}], "entry 1: has 2 labels, and a clip needs one"),
+            ([{"filename": "a.mp4", "label": []}], "entry 1: has no label, and a clip needs one"),
             (["a.mp4"], "entry 1: is no table of a clip's path and label"),
         ],
     )

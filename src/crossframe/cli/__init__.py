@@ -14,7 +14,9 @@ from typer.exceptions import Abort, TyperException
 
 from crossframe import __version__
 from crossframe.cli.about import TRAINING_PACKAGES, doctor, models
+from crossframe.cli.base_to_novel import base_to_novel
 from crossframe.cli.blend import blend
+from crossframe.cli.calibrate import calibrate
 from crossframe.cli.classify import classify
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
@@ -23,6 +25,7 @@ from crossframe.cli.evaluate import evaluate
 from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import compare, report
+from crossframe.cli.retrieval import retrieval
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.data.clip import OverlapError
@@ -77,8 +80,11 @@ app.command()(demo)
 app.command()(train)
 app.command()(recipes)
 app.command()(evaluate)
+app.command()(retrieval)
+app.command()(base_to_novel)
 app.command()(compare)
 app.command()(blend)
+app.command()(calibrate)
 app.command()(report)
 app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -14,6 +14,7 @@ from typer import Argument, Option
 from crossframe.cli.shared import (
     DEFAULT_MODEL,
     NOTHING_DONE,
+    BackgroundOption,
     BatchSizeOption,
     DeviceOption,
     FramesOption,
@@ -43,6 +44,8 @@ from crossframe.files import check_writable
 from crossframe.model.config import FrameRule
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
+from crossframe.text.groups import LabelSet, background_texts
+from crossframe.text.label_files import read_label_set
 from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
 
 if TYPE_CHECKING:
@@ -57,6 +60,9 @@ if TYPE_CHECKING:
 
 DescriptionsOption: TypeAlias = Annotated[
     Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
+]
+ThresholdOption: TypeAlias = Annotated[
+    float | None, Option(min=0, max=1, help="The score below which the answer is none of the labels.")
 ]
 SamplingOption: TypeAlias = Annotated[
     FrameRule | None,
@@ -76,6 +82,8 @@ def classify(
     template: TemplateOption = None,
     descriptions: DescriptionsOption = None,
     clean: HumanizeOption = False,
+    background: BackgroundOption = None,
+    threshold: ThresholdOption = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     out: Annotated[Path | None, Option(help="Write records to this .jsonl, .csv or .parquet file.")] = None,
     resume: ResumeOption = False,
@@ -97,28 +105,49 @@ def classify(
     if len(absent) == len(set(paths)):
         output.write_all([(path, absent[str(path)]) for path in paths])
         raise typer.Exit(NOTHING_DONE)
-    if out:
-        check_free(out, resume=resume)
-    if html:
-        check_writable(html.parent)
+    _check_places(out, html, resume=resume)
     set_file_limits(memory, most_frames)
     settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
     # Slow, and of no use before the command line is known to make sense.
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
     names = own_labels(recognizer.model, names, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
+    chosen = _label_set(names, labels, background or [], threshold, said)
     if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": None if said is None else str(descriptions)}
-    run = {**output.made_by, "labels": names, "num_frames": recognizer.num_frames, "top": top}
+    run = {**output.made_by, "labels": names, **chosen.to_dict(), "num_frames": recognizer.num_frames, "top": top}
 
     def name(paths: list[Path]) -> Iterable[tuple[Path, Prediction | str]]:
         present = [path for path in paths if str(path) not in absent]
-        return results_of(paths, absent, output.watched(recognizer.classify_each(present, names)))
+        return results_of(paths, absent, output.watched(recognizer.classify_each(present, chosen)))
 
     named = output.keep(paths, name, run, resume=resume)
     if named and not as_json:
-        _say_what_scores_mean(model, names)
+        _say_what_scores_mean(model, names if not chosen.background else [])
     raise typer.Exit(exit_status(named, len(paths), diverged=output.diverged))
+
+
+def _check_places(out: Path | None, html: Path | None, *, resume: bool) -> None:
+    if out:
+        check_free(out, resume=resume)
+    if html:
+        check_writable(html.parent)
+
+
+def _label_set(
+    names: list[str], file: Path | None, background: list[str], threshold: float | None, said: object
+) -> LabelSet:
+    """The labels with what the file says about them, which options replace."""
+    found = read_label_set(file) if file else LabelSet.of(names)
+    if said and found.wordings:
+        raise ValueError(f"{file} has wordings of its own; leave --descriptions out, or the wordings")
+    if list(found.labels) != names:  # there are options -l too, or labels were humanized
+        if found.to_dict():
+            raise ValueError(f"{file} says more than labels; leave out --label and --humanize, or write them into it")
+        found = LabelSet.of(names)
+    if threshold is not None:
+        found = replace(found, thresholds=dict.fromkeys(names, threshold))
+    return replace(found, background=background_texts(background)) if background else found
 
 
 @dataclass
@@ -184,7 +213,7 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
     if model == "shapes":
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     if len(names) == 1:
-        print("One label alone always gets 100%; give others, or --json for its similarity.", file=sys.stderr)
+        print("One label alone always gets 100%; give others, or --background generic.", file=sys.stderr)
 
 
 def _table(prediction: Prediction, top: int) -> Table:
@@ -194,6 +223,11 @@ def _table(prediction: Prediction, top: int) -> Table:
     table.add_column("label")
     table.add_column("score", justify="right")
     table.add_column("", no_wrap=True, overflow="crop")
+    if prediction.none:
+        table.add_row("none of these", "", "")
+    groups = dict(zip(prediction.labels, prediction.groups, strict=True)) if prediction.groups else {}
     for name, score in prediction.top(top):
-        table.add_row(escaped(name), f"{score:.1%}", "█" * round(20 * score))
+        shown = f"{groups[name]}: {name}" if name in groups else name
+        mark = " counts" if name in prediction.accepted and prediction.counted is not None else ""
+        table.add_row(escaped(shown), f"{score:.1%}", "█" * round(20 * score) + mark)
     return table

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -72,6 +73,24 @@ def import_(
         write_text(labels, "".join(f"{label}\n" for label in manifest.labels))
     _report(imported)
     _write(manifest, out)
+
+
+@data.command()
+def captions(
+    name: Annotated[Literal["msrvtt", "didemo"], Argument(help="The data set.")],
+    root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth.")],
+    out: Annotated[Path, Argument(help="The .csv file to write, for crossframe retrieval.")],
+    annotations: Annotated[Path | None, Option(help="The folder of the annotations, if not below ROOT.")] = None,
+) -> None:
+    """Write a list of clips with captions from a data set as it is published."""
+    from crossframe.data.captions import import_captions
+    from crossframe.text.labels import some
+
+    videos, rows, missing = import_captions(name, root, annotations, out)
+    if missing:
+        print(f"crossframe: {len(missing)} videos are not there: {some(missing)}", file=sys.stderr)
+    print(f"{videos:,} videos, {rows:,} captions")
+    print(out)
 
 
 @data.command()

@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli.shared import (
+    BackgroundOption,
     ClassNamesOption,
     FileSecondsOption,
     MemoryOption,
@@ -28,12 +29,30 @@ if TYPE_CHECKING:
 
     from crossframe.data.batch import Batch
     from crossframe.data.loader import EvalLoader
+    from crossframe.evaluate.probes import Probe
     from crossframe.evaluate.result import Evaluation
     from crossframe.evaluate.trials import Trial
     from crossframe.model.xclip import XCLIP
     from crossframe.recipes.schema import Recipe
 
 SHOWN = 3  # files that could not be read
+
+CandidatesOption = Annotated[
+    str | None, Option(help="A list of clips or labels: the only candidates; clips of other labels are unknown.")
+]
+ProbeOption = Annotated[
+    str | None, Option(help="Take time away too: shuffle, reverse, one-frame, with commas between.")
+]
+BlendOption = Annotated[
+    float | None,
+    Option(min=0, max=1, help="Average with the weights that training started from: 0 is those, 1 the model."),
+]
+ExactOption = Annotated[  # there is no `auto`, because a number should not depend on the machine
+    Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")
+]
+LabelsTooOption = Annotated[
+    list[str] | None, Option(help="A list of clips or labels whose labels are candidates too; repeat it.")
+]
 
 
 def evaluate(
@@ -48,22 +67,18 @@ def evaluate(
         Path | None, Option(help="The folder for summary.json, predictions.parquet and report.html; a run has its own.")
     ] = None,
     data: Annotated[list[str] | None, Option(help="A list of clips, or a folder for each class; repeat it.")] = None,
+    lists: Annotated[Path | None, Option(help="A file with a list of clips on each line, for all of --data.")] = None,
     split: Annotated[list[str] | None, Option(help="Which clips: test, if not given, or all; repeat it.")] = None,
     views: Annotated[int | None, Option(min=1, help="Views in time, whose probabilities are averaged.")] = None,
     crops: Annotated[int | None, Option(help="Views in space: 1, the center, or 3.")] = None,
-    # there is no `auto`, because a number should not depend on the machine
-    precision: Annotated[
-        Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")
-    ] = None,
-    labels_too: Annotated[
-        list[str] | None, Option(help="A list of clips or labels whose labels are candidates too; repeat it.")
-    ] = None,
+    precision: ExactOption = None,
+    labels_too: LabelsTooOption = None,
+    candidates: CandidatesOption = None,
+    background: BackgroundOption = None,
+    probe: ProbeOption = None,
     videos: Annotated[int | None, Option(min=1, help="How many clips of Shapes are drawn: 1100, if not given.")] = None,
     seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
-    blend: Annotated[
-        float | None,
-        Option(min=0, max=1, help="Average with the weights that training started from: 0 is those, 1 the model."),
-    ] = None,
+    blend: BlendOption = None,
     labels: ClassNamesOption = None,
     root: RootOption = None,
     timeout: FileSecondsOption = None,
@@ -79,14 +94,17 @@ def evaluate(
     """
     from crossframe.data.parquet import pyarrow
     from crossframe.distributed import joined
+    from crossframe.evaluate.probes import read_probes
     from crossframe.recipes.load import RECIPE, load_recipe
 
+    probes = read_probes(probe) if probe else ()
     if Path(recipe).is_dir():
         checkpoint = _checkpoint(Path(recipe))
         recipe, model, out = str(checkpoint / RECIPE), model or [str(checkpoint)], out or _free_folder(checkpoint)
     if not model or out is None:
         raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
+    flags |= {"candidates": candidates, "background": background}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
     asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames)]
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
@@ -94,8 +112,21 @@ def evaluate(
     pyarrow()  # without it, nothing could be saved in the end
     given = tuple(change.partition("=")[0].strip() for change in changes or ())
     with joined() as writes:
-        trials = _trials(chosen, model, data or [], drawn=videos is not None or seed is not None)
-        _write(Measuring(chosen, (videos or 1100, seed or 0), blend, given), trials, out, writes=writes)
+        sources = [*(data or ()), *(_lists(lists) if lists else ())]
+        trials = _trials(chosen, model, sources, drawn=videos is not None or seed is not None)
+        _write(Measuring(chosen, (videos or 1100, seed or 0), blend, given, probes), trials, out, writes=writes)
+
+
+def _lists(file: Path) -> list[str]:
+    """The lists that a file names, relative to its folder: the data sets of a cross-dataset test."""
+    from crossframe.text.reading import read_lines
+
+    found = [str(file.parent / line) for _, line in read_lines(file)]
+    if not found:
+        raise ValueError(f"{file} names no lists; write the path of one on each line")
+    if absent := next((path for path in found if not Path(path).exists()), None):
+        raise ValueError(f"{file}: {absent} does not exist; correct the path")
+    return found
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
@@ -186,13 +217,14 @@ class Measuring:
     """How trials are measured: by a recipe, of which entries were `given` by hand.
 
     `drawn`: how many clips of Shapes, and their seed. `blend`: the share of the model in an average with the weights
-    that it came from.
+    that it came from. `probes`: what is measured once more without time (`evaluate.probes`).
     """
 
     recipe: Recipe
     drawn: tuple[int, int]
     blend: float | None
     given: tuple[str, ...]
+    probes: tuple[Probe, ...] = ()
 
     def result(self, trial: Trial, name: str | None) -> tuple[Evaluation, torch.device]:
         """The result of one trial, with what it was made with, and the device that computed it. `name`: of a bar."""
@@ -203,6 +235,9 @@ class Measuring:
         if self.blend is not None:
             model, origin = self._blended(trial.model, model, self.blend)
         evaluation = self._evaluate(trial, model, name)
+        if self.probes:
+            found = {probe: self._probed(trial, model, name, probe) for probe in self.probes}
+            evaluation = replace(evaluation, probes=found)
         what = {"recipe": self.recipe.name, "model": trial.model, "training": training_of(trial.model)}
         what |= {} if origin is None else {"blend": self.blend, "blended_with": origin}
         return replace(evaluation, made_with={**what, **evaluation.made_with}), model.device
@@ -232,6 +267,12 @@ class Measuring:
                 "--set init="
             )
         return blend(model, pretrained, weight), origin
+
+    def _probed(self, trial: Trial, model: XCLIP, name: str | None, probe: Probe) -> Evaluation:
+        from crossframe.evaluate.probes import probed
+
+        with probed(model, probe):
+            return self._evaluate(trial, model, None if name is None else f"{name} {probe}".strip())
 
     def _evaluate(self, trial: Trial, model: XCLIP, name: str | None) -> Evaluation:
         from crossframe.cli.shared import progress
@@ -277,6 +318,10 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
         interval = f"  (95% interval{over}: {low:.1%} to {high:.1%})"
         for name, value in scores(summary).items():
             print(f"{name:<10} {show_score(name, value)}" + (interval if name == "top1" else ""))
+        for name, part in summary.get("probes", {}).items():
+            low, high = part["drop_interval"]
+            drop = f"falls by {100 * part['drop']:.1f} points (95% interval: {100 * low:.1f} to {100 * high:.1f})"
+            print(f"{name:<10} {part['top1']:.1%}  {drop}")
     else:
         together = save_overview(found, out)
         print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))

@@ -42,6 +42,9 @@ PrecisionOption = Annotated[
 ]
 DeviceOption = Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")]
 TemplateOption = Annotated[str | None, Option(help="Words around every label, with {} in its place.")]
+BackgroundOption = Annotated[
+    list[str] | None, Option(help="Words for what is none of the labels, or 'generic'; repeat it.")
+]
 HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")]
 ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
 WorkersOption = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]

@@ -50,7 +50,8 @@ class Task:
     """B clips to be classified among K texts.
 
     `targets`: float (B, K), the target distribution of each clip. A row sums to one, or is all zeros where the clip has
-    no part in the task. With `symmetric`, texts are also matched to clips, as in language-image pretraining.
+    no part in the task; where several texts are right at once, which the sigmoid loss alone takes, each has a one. With
+    `symmetric`, texts are also matched to clips, as in language-image pretraining.
     """
 
     name: str
@@ -75,9 +76,17 @@ class TrainBatch:
         return len(self.clips)
 
 
-def classification(clips: Batch, labels: Sequence[str]) -> TrainBatch:
-    """The single task of every labeled data set: the clips' classes, `labels` by class index."""
-    targets = torch.nn.functional.one_hot(clips.targets, len(labels)).float()
+def classification(clips: Batch, labels: Sequence[str], classes: Sequence[Sequence[int]] | None = None) -> TrainBatch:
+    """The single task of every labeled data set: the clips' classes, `labels` by class index.
+
+    `classes`: those of every clip of the data set, where clips have several, each of which is right.
+    """
+    if classes is None:
+        targets = torch.nn.functional.one_hot(clips.targets, len(labels)).float()
+    else:
+        targets = torch.zeros(len(clips), len(labels))
+        for row, index in zip(targets, clips.indices.tolist(), strict=True):
+            row[list(classes[index])] = 1.0
     return TrainBatch(clips, (Task("label", tuple(labels), targets),))
 
 

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from crossframe.text.labels import some
 
+SEVERAL = "|"  # between the labels of a clip that has several
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """A clip of a data set.
 
     `path` is relative to the manifest's root, or absolute. `start` and `end` are seconds after the first frame; None
-    means those of the file. Clips of one `group` were cut from one recording and must not be divided between training
-    and testing.
+    means those of the file. Labels that are true of a clip at once stand in `label` with `SEVERAL` between them, `a|b`.
+    Clips of one `group` were cut from one recording and must not be divided between training and testing.
     """
 
     path: str
@@ -37,6 +39,15 @@ class Clip:
             raise ValueError(
                 f"{self.path}: no clip can last from {self.start} to {self.end} s; start at 0 or later, end after it"
             )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels, one or several.
+
+        >>> Clip("a.mp4", "running|throwing").labels
+        ('running', 'throwing')
+        """
+        return tuple(part.strip() for part in self.label.split(SEVERAL))
 
     @property
     def recording(self) -> str:

@@ -72,7 +72,7 @@ def read_candidates(source: Path) -> list[str]:
     if source.is_file() and _holds_labels(source):
         return read_labels(source)
     clips, _ = read_clips(source, None)
-    return sorted({clip.label for clip in clips})
+    return sorted({label for clip in clips for label in clip.labels})
 
 
 def _holds_labels(source: Path) -> bool:

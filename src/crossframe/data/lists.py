@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
-from crossframe.data.clip import Clip
+from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.hugging_face import check_no_bytes, class_names, with_path
 from crossframe.data.parquet import read_rows
 from crossframe.text.reading import read_text, read_values
@@ -102,7 +102,9 @@ def is_list(source: Path) -> bool:
 
 
 def class_named(where: str, given: str, labels: Sequence[str] | None) -> str:
-    """The label that a list gives by name, or by its number among `labels`."""
+    """The label that a list gives by name, or by its number among `labels`; several stay several."""
+    if SEVERAL in given:
+        return SEVERAL.join(class_named(where, part.strip(), labels) for part in given.split(SEVERAL))
     if labels is None or not given.isdecimal() or given in labels:
         return given
     if int(given) >= len(labels):
@@ -177,9 +179,9 @@ def _record(where: str, row: Any) -> dict[str, Any]:
     record = {str(name).strip().lower(): value for name, value in row.items()}
     for name, value in record.items():
         if name in LABELS and isinstance(value, list):  # as MMAction2 writes it
-            if len(value) != 1:
-                raise ValueError(f"{where}: has {len(value)} labels, and a clip needs one; choose it")
-            record[name] = value[0]
+            if not value:
+                raise ValueError(f"{where}: has no label, and a clip needs one; add it")
+            record[name] = SEVERAL.join(map(str, value))
     return record
 
 

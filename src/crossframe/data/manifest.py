@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from crossframe.data.clip import Clip
+from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.files import replacing
@@ -25,7 +25,8 @@ class Manifest:
     """Clips and the labels they may have; a label's place in `labels` is its class index.
 
     Clips keep their order, which is the index that batches and results refer to. Labels without a clip are allowed, as
-    further candidates; `require_every_class` refuses them.
+    further candidates; `require_every_class` refuses them. Clips may also have labels `outside` of these, unknown to
+    whoever chooses among the labels.
 
     Raises ValueError where a clip's label is not among `labels`, a label has two spellings, or a clip has two labels.
     """
@@ -33,14 +34,16 @@ class Manifest:
     clips: tuple[Clip, ...]
     labels: tuple[str, ...]
     root: Path
+    outside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_spelling(self.labels, (clip.label for clip in self.clips))
-        known = set(self.labels)
+        _check_spelling(self.labels, (label for clip in self.clips for label in clip.labels))
+        known = {*self.labels, *self.outside}
         unknown: dict[str, Clip] = {}
         for clip in self.clips:
-            if clip.label not in known:
-                unknown.setdefault(clip.label, clip)
+            for label in clip.labels:
+                if label not in known:
+                    unknown.setdefault(label, clip)
         if unknown:
             first = next(iter(unknown.values()))
             raise ValueError(
@@ -63,14 +66,23 @@ class Manifest:
         found = [clip.recording for clip in self.clips]
         return found if len(set(found)) < len(found) else None
 
+    @property
+    def several(self) -> bool:
+        """True if a clip has several labels at once."""
+        return any(len(clip.labels) > 1 for clip in self.clips)
+
     def targets(self) -> list[int]:
-        """The class index of every clip."""
+        """The class index of every clip, -1 for one outside; of a clip with several labels that of the first."""
+        return [found[0] for found in self.all_targets()]
+
+    def all_targets(self) -> list[tuple[int, ...]]:
+        """The class indices of every clip, in the order of its labels."""
         index = {label: place for place, label in enumerate(self.labels)}
-        return [index[clip.label] for clip in self.clips]
+        return [tuple(index.get(label, -1) for label in clip.labels) for clip in self.clips]
 
     def counts(self) -> dict[str, int]:
         """Clips of every label, in class order, zeros included."""
-        found = Counter(clip.label for clip in self.clips)
+        found = Counter(label for clip in self.clips for label in clip.labels)
         return {label: found[label] for label in self.labels}
 
     def locate(self, clip: Clip) -> Path:
@@ -87,6 +99,19 @@ class Manifest:
         for label in labels:
             known.setdefault(_reading(label), label)
         return replace(self, labels=tuple(known.values()))
+
+    def only(self, labels: Iterable[str]) -> Manifest:
+        """The same clips with these labels as the only candidates, spelled as the manifest does; others are outside.
+
+        Raises ValueError where clips have several labels, or not one clip has a label among them.
+        """
+        own = {_reading(label): label for label in self.labels}
+        kept = tuple(dict.fromkeys(own.get(_reading(label), label) for label in labels))
+        if self.several:
+            raise ValueError("clips have several labels, and whether one is unknown is asked of one; leave these out")
+        if not set(kept) & {clip.label for clip in self.clips}:
+            raise ValueError(f"not one clip has a label among the candidates: {some(kept)}; give others")
+        return replace(self, labels=kept, outside=tuple(label for label in self.labels if label not in kept))
 
     def require_every_class(self) -> Manifest:
         """This manifest, if every label has a clip.
@@ -121,7 +146,7 @@ def read_manifest(
     """Read the clips of `split`, or all clips, of a data set in any of these forms:
 
     - a CSV, TSV, Parquet, JSON or JSON lines file with columns `path` (or `file_name`) and `label` (or `caption`),
-      optionally `split`, `start`, `end`, `group`;
+      optionally `split`, `start`, `end`, `group`; a clip's several labels are `a|b`;
     - a folder for each class, or such folders in one for each split; or a folder that holds `manifest.csv` or
       `manifest.parquet`, or Hugging Face's `metadata.csv`, `.jsonl` or `.parquet`;
     - a path and a class index on each line, as X-CLIP, ViFi-CLIP, TC-CLIP, SlowFast and MMAction2 have it, with or
@@ -150,12 +175,12 @@ def read_manifest(
             others = f"{', '.join(map(repr, known))}; choose one of them" if known else "no splits"
             raise ValueError(f"{source} has no split {split!r}; it has {others}")
     if labels is None:
-        labels = sorted({clip.label for clip in clips})
+        labels = sorted({label for clip in clips for label in clip.labels})
     manifest = Manifest(tuple(clips), tuple(labels), folder)
     if contained:
         check_contained(manifest)
     if not missing_ok:
-        _check_files(source, manifest)
+        check_files(source, manifest)
     return manifest
 
 
@@ -226,14 +251,18 @@ def _check_unique(clips: Sequence[Clip]) -> None:
     for clip in clips:
         label = given.setdefault(clip.name, clip.label)
         if label != clip.label:
-            raise ValueError(f"{clip.name} has two labels, {label!r} and {clip.label!r}; keep one of them")
+            raise ValueError(
+                f"{clip.name} has two labels, {label!r} and {clip.label!r}; keep one of them, "
+                f"or write {label + SEVERAL + clip.label!r} where both are true"
+            )
         if (clip.name, clip.split) in listed:
             where = f" in split {clip.split!r}" if clip.split else ""
             raise ValueError(f"{clip.name} is listed twice{where}; keep one of the rows")
         listed.add((clip.name, clip.split))
 
 
-def _check_files(source: Path, manifest: Manifest) -> None:
+def check_files(source: Path, manifest: Manifest) -> None:
+    """Raise ValueError where files of the clips are missing."""
     # One listing of each folder: asking for file after file takes minutes on a network drive.
     folders: defaultdict[Path, set[str]] = defaultdict(set)
     for clip in manifest.clips:

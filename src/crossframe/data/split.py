@@ -22,6 +22,8 @@ def few_shot(manifest: Manifest, shots: int, seed: int) -> Manifest:
     """
     if shots < 1:
         raise ValueError(f"{shots} clips a class were asked for; use 1 or more")
+    if manifest.several:
+        raise ValueError("clips with several labels cannot be drawn by class; leave out data.shots")
     short = {label: count for label, count in manifest.counts().items() if count < shots}
     if short:
         label, count = next(iter(short.items()))
@@ -55,11 +57,11 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
     groups: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in manifest.clips:
         groups[clip.recording].append(clip)
-    left = Counter(clip.label for clip in manifest.clips)  # for training
+    left = Counter(label for clip in manifest.clips for label in clip.labels)  # for training
     wanted = {label: max(1, round(fraction * count)) for label, count in left.items()}
     held: set[str] = set()
     for group in sorted(groups, key=lambda name: _rank(seed, name)):
-        inside = Counter(clip.label for clip in groups[group])
+        inside = Counter(label for clip in groups[group] for label in clip.labels)
         if any(wanted[label] > 0 for label in inside) and all(left[label] > inside[label] for label in inside):
             held.add(group)
             left.subtract(inside)

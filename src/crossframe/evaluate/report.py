@@ -30,7 +30,19 @@ REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice
 SHOWN = 12  # mistakes, files without an answer, and classes at either end
 MADE_BY = f"Made by crossframe {crossframe.__version__}."
-NAMES = {"top1": "top-1", "top5": "top-5", "mean_class": "mean class"}
+NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class": "mean class",
+    "mean_ap": "mAP",
+    "auroc": "AUROC",
+    "fpr95": "FPR95",
+}
+MORE_NOTES = {
+    "mean_ap": "mean over labels of the average precision",
+    "auroc": "how often a known clip scores above an unknown one",
+    "fpr95": "unknown clips that pass with 95% of known ones",
+}
 SHAPES_NOTES = {
     "opposite": "the action or its reversal in time",
     "colour": "one of eight, all else known",
@@ -87,6 +99,9 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
         "bins": _bins(summary),
         **_classes(summary),
         "confusion": _confusion(summary),
+        "unknown": summary.get("open_set"),
+        "probes": summary.get("probes", {}),
+        "per_label": sorted(summary.get("per_label", []), key=lambda row: row["average_precision"]),
         "mistakes": _mistakes(read_rows(run / PREDICTIONS), _pictures(summary, root)),
         "failures": summary["failures"][:SHOWN],
         "failures_lead": _failures_lead(summary),
@@ -159,6 +174,7 @@ def _tiles(summary: Values) -> list[Values]:
     if summary["classes"] > 5:
         tiles.append(("top-5", summary["top5"], "right label among the best five"))
     tiles.append(("mean class", summary["mean_class"], "every class counts the same"))
+    tiles += [(NAMES[name], summary[name], note) for name, note in MORE_NOTES.items() if name in summary]
     tiles += [(name, summary[name], note) for name, note in SHAPES_NOTES.items() if name in summary]
     if summary["calibration"]["error"] is not None:
         tiles.append(("calibration", summary["calibration"]["error"], "expected error of its confidence"))
@@ -243,7 +259,7 @@ def _mistakes(rows: Sequence[Values], pictures: Callable[[str], Tensor | str]) -
 
 def _clip(row: Values, frames: Tensor | str) -> pages.Clip:
     top = list(zip(row["top_labels"], row["top_scores"], strict=True))
-    if row["label"] not in row["top_labels"]:
+    if row["label"] not in row["top_labels"] and row["label_score"] is not None:  # which an unknown label has not
         top.append((row["label"], row["label_score"]))
     if isinstance(frames, str):
         return pages.Clip(row["path"], top, row["label"], problem=frames)

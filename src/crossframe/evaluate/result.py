@@ -15,14 +15,34 @@ import torch
 
 import crossframe
 from crossframe.data.parquet import pyarrow, write_rows
-from crossframe.evaluate.statistics import SEED, TOP, Counts, calibration, calibration_error, grouped, interval
+from crossframe.evaluate.open_set import open_set
+from crossframe.evaluate.statistics import (
+    SEED,
+    TOP,
+    Counts,
+    Group,
+    calibration,
+    calibration_error,
+    grouped,
+    interval,
+    paired_interval,
+)
 from crossframe.files import replacing, write_json
 from crossframe.pace import figure
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
 ENVIRONMENT = "environment.json"
-SHARES = ("top1", "top5", "mean_class", "action", "opposite", "colour", "shape")  # the scores that are shares of videos
+SHARES = (
+    "top1",
+    "top5",
+    "mean_class",
+    "action",
+    "opposite",
+    "colour",
+    "shape",
+    "mean_ap",
+)  # the scores that are shares of videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +51,8 @@ class VideoResult:
 
     `top`: class indices, best first, at most five; `scores`: their probabilities; `target_score`: that of the right
     class. A video without an answer has an `error` instead, and counts as wrong. `damaged`: the decoder had to repair
-    frames that the answer is for, or those before them.
+    frames that the answer is for, or those before them. `row`: the scores of all classes, kept where videos have
+    several. A target of -1 is none of the classes.
     """
 
     index: int
@@ -41,6 +62,7 @@ class VideoResult:
     target_score: float | None = None
     error: str | None = None
     damaged: bool = False
+    row: tuple[float, ...] | None = None
 
     @property
     def correct(self) -> bool:
@@ -52,7 +74,9 @@ class Evaluation:
     """Answers for all videos, in the order of the data set, and the settings they were made with.
 
     `recordings`: the recording that each video was cut from; None where no two videos share one. `trained_on`: how many
-    of the videos the model learned from; None where that is not known.
+    of the videos the model learned from; None where that is not known. `given`: the labels of each video as its list
+    writes them, where that is not the name of its class. `probes`: the same evaluation with the time taken away
+    (`evaluate.probes`). Accuracies are over the videos whose label is one of the labels.
     """
 
     labels: tuple[str, ...]
@@ -61,13 +85,20 @@ class Evaluation:
     made_with: Mapping[str, Any]
     recordings: Sequence[str] | None = field(default=None, kw_only=True)
     trained_on: int | None = field(default=None, kw_only=True)
+    given: Sequence[str] | None = field(default=None, kw_only=True)
+    probes: Mapping[str, Evaluation] = field(default_factory=dict[str, "Evaluation"], kw_only=True)
+
+    @property
+    def known(self) -> list[VideoResult]:
+        """Videos whose label is one of the labels."""
+        return [result for result in self.results if result.target >= 0]
 
     @property
     def counts(self) -> Counts:
         """Videos and hits of every class."""
         places = min(TOP, len(self.labels))
-        ranked = [result.top or (-1,) * places for result in self.results]
-        targets = [result.target for result in self.results]
+        ranked = [result.top or (-1,) * places for result in self.known]
+        targets = [result.target for result in self.known]
         return Counts.of(
             torch.tensor(ranked).view(-1, places), torch.tensor(targets, dtype=torch.int64), len(self.labels)
         )
@@ -81,10 +112,10 @@ class Evaluation:
         """Everything but the single videos, ready for JSON; the same for any number of processes."""
         counts = self.counts
         bootstrap = {"bootstrap_of": "videos" if self.recordings is None else "recordings", "bootstrap_seed": SEED}
-        rights = grouped([int(result.correct) for result in self.results], self.recordings)
+        rights = self.rights()
         classes = zip(self.labels, counts.videos.tolist(), counts.first.tolist(), counts.in_five.tolist(), strict=True)
         return {
-            "videos": len(self.results),
+            "videos": len(self.known),
             "unreadable": len(self.failures),
             "trained_on": self.trained_on,
             "recordings": None if self.recordings is None else len(rights),
@@ -93,6 +124,8 @@ class Evaluation:
             "top1_interval": list(interval(rights)),
             "top5": counts.top5,
             "mean_class": counts.mean_class,
+            **self._open_set(),
+            **self._probes(),
             "calibration": self._calibration(),
             "made_with": {**self.made_with, **bootstrap},
             "per_class": [
@@ -105,16 +138,44 @@ class Evaluation:
             "damaged": [self.names[result.index] for result in self.results if result.damaged],
         }
 
+    def rights(self) -> list[Group]:
+        """How many videos of each recording are right, and how many there are."""
+        recordings = self.recordings
+        known = None if recordings is None else [recordings[result.index] for result in self.known]
+        return grouped([int(result.correct) for result in self.known], known)
+
+    def _open_set(self) -> dict[str, Any]:
+        """How well scores tell known from unknown videos, where there are unknown ones."""
+        answers = [result for result in self.results if result.top]
+        if len(self.known) == len(self.results) or not answers:
+            return {}
+        return open_set(
+            [result.scores[0] for result in answers],
+            [result.target >= 0 for result in answers],
+            [result.correct for result in answers],
+        )
+
+    def _probes(self) -> dict[str, Any]:
+        """Top-1 of each probe, its drop, and the paired interval of the drop."""
+        found: dict[str, Any] = {}
+        whole = self.counts.top1
+        for name, probe in self.probes.items():
+            pairs = zip(self.rights(), probe.rights(), strict=True)
+            low, high = paired_interval([(before - after, videos) for (before, videos), (after, _) in pairs])
+            top1 = probe.counts.top1
+            found[name] = {"top1": top1, "drop": whole - top1, "drop_interval": [low, high]}
+        return {"probes": found} if found else {}
+
     def _calibration(self) -> dict[str, Any]:
         """The expected calibration error and the bins it comes from, over the videos that have an answer."""
-        answers = [(result.scores[0], result.correct) for result in self.results if result.top]
+        answers = [(result.scores[0], result.correct) for result in self.known if result.top]
         pairs = torch.tensor(answers, dtype=torch.float64).view(-1, 2)  # (N, 2)
         bins = calibration(*pairs.T.contiguous())
         return {"error": calibration_error(bins), "bins": [asdict(part) for part in bins]}
 
     def _confusion(self) -> list[dict[str, Any]]:
         """How often a class was taken for which, itself included, in class order; zeros are left out."""
-        pairs = Counter((result.target, result.top[0]) for result in self.results if result.top)
+        pairs = Counter((result.target, result.top[0]) for result in self.known if result.top)
         return [
             {"label": self.labels[target], "predicted": self.labels[said], "videos": count}
             for (target, said), count in sorted(pairs.items())
@@ -126,7 +187,7 @@ class Evaluation:
             {
                 "path": self.names[result.index],
                 "recording": None if self.recordings is None else self.recordings[result.index],
-                "label": self.labels[result.target],
+                "label": self.labels[result.target] if self.given is None else self.given[result.index],
                 "predicted": self.labels[result.top[0]] if result.top else None,
                 "correct": result.correct,
                 "correct_top5": result.target in result.top,

@@ -19,7 +19,7 @@ from crossframe.data.layouts import read_candidates
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.evaluate.evaluate import Setting, evaluate_manifest
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
 from crossframe.evaluate.trained import clips_for, data_as_taught, words_for
 from crossframe.files import write_json
@@ -28,6 +28,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
+from crossframe.text.groups import background_texts
 from crossframe.video.media import limited
 from crossframe.weights.folder import BEST, LAST
 
@@ -61,6 +62,9 @@ def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, t
         raise ValueError("this recipe needs clips: give a manifest or a folder with --data")
     more = [label for source in test.labels_too for label in read_candidates(Path(source))]
     parts = [(source, split, found.among(more)) for source in sources for split, found in _read(source, data, test)]
+    if test.candidates is not None:
+        only = read_candidates(Path(test.candidates))
+        parts = [(source, split, found.only(only)) for source, split, found in parts]
     return [Trial(model, split, source, manifest) for model in models for source, split, manifest in parts]
 
 
@@ -99,19 +103,22 @@ def run_trial(
     clips = clips_for(model, manifest, chosen=bool(trial.split))
     check_head(model, clips.manifest.labels)
     words, described = words_for(model, clips.manifest.labels, data)
-    with evaluating(model):
-        text = label_features(model, words)
     sampling = Sampling(model.config.num_frames, data.sampling, test.views, test.random_views)
+    setting = Setting(sampling, test.crops, test.precision, background=background_texts(test.background))
+    scoring = scoring_of(model, clips.manifest.labels, setting, several=clips.manifest.several)
+    with evaluating(model):
+        text = label_features(model, [*words, *scoring.labels.background])
     with limited(data.limits):
         evaluation = evaluate_manifest(
             model,
             clips.manifest,
-            Setting(sampling, test.crops, test.precision),
+            setting,
             text=text,
             made_with={
                 "template": data.template,
                 "descriptions": described,
                 "labels_too": list(test.labels_too),
+                **({"candidates": test.candidates} if test.candidates else {}),
                 **({"left_out": clips.left_out} if clips.left_out else {}),
             },
             workers=recipe.train.workers,
@@ -168,9 +175,10 @@ def scores(summary: Mapping[str, Any]) -> dict[str, float]:
 def overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]]) -> dict[str, Any]:
     """The summary of several trials, by name: mean and sample standard deviation of every score."""
     found = [scores(summary) for _, summary in trials.values()]
+    names = [name for name in found[0] if all(name in values for values in found)]  # of open sets, some have more
     return {
-        "mean": {name: mean(values[name] for values in found) for name in found[0]},
-        "deviation": {name: stdev(values[name] for values in found) for name in found[0]},
+        "mean": {name: mean(values[name] for values in found) for name in names},
+        "deviation": {name: stdev(values[name] for values in found) for name in names},
         "trials": [
             {
                 **{"folder": name, "model": trial.model, "data": trial.data, "split": trial.split},

@@ -6,8 +6,9 @@ without being told.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,33 @@ from crossframe.model.config import FRAME_RULES, FrameRule
 CLIP = np.dtype([("file", "<u8"), ("start", "<f4"), ("end", "<f4")])
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Numbers that make scores mean what they say: `temperature` divides logits, and from the scores `thresholds` on a
+    label is right with `target_precision`. Fitted on `clips` clips of the list `data`.
+    """
+
+    temperature: float
+    thresholds: Mapping[str, float]
+    target_precision: float
+    clips: int
+    data: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises ValueError, TypeError or KeyError where the values are none that `asdict` gives."""
+        found = cls(
+            float(values["temperature"]),
+            {str(label): float(value) for label, value in dict(values["thresholds"]).items()},
+            float(values["target_precision"]),
+            int(values["clips"]),
+            str(values.get("data", "")),
+        )
+        if not 0 < found.temperature < math.inf or not all(0 <= value <= 1 for value in found.thresholds.values()):
+            raise ValueError("its calibration has a temperature or thresholds that are none; calibrate again")
+        return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Taught:
     """`labels`: the classes, by index. `template` was put around each of them, or `descriptions` stood in its place,
@@ -26,6 +54,7 @@ class Taught:
 
     `init` names the weights that training began with, and `init_weights` is their `weights.saving.fingerprint`.
     `clips`, of dtype `CLIP`, (N,), sorted: those that the weights learned from, and those that `init` had learned from.
+    `calibration` came after training; training further forgets it.
     """
 
     labels: tuple[str, ...] = ()
@@ -35,6 +64,7 @@ class Taught:
     init: str | None = None
     init_weights: str | None = None
     clips: NDArray[np.void] | None = None
+    calibration: Calibration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All but the clips, ready for JSON; `from_dict` reads it back."""
@@ -46,6 +76,7 @@ class Taught:
             "sampling": self.sampling,
             "init": self.init,
             "init_weights": self.init_weights,
+            **({} if self.calibration is None else {"calibration": asdict(self.calibration)}),
         }
 
     @classmethod
@@ -64,6 +95,7 @@ class Taught:
             init=values.get("init"),
             init_weights=values.get("init_weights"),
             clips=clips,
+            calibration=None if (found := values.get("calibration")) is None else Calibration.from_dict(found),
         )
 
     def in_words(self) -> str:
@@ -79,4 +111,7 @@ class Taught:
             found.append(f"template {self.template!r}")
         if self.sampling != "sparse":
             found.append(f"{self.sampling} frames")
+        if self.calibration is not None:
+            count = len(self.calibration.thresholds)
+            found.append(f"temperature {self.calibration.temperature:.3g} and thresholds of {count} labels")
         return ", ".join(found)

@@ -218,7 +218,8 @@ class Train:
     saved every `save_every` steps and after each epoch.
 
     `precision`: `auto` is what the device is fast at (`inference.choose_precision`), chosen when a run starts.
-    `loss`: the cross-entropy over texts, or SigLIP's sigmoid of each pair of clip and text, without label smoothing.
+    `loss`: the cross-entropy over texts, or SigLIP's sigmoid of each pair of clip and text, without label smoothing,
+    which clips with several labels need; it learns a bias of the logits.
     `checkpoint_blocks`: activation checkpointing, for less memory and a third more time. `strategy`: whether several
     processes replicate the model (`ddp`) or shard it (`fsdp`).
     """
@@ -255,7 +256,8 @@ class Test:
     `splits`: which clips, by default `test`, or all where nothing is divided. The probabilities of `views` in time
     times `crops` in space are averaged. `random_views`: several views in time are the random draws of the authors'
     code, here the same in every run, and not evenly shifted (`video.sample`). `labels_too`: lists of clips or files of
-    labels, whose labels are candidates beside the clips' own.
+    labels, whose labels are candidates beside the clips' own. `candidates`: such a file or list, whose labels are the
+    only candidates; clips of others are unknown. `background` words take part in the softmax and are no answer.
     """
 
     splits: tuple[str, ...] = ()
@@ -264,6 +266,8 @@ class Test:
     random_views: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     labels_too: tuple[str, ...] = ()
+    candidates: str | None = None
+    background: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,7 +6,19 @@ returns tensors, so it is in `crossframe.text.tokenizer`, which imports torch.
 
 from __future__ import annotations
 
-from crossframe.text.label_files import read_labels
+from crossframe.text.groups import GENERIC, Group, LabelSet
+from crossframe.text.label_files import read_label_set, read_labels
 from crossframe.text.labels import ENSEMBLE, check_labels, fill, humanize, read_descriptions
 
-__all__ = ["ENSEMBLE", "check_labels", "fill", "humanize", "read_descriptions", "read_labels"]
+__all__ = [
+    "ENSEMBLE",
+    "GENERIC",
+    "Group",
+    "LabelSet",
+    "check_labels",
+    "fill",
+    "humanize",
+    "read_descriptions",
+    "read_label_set",
+    "read_labels",
+]

@@ -8,6 +8,7 @@
 | JSON or YAML: a list, or names by number | `["arm wrestling"]`, `{"0": "arm wrestling"}`, also as `id2label` |
 | JSON or YAML: numbers by name | `{"arm wrestling": 0}` |
 | JSON or YAML: sentences by name | `{"arm wrestling": ["two people ..."]}` |
+| JSON or YAML: groups (`read_label_set`) | `{"groups": {"sport": {"labels": ["golf"]}}}` |
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from crossframe.text.groups import Group, LabelSet, background_texts
 from crossframe.text.labels import escaped, normalized, some
 from crossframe.text.reading import YAML, read_lines, read_text, read_values
 
@@ -37,6 +39,9 @@ _CLIP = re.compile(r".*\.\w{2,5}(\s+|\s*,\s*)\d+")
 _CODE = re.compile(
     r"""[\[\]{}()]+,?|.*,|["'].*["']\s*[,:].*|.*["']\s*:\s*["'\d].*|-\s.*|<.*>|//.*|.*\{\}.*|\w+\s*=\s*[\[({].*"""
 )
+
+GROUPS = ("groups", "background")  # the keys of a file with groups, and those of a group
+GROUP = ("labels", "scores", "threshold", "thresholds")
 
 Entry = tuple[str, str]  # where a label stands, and the label
 
@@ -57,7 +62,10 @@ def read_labels(path: str | Path) -> list[str]:
     text = read_text(path).strip()
     whole = text[:1] + text[-1:] in ("[]", "{}")
     if whole or path.suffix.lower() in (".json", *YAML):
-        return _checked(path, _of_values(path, read_values(path)))
+        values = read_values(path)
+        if _has_groups(values):
+            return list(_grouped(path, values).labels)
+        return _checked(path, _of_values(path, values))
     lines = read_lines(path)
     if not lines:
         raise ValueError(f"{path} holds no labels: write one a line")
@@ -66,6 +74,75 @@ def read_labels(path: str | Path) -> list[str]:
     if _CLIP.fullmatch(lines[0][1]):
         raise ValueError(f"{path} lists clips and the numbers of their classes; give the file of the classes' names")
     return _checked(path, _of_table(path, lines) or _of_rows(lines) or _of_numbered(path, lines) or _plain(path, lines))
+
+
+def read_label_set(path: str | Path) -> LabelSet:
+    """Read a file of labels with what makes their scores mean something; any other file of labels is one group.
+
+    `groups` has the groups by name. A group has `labels`, a list, or sentences by name that stand for a label (none for
+    the label itself); `scores`, "softmax" where one of them is true, which is the default, or "independent" where
+    several may be; a `threshold` for all of them; and `thresholds` of single ones by name. `background` is "generic",
+    or words for what is none of them.
+
+    Raises ValueError, in one line, as `read_labels`, and for what `LabelSet` refuses.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".json", *YAML) and _has_groups(values := read_values(path)):
+        return _grouped(path, values)
+    return LabelSet.of(read_labels(path))
+
+
+def _has_groups(values: Any) -> bool:
+    return isinstance(values, dict) and isinstance(cast("dict[str, Any]", values).get("groups"), dict)
+
+
+def _grouped(path: Path, values: dict[str, Any]) -> LabelSet:
+    _check_keys(path, values, GROUPS)
+    groups: list[Group] = []
+    wordings: dict[str, tuple[str, ...]] = {}
+    thresholds: dict[str, float] = {}
+    for name, given in values["groups"].items():
+        where = f"{path}, group {name!r}"
+        if not isinstance(given, dict) or not isinstance(given.get("labels"), (list, dict)) or not given["labels"]:
+            raise ValueError(f"{where}: has no labels: write labels: [...] below it")
+        _check_keys(where, given, GROUP)
+        kind = given.get("scores", "softmax")
+        if kind not in ("softmax", "independent"):
+            raise ValueError(f"{where}: scores is {kind!r}: write softmax, where one is true, or independent")
+        said = given["labels"] if isinstance(given["labels"], dict) else dict.fromkeys(given["labels"])
+        for label, sentences in said.items():
+            if sentences:
+                wordings[label] = _sentences(f"{where}, label {label!r}", sentences)
+        groups.append(Group(name, tuple(said), kind == "independent"))
+        if "threshold" in given:
+            thresholds |= dict.fromkeys(said, _number(where, given["threshold"]))
+        own = given.get("thresholds", {})
+        if unknown := next((label for label in own if label not in said), None):
+            raise ValueError(f"{where}: {unknown!r} has a threshold and is not among its labels: add it, or correct it")
+        thresholds |= {label: _number(where, value) for label, value in own.items()}
+    try:
+        return LabelSet(tuple(groups), wordings, thresholds, background_texts(values.get("background") or ()))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _check_keys(where: object, values: dict[str, Any], known: Sequence[str]) -> None:
+    if unknown := next((key for key in values if key not in known), None):
+        raise ValueError(f"{where}: {unknown!r} is unknown: it may have {', '.join(known)}")
+
+
+def _sentences(where: str, given: Any) -> tuple[str, ...]:
+    sentences = [given] if isinstance(given, str) else given
+    if not isinstance(sentences, list) or not all(isinstance(one, str) and one.strip() for one in sentences):
+        raise ValueError(f"{where}: {given!r} are no sentences: write one, or a list")
+    return tuple(sentences)
+
+
+def _number(where: str, given: Any) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: the threshold {given!r} is no number: give one from 0 to 1") from None
 
 
 def _checked(path: Path, entries: Iterable[Entry]) -> list[str]:

@@ -211,8 +211,10 @@ def prepare_model(recipe: Recipe, model: XCLIP) -> None:
 
 
 def _fresh(recipe: Recipe) -> tuple[str, ...]:
-    """Parameters that are new, although their names are those of pretrained ones."""
-    return () if recipe.model.image_encoder is None else ("vision.projection",)
+    """Parameters that are new, although their names are those of pretrained ones: the bias of a sigmoid loss too, where
+    weights of a softmax have none."""
+    found = () if recipe.model.image_encoder is None else ("vision.projection",)
+    return (*found, "logit_bias") if recipe.train.loss == "sigmoid" and recipe.data.kind == "files" else found
 
 
 def build_loop(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple, Self
 
@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossframe.data.batch import Task
+from crossframe.data.batch import Task, TrainBatch
+from crossframe.distributed import from_all_processes
+from crossframe.inference import evaluating
 from crossframe.model.layers import MLP
 from crossframe.model.preprocess import Preprocess, to_device
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.recipes.schema import Loss, Recipe, Train
 from crossframe.weights.blending import shared_values
+
+BEGIN_WITH = 8  # clips that the bias of a sigmoid loss begins with
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -128,6 +132,28 @@ def sigmoid_loss(logits: Tensor, task: Task) -> Tensor:
     targets = to_device(task.targets, logits.device).to(logits.dtype)
     pairs = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")  # (B, K)
     return pairs.sum(dim=1) * (targets.sum(dim=1) > 0)
+
+
+@torch.no_grad()
+def begin_bias(model: XCLIP, batch: TrainBatch) -> None:
+    """Give logits a bias with which the texts of a first batch begin as likely as they are true, on all processes.
+
+    Logits of weights that a softmax trained have no zero of their own: SigLIP's own start, -10, would take thousands of
+    steps to reach it.
+    """
+    clips = batch.clips.videos[:BEGIN_WITH]
+    task = batch.tasks[0]
+    part = (0.0, 0.0, 0)
+    if len(clips):
+        with evaluating(model):
+            text = model.encode_text(model.tokenize(task.texts))
+            logits = model.score(model.encode_video(model.prepare(clips)), text)
+        part = (float(logits.sum()), float(task.targets[: len(clips)].sum()), logits.numel())
+    total, right, pairs = (sum(values) for values in zip(*from_all_processes([part]), strict=True))
+    share = min(max(right / max(pairs, 1), 1e-4), 1 - 1e-4)
+    bias = torch.tensor(share).logit() - total / max(pairs, 1)
+    model.config = replace(model.config, logit_bias=True)
+    model.logit_bias = nn.Parameter(bias.to(model.logit_scale))
 
 
 def batch_loss(logits: Tensor, tasks: Iterable[Task], smoothing: float = 0.0, loss: Loss = "softmax") -> Tensor:

@@ -25,7 +25,7 @@ from crossframe.train.checkpoint import RunFolder, save_state
 from crossframe.train.launch import check_processes, launch, with_precision
 from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import drawn_texts, estimate_memory, told_when_full
-from crossframe.train.objective import pretrained_source
+from crossframe.train.objective import begin_bias, pretrained_source
 from crossframe.train.progress import Bar, Meter, progress_bar
 from crossframe.train.source import Scores, Source, build_source, read_clip_files
 from crossframe.weights import load, save
@@ -102,9 +102,12 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     classes = None if files is None else len(files.train.labels)
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
+    model.taught = replace(model.taught, calibration=None)  # further training makes it another model's
     if files is not None and processes.first and isinstance(recipe.data, FileData) and not model.labels:
         model.taught = files.lesson(recipe.data, model.taught)
     source = build_source(recipe, model, files)
+    if train.loss == "sigmoid" and files is not None and model.text is not None and model.logit_bias is None:
+        begin_bias(model, next(source.batches(0, 1)))
     origin = pretrained_source(recipe)
     pretrained = None if origin is None else load(origin, device=fabric.device)
     run = _Run(folder, build_loop(recipe, model, source.batches_per_epoch, fabric, processes, pretrained), source)

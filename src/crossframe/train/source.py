@@ -22,7 +22,8 @@ from crossframe.data.reader import Sampling
 from crossframe.data.seen import join, marks
 from crossframe.data.split import few_shot, hold_out
 from crossframe.distributed import from_all_processes, this_process
-from crossframe.evaluate.evaluate import Setting, evaluate_manifest
+from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
+from crossframe.evaluate.multi_label import MultiLabelEvaluation
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.inference import evaluating, label_features
 from crossframe.model.taught import Taught
@@ -125,10 +126,12 @@ class FileSource:
         return len(self.loader)
 
     def batches(self, start: int, stop: int) -> Iterator[TrainBatch]:
+        manifest = self.loader.manifest
+        classes = manifest.all_targets() if manifest.several else None
         while start < stop:
             epoch, within = divmod(start, self.batches_per_epoch)
             for number, batch in enumerate(self.loader.epoch(epoch, within), start):
-                yield classification(batch, self._wording(number))
+                yield classification(batch, self._wording(number), classes)
             start = (epoch + 1) * self.batches_per_epoch
 
     def _wording(self, number: int) -> tuple[str, ...]:
@@ -138,11 +141,14 @@ class FileSource:
     def test(self, model: XCLIP) -> Scores:
         if self.held_back is None:
             return {}
-        with evaluating(model):
-            text = label_features(model, self.wordings)
         setting = Setting(self.sampling)
+        scoring = scoring_of(model, self.held_back.labels, setting, several=self.held_back.several)
+        with evaluating(model):
+            text = label_features(model, [*self.wordings, *scoring.labels.background])
         with limited(self.limits):
             result = evaluate_manifest(model, self.held_back, setting, text=text, workers=self.workers)
+        if isinstance(result, MultiLabelEvaluation):
+            return {"mean_ap": result.mean_ap, "top1": result.counts.top1}
         return {"top1": result.counts.top1, "top5": result.counts.top5}
 
 
@@ -251,6 +257,12 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     train, test = read_manifest(data.source, split, data.labels, data.root).require_every_class(), None
     if len(train.labels) < 2:
         raise ValueError(f"{data.source} has clips of one class, '{some(train.labels)}'; give those of two or more")
+    if train.several and recipe.train.loss == "softmax":
+        first = next(clip for clip in train.clips if len(clip.labels) > 1)
+        raise ValueError(
+            f"{data.source} has clips with several labels, {first.name} has {first.label!r}, and a softmax knows one; "
+            "train with --set train.loss=sigmoid"
+        )
     if data.classes is not None and len(train.labels) != data.classes:
         raise ValueError(
             f"{data.source} has {len(train.labels)} classes, and recipe '{recipe.name}' is for {data.classes}; give "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ def blend(tuned: XCLIP, pretrained: XCLIP, weight: float) -> XCLIP:
         named = dict(blended.named_parameters())
         for name, value in shared_values(tuned, pretrained).items():
             named[name].copy_(torch.lerp(value, named[name], weight))
+    blended.taught = replace(tuned.taught, calibration=None)
     return blended
 
 
@@ -46,7 +48,7 @@ def shared_values(tuned: XCLIP, pretrained: XCLIP) -> dict[str, Tensor]:
     # A part of another size, such as a head for other classes, was begun anew; encoders never are.
     towers = PRETRAINED if tuned.text is not None else ("pretrained",)
     encoders = {name for name in named.keys() | values.keys() if part_of(name).name in towers}
-    if differ := encoders - found.keys():
+    if differ := encoders - found.keys() - {"logit_bias"}:  # which sigmoid training brings
         raise WeightsError(
             f"the tuned and the pretrained model differ in {shorten(differ)}: "
             "give the pretrained model that the tuned one was trained from"

@@ -154,5 +154,5 @@ def _rebuild(config: ModelConfig, kept: Mapping[str, Tensor], model: XCLIP, prep
         log.info("left out: %s", ", ".join(gone))
     grown.load_state_dict({**state, **kept})
     same_classes = config.num_classes == model.config.num_classes
-    grown.taught = model.taught if same_classes else replace(model.taught, labels=())
+    grown.taught = replace(model.taught, calibration=None, **({} if same_classes else {"labels": ()}))
     return grown.to(model.device, model.dtype).eval()

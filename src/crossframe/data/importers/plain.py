@@ -35,7 +35,7 @@ def _import(source: Path, root: Path | None) -> Imported:
     clips, root = read_clips(source, None, root)
     if shared := check_apart(clips):
         raise ValueError(shared)
-    labels = tuple(sorted({clip.label for clip in clips}))
+    labels = tuple(sorted({label for clip in clips for label in clip.labels}))
     present: list[Clip] = []
     missing: list[str] = []
     for clip in clips:

@@ -1,0 +1,95 @@
+"""From logits to scores that one can act on: which labels compete, what stands for everything else, what counts.
+
+A softmax over the labels that somebody typed cannot say that none of them fits, and cannot say two things at once.
+Background words take the share of what nobody typed; labels that are scored by themselves do not share at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from crossframe.model.xclip import XCLIP
+from crossframe.text.groups import GENERIC, Group, LabelSet
+
+EVEN = 0.5  # the threshold of a label that is scored by itself and has none of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How the logits of `labels`, and of their background after them, become scores.
+
+    `absolute`: each logit says by itself whether its label is true, as those of sigmoid training do; otherwise a label
+    that is scored by itself is compared with the background. `temperature` divides logits.
+    """
+
+    labels: LabelSet
+    absolute: bool = False
+    temperature: float = 1.0
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """float (..., K + background) -> (..., K), probabilities.
+
+        Those of a group that competes add up to one together with the background's.
+        """
+        logits = logits / self.temperature
+        names = self.labels.labels
+        behind = logits[..., len(names) :]
+        parts: list[Tensor] = []
+        for group, share in self._parts(logits):
+            if not group.independent:
+                parts.append(torch.cat([share, behind], dim=-1).softmax(dim=-1)[..., : len(group.labels)])
+            elif self.absolute:
+                parts.append(share.sigmoid())
+            else:
+                parts.append((share - behind.logsumexp(dim=-1, keepdim=True)).sigmoid())
+        return torch.cat(parts, dim=-1)
+
+    @classmethod
+    def of(cls, model: XCLIP, labels: LabelSet) -> Scoring:
+        """The scoring of these labels by a model: calibrated, if it is.
+
+        Independent labels get `GENERIC` as a background where neither they nor the model say what to compare with.
+        Raises ValueError for words beside a linear head, which has its classes built in.
+        """
+        absolute = model.head is not None or model.logit_bias is not None
+        if model.head is not None and labels.background:
+            raise ValueError("the model's linear head knows no words; leave the background out")
+        if not labels.background and not absolute and any(group.independent for group in labels.groups):
+            labels = replace(labels, background=tuple(text for text in GENERIC if text not in labels.labels))
+        found = model.taught.calibration
+        if found is None:
+            return cls(labels, absolute)
+        fitted = {label: value for label, value in found.thresholds.items() if label in labels.labels}
+        return cls(replace(labels, thresholds={**fitted, **labels.thresholds}), absolute, found.temperature)
+
+    def accepted(self, logits: Tensor) -> tuple[int, ...]:
+        """float (K + background,) -> the labels that count, by index, best first.
+
+        Of labels that compete it is the best one, if it reaches its threshold, or without one if no word of the
+        background fits better. Of others it is every one that reaches its threshold, or a half. A threshold of 1 is
+        never reached.
+        """
+        scores, names = self(logits), self.labels.labels
+        behind = logits[len(names) :]
+        found: list[int] = []
+        start = 0
+        for group, share in self._parts(logits):
+            places = (
+                range(len(group.labels)) if group.independent else [int(share.argsort(descending=True, stable=True)[0])]
+            )
+            for place in places:
+                limit = self.labels.thresholds.get(group.labels[place], EVEN if group.independent else None)
+                fits = share[place] >= behind.max() if limit is None and len(behind) else True
+                if fits if limit is None else limit < 1 and scores[start + place] >= limit:
+                    found.append(start + place)
+            start += len(group.labels)
+        return tuple(sorted(found, key=lambda place: -float(scores[place])))
+
+    def _parts(self, logits: Tensor) -> Iterator[tuple[Group, Tensor]]:
+        """Each group with its own logits."""
+        sizes = [len(group.labels) for group in self.labels.groups]
+        yield from zip(self.labels.groups, logits[..., : sum(sizes)].split(sizes, dim=-1), strict=True)
