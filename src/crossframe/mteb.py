@@ -162,7 +162,8 @@ class Encoder:
         found: list[Tensor] = []
         for part in videos.split(BATCH):
             patches = part[:, size:].unflatten(1, (-1, size)).to(device)
-            features = VideoFeatures(part[:, :size].to(device), patches)
+            embedding = part[:, :size].to(device)
+            features = VideoFeatures(embedding, patches, embedding.unsqueeze(1))  # a score asks for no single frame
             scores = [self._inference.score(features, some.to(device)) for some in texts.split(TEXTS_AT_ONCE)]
             found.append(torch.cat(scores, dim=1))
         return torch.cat(found)
