@@ -39,7 +39,14 @@ def test_a_run_goes_on_as_it_was_started_or_not_at_all(
     assert outcome.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("more", [(), ("--tiny", "--set", "train.epochs=3", "--init", "shapes", "--data", "clips")])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        ("--tiny", "--set", "train.epochs=3", "--init", "shapes", "--data", "clips"),
+        ("--set", "train.precision=auto"),  # which the run has chosen
+    ],
+)
 def test_what_is_left_out_or_the_same_is_no_reason_to_refuse(
     more: tuple[str, ...], command: Run, tmp_path: Path
 ) -> None:
