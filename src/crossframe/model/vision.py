@@ -53,7 +53,7 @@ class VisionTransformer(nn.Module):
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 3, S, S) -> class embeddings (B, T, E) in the joint space, patch tokens (B, T, N, D)."""
         config, (clips, frames), grid = self.config, video.shape[:2], video.shape[-1] // self.config.patch_size
-        position = positions_for(grid, self.position, config, self._told)
+        position = self.position if grid == config.grid else positions_for(grid, self.position, config, self._told)
         x = self._tokens(video.flatten(0, 1), position)  # (B T, L, D), L = 1 + N
         x = self.pre_norm(x).unflatten(0, (clips, frames))  # (B, T, L, D)
         turns = None
