@@ -366,8 +366,9 @@ def test_pictures_are_one_clip_where_they_are_in_a_list(recognizer: Recognizer, 
     for clip in (pictures, [*frames], [frame.numpy() for frame in frames]):
         (prediction,) = recognizer.classify([clip], LABELS)
         torch.testing.assert_close(prediction.scores, expected)
+        torch.testing.assert_close(recognizer.classify(clip, LABELS).scores, expected)
         with pytest.raises(ValueError, match=r"a list of pictures, which are one clip; put them into a list"):
-            recognizer.classify(clip, LABELS)
+            recognizer.embed_videos(clip)
 
 
 def test_embed_each_gives_errors_as_values(recognizer: Recognizer, clips: list[Path], tmp_path: Path) -> None:

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from crossframe.prediction import Embedding, Prediction
     from crossframe.recognizer import Recognizer
     from crossframe.video.decode import Frames, read_video
+    from crossframe.video.given import Video
     from crossframe.video.guard import VideoError
     from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
+DEFAULT_MODEL = "microsoft/xclip-base-patch32"  # of the command line, and of `Recognizer.from_pretrained`
 __all__ = [
     "XCLIP",
     "Embedding",
     "Frames",
     "Prediction",
     "Recognizer",
+    "Video",
     "VideoError",
     "WeightsError",
     "__version__",
@@ -39,6 +42,7 @@ _HOME = {
     "Frames": "crossframe.video.decode",
     "Prediction": "crossframe.prediction",
     "Recognizer": "crossframe.recognizer",
+    "Video": "crossframe.video.given",
     "VideoError": "crossframe.video.guard",
     "WeightsError": "crossframe.weights",
     "expand": "crossframe.weights",

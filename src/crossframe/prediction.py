@@ -81,7 +81,7 @@ class Prediction:
         """
         similar = self.similarities
         return {
-            "video": self.video,
+            **self.about(),
             "predictions": [
                 {
                     "label": self.labels[i],
@@ -97,9 +97,13 @@ class Prediction:
         }
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` of all labels, best first: `video`, `label`, `score`, `similarity`."""
+        """A `pandas.DataFrame` of all labels, best first: `video`, times of a part, `label`, `score`, `similarity`."""
         pandas = import_module("pandas")
-        return pandas.DataFrame([{"video": self.video, **entry} for entry in self.to_dict()["predictions"]])
+        return pandas.DataFrame([{**self.about(), **entry} for entry in self.to_dict()["predictions"]])
+
+    def about(self) -> dict[str, Any]:
+        """What the answer is about: `video`, and `start` and `end` where a part of it was asked for."""
+        return _about(self.video, self.frames)
 
     def ranking(self) -> list[int]:
         """Label indices, best first."""
@@ -119,7 +123,12 @@ class Embedding:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: `video`, `vector`, `frames`, and `warnings` if there are any."""
-        return {"video": self.video, "vector": self.vector.tolist(), **_seen(self.frames)}
+        return {**_about(self.video, self.frames), "vector": self.vector.tolist(), **_seen(self.frames)}
+
+
+def _about(video: str, frames: Seen | Frames) -> dict[str, Any]:
+    times = {"start": frames.start, "end": frames.end}
+    return {"video": video, **{name: time for name, time in times.items() if time is not None}}
 
 
 def _seen(frames: Seen | Frames) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def _seen(frames: Seen | Frames) -> dict[str, Any]:
 
 def pictures_of(video: str | os.PathLike[str], indices: list[int]) -> tuple[list[str], str]:
     """A film strip of these frames of a file, and what kept it from being made."""
-    if video in ("<array>", "<bytes>"):
+    if str(video) == "-" or (str(video)[0], str(video)[-1]) == ("<", ">"):  # from standard input, or from memory
         return [], "its pixels were not kept; classify with keep_pixels=True"
     try:
         decoded = read_arrays(video, indices=indices, short_side=pages.PICTURE_SIDE)

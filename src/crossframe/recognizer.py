@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import crossframe
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
@@ -21,7 +22,8 @@ from crossframe.processes import cores
 from crossframe.scoring import Scoring
 from crossframe.text.groups import LabelSet
 from crossframe.text.labels import PLACE, Descriptions, wordings
-from crossframe.video.decode import Frames, Source, decode_many
+from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many
+from crossframe.video.given import File, Readable, Video
 from crossframe.video.guard import VideoError
 from crossframe.video.media import limits_here
 from crossframe.weights import load
@@ -29,7 +31,9 @@ from crossframe.weights import load
 R = TypeVar("R")
 Labels: TypeAlias = Sequence[str] | LabelSet
 
-ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Tensor)
+One: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture]
+Several: TypeAlias = Sequence[Source] | Iterator[Source]
+ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, Video, Frames, np.ndarray, Tensor)
 
 
 class ScoreError(VideoError):
@@ -96,7 +100,7 @@ class Recognizer:
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        source: str | Path = crossframe.DEFAULT_MODEL,
         *,
         device: str | torch.device | None = None,
         precision: Precision | Literal["auto"] = "auto",
@@ -105,7 +109,7 @@ class Recognizer:
         descriptions: Descriptions | None = None,
         workers: int | None = None,
     ) -> Self:
-        """Load `source` (see `crossframe.load`) into a recognizer."""
+        """Load `source` (see `crossframe.load`) into a recognizer; by default what the command line takes, too."""
         model = load(source, device=device)
         return cls(
             model,
@@ -119,7 +123,7 @@ class Recognizer:
     @overload
     def classify(
         self,
-        videos: Source,
+        videos: One,
         labels: Labels | None = None,
         *,
         background: str | Sequence[str] = (),
@@ -129,7 +133,7 @@ class Recognizer:
     @overload
     def classify(
         self,
-        videos: Sequence[Source] | Iterator[Source],
+        videos: Several,
         labels: Labels | None = None,
         *,
         background: str | Sequence[str] = (),
@@ -138,7 +142,7 @@ class Recognizer:
     ) -> list[Prediction]: ...
     def classify(
         self,
-        videos: Source | Iterable[Source],
+        videos: One | Several,
         labels: Labels | None = None,
         *,
         background: str | Sequence[str] = (),
@@ -147,7 +151,8 @@ class Recognizer:
     ) -> Prediction | list[Prediction]:
         """Score `labels` for each video, by default `model.labels`. One video gives one prediction, several a list.
 
-        A list is of videos; the pictures of one clip are given as an array, or as a list in a list.
+        A video is whatever `crossframe.read_video` reads: a path or an address, the bytes of a file or an open one, a
+        part of one (`crossframe.Video`), frames. A list is of videos, unless it is of images (H, W, 3), which are one.
         `background` words, "generic" for `crossframe.text.GENERIC`, take the share of what is none of the labels. A
         best label whose score is below `threshold` is not accepted: `prediction.none`. A `crossframe.text.LabelSet` has
         a background and thresholds of its own. Predictions say which frames were seen; `keep_pixels` also keeps those,
@@ -155,9 +160,9 @@ class Recognizer:
         Raises `ValueError` for labels that are empty, read the same to the model or are not those of its linear head,
         and its subclass `VideoError` at the first file that cannot be read; `classify_each` goes on instead.
         """
-        one = isinstance(videos, ONE_VIDEO)
+        one = _is_one(videos) or _are_pictures(videos)
         results = self.classify_each(
-            [cast("Source", videos)] if one else videos,
+            [cast("Source", videos)] if one else cast("Several", videos),
             labels,
             background=background,
             threshold=threshold,
@@ -261,10 +266,10 @@ class Recognizer:
 
         `found` takes the features of B clips to (B, ...); rows are float32 on the CPU.
         """
-        if isinstance(videos, ONE_VIDEO):
+        if _is_one(videos):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
-        if isinstance(videos, (list, tuple)) and videos and _is_picture(videos[0]):
+        if _are_pictures(videos):
             raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
         short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
@@ -292,9 +297,17 @@ def _default_workers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else min(cores(), 8)
 
 
-def _is_picture(video: object) -> bool:
-    """An image of Pillow, or an array (H, W, 3) or (3, H, W)."""
-    return hasattr(video, "convert") or (isinstance(video, (np.ndarray, Tensor)) and video.ndim == 3)
+def _is_one(videos: object) -> bool:
+    """One video, and no collection of them."""
+    return isinstance(videos, ONE_VIDEO) or callable(getattr(videos, "read", None))
+
+
+def _are_pictures(videos: object) -> bool:
+    """The frames of one clip: a list of images of Pillow, or of arrays (H, W, 3) or (3, H, W)."""
+    if not isinstance(videos, (list, tuple)) or not videos:
+        return False
+    first: object = videos[0]
+    return hasattr(first, "convert") or (isinstance(first, (np.ndarray, Tensor)) and first.ndim == 3)
 
 
 def _or_raise(result: R | VideoError) -> R:

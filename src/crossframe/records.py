@@ -21,12 +21,13 @@ from crossframe.data.parquet import each_row, pyarrow, write_rows
 from crossframe.files import plain_json, replacing, write_json
 
 Record: TypeAlias = dict[str, Any]
-Key: TypeAlias = tuple[str, str]  # what a record is about: ("video", its name)
+Key: TypeAlias = tuple[Any, ...]  # what a record is about: a video, perhaps a part of it, or a text
 
 BEST = ("label", "score", "similarity")  # columns of tables, from the first of `predictions`
 NESTED = ("predictions", "accepted", "frames", "warnings")  # which CSV holds as JSON
-COLUMNS: tuple[str, ...] = ("video", *BEST, *NESTED, "error")
-ABOUT = ("video", "text")  # a record is about one of these
+TIMES = ("start", "end")  # of a part, in seconds
+COLUMNS: tuple[str, ...] = ("video", *TIMES, *BEST, *NESTED, "error")
+ABOUT = ("video", *TIMES, "text")  # what a record is about
 
 
 class Records:
@@ -92,9 +93,9 @@ class Records:
             raise ValueError("records are added inside of 'with'")
         return self._file
 
-    def __contains__(self, video: str) -> bool:
-        """There is a record of this video that is no error."""
-        return ("video", video) in self._places and ("video", video) not in self._failed
+    def __contains__(self, about: Mapping[str, Any]) -> bool:
+        """There is a record about this video, or this part of it, that is no error."""
+        return (key := _key(about)) in self._places and key not in self._failed
 
     def add(self, record: Record) -> None:
         """Keep a record, which replaces one of the same video or text."""
@@ -152,7 +153,9 @@ class Records:
         best = {"label": text, "score": number, "similarity": number}
         predictions = arrow.list_(arrow.struct([*best.items(), ("group", text)]))
         accepted = {"accepted": arrow.list_(text)}
-        return {"video": text, **best, "predictions": predictions, **accepted, **types_of_frames(), "error": text}
+        times = dict.fromkeys(TIMES, number)
+        about = {"video": text, **times, **best}
+        return {**about, "predictions": predictions, **accepted, **types_of_frames(), "error": text}
 
 
 def check_free(path: Path, *, resume: bool) -> None:
@@ -187,8 +190,8 @@ def read_records(path: Path) -> Iterator[Record]:
                 yield from map(json.loads, file)
 
 
-def _key(record: Record) -> Key:
-    return next((name, record[name]) for name in ABOUT if name in record)
+def _key(record: Mapping[str, Any]) -> Key:
+    return tuple(record.get(name) for name in ABOUT)
 
 
 def _cells(row: Record) -> Record:
@@ -199,7 +202,7 @@ def _cells(row: Record) -> Record:
 def _record(row: Record) -> Record:
     """A row of a table as it was given to `Records.add`."""
     given = {name: value for name, value in row.items() if name not in BEST and value not in (None, "")}
-    return given | {name: json.loads(given[name]) for name in NESTED if isinstance(given.get(name), str)}
+    return given | {name: json.loads(given[name]) for name in (*TIMES, *NESTED) if isinstance(given.get(name), str)}
 
 
 def types_of_frames() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from crossframe.data.parquet import pyarrow
 from crossframe.files import replacing
-from crossframe.records import ABOUT, Record, Records, read_records, types_of_frames
+from crossframe.records import ABOUT, TIMES, Record, Records, read_records, types_of_frames
 
 SUFFIXES = (".parquet", ".npy", ".jsonl")
 
@@ -75,7 +75,8 @@ class Vectors(Records):
     def _types(self) -> dict[str, Any]:
         arrow = pyarrow()
         text, vector = arrow.string(), arrow.list_(arrow.from_numpy_dtype(self._dtype), *self._shape)
-        return {"video": text, "text": text, "vector": vector, **types_of_frames()}
+        times = dict.fromkeys(TIMES, arrow.float64())
+        return {"video": text, **times, "text": text, "vector": vector, **types_of_frames()}
 
 
 def _write_lines(path: Path, records: Iterable[Record]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import typer
 
 from crossframe import __version__
-from crossframe.cli import main
+from crossframe.cli import app, main
+from crossframe.weights.sources import list_models
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +33,41 @@ def test_models_lists_the_hub_and_the_bundled_one(capsys: pytest.CaptureFixture[
     names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
     assert "microsoft/xclip-base-patch32" in names
     assert "shapes" in names
+
+
+def commands() -> list[list[str]]:
+    """Every command, by the words that call it."""
+    found: list[list[str]] = [[]]
+    for name, command in typer.main.get_command(app).commands.items():  # pyright: ignore
+        found += [[name], *([name, inner] for inner in getattr(command, "commands", ()))]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_help_fits_into_80_columns(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out  # nothing is cut off
+    assert all(line.count("<") == line.count(">") for line in out.splitlines() if "[" not in line)  # nor divided
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_models_are_readable_at_any_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        main(["models"])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= columns
+    assert "…" not in out
+    assert {source.name for source in list_models()} <= {line.split("  ")[0].strip() for line in out.splitlines()}
+    assert " ".join(out.split()).count("87.7 / 97.4 (4 x 3 views)") == 1
 
 
 def test_doctor_says_what_decodes_and_what_is_fast(capsys: pytest.CaptureFixture[str]) -> None:

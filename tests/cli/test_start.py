@@ -43,6 +43,35 @@ def test_commands_import_only_what_they_need(tiny_folder: Path, tmp_path: Path) 
     assert result.stdout.splitlines()[-1].split() == ["unwanted:"]
 
 
+MISTAKES = """
+import sys
+from crossframe.cli import main
+
+for words in sys.argv[1:]:
+    try:
+        main(["train", *words.split()])
+    except SystemExit as ended:
+        assert ended.code, words
+    assert "torch" not in sys.modules, words
+"""
+
+
+def test_a_mistake_in_training_is_said_before_torch_is_imported(tmp_path: Path) -> None:
+    mistakes = {
+        "finetun --out run": "did you mean 'finetune'",
+        "finetune --out run --set train.epoch=2": "'train.epoch' is unknown; did you mean 'epochs'?",
+        "finetune --out run --set train.rates.base=fast": "train.rates.base",
+        "finetune --out run --epochs 0": "--epochs",
+        "finetune --out run --data gone.csv": "gone.csv does not exist; give a .csv",
+        "finetune --data .": "give a folder for the run",
+    }
+    command = [sys.executable, "-c", MISTAKES, *mistakes]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for line, said in zip(result.stderr.splitlines(), mistakes.values(), strict=True):
+        assert said in line
+
+
 INTERRUPTED_WHILE_IT_IMPORTS = """
 import os, runpy, signal, sys
 

@@ -22,6 +22,7 @@ def save(
     said: Sequence[int | None],
     names: Sequence[str] | None = None,
     recordings: Sequence[str] | None = None,
+    trained_on: int | None = None,
 ) -> Path:
     """A run that answered with these classes; None for a video that could not be read."""
     results = [
@@ -31,7 +32,7 @@ def save(
         for index, (target, answer) in enumerate(zip(TARGETS, said, strict=True))
     ]
     names = names or [f"{index}.mp4" for index in range(len(TARGETS))]
-    Evaluation(LABELS, tuple(names), tuple(results), {}, recordings=recordings).save(folder)
+    Evaluation(LABELS, tuple(names), tuple(results), {}, recordings=recordings, trained_on=trained_on).save(folder)
     return folder
 
 
@@ -91,6 +92,18 @@ def test_the_command_prints_and_speaks_json(runs: tuple[Path, Path], capfd: pyte
     with pytest.raises(SystemExit, match="0"):
         main(["compare", *map(str, runs), "--json"])
     assert json.loads(capfd.readouterr().out)["difference"] == pytest.approx(1 / 7)
+
+
+def test_a_run_on_training_clips_is_marked(
+    runs: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert compare(*runs).warnings == ()
+    taught = save(tmp_path / "taught", [0] * 7, trained_on=3)
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", str(runs[0]), str(taught)])
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{taught}: the model was trained on 3 of these 7 clips: its accuracy on clips that it never saw" in error
 
 
 def test_runs_that_do_not_belong_together(

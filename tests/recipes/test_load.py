@@ -11,7 +11,7 @@ import yaml
 
 from crossframe.recipes.load import RecipeError, dump_recipe, load_recipe, parse_recipe, recipe_names, to_values
 from crossframe.recipes.schema import Distill, FileData, Interpolate
-from crossframe.video.augment import Augment
+from crossframe.video.draws import Augment
 from crossframe.video.mixing import Mixup
 
 

@@ -20,7 +20,7 @@ from crossframe.recipes.paper import ABLATIONS, HEADLINE, Experiment, experiment
 from crossframe.recipes.schema import FileData
 from crossframe.train import run
 from crossframe.train.build import build_model, from_scratch, meta_model
-from crossframe.video.augment import Augment
+from crossframe.video.draws import Augment
 from crossframe.video.mixing import Mixup
 from crossframe.weights import list_models
 from tests.video.clips import write_clip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,15 @@ import torch
 
 from crossframe.cli import main
 from crossframe.model.config import variant
+from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.paper import HEADLINE
+from crossframe.recipes.schema import Recipe
 from crossframe.train import dry_run, memory
 from crossframe.train.build import build_model, meta_model, meta_weights
 from crossframe.train.dry_run import Speed
-from crossframe.train.memory import Estimate, Memory, multiply_accumulates
+from crossframe.train.estimate import extrapolated
+from crossframe.train.memory import Estimate, Memory, batch_of, multiply_accumulates, step_flops
 from crossframe.weights import load
 from tests.data.dataset import write_dataset
 
@@ -139,6 +144,7 @@ def test_the_command_prints_the_plan_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dry_run, "measure", lambda *_: Speed(2.0, 5, 16))
+    monkeypatch.setattr(dry_run, "LARGE", math.inf)
     monkeypatch.setattr(memory, "free_memory", lambda _: 40 * GB)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     rounded = ("--set", "train.precision=bfloat16")
@@ -208,6 +214,69 @@ def test_what_would_keep_a_run_from_beginning_is_said_in_one_line(
     assert (code, rows) == (1, {})
     assert complaint in error
     assert error.count("\n") == 1
+
+
+class Clock:
+    """A processor that does so many operations a second, and something else in each step."""
+
+    def __init__(self, rate: float, more: float) -> None:
+        self.rate, self.more = rate, more
+
+    def measure(self, recipe: Recipe, model: XCLIP, labels: Sequence[str], clips: int, *_: object) -> Speed:
+        flops = step_flops(model, recipe.train, batch_of(model, labels, clips))
+        return Speed(clips / (self.more + flops / self.rate), 6, clips)
+
+
+@pytest.mark.parametrize(("name", "changes"), [("shapes", []), ("finetune", ["data.classes=3", "data.clips=9"])])
+def test_large_models_are_timed_by_their_parts(name: str, changes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(rate=3e9, more=0.01)
+    monkeypatch.setattr(dry_run, "measure", clock.measure)
+    found = dry_run.dry_run(load_recipe(name, [*changes, "train.batch_size=4"], tiny=True), init="shapes")
+    room = Estimate(MEMORY, MEMORY, 1, 1, None)
+    true = clock.measure(found.recipe, found.model, found.labels, 1)
+    monkeypatch.setattr(dry_run, "LARGE", 0)
+    estimated = found.speed(room)
+    assert estimated is not None
+    assert estimated.steps == 0
+    assert estimated.clips_per_second == pytest.approx(true.clips_per_second, rel=0.02)
+
+
+def test_operations_of_a_step_are_those_of_the_paper_three_times() -> None:
+    recipe = load_recipe("k400", ["train.precision=float32"])
+    found = dry_run.dry_run(recipe)
+    one, two = (step_flops(found.model, recipe.train, batch_of(found.model, found.labels, clips)) for clips in (1, 2))
+    # forward, and backward to weights and to what was before, which the first layer and the frozen text spare
+    assert (two - one) / (2 * found.macs) == pytest.approx(3, rel=0.02)
+
+
+def test_devices_that_are_not_here_are_estimated_from_published_rates(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dry_run, "measure", lambda *_: pytest.fail("nothing is measured"))
+    monkeypatch.setattr(dry_run, "step_flops", lambda *_: 32 * 10**12)
+    monkeypatch.setattr(dry_run, "estimate_memory", lambda *_: Estimate(replace(MEMORY, clips=32), MEMORY, 1, 8, None))
+    code, rows, _ = run_command(capsys, "k400", "--device-like", "A100x8")
+    assert code == 0
+    assert rows["memory"].endswith("80 GB are free")
+    assert rows["time"].startswith("about 2.3 hours on 8 a100, an estimate from published rates, of which 35% are used")
+    for like, complaint in (
+        ("b100", "device 'b100' is unknown; known are t4, "),
+        ("a100x0", "device 'a100x0' is unknown"),
+        ("t4x2", "a t4 has no bfloat16 in hardware; add --set train.precision=float16"),
+    ):
+        changes = ("--set", "train.precision=bfloat16")
+        code, _, error = run_command(capsys, "k400", "--device-like", like, *changes)
+        assert (code, error.count("\n")) == (1, 1)
+        assert complaint in error
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "k400", "--out", "run", "--device-like", "a100"])
+    assert ended.value.code == 2
+
+
+def test_noise_makes_no_time_negative() -> None:
+    assert extrapolated((1.0, 2.0), (10, 20), 100) == pytest.approx(10)
+    assert extrapolated((1.0, 0.9), (10, 20), 100) >= 1.0
+    assert extrapolated((1.0, 1.0), (10, 10), 100) == pytest.approx(10)
 
 
 def test_a_dry_run_is_of_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from crossframe.data.batch import Batch, Task, TrainBatch, classification
 from crossframe.model.xclip import XCLIP
 from crossframe.train.objective import task_loss
 from crossframe.train.transform import TrainTransform
-from crossframe.video.augment import Augment
+from crossframe.video.draws import Augment
 from crossframe.video.mixing import Mix, Mixup, cut_box
 from tests.evaluate.world import small_model
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -298,9 +297,9 @@ def test_arrays_that_run_backwards_are_read_like_their_copies() -> None:
     assert torch.equal(read.pixels[0], torch.from_numpy(pictures[int(read.indices[0])].copy()).permute(2, 0, 1))
 
 
-@pytest.mark.parametrize("source", [io.BytesIO(b"x"), 7, None], ids=["file", "number", "nothing"])
+@pytest.mark.parametrize("source", [7, None], ids=["number", "nothing"])
 def test_what_is_no_video_is_refused_by_its_type(source: object) -> None:
-    with pytest.raises(VideoError, match=f"^{type(source).__name__} is no video; give a path, the bytes of a file, or"):
+    with pytest.raises(VideoError, match=f"^{type(source).__name__} is no video; give a path or an address, the bytes"):
         read_video(source)  # pyright: ignore[reportArgumentType]
 
 

@@ -183,11 +183,6 @@ def test_bytes_may_come_in_any_kind(clip: Clip) -> None:
         read_video(bytearray())
 
 
-def test_an_address_of_the_web_says_what_the_command_line_says() -> None:
-    with pytest.raises(VideoError, match=r"^https://a\.org/clip\.mp4: does not exist; download the video first$"):
-        read_video("https://a.org/clip.mp4")
-
-
 def test_ranges_of_time_come_from_one_scan(clip: Clip) -> None:
     with open_video(clip("h264_pyramid.mp4")) as video:
         assert video.frame_range(0.4, 0.8) == (10, 20)

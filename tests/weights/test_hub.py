@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -22,6 +23,7 @@ from transformers import ViTConfig, ViTModel
 
 import crossframe
 from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
+from crossframe.model.taught import CLIP, Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.hub import is_hub_id
@@ -81,6 +83,18 @@ def test_a_model_is_fetched_once_and_found_again_without_the_hub(
     assert same_weights(crossframe.load(NAME), model)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     assert same_weights(crossframe.load(NAME), model)  # nobody listens there any more
+
+
+def test_what_a_model_was_taught_comes_from_the_hub_too(
+    model: XCLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = np.array([(7, 0.0, np.inf), (9, 1.0, 2.0)], CLIP)
+    model.taught = Taught(labels=("yoga", "golf"), sampling="time", clips=clips)
+    with hub({NAME: crossframe.save(model, tmp_path / "own")}) as (address, _):
+        use(address, monkeypatch)
+        taught = crossframe.load(NAME).taught
+    assert (taught.labels, taught.sampling) == (("yoga", "golf"), "time")
+    assert np.array_equal(taught.clips, clips)
 
 
 def test_revisions(model: XCLIP, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

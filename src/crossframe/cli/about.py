@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+import textwrap
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -17,13 +20,14 @@ from crossframe.processes import cores
 # What the extra 'train' brings, by the names under which it is imported.
 TRAINING_PACKAGES = ("lightning_fabric", "matplotlib", "pyarrow", "pydantic", "tensorboard", "yaml")
 
+WIDE = 160  # columns in which each model has one line
+
 
 def models(as_json: Annotated[bool, Option("--json", help="One JSON object for each model.")] = False) -> None:
     """List the models that are known by name, with what is known of each."""
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     from crossframe.weights.sources import list_models
 
@@ -32,17 +36,38 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
         for source in known:
             print(json_line(asdict(source), sys.stdout.encoding))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    for title in ("model", "trained on", "paper: top-1 / top-5", "license"):
-        table.add_column(title)
-    for source in known:
-        model = f"{source.variant}, {source.frames} frames"
-        accuracy = f"{source.accuracy} ({source.protocol})" if source.accuracy else ""
-        table.add_row(source.name, model, source.data, accuracy, source.licence)
-    console = Console()
+    titles = ("name", "model", "trained on", "paper: top-1 / top-5", "license")
+    rows = [
+        (
+            source.name,
+            f"{source.variant}, {source.frames} frames",
+            source.data,
+            f"{source.accuracy} ({source.protocol})" if source.accuracy else "",
+            source.licence,
+        )
+        for source in known
+    ]
+    console = Console(markup=False, highlight=False)
     # a pipe has no width of its own: keep each model on one line there
-    Console(width=None if console.is_terminal else 160).print(table)
+    width = console.width if console.is_terminal or "COLUMNS" in os.environ else WIDE
+    if width >= WIDE:
+        _print_table(titles, rows, width)
+        return
+    for name, *about in rows:
+        print(name)
+        print(textwrap.fill("; ".join(filter(None, about)), width, initial_indent="  ", subsequent_indent="  "))
+
+
+def _print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title == "name")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=width).print(table)
 
 
 def doctor() -> None:

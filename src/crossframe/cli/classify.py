@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer import Argument, Option
 
+from crossframe import DEFAULT_MODEL
 from crossframe.cli.shared import (
-    DEFAULT_MODEL,
     NOTHING_DONE,
     BackgroundOption,
     BatchSizeOption,
+    ContainedOption,
     DeviceOption,
     FramesOption,
     HumanizeOption,
@@ -30,15 +31,21 @@ from crossframe.cli.shared import (
     WorkersOption,
     exit_status,
     given_labels,
-    given_videos,
     json_line,
     made_by,
     open_recognizer,
     own_labels,
     progress_below,
-    results_of,
     screen,
     set_file_limits,
+)
+from crossframe.cli.videos import (
+    VIDEOS,
+    CacheOption,
+    EndOption,
+    StartOption,
+    given_videos,
+    results_of,
 )
 from crossframe.files import check_writable
 from crossframe.model.config import FrameRule
@@ -54,15 +61,17 @@ if TYPE_CHECKING:
 
     from crossframe.gallery import Gallery
     from crossframe.prediction import Prediction
+    from crossframe.video.given import Video
     from crossframe.video.guard import VideoError
 
-    Results: TypeAlias = Callable[[list[Path]], Iterable[tuple[Path, Prediction | str]]]
+    Results: TypeAlias = Callable[[list[Video]], Iterable[tuple[Video, Prediction | str]]]
 
 DescriptionsOption: TypeAlias = Annotated[
     Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
 ]
 ThresholdOption: TypeAlias = Annotated[
-    float | None, Option(min=0, max=1, help="The score below which the answer is none of the labels.")
+    float | None,
+    Option(metavar="<share>", min=0, max=1, help="The score below which the answer is none of the labels."),
 ]
 SamplingOption: TypeAlias = Annotated[
     FrameRule | None,
@@ -71,7 +80,7 @@ SamplingOption: TypeAlias = Annotated[
 
 
 def classify(
-    videos: Annotated[list[Path], Argument(help="Video files, or folders of them.", readable=False)],
+    videos: Annotated[list[str], Argument(help=VIDEOS)],
     label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -95,18 +104,22 @@ def classify(
     timeout: TimeoutOption = 60.0,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    cache_size: CacheOption = None,
+    contained: ContainedOption = False,
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
     said = read_descriptions(descriptions) if descriptions else None
     names = list(said) if said and not label and not labels else given_labels(label or [], labels, clean, model)
     wordings(names, template or PLACE, said)  # a label without a description is said before anything slow is done
-    paths, absent = given_videos(videos)
+    set_file_limits(memory, most_frames, cache_size)
+    found, absent = given_videos(videos, start, end, contained=contained)
     output = _Output(screen(), top, as_json, out, html)
-    if len(absent) == len(set(paths)):
-        output.write_all([(path, absent[str(path)]) for path in paths])
+    if len(absent) == len(set(found)):
+        output.write_all([(video, absent[video]) for video in found])
         raise typer.Exit(NOTHING_DONE)
-    _check_places(out, html, resume=resume)
-    set_file_limits(memory, most_frames)
+    output.check(resume=resume)
     settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
     # Slow, and of no use before the command line is known to make sense.
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
@@ -114,24 +127,17 @@ def classify(
     recognizer.sampling, recognizer.stream = sampling, stream
     chosen = _label_set(names, labels, background or [], threshold, said)
     if as_json or out or html:
-        output.made_by = made_by(model, recognizer) | {"descriptions": None if said is None else str(descriptions)}
+        output.made_by = made_by(model, recognizer) | {"descriptions": said and str(descriptions)}
     run = {**output.made_by, "labels": names, **chosen.to_dict(), "num_frames": recognizer.num_frames, "top": top}
 
-    def name(paths: list[Path]) -> Iterable[tuple[Path, Prediction | str]]:
-        present = [path for path in paths if str(path) not in absent]
-        return results_of(paths, absent, output.watched(recognizer.classify_each(present, chosen)))
+    def name(videos: list[Video]) -> Iterable[tuple[Video, Prediction | str]]:
+        present = [video for video in videos if video not in absent]
+        return results_of(videos, absent, output.watched(recognizer.classify_each(present, chosen)))
 
-    named = output.keep(paths, name, run, resume=resume)
+    named = output.keep(found, name, run, resume=resume)
     if named and not as_json:
         _say_what_scores_mean(model, names if not chosen.background else [])
-    raise typer.Exit(exit_status(named, len(paths), diverged=output.diverged))
-
-
-def _check_places(out: Path | None, html: Path | None, *, resume: bool) -> None:
-    if out:
-        check_free(out, resume=resume)
-    if html:
-        check_writable(html.parent)
+    raise typer.Exit(exit_status(named, len(found), diverged=output.diverged))
 
 
 def _label_set(
@@ -164,18 +170,25 @@ class _Output:
     gallery: Gallery | None = None  # of a file of records, a page is made when it is whole
     diverged: bool = False  # scores were no numbers, which is not the files' fault
 
-    def keep(self, paths: list[Path], results: Results, run: dict[str, Any], *, resume: bool) -> int:
-        """Write the `results` of `paths`, of which --out may have some; returns how many of them are named."""
+    def check(self, *, resume: bool) -> None:
+        """Raise ValueError or OSError now where there can be no result in the end."""
+        if self.out:
+            check_free(self.out, resume=resume)
+        if self.html:
+            check_writable(self.html.parent)
+
+    def keep(self, videos: list[Video], results: Results, run: dict[str, Any], *, resume: bool) -> int:
+        """Write the `results` of `videos`, of which --out may have some; returns how many of them are named."""
         from crossframe.gallery import Gallery
 
         if self.out is None:
             self.gallery = Gallery() if self.html else None
-            named = self.write_all(results(paths), len(paths))
+            named = self.write_all(results(videos), len(videos))
         else:
             with Records(self.out, run, resume=resume) as self.records:
-                left = [path for path in paths if str(path) not in self.records]
+                left = [video for video in videos if video.about() not in self.records]
                 self.write_all(results(left), len(left))
-                named = sum(str(path) in self.records for path in paths)
+                named = sum(video.about() in self.records for video in videos)
             self.gallery = Gallery.of(read_records(self.out)) if self.html else None
         if self.html and self.gallery is not None:
             self.gallery.write(self.html, run)
@@ -190,14 +203,14 @@ class _Output:
             self.diverged |= isinstance(result, ScoreError)
             yield result
 
-    def write_all(self, results: Iterable[tuple[Path, Prediction | str]], count: int = 0) -> int:
+    def write_all(self, results: Iterable[tuple[Video, Prediction | str]], count: int = 0) -> int:
         """Write the results of `count` videos as they come; returns how many could be named."""
         named = 0
         with progress_below(self.screen, count) as bar:
-            for path, result in bar.track(told(results, "videos", count), count, description="videos"):
+            for video, result in bar.track(told(results, "videos", count), count, description="videos"):
                 failed = isinstance(result, str)
                 named += not failed
-                record = {"video": str(path), "error": result} if failed else result.to_dict(self.top)
+                record = {**video.about(), "error": result} if failed else result.to_dict(self.top)
                 if self.records is not None:
                     self.records.add(record)
                 elif self.as_json:
@@ -219,7 +232,9 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
 def _table(prediction: Prediction, top: int) -> Table:
     from rich.table import Table
 
-    table = Table(title=escaped(prediction.video), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=escaped(_title(prediction.about())), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     table.add_column("label")
     table.add_column("score", justify="right")
     table.add_column("", no_wrap=True, overflow="crop")
@@ -231,3 +246,11 @@ def _table(prediction: Prediction, top: int) -> Table:
         mark = " counts" if name in prediction.accepted and prediction.counted is not None else ""
         table.add_row(escaped(shown), f"{score:.1%}", "█" * round(20 * score) + mark)
     return table
+
+
+def _title(about: dict[str, Any]) -> str:
+    """The video's name, and which part of it was looked at."""
+    begin, end = about.get("start"), about.get("end")
+    if begin is None and end is None:
+        return about["video"]
+    return f"{about['video']}, {begin or 0:g} s to {'the end' if end is None else f'{end:g} s'}"

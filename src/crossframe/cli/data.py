@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import ClassNamesOption, MemoryOption, MostFramesOption, RootOption, set_file_limits
+from crossframe.cli.shared import (
+    ClassNamesOption,
+    ContainedOption,
+    MemoryOption,
+    MostFramesOption,
+    RootOption,
+    set_file_limits,
+)
 from crossframe.data.importers import Layout
 from crossframe.processes import cores
 from crossframe.text.labels import escaped
@@ -34,15 +41,23 @@ def _check_form(out: Path) -> Path:
 
 
 ManifestFile = Annotated[Path, Argument(help="A list of clips in any form, or a folder with a folder for each class.")]
-Contained = Annotated[bool, Option("--contained", help="Refuse files outside the folder, also by links and '..'.")]
 Workers = Annotated[int | None, Option(min=1, help="Processes; as many as processors if not given.")]
 Timeout = Annotated[float, Option(min=1, help="Seconds for one file; a file that takes longer counts as broken.")]
 OutFile = Annotated[Path, Argument(help="The .csv or .parquet file to write.", callback=_check_form)]
 
 
+def data_set(name: str) -> str:
+    """A name that is known; all of them are wider than a column of the help."""
+    if name not in get_args(Layout):
+        raise typer.BadParameter(f"'{name}' is none of {', '.join(get_args(Layout))}")
+    return name
+
+
 @data.command(name="import")
 def import_(
-    name: Annotated[Layout, Argument(help="The data set, or 'folder', 'csv' or 'txt' for clips of your own.")],
+    name: Annotated[
+        str, Argument(parser=data_set, help=f"One of {', '.join(get_args(Layout))}: the last three are your own.")
+    ],
     root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth; for 'csv' the .csv itself.")],
     out: OutFile,
     annotations: Annotated[
@@ -51,7 +66,7 @@ def import_(
     split_number: Annotated[int, Option(min=1, max=3, help="Which official split of UCF-101 or HMDB-51.")] = 1,
     humanize: Annotated[bool, Option("--humanize", help="Write ApplyEyeMakeup as 'apply eye makeup'.")] = False,
     labels: Annotated[Path | None, Option(help="Also write all classes here, one a line.")] = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
     from dataclasses import replace
@@ -60,7 +75,7 @@ def import_(
     from crossframe.data.manifest import check_contained
     from crossframe.files import write_text
 
-    imported = import_dataset(name, root, annotations, split_number=split_number)
+    imported = import_dataset(cast("Layout", name), root, annotations, split_number=split_number)
     manifest = imported.manifest
     if contained:
         check_contained(manifest)
@@ -103,7 +118,7 @@ def verify(
     most_frames: MostFramesOption = None,
     labels: ClassNamesOption = None,
     root: RootOption = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
     from crossframe.data.manifest import read_manifest
@@ -142,7 +157,7 @@ def prepare(
     most_frames: MostFramesOption = None,
     labels: ClassNamesOption = None,
     root: RootOption = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
     from crossframe.data.manifest import read_manifest, write_manifest
@@ -185,7 +200,7 @@ def few_shot(
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
     labels: ClassNamesOption = None,
     root: RootOption = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.clip import check_apart
@@ -215,7 +230,7 @@ def new_classes(
     seed: Annotated[int, Option(min=0, help="Another seed draws other classes.")] = 0,
     labels: ClassNamesOption = None,
     root: RootOption = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Keep the clips of classes that another data set does not have. Prints how the names were matched."""
     from crossframe.data.layouts import read_candidates
@@ -245,7 +260,7 @@ def hold_out(
     name: Annotated[str, Option(help="What to call their split: val, which training watches, or test.")] = "val",
     labels: ClassNamesOption = None,
     root: RootOption = None,
-    contained: Contained = False,
+    contained: ContainedOption = False,
 ) -> None:
     """Divide clips that have no split into train and another; clips of one group stay on one side."""
     from dataclasses import replace

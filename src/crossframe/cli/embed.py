@@ -8,15 +8,18 @@ from typing import Annotated, Literal
 import typer
 from typer import Argument, Option
 
+from crossframe import DEFAULT_MODEL
 from crossframe.cli.shared import (
-    DEFAULT_MODEL,
     NOTHING_DONE,
     BatchSizeOption,
+    ContainedOption,
     DeviceOption,
     FramesOption,
     HumanizeOption,
     LabelsOption,
+    MemoryOption,
     ModelOption,
+    MostFramesOption,
     PrecisionOption,
     ResumeOption,
     TemplateOption,
@@ -24,12 +27,19 @@ from crossframe.cli.shared import (
     WorkersOption,
     exit_status,
     given_labels,
-    given_videos,
     made_by,
     open_recognizer,
     progress_below,
-    results_of,
     screen,
+    set_file_limits,
+)
+from crossframe.cli.videos import (
+    VIDEOS,
+    CacheOption,
+    EndOption,
+    StartOption,
+    given_videos,
+    results_of,
 )
 from crossframe.pace import told
 from crossframe.records import check_free
@@ -37,9 +47,7 @@ from crossframe.records import check_free
 
 def embed(
     out: Annotated[Path, Option(help="Write vectors to this .parquet, .npy or .jsonl file.")],
-    videos: Annotated[
-        list[Path] | None, Argument(help="Video files, or folders of them.", readable=False, show_default=False)
-    ] = None,
+    videos: Annotated[list[str] | None, Argument(help=VIDEOS, show_default=False)] = None,
     label: Annotated[list[str] | None, Option("-l", "--label", help="A text to embed too; repeat it.")] = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -53,13 +61,20 @@ def embed(
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    cache_size: CacheOption = None,
+    contained: ContainedOption = False,
 ) -> None:
     """Write a vector of unit length for each video and text, for search, clustering and vector stores."""
     texts = given_labels(label or [], labels, clean) if label or labels else []
-    paths, absent = given_videos(videos or [])
-    if not paths and not texts:
+    set_file_limits(memory, most_frames, cache_size)
+    found, absent = given_videos(videos or [], start, end, contained=contained)
+    if not found and not texts:
         raise typer.BadParameter("give videos, or texts with -l", param_hint="VIDEOS")
-    if paths and len(absent) == len(set(paths)):
+    if found and len(absent) == len(set(found)):
         raise typer.Exit(NOTHING_DONE)
     from crossframe.vectors import Vectors, check_name
 
@@ -77,11 +92,11 @@ def embed(
     with Vectors(out, run, resume=resume) as records:
         for text, vector in zip(texts, vectors, strict=True):
             records.add({"text": text, "vector": vector})
-        left = [path for path in paths if str(path) not in records]
-        results = results_of(left, absent, recognizer.embed_each([path for path in left if str(path) not in absent]))
+        left = [video for video in found if video.about() not in records]
+        results = results_of(left, absent, recognizer.embed_each([video for video in left if video not in absent]))
         with progress_below(screen(), len(left)) as bar:
-            for path, result in bar.track(told(results, "videos", len(left)), len(left), description="videos"):
+            for video, result in bar.track(told(results, "videos", len(left)), len(left), description="videos"):
                 failed = isinstance(result, str)
-                records.add({"video": str(path), "error": result} if failed else result.to_dict())
-        done = sum(str(path) in records for path in paths)
-    raise typer.Exit(exit_status(done, len(paths)) if paths else 0)
+                records.add({**video.about(), "error": result} if failed else result.to_dict())
+        done = sum(video.about() in records for video in found)
+    raise typer.Exit(exit_status(done, len(found)) if found else 0)

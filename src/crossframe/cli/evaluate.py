@@ -14,10 +14,12 @@ from typer import Argument, Option
 from crossframe.cli.shared import (
     BackgroundOption,
     ClassNamesOption,
+    ContainedOption,
     FileSecondsOption,
     MemoryOption,
     MostFramesOption,
     RootOption,
+    alarm,
     limit_entries,
     list_entries,
 )
@@ -84,6 +86,7 @@ def evaluate(
     timeout: FileSecondsOption = None,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
+    contained: ContainedOption = False,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the evaluation that --out holds.")] = False,
 ) -> None:
@@ -92,7 +95,6 @@ def evaluate(
     With several models, lists or splits, each is measured on each, and the summary has mean and deviation.
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
-    from crossframe.data.parquet import pyarrow
     from crossframe.distributed import joined
     from crossframe.evaluate.probes import read_probes
     from crossframe.recipes.load import RECIPE, load_recipe
@@ -106,10 +108,9 @@ def evaluate(
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     flags |= {"candidates": candidates, "background": background}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
-    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames)]
+    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames, contained=contained)]
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
     _check_free(out, overwrite=overwrite)
-    pyarrow()  # without it, nothing could be saved in the end
     given = tuple(change.partition("=")[0].strip() for change in changes or ())
     with joined() as writes:
         sources = [*(data or ()), *(_lists(lists) if lists else ())]
@@ -130,9 +131,11 @@ def _lists(file: Path) -> list[str]:
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
+    from crossframe.data.parquet import pyarrow
     from crossframe.evaluate.result import SUMMARY
     from crossframe.weights.folder import LAST
 
+    pyarrow()  # without it, nothing could be saved in the end
     if (out / LAST).is_dir():
         raise ValueError(f"{out} holds a training run; choose another folder for its evaluation")
     if (out / SUMMARY).is_file() and not overwrite:
@@ -309,8 +312,8 @@ def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) 
 
     for name, (_, summary) in found.items():
         _warn_of_files(summary)
-        if alarm := warning_of(summary.get("trained_on"), summary["videos"]):
-            typer.secho(f"crossframe: {name + ': ' if name else ''}{alarm}", err=True, fg="red", bold=True)
+        if line := warning_of(summary.get("trained_on"), summary["videos"]):
+            alarm(f"{name}: {line}" if name else line)
     if len(found) == 1:
         ((_, summary),) = found.values()
         low, high = summary["top1_interval"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from crossframe.cli.shared import json_line
+from crossframe.cli.shared import alarm, json_line
 
 if TYPE_CHECKING:
     from crossframe.evaluate.compare import Comparison
@@ -39,6 +39,8 @@ def compare(
     from crossframe.evaluate.compare import compare as run
 
     found = run(first, second)
+    for line in found.warnings:
+        alarm(line)
     if as_json:
         print(json_line({**asdict(found), "difference": found.difference}, sys.stdout.encoding))
     else:

@@ -1,13 +1,12 @@
-"""Shared by several commands: options, the videos and labels that were given, devices, lines of JSON, progress."""
+"""Shared by several commands: options, the labels that were given, devices, lines of JSON, progress."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer import Option
@@ -15,8 +14,9 @@ from typer import Option
 from crossframe.files import plain_json
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, escaped, humanize
-from crossframe.video.guard import Limits, check_unpacked, file_of, is_archive
-from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, set_limits, videos_in
+from crossframe.video.guard import Limits
+from crossframe.video.media import set_limits
+from crossframe.video.remote import set_cache_limit
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Recognizer
-    from crossframe.video.guard import VideoError
 
-R = TypeVar("R")
-
-DEFAULT_MODEL = "microsoft/xclip-base-patch32"
 NOTHING_DONE = 2  # the exit status where not one video could be used
 
 # Options of the commands that read videos.
@@ -38,7 +34,10 @@ LabelsOption = Annotated[Path | None, Option(help="A file of labels: lines, CSV,
 FramesOption = Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")]
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    Option(help="Of the image encoder; auto is the fastest that the device has in hardware."),
+    Option(
+        metavar="<type>",  # the four together are wider than a column
+        help="Of the image encoder: float32, bfloat16 or float16; auto is the fastest that the device has in hardware.",
+    ),
 ]
 DeviceOption = Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")]
 TemplateOption = Annotated[str | None, Option(help="Words around every label, with {} in its place.")]
@@ -49,9 +48,12 @@ HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup 
 ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
 WorkersOption = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]
 BatchSizeOption = Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")]
-TimeoutOption = Annotated[float, Option("--timeout", min=0.1, help="Seconds to read one video.")]
+TimeoutOption = Annotated[float, Option("--timeout", min=0.1, metavar="<seconds>", help="Seconds to read one video.")]
 MemoryOption = Annotated[int | None, Option("--memory", min=16, help="MB that reading one video may take: 2048.")]
 MostFramesOption = Annotated[int | None, Option("--most-frames", min=1, help="Frames that a video may have: 4194304.")]
+ContainedOption = Annotated[
+    bool, Option("--contained", help="Refuse files outside the folder of a list, also by links and '..'.")
+]
 FileSecondsOption = Annotated[float | None, Option("--timeout", min=0.1, help="Seconds to read one clip: 60.")]
 
 # Options of the commands that take lists of clips.
@@ -59,17 +61,23 @@ ClassNamesOption = Annotated[Path | None, Option("--labels", help="The classes' 
 RootOption = Annotated[Path | None, Option("--root", help="The folder or .tar of the videos, if not beside the list.")]
 
 
-def set_file_limits(memory: int | None, most_frames: int | None) -> None:
-    """Set how much each video may cost that this process reads, and those that it starts; None for the usual."""
+def set_file_limits(memory: int | None, most_frames: int | None, downloads: float | None = None) -> None:
+    """Set how much each video may cost that this process reads, and those that it starts, and how many GB all
+    downloads; None for the usual."""
+    if downloads is not None:
+        set_cache_limit(int(downloads * 1e9))
     usual = Limits()
     size = usual.memory if memory is None else memory << 20
     set_limits(Limits(usual.seconds, size, most_frames or usual.frames))
 
 
-def limit_entries(seconds: float | None, memory: int | None, most_frames: int | None) -> list[str]:
+def limit_entries(
+    seconds: float | None, memory: int | None, most_frames: int | None, *, contained: bool = False
+) -> list[str]:
     """The same as changes of a recipe."""
     given = {"seconds": seconds, "memory": None if memory is None else memory << 20, "frames": most_frames}
-    return [f"data.limits.{name}={value}" for name, value in given.items() if value is not None]
+    entries = [f"data.limits.{name}={value}" for name, value in given.items() if value is not None]
+    return [*entries, "data.contained=true"] if contained else entries
 
 
 def list_entries(labels: Path | None, root: Path | None) -> list[str]:
@@ -100,47 +108,6 @@ def own_labels(model: XCLIP, given: list[str], *, quiet: bool) -> list[str]:
     return names
 
 
-def given_videos(given: Sequence[Path]) -> tuple[list[Path], dict[str, str]]:
-    """The videos that were named, and why some of them cannot be read, which is also said on standard error.
-
-    A folder stands for the videos in it and below. A typing error need not wait for a model.
-    """
-    paths: list[Path] = []
-    absent: dict[str, str] = {}
-    for one in given:
-        try:
-            paths += _expand(one)
-        except ValueError as error:
-            paths.append(one)
-            absent[str(one)] = str(error)
-    for path in paths:
-        if str(path) in absent:
-            continue
-        if path.is_dir():
-            looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
-            absent[str(path)] = f"{path}: no video in this folder; {looked}"
-        elif not os.path.exists(file_of(path)):
-            remedy = "download the video first" if path.parts[0] in ("http:", "https:") else "check the path"
-            absent[str(path)] = f"{path}: does not exist; {remedy}"
-    for reason in absent.values():
-        print(f"crossframe: {escaped(reason)}", file=sys.stderr)
-    return paths, absent
-
-
-def _expand(given: Path) -> list[Path]:
-    """A file stands for itself, and so does a folder without videos; any other for the videos in it and below, and a
-    .tar for those in it."""
-    check_unpacked(given)
-    if is_archive(given):
-        from crossframe.data.archives import videos_within
-
-        return videos_within(given) or [given]
-    found = videos_in(given) if given.is_dir() else []
-    if found and (others := left_out_of(files_below(given))):
-        print(f"crossframe: {escaped(f'{given}: {others}')}", file=sys.stderr)
-    return found or [given]
-
-
 def open_recognizer(
     model: str, device: str | None, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
 ) -> Recognizer:
@@ -167,21 +134,9 @@ def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
     }
 
 
-def results_of(
-    paths: Sequence[Path], absent: Mapping[str, str], results: Iterator[R | VideoError]
-) -> Iterator[tuple[Path, R | str]]:
-    """Each of `paths` with its result, or with why it has none; `results` are those of the videos that are not absent.
-
-    What cannot be read is said on standard error.
-    """
-    from crossframe.video.guard import VideoError
-
-    for path in paths:
-        result = absent.get(str(path)) or next(results)
-        if isinstance(result, VideoError):
-            print(f"crossframe: {escaped(str(result))}", file=sys.stderr)
-            result = str(result)
-        yield path, result
+def alarm(line: str) -> None:
+    """Say on standard error, in red, what makes a number worth less than it seems."""
+    typer.secho(f"crossframe: {escaped(line)}", err=True, fg="red", bold=True)
 
 
 def exit_status(done: int, of: int, *, diverged: bool = False) -> int:

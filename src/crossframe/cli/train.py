@@ -12,6 +12,7 @@ from typer import Argument, Option
 from crossframe.cli.processes import is_first
 from crossframe.cli.shared import (
     ClassNamesOption,
+    ContainedOption,
     FileSecondsOption,
     MemoryOption,
     MostFramesOption,
@@ -19,11 +20,13 @@ from crossframe.cli.shared import (
     limit_entries,
     list_entries,
 )
+from crossframe.data.layouts import check_there
 from crossframe.pace import figure
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
     from crossframe.train.dry_run import DryRun, Speed
+    from crossframe.train.run import Summary
 
 
 def train(
@@ -43,22 +46,30 @@ def train(
     timeout: FileSecondsOption = None,
     memory: MemoryOption = None,
     most_frames: MostFramesOption = None,
+    contained: ContainedOption = False,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what the run would be, its cost, memory and hours, and stop.")
     ] = False,
+    device_like: Annotated[
+        str | None, Option(help="With --dry-run: estimate for GPUs that are not here, for instance a100x8.")
+    ] = None,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
     from crossframe.recipes.load import RECIPE, load_recipe
 
     flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
-    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames)]
+    asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames, contained=contained)]
     chosen = load_recipe(recipe, asked, tiny=tiny)
+    if chosen.data.kind == "files":
+        check_there(data)
     if dry_run:
-        _print_dry_run(chosen, init, data)
+        _print_dry_run(chosen, init, data, device_like)
         return
+    if device_like is not None:
+        raise typer.BadParameter("is for --dry-run", param_hint="--device-like")
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
     further = _further(out, chosen, recipe, asked, tiny=tiny) if resume and (out / RECIPE).is_file() else None
@@ -66,7 +77,6 @@ def train(
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped
     from crossframe.train.run import train as run
-    from crossframe.weights.folder import BEST, LAST
 
     try:
         summary = run(chosen, out, init=init, data=data, resume=resume, epochs=further)
@@ -76,6 +86,13 @@ def train(
         raise SystemExit(130) from None  # where typer.Exit would have "interrupted" said too
     if not is_first():
         return
+    _print_result(summary, chosen, out)
+
+
+def _print_result(summary: Summary, chosen: Recipe, out: Path) -> None:
+    """Print what came of the run, and which checkpoint to use."""
+    from crossframe.weights.folder import BEST, LAST
+
     scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
     best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
@@ -103,11 +120,13 @@ def _further(out: Path, chosen: Recipe, recipe: str, asked: list[str], *, tiny: 
     return chosen.train.epochs if extends else None
 
 
-def _print_dry_run(recipe: Recipe, init: str | None, data: str | None) -> None:
-    """Print what a run would be, what it costs, and how long it may take here; each line as soon as it is known."""
+def _print_dry_run(recipe: Recipe, init: str | None, data: str | None, device_like: str | None) -> None:
+    """Print what a run would be, what it costs, and how long it may take; each line as soon as it is known."""
     from crossframe.train.dry_run import dry_run
+    from crossframe.train.estimate import Cluster
 
-    for name, value in _lines(dry_run(recipe, init, data)):
+    like = None if device_like is None else Cluster.of(device_like)
+    for name, value in _lines(dry_run(recipe, init, data, like)):
         print(f"{name:<11} {value}", flush=True)
 
 
@@ -149,15 +168,18 @@ def _data(run: DryRun) -> str:
 
 
 def _time(run: DryRun, speed: Speed | None) -> str:
-    device = run.fabric.device
+    device = f"{run.like.count} {run.like.name}" if run.like else f"this device ({run.fabric.device})"
     if speed is None:
-        return f"not measured: not one clip fits into the memory of this device ({device})"
+        return f"not known: not one clip fits into the memory of {device}"
     hours = run.hours(speed)
     days = f" ({hours / 24:,.0f} days)" if hours >= 48 else ""
     units = {"hours": hours, "minutes": 60 * hours, "seconds": 3600 * hours}
     unit, length = next(((unit, length) for unit, length in units.items() if length >= 1), ("seconds", 1.0))
     about = f"{length:,.0f}" if length >= 10 else figure(length, 2)
+    how = f"from {speed.steps} steps of {speed.clips} clips"
+    if not speed.steps:
+        how = "from published rates, of which 35% are used" if run.like else "from steps of one and two blocks"
     return (
-        f"about {about} {unit}{days} on this device ({device}), an estimate from {speed.steps} steps of "
-        f"{speed.clips} clips: {figure(speed.clips_per_second)} clips a second; reading and testing not included"
+        f"about {about} {unit}{days} on {device}, an estimate {how}: {figure(speed.clips_per_second)} clips a second; "
+        f"reading and testing not included"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from crossframe.data.clip import Clip
 from crossframe.data.lists import LABELS, class_named, split_of_file
 from crossframe.text.labels import some
-from crossframe.video.guard import member
+from crossframe.video.guard import member, places
 from crossframe.video.media import VIDEO_SUFFIXES
 
 LONGEST = 1 << 20  # bytes of a sample's label
@@ -118,18 +117,7 @@ class Archive:
 
 def _files(path: Path) -> dict[str, str]:
     """The files of one archive by their names: where each begins, how long it is, in bytes, and the name again."""
-    found: dict[str, str] = {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for entry in tar:
-                name = PurePosixPath(entry.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise ValueError(f"{path}: {entry.name!r} leads out of the archive; pack it anew")
-                if entry.isreg() and not entry.issparse():
-                    found[name.as_posix()] = f"{entry.offset_data}+{entry.size}/{name.as_posix()}"
-    except (tarfile.TarError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an uncompressed .tar ({error}); pack it anew") from error
-    return found
+    return {name: f"{offset}+{size}/{name}" for name, (offset, size) in places(path).items()}
 
 
 def videos_within(path: Path) -> list[Path]:

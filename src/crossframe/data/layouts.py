@@ -67,6 +67,12 @@ def _usual(path: str, base: Path | None = None) -> str:
     return PurePosixPath(path).as_posix()
 
 
+def check_there(source: str | None) -> None:
+    """Raise ValueError now, before anything slow is done, where a list that was named is not there."""
+    if source is not None and "{" not in source and not Path(source).exists():
+        raise ValueError(f"{source} does not exist; give {FORMS}")
+
+
 def read_candidates(source: Path) -> list[str]:
     """The labels of a data set in any known layout, sorted, or those of a label file, in its order."""
     if source.is_file() and _holds_labels(source):

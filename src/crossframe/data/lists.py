@@ -77,11 +77,8 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
         rows = _text_rows(source)
         if rows is None:
             return list(_numbered(source, labels))
-    elif suffix == ".parquet":
-        check_no_bytes(source)
-        rows = ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
     else:
-        rows = _json_rows(source)
+        rows = _parquet_rows(source) if suffix == ".parquet" else _json_rows(source)
     clips = [(where, _clip(where, row)) for where, row in rows]
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
@@ -91,6 +88,44 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
         if labels is None and all(numbered):
             raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
     return [replace(clip, label=class_named(where, clip.label, labels)) for where, clip in clips]
+
+
+def read_places(source: Path) -> list[Clip]:
+    """The clips of a list whose labels do not matter, and need not be there.
+
+    It may also be a text file with a path on each line. Raises ValueError, in one line, where it is no such list.
+    """
+    suffix = source.suffix.lower()
+    if suffix in TEXT:
+        lines = _lines(source)
+        delimiter = _delimiter(lines[:2], PATHS)
+        if delimiter is None:
+            return _paths(source, lines)
+        rows = _rows(source, delimiter, lines[0][0] - 1)
+    else:
+        rows = _parquet_rows(source) if suffix == ".parquet" else _json_rows(source)
+    return _not_empty(source, [_clip(where, {**row, LABELS[0]: "-"}) for where, row in rows])
+
+
+def _not_empty(source: Path, clips: list[Clip]) -> list[Clip]:
+    if not clips:
+        raise ValueError(f"{source} lists no clips; write one on each row")
+    return clips
+
+
+def _parquet_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    check_no_bytes(source)
+    return ((f"{source}, row {number}", row) for number, row in enumerate(read_rows(source)))
+
+
+def _paths(source: Path, lines: Sequence[tuple[int, str]]) -> list[Clip]:
+    """A path on each line, with a class number behind it or not."""
+    numbering = _numbering(lines)
+    rows = [line for _, line in lines[_heading(lines) :]]
+    if numbering:
+        found = [_NUMBERED[numbering].fullmatch(line) for line in rows]
+        rows = [one["path"] for one in found if one]
+    return _not_empty(source, [Clip(line, "-") for line in rows])
 
 
 def is_list(source: Path) -> bool:
@@ -113,16 +148,20 @@ def class_named(where: str, given: str, labels: Sequence[str] | None) -> str:
 
 
 def _lines(source: Path) -> list[tuple[int, str]]:
+    return named_lines(read_text(source))
+
+
+def named_lines(text: str) -> list[tuple[int, str]]:
     """The lines with something in them, and their numbers; comments aside, but videos may be called #1.avi."""
-    lines = ((number, line.strip()) for number, line in enumerate(read_text(source).split("\n"), start=1))
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     return [(n, line) for n, line in lines if line and (line[0] != "#" or re.match(r"#.*\.\w{2,5}[\s,;]", line))]
 
 
-def _delimiter(lines: Sequence[tuple[int, str]]) -> str | None:
-    """The separator between the columns of a table, as the names in its first line show."""
+def _delimiter(lines: Sequence[tuple[int, str]], needed: Sequence[str] = LABELS) -> str | None:
+    """The separator between the columns of a table, as the names in its first line show: of a path, and of `needed`."""
     for delimiter in ",;\t":
         header = [name.strip().strip('"').lower() for name in lines[0][1].split(delimiter)] if lines else []
-        if set(PATHS) & set(header) and set(LABELS) & set(header) and all(delimiter in line for _, line in lines[1:2]):
+        if set(PATHS) & set(header) and set(needed) & set(header) and all(delimiter in line for _, line in lines[1:2]):
             return delimiter
     return None
 

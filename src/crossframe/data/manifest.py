@@ -208,11 +208,15 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 
 def check_contained(manifest: Manifest) -> None:
     """Raise ValueError where a clip's file lies outside the manifest's folder, by its path or by a link."""
-    base = manifest.root.resolve()
     for clip in manifest.clips:
-        path = manifest.locate(clip)
-        if ".." in Path(clip.path).parts or not file_of(path).resolve().is_relative_to(base):
+        if lies_outside(manifest.locate(clip), manifest.root):
             raise ValueError(f"{clip.name}: lies outside {manifest.root}; leave it out, or read the list uncontained")
+
+
+def lies_outside(path: Path, folder: Path) -> bool:
+    """True where a file is not in a folder, by its path, by '..' in it, or by a link."""
+    inside = path.parts[len(folder.parts) :] if path.is_relative_to(folder) else ("..",)
+    return ".." in inside or not file_of(path).resolve().is_relative_to(folder.resolve())
 
 
 def check_form(path: Path) -> None:

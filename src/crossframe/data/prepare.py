@@ -28,9 +28,9 @@ from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.files import remove_parts, replacing
 from crossframe.video.exact import Decoded, open_video
+from crossframe.video.given import source_name
 from crossframe.video.guard import VideoError
 from crossframe.video.media import Media, View, x264_options
-from crossframe.video.sample import source_name
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say
 RECORD = "prepared.jsonl"  # what was done in a folder, which is ours where this lies

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crossframe.model.config import FRAME_RULES, FrameRule
-from crossframe.video.exact import Decoded, OpenVideo, open_video
+from crossframe.video.exact import Decoded, open_video
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.sample import (
-    Choice,
     Wanted,
     dense,
     dense_views,
@@ -120,35 +119,24 @@ def read_clip(job: Job, sampling: Sampling, short_side: int | None = None, *, li
     """
     try:
         with open_video(job.path, limits=limits) as video:
-            wanted = Wanted(video.name, 1, "sparse", _choice(job, sampling, video))
-            return video.read(wanted, short_side=short_side)
+            whole = job.start is None and job.end is None
+            part = None if whole else video.frame_range(job.start, job.end)
+            return video.read(_WantedOfJob(video.name, job, sampling, part), short_side=short_side)
     except OSError as error:
         raise VideoError(" ".join(str(error).split())) from error
 
 
-def _choice(job: Job, sampling: Sampling, video: OpenVideo) -> Choice:
-    first, last = 0, None
-    if job.start is not None or job.end is not None:
-        first, last = video.frame_range(job.start, job.end)
+class _WantedOfJob(Wanted):
+    """The frames of one clip in training or testing."""
 
-    def choose(total: int) -> Sequence[int]:
-        # The decoded count decides: packets that cannot be decoded have no frame.
-        frames = min(total if last is None else last, total) - first
-        if frames < 1:
-            raise VideoError(f"{job.path}: has only {total} frames, and the clip begins at {first}; check its start")
-        clock = _part(video, total, first, frames)
+    def __init__(self, name: str, job: Job, sampling: Sampling, part: tuple[int, int] | None) -> None:
+        super().__init__(name, sampling.num_frames, "sparse", (), part)
+        self._job = job
+        self._sampling_of_job = sampling
+
+    def choose(self, total: int, times: Sequence[float], end: float) -> Sequence[int]:
+        job, sampling = self._job, self._sampling_of_job
         if job.draw is None:
-            chosen = sampling.test(frames, clock)
-        else:
-            seed, epoch = job.draw
-            chosen = sampling.train(frames, random.Random(f"{seed}/{epoch}/{job.index}"), clock)
-        return [first + index for index in chosen]
-
-    return choose
-
-
-def _part(video: OpenVideo, total: int, first: int, frames: int) -> Clock:
-    """The clock of `frames` frames from `first` on, of a video that has `total`."""
-    times, end = video.clock(total)
-    last = first + frames
-    return times[first:last], times[last] if last < len(times) else end
+            return sampling.test(total, (times, end))
+        seed, epoch = job.draw
+        return sampling.train(total, random.Random(f"{seed}/{epoch}/{job.index}"), (times, end))

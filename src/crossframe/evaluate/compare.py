@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from crossframe.data.parquet import read_rows
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
 from crossframe.evaluate.statistics import grouped, mcnemar, paired_interval
+from crossframe.evaluate.trained import warning_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Comparison:
     `gained`: videos that only the second run has right; `lost`: only the first. `interval`: 95% from the paired
     bootstrap over videos. `p_value`: McNemar's exact test. Where several videos were cut from one recording, whole
     recordings are resampled and permuted instead (exact permutation test); `recordings` is their number, otherwise
-    None. `classes`: those that changed, the most changed first.
+    None. `classes`: those that changed, the most changed first. `warnings`: a line for each run whose model was trained
+    on these videos.
     """
 
     videos: int
@@ -42,6 +45,7 @@ class Comparison:
     interval: tuple[float, float]
     p_value: float
     classes: tuple[ClassChange, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def difference(self) -> float:
@@ -76,7 +80,16 @@ def compare(first: Path, second: Path) -> Comparison:
         interval=paired_interval(gains),
         p_value=mcnemar(gains),
         classes=tuple(sorted(moved, key=lambda change: -abs(change.second - change.first) / change.videos)),
+        warnings=tuple(f"{run}: {line}" for run in (first, second) if (line := _alarm(run))),
     )
+
+
+def _alarm(run: Path) -> str | None:
+    """The line that marks a run on clips of its model's training."""
+    if not (run / SUMMARY).is_file():
+        return None
+    summary = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+    return warning_of(summary.get("trained_on"), summary["videos"])
 
 
 def _rows(run: Path) -> dict[tuple[str, str], dict[str, Any]]:

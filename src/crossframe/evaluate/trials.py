@@ -69,7 +69,7 @@ def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, t
 
 
 def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manifest]]:
-    everything = read_manifest(source, None, data.labels, data.root)
+    everything = read_manifest(source, None, data.labels, data.root, contained=data.contained)
     splits = {clip.split for clip in everything.clips}
     if not test.splits and splits == {""}:
         yield "", everything

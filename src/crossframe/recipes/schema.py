@@ -1,7 +1,7 @@
 """The entries of a recipe: frozen dataclasses, which are what the parts that they configure take.
 
 Unknown entries and values of the wrong type are refused, also where a part keeps its section to itself, such as
-`video.augment.Augment`.
+`video.draws.Augment`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from crossframe.model.config import Activation, FrameRule, Mixing
 from crossframe.text.labels import templates
-from crossframe.video.augment import Augment
+from crossframe.video.draws import Augment
 from crossframe.video.guard import Limits
 from crossframe.video.mixing import Mixup
 
@@ -133,7 +133,8 @@ class FileData:
     replace it in the same way.
 
     `classes` is the number of classes, which is checked; `clips` is the approximate number of training clips, for a dry
-    run without data. `limits`: what reading one file may take; one that takes more counts as unreadable.
+    run without data. With `contained`, a list that names files outside its folder is refused. `limits`: what reading
+    one file may take; one that takes more counts as unreadable.
     """
 
     kind: Literal["files"]
@@ -151,6 +152,7 @@ class FileData:
     descriptions: str | None = None
     classes: Count | None = None
     clips: Count | None = None
+    contained: bool = False
     limits: Limits = Limits()
 
     @field_validator("template")

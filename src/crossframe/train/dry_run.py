@@ -21,8 +21,17 @@ from crossframe.processes import launched
 from crossframe.recipes.load import with_sources
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.build import build_loop, meta_model, meta_weights, prepare_model
+from crossframe.train.estimate import Cluster, extrapolated, shallow
 from crossframe.train.launch import launch, with_precision
-from crossframe.train.memory import Estimate, drawn_texts, estimate_memory, multiply_accumulates, parameters
+from crossframe.train.memory import (
+    Estimate,
+    batch_of,
+    drawn_texts,
+    estimate_memory,
+    multiply_accumulates,
+    parameters,
+    step_flops,
+)
 from crossframe.train.objective import pretrained_source
 from crossframe.train.schedule import Schedule
 from crossframe.train.source import ClipFiles, read_clip_files
@@ -47,31 +56,58 @@ class DryRun:
     schedule: Schedule
     macs: int  # of a clip
     fabric: Fabric
+    like: Cluster | None = None  # devices that are not here
 
     def memory(self) -> Estimate:
-        """The memory that a step takes on this device."""
-        return estimate_memory(self.recipe, self.model, self.labels, self.fabric.device, pretrained=self.pretrained)
+        """The memory that a step takes on this device, or on each of those that are not here."""
+        device, count = self.fabric.device, self.like.count if self.like else 1
+        found = estimate_memory(self.recipe, self.model, self.labels, device, count, self.pretrained)
+        return replace(found, free=int(self.like.device.memory * 1e9)) if self.like else found
 
     def speed(self, memory: Estimate) -> Speed | None:
-        """Measured in a few steps on noise, with no more clips than fit; None where not even one does."""
+        """Measured in a few steps on noise, with no more clips than fit; None where not even one does.
+
+        On a processor, large models are timed by their parts (`estimate.extrapolated`), and devices that are not here
+        by their published rates.
+        """
         fitting = memory.fitting
         if not fitting:
             return None
-        return measure(self.recipe, self.model, self.labels, fitting, self.fabric, self.pretrained)
+        if self.like is None and (self.fabric.device.type != "cpu" or self.macs < LARGE):
+            return measure(self.recipe, self.model, self.labels, fitting, self.fabric, self.pretrained)
+        train = self.recipe.train
+        flops = step_flops(self.model, train, batch_of(self.model, self.labels, fitting), self.pretrained)
+        if self.like:
+            return Speed(self.like.clips_per_second(train, flops / fitting), 0, fitting)
+        return Speed(fitting / self._seconds(flops), 0, fitting)
+
+    def _seconds(self, flops: int) -> float:
+        """Seconds of a step of so many operations, from steps of two shallow models."""
+        seconds, operations = list[float](), list[int]()
+        for layers in (1, 2):
+            model = shallow(self.recipe, self.model, layers)
+            near = None if self.pretrained is None else shallow(self.recipe, self.pretrained, layers)
+            one = batch_of(model, self.labels, 1)
+            operations.append(step_flops(model, self.recipe.train, one, near))
+            seconds.append(1 / measure(self.recipe, model, self.labels, 1, self.fabric, near).clips_per_second)
+        return extrapolated((seconds[0], seconds[1]), (operations[0], operations[1]), flops)
 
     def hours(self, speed: Speed) -> float:
         """Hours of training, tests not included, if every step is as fast as those measured."""
         return self.clips * self.schedule.epochs / speed.clips_per_second / 3600
 
 
-def dry_run(recipe: Recipe, init: str | Path | None = None, data: str | Path | None = None) -> DryRun:
-    """Find out what training by `recipe` would be; `init` and `data` replace the recipe's own.
+def dry_run(
+    recipe: Recipe, init: str | Path | None = None, data: str | Path | None = None, like: Cluster | None = None
+) -> DryRun:
+    """Find out what training by `recipe` would be; `init` and `data` replace the recipe's own, `like` its devices.
 
     Raises ValueError, in one line, for what would keep the run from starting.
     """
     if launched()[1] > 1:
         raise ValueError("a dry run is of one process; leave torchrun out")
-    recipe = with_precision(with_sources(recipe, init, data))
+    recipe = with_sources(recipe, init, data)
+    recipe = with_precision(recipe) if like is None else like.with_precision(recipe)
     train = recipe.train
     files = read_clip_files(recipe) if isinstance(recipe.data, FileData) and recipe.data.source is not None else None
     clips, batches, labels = _epoch(recipe, files)
@@ -94,6 +130,7 @@ def dry_run(recipe: Recipe, init: str | Path | None = None, data: str | Path | N
         schedule=Schedule(train.epochs, batches, train.warmup_epochs, train.accumulate, train.schedule),
         macs=multiply_accumulates(model, len(labels)),
         fabric=launch(train, []),
+        like=like,
     )
 
 
@@ -116,13 +153,14 @@ def _epoch(recipe: Recipe, files: ClipFiles | None) -> tuple[int, int, tuple[str
 
 
 SECONDS, STEPS = 8.0, 6  # whichever comes first is enough
+LARGE = 20e9  # multiply-accumulates of a clip, of which a processor takes seconds to learn
 MANY = 1000  # steps, more than are ever taken
 GROWTH = 4  # clips of a step against those of the one before, while steps are short
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A measured speed: clips a second, over `steps` steps of `clips` clips."""
+    """Clips a second, measured over `steps` steps of `clips` clips; of 0 steps it is not measured but estimated."""
 
     clips_per_second: float
     steps: int

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -91,12 +92,8 @@ def estimate_memory(
 
     `model` and `pretrained` (see `train.objective.pretrained_source`) may be on other devices.
     """
-    tokens = 0
-    if model.tokenizer is not None and model.text is not None:
-        ids = model.tokenizer(labels)
-        tokens = ids.shape[1] if model.text.config.attends_padding else int(model.text.ends(ids).max()) + 1
     batch, one = (
-        step_memory(model, recipe.train, BatchSize(clips, len(labels), tokens), device, pretrained)
+        step_memory(model, recipe.train, batch_of(model, labels, clips), device, pretrained)
         for clips in (math.ceil(recipe.train.batch_size / processes), 1)
     )
     free = free_memory(device)
@@ -209,6 +206,29 @@ def step_memory(
         for _ in range(min(train.accumulate, 2)):  # the second batch finds the gradients of the first
             _pass(objective, batch)
     return Memory(batch.clips, before, _optimizer_bytes(objective, train), counter.peak - before)
+
+
+def step_flops(model: XCLIP, train: Train, batch: BatchSize, pretrained: XCLIP | None = None) -> int:
+    """Floating-point operations of a step, forward and backward: those of `multiply_accumulates`, doubled, and of the
+    words. Models may be on the meta device."""
+    longest = batch.tokens if model.text is None else min(batch.tokens, model.text.max_tokens)
+    with (
+        sdpa_kernel(SDPBackend.MATH),  # whose products are counted
+        FakeTensorMode(allow_non_fake_inputs=True),
+        _MemoryCounter(longest),
+        FlopCounterMode(display=False) as counter,
+    ):
+        _pass(_objective(model, train, torch.device("cpu"), pretrained), batch)
+    return counter.get_total_flops()
+
+
+def batch_of(model: XCLIP, labels: Sequence[str], clips: int) -> BatchSize:
+    """So many clips among these labels."""
+    tokens = 0
+    if model.tokenizer is not None and model.text is not None:
+        ids = model.tokenizer(labels)
+        tokens = ids.shape[1] if model.text.config.attends_padding else int(model.text.ends(ids).max()) + 1
+    return BatchSize(clips, len(labels), tokens)
 
 
 def _fake(model: XCLIP, device: torch.device) -> XCLIP:

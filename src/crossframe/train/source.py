@@ -251,7 +251,8 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
         return None
     if data.source is None:
         raise ValueError(f"recipe '{recipe.name}' needs clips: give a manifest or a folder as data")
-    splits = {clip.split for clip in read_manifest(data.source, None, data.labels, data.root).clips}
+    everything = read_manifest(data.source, None, data.labels, data.root, contained=data.contained)
+    splits = {clip.split for clip in everything.clips}
     undivided = splits == {""} and data.train_split == FileData.train_split
     split = None if undivided else data.train_split
     train, test = read_manifest(data.source, split, data.labels, data.root).require_every_class(), None

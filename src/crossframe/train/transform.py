@@ -13,7 +13,7 @@ from crossframe.data.batch import Task, TrainBatch
 from crossframe.distributed import Processes
 from crossframe.model.preprocess import to_device
 from crossframe.model.xclip import XCLIP
-from crossframe.video.augment import Augment
+from crossframe.video.draws import Augment
 from crossframe.video.mixing import Mix, Mixup
 
 

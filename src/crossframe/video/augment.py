@@ -1,109 +1,24 @@
-"""Training pictures: crop, flip, color jitter and grayscale, drawn for each clip and computed on the device.
+"""Training pictures: crop, flip, color jitter and grayscale, computed on the device.
 
-`Augment` draws and `apply` computes. What chance decided for a clip is a `Draw` between the two: plain numbers, which
-can be repeated, compared or written by hand. Pictures are gray levels 0..255 until they are normalized.
+`draws.Augment` draws and `apply` computes. What chance decided for a clip is a `Draw` between the two: plain numbers,
+which can be repeated, compared or written by hand. Pictures are gray levels 0..255 until they are normalized.
 
 Shape letters: B clips, T frames, N pictures (frames of several clips), S the model's picture side.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from crossframe.model.geometry import MULTISCALE, Box, multiscale_boxes
 from crossframe.model.preprocess import Preprocess, to_device
-
-Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
-
-# How far the paper's jitter goes: factors lie in 1 - reach .. 1 + reach, and the hue's shift in -reach .. reach.
-REACH: dict[Kind, float] = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
+from crossframe.video.draws import REACH, Change, Draw, Jitter
 
 # The shares of red, green and blue in a gray level: ITU-R 601 luma, in the whole 65536ths of 8-bit software.
 LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
-
-
-class Change(NamedTuple):
-    """One change of colors. `amount` is a factor, and 1 changes nothing; for the hue it is a share of the color
-    circle, and 0 changes nothing."""
-
-    kind: Kind
-    amount: float
-
-
-Jitter: TypeAlias = tuple[Change, ...]  # one after the other
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """The random choices for one clip.
-
-    `box`: the part of the resized frame that becomes the picture. `jitter`: nothing, one for the whole clip, or one for
-    each frame.
-    """
-
-    box: Box
-    flip: bool = False
-    jitter: tuple[Jitter, ...] = ()
-    grey: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Augment:
-    """The paper's augmentation: a multi-scale crop of the resized frame, then flip, color jitter and grayscale with
-    these probabilities.
-
-    Set `flip` to 0 where left and right matter. All frames of a clip share one jitter; with `flicker` each has its own,
-    and with `eight_bit` pictures are rounded to 8 bits after every operation, both as in the authors' code.
-    """
-
-    scales: tuple[float, ...] = MULTISCALE
-    flip: float = 0.5
-    jitter: float = 0.8
-    grey: float = 0.2
-    flicker: bool = False
-    eight_bit: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
-            raise ValueError(f"crop scales {self.scales} are not possible; give at least one, above 0 and up to 1")
-        for name, chance in (("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)):
-            if not 0 <= chance <= 1:
-                raise ValueError(f"a probability of {chance} for {name} is not possible; use 0 to 1")
-
-    def __call__(
-        self,
-        clips: Tensor | Sequence[Tensor],
-        preprocess: Preprocess,
-        generators: Sequence[random.Random],
-        device: torch.device | str | None = None,
-    ) -> Tensor:
-        """Random views of clips, in the place of `preprocess(clips)`: float32 (B, T, 3, S, S) on `device`.
-
-        Each clip has a generator of its own, so its view does not depend on the clips that it shares a batch with.
-        """
-        if len(generators) != len(clips):
-            raise ValueError(f"{len(generators)} generators were given for {len(clips)} clips; give one for each")
-        draws = [self.draw(clip.shape, preprocess, rng) for clip, rng in zip(clips, generators, strict=True)]
-        return apply(clips, draws, preprocess, device, eight_bit=self.eight_bit)
-
-    def draw(self, shape: Sequence[int], preprocess: Preprocess, generator: random.Random) -> Draw:
-        """Chance for a clip of `shape` (T, 3, H, W)."""
-        num_frames, _, height, width = shape
-        boxes = multiscale_boxes(*preprocess.frame_size(width, height), preprocess.size, self.scales)
-        # The jitter comes last: it takes more or fewer numbers, and must not change what the others get.
-        box = generator.choice(boxes)
-        flip = generator.random() < self.flip
-        grey = generator.random() < self.grey
-        jitters = num_frames if self.flicker else 1
-        jitter = [_draw_jitter(generator) for _ in range(jitters)] if generator.random() < self.jitter else []
-        return Draw(box, flip, tuple(jitter), grey)
 
 
 def apply(
@@ -161,15 +76,6 @@ def _check(clips: Tensor | Sequence[Tensor], draws: Sequence[Draw]) -> None:
     lengths = sorted({len(clip) for clip in clips})
     if len(lengths) > 1:
         raise ValueError(f"clips of {lengths} frames do not fit into one batch; sample the same number from each")
-
-
-def _draw_jitter(generator: random.Random) -> Jitter:
-    changes = [
-        Change(kind, generator.uniform(-reach, reach) + (0.0 if kind == "hue" else 1.0))
-        for kind, reach in REACH.items()
-    ]
-    generator.shuffle(changes)
-    return tuple(changes)
 
 
 def _for_each_frame(draw: Draw, num_frames: int) -> Sequence[Jitter]:

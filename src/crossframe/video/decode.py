@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -15,18 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossframe.model.config import FrameRule
-from crossframe.video.exact import Decoded, File, read_arrays
+from crossframe.video.exact import Decoded, read_arrays
+from crossframe.video.given import File, Readable, Video, at_hand, source_name
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.isolate import Read, Readers, Worker
 from crossframe.video.media import limits_here
-from crossframe.video.sample import Choice, Wanted, source_name
+from crossframe.video.sample import Choice, Wanted
 
 log = logging.getLogger(__name__)
 
-FILE = (str, os.PathLike, bytes, bytearray, memoryview)  # `exact.File`
-
 Pictures: TypeAlias = NDArray[np.uint8] | Tensor
-Source: TypeAlias = File | Pictures | list[Any] | tuple[Any, ...]  # of pictures: arrays, or images of Pillow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +37,8 @@ class Seen:
     missing: int
     source: str
     notes: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -58,6 +57,7 @@ class Frames:
     `missing`, about how many frames the file promises beyond `total`: it was cut off, or they cannot be decoded.
     `source`, the file's name, or "<bytes>" or "<array>".
     `notes`, what else was noticed, a line each: several video streams, uneven times.
+    `start` and `end`, the part of it that was asked for, in seconds after the first frame; None for those of the file.
     """
 
     pixels: Tensor
@@ -68,6 +68,8 @@ class Frames:
     missing: int
     source: str
     notes: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -95,15 +97,32 @@ class Frames:
             missing=decoded.missing,
             source=decoded.source,
             notes=decoded.notes,
+            start=decoded.start,
+            end=decoded.end,
         )
 
     def seen(self) -> Seen:
         """The same without pixels, whose memory it does not hold."""
-        times, damaged = self.times.clone(), self.damaged.clone()
-        return Seen(self.indices.clone(), times, self.total, damaged, self.missing, self.source, self.notes)
+        known = {field.name: getattr(self, field.name) for field in fields(Seen)}
+        return Seen(**known | {name: known[name].clone() for name in ("indices", "times", "damaged")})
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
+
+    def chosen(self, places: Sequence[int]) -> Self:
+        """The frames at these places among the T."""
+        rows = torch.tensor(places)
+        named = ("pixels", "indices", "times", "damaged")
+        return replace(self, **{name: getattr(self, name)[rows] for name in named})
+
+
+class Picture(Protocol):
+    """An image of Pillow, which is no dependency."""
+
+    def convert(self, mode: str, /) -> Any: ...
+
+
+Source: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture] | Sequence[Pictures]
 
 
 def read_video(
@@ -118,8 +137,9 @@ def read_video(
 ) -> Frames:
     """Read `num_frames` frames of a video.
 
-    `source` is a path, the bytes of a file, or decoded frames, uint8 (N, 3, H, W) or (N, H, W, 3) or a list of such
-    pictures or of images of Pillow, from which only frames are chosen.
+    `source` is a path or an address (https, or any that `fsspec` knows), the bytes of a file, a file that is open for
+    bytes, or a part of one of these, `crossframe.Video(source, start, end)`; or decoded frames, from which only some
+    are chosen: `Frames`, uint8 (N, 3, H, W) or (N, H, W, 3), or a list of such pictures or of images of Pillow.
 
     Frames come as the file holds them: bit for bit those of a full decode to RGB, with the pixels as coded,
     turned upright where the file says how. `square_pixels` stretches them to the proportions of the screen;
@@ -141,13 +161,17 @@ def read_video(
     such frame in it.
     """
     if isinstance(source, list | tuple):
-        source = _stacked(source)
-    if isinstance(source, np.ndarray | Tensor):
+        source = _stacked(cast("Sequence[Any]", source))
+    if isinstance(source, Frames):
+        frames = source.chosen(Wanted(source.source, num_frames, sampling, indices).of(len(source)))
+    elif isinstance(source, np.ndarray | Tensor):
         frames = _from_array(source, Wanted("<array>", num_frames, sampling, indices))
-        log_problems(frames)
-        return frames
-    view: dict[str, Any] = {"short_side": short_side, "square_pixels": square_pixels}
-    return _logged(read_arrays(source, num_frames, sampling=sampling, indices=indices, stream=stream, **view))
+    else:
+        view: dict[str, Any] = {"short_side": short_side, "square_pixels": square_pixels}
+        file = cast("Video", source)
+        return _logged(read_arrays(file, num_frames, sampling=sampling, indices=indices, stream=stream, **view))
+    log_problems(frames)
+    return frames
 
 
 def decode_many(
@@ -179,7 +203,7 @@ def decode_many(
 
     def read_here(source: Source) -> Frames | VideoError:
         try:
-            if not isinstance(source, FILE):  # decoded already, or no video
+            if decoded_already(source):
                 return read_video(source, num_frames, **options)
             return _logged(read(source, num_frames, **limited))
         except VideoError as error:
@@ -189,10 +213,14 @@ def decode_many(
         return (read_here(source) for source in sources)
 
     def read_there(worker: Worker, source: Source) -> Frames | VideoError:
-        if not isinstance(source, FILE):
+        if decoded_already(source):
             return read_here(source)
-        file = bytes(source) if isinstance(source, bytearray | memoryview) else source  # which can be sent
-        answer = worker.read((source_name(source), read, (file, num_frames), options))
+        try:
+            # the time and memory of a download are not the worker's
+            with at_hand(cast("Video", source)) if read is read_arrays else nullcontext(source) as video:
+                answer = worker.read((source_name(source), read, (video, num_frames), options))
+        except VideoError as error:
+            return error
         return answer if isinstance(answer, VideoError) else _logged(answer)
 
     def read_all() -> Iterator[Frames | VideoError]:
@@ -213,6 +241,8 @@ def problems(frames: Seen | Frames) -> list[str]:
     found: list[str] = []
     if frames.total < len(frames):
         found.append(f"has {frames.total} frames, {len(frames)} were wanted; some are repeated")
+    elif (frames.start, frames.end) != (None, None) and (few := len(frames.indices.unique())) < len(frames):
+        found.append(f"has {few} frames in the part asked for, {len(frames)} were wanted; some are repeated")
     if frames.missing:
         found.append(f"{frames.missing} of its frames are missing or cannot be decoded")
     if frames.damaged.any():
@@ -224,6 +254,11 @@ def log_problems(frames: Frames) -> None:
     """Warn of what is wrong with a video that could be read all the same."""
     for problem in problems(frames):
         log.warning("%s: %s", frames.source, problem)
+
+
+def decoded_already(source: object) -> bool:
+    """True for what holds pixels, and no file."""
+    return isinstance(source, list | tuple | Frames | np.ndarray | Tensor)
 
 
 def _stacked(pictures: Sequence[Any]) -> Pictures:

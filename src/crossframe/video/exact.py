@@ -8,16 +8,15 @@ quickly and stays small.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from av.video.frame import PictureType, VideoFrame
@@ -25,12 +24,11 @@ from numpy.typing import NDArray
 
 from crossframe.model.config import FrameRule
 from crossframe.pace import figure
+from crossframe.video.given import File, Readable, Video, at_hand
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import Media, VideoPacket, View, open_media
 from crossframe.video.plan import Plan, Scan, scan
-from crossframe.video.sample import Choice, Wanted, source_name
-
-File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
+from crossframe.video.sample import Choice, Wanted
 
 UNEVEN = 10  # times the shortest gap between frames is the longest, where even counts are no even times
 
@@ -47,10 +45,12 @@ class Decoded:
     missing: int
     source: str
     notes: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
 
 
 def read_arrays(
-    source: File,
+    source: File | Readable | Video,
     num_frames: int = 8,
     *,
     sampling: FrameRule = "sparse",
@@ -59,28 +59,35 @@ def read_arrays(
     limits: Limits | None = None,
     **view: Any,
 ) -> Decoded:
-    """`decode.read_video` for a path or bytes, without its warnings and without tensors.
+    """`decode.read_video` for one file, without its warnings and without tensors.
 
     `view` has its `short_side` and `square_pixels`; `limits` are those of `open_video`.
     """
-    wanted = Wanted(source_name(source), num_frames, sampling, indices)
-    with open_video(source, stream=stream, limits=limits) as video:
-        return video.read(wanted, **view)
+    with at_hand(source) as given:
+        whole = Wanted(given.name, num_frames, sampling, indices)  # which no file need be opened for, to be refused
+        with open_video(given, stream=stream, limits=limits) as video:
+            if given.whole:
+                return video.read(whole, **view)
+            part = video.frame_range(given.start, given.end)
+            decoded = video.read(Wanted(given.name, num_frames, sampling, indices, part), **view)
+            return replace(decoded, start=given.start, end=given.end)
 
 
 @contextmanager
-def open_video(source: File, *, stream: int | None = None, limits: Limits | None = None) -> Generator[OpenVideo]:
-    """Open and scan a file, or the bytes of one, and close it on the way out.
+def open_video(
+    source: File | Readable | Video, *, stream: int | None = None, limits: Limits | None = None
+) -> Generator[OpenVideo]:
+    """Open and scan a file, or the bytes of one, and close it on the way out. Of a part, it is the whole video.
 
     `stream` counts the video streams, without pictures that are attached to them; FFmpeg's own choice if not given.
     `limits` hold for all that is read while it is open; by default those of the process (`media.set_limits`).
 
     Raises VideoError for what cannot be opened or holds no video.
     """
-    name = source_name(source)
-    data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else Path(source)
-    with open_media(data, name, probe=False, stream=stream, limits=limits) as media:
-        yield OpenVideo(data, media, scan(media))
+    with at_hand(source) as video:
+        data = cast("Path | bytes", video.source)
+        with open_media(data, video.name, probe=False, stream=stream, limits=limits) as media:
+            yield OpenVideo(data, media, scan(media))
 
 
 class OpenVideo:

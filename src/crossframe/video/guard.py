@@ -14,10 +14,12 @@ from __future__ import annotations
 import re
 import stat
 import struct
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from crossframe.pace import figure
@@ -118,13 +120,56 @@ def check_unpacked(path: Path) -> None:
 
 
 def member(path: Path) -> Member | None:
-    """The part of an archive that a path means, None where it means a file.
+    """The part of an archive that a path means, None where it means a file, or nothing that is there.
+
+    People write `shards/00000.tar/run/a.mp4`, for which the archive is looked through.
 
     >>> member(Path("s/0.tar/512+7/run/a.mp4"))
     Member(archive=PosixPath('s/0.tar'), offset=512, size=7)
     """
-    found = MEMBER.fullmatch(path.as_posix())
-    return Member(Path(found["archive"]), int(found["offset"]), int(found["size"])) if found else None
+    text = path.as_posix()
+    if ".tar/" not in text:
+        return None
+    if found := MEMBER.fullmatch(text):
+        return Member(Path(found["archive"]), int(found["offset"]), int(found["size"]))
+    return _named(path)
+
+
+def places(archive: Path) -> dict[str, tuple[int, int]]:
+    """The files in an archive by their names: where each begins and how long it is, in bytes.
+
+    Raises ValueError, in one line, where it is no archive that can be read where it lies, or names lead out of it.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            for entry in tar:
+                name = PurePosixPath(entry.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise ValueError(f"{archive}: {entry.name!r} leads out of the archive; pack it anew")
+                if entry.isreg() and not entry.issparse():
+                    found[name.as_posix()] = (entry.offset_data, entry.size)
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{archive} cannot be read as an uncompressed .tar ({error}); pack it anew") from error
+    return found
+
+
+def _named(path: Path) -> Member | None:
+    for archive in path.parents:
+        if archive.suffix == ".tar" and archive.is_file():
+            status = archive.stat()
+            try:
+                inside = _known_places(archive, status.st_size, status.st_mtime_ns)
+            except ValueError:  # it does not exist, then
+                return None
+            place = inside.get(path.relative_to(archive).as_posix())
+            return Member(archive, *place) if place else None
+    return None
+
+
+@lru_cache(8)
+def _known_places(archive: Path, _size: int, _changed: int) -> dict[str, tuple[int, int]]:
+    return places(archive)
 
 
 def file_of(path: Path) -> Path:
@@ -149,9 +194,7 @@ def check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
     try:
         status = file_of(source).stat()
     except FileNotFoundError as error:
-        remote = source.parts[:1] in (("http:",), ("https:",))
-        remedy = "download the video first" if remote else "check the path"
-        raise VideoError(f"{name}: does not exist; {remedy}") from error
+        raise VideoError(f"{name}: does not exist; check the path") from error
     except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"{name}: cannot be opened ({reason}); check the path") from error

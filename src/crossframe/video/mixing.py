@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from math import isfinite, sqrt
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from crossframe.model.geometry import Box
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)

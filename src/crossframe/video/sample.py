@@ -17,7 +17,6 @@ in the list decides, so that it does not.
 
 from __future__ import annotations
 
-import os
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -161,17 +160,24 @@ class Wanted:
     """The wanted frames of the video called `name`, by a sampling rule or by `indices`: a list, or a rule of
     the caller's own.
 
+    With `part`, they are chosen among the frames from the first number until before the last, as if those were all.
     A rule is asked once for each number of frames, so that it may draw random numbers.
     """
 
     def __init__(
-        self, name: str, num_frames: int, sampling: FrameRule, indices: Sequence[int] | Choice | None = None
+        self,
+        name: str,
+        num_frames: int,
+        sampling: FrameRule,
+        indices: Sequence[int] | Choice | None = None,
+        part: tuple[int, int] | None = None,
     ) -> None:
         self.name = name
         self.evenly = indices is None and sampling == "sparse"  # by the count, which uneven times mislead
         self._num_frames = num_frames
         self._sampling = sampling
         self._indices = indices
+        self._part = part
         self._known: dict[int, list[int]] = {}
         if indices is not None:
             return
@@ -200,6 +206,17 @@ class Wanted:
         return indices
 
     def _rule(self, total: int, times: Sequence[float], end: float) -> Sequence[int]:
+        if self._part is None:
+            return self.choose(total, times, end)
+        # The decoded count decides: packets that cannot be decoded have no frame.
+        first, last = self._part[0], min(self._part[1], total)
+        if first >= last:
+            raise VideoError(f"{self.name}: has only {total} frames, and the clip begins at {first}; check its start")
+        end = times[last] if last < len(times) else end
+        return [first + index for index in self.choose(last - first, times[first:last], end)]
+
+    def choose(self, total: int, times: Sequence[float], end: float) -> Sequence[int]:
+        """The indices among `total` frames, shown from `times` on, the last until `end`, where that is known."""
         if callable(self._indices):
             return self._indices(total)
         if self._indices is not None:
@@ -207,17 +224,6 @@ class Wanted:
         if self._sampling == "time" and len(times) == total:
             return evenly_timed(times, end, self._num_frames)
         return (dense if self._sampling == "dense" else sparse)(total, self._num_frames)
-
-
-def source_name(source: object) -> str:
-    """The name by which messages call a file, or the bytes of one. Raises VideoError for anything else."""
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    if not isinstance(source, bytes | bytearray | memoryview):
-        raise VideoError(
-            f"{type(source).__name__} is no video; give a path, the bytes of a file, or an array of uint8 frames"
-        )
-    return "<bytes>"
 
 
 def _position(place: float, total: int, num_frames: int) -> int:

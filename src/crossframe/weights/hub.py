@@ -15,7 +15,16 @@ from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
 
 from crossframe.weights.errors import WeightsError
-from crossframe.weights.folder import CONFIG, OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR, WEIGHTS, kind_of, shard_names
+from crossframe.weights.folder import (
+    CLIPS,
+    CONFIG,
+    OPEN_CLIP_CONFIG,
+    PREPROCESSOR,
+    PROCESSOR,
+    WEIGHTS,
+    kind_of,
+    shard_names,
+)
 from crossframe.weights.sources import close_matches
 
 log = logging.getLogger(__name__)
@@ -23,7 +32,7 @@ log = logging.getLogger(__name__)
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that need not name a file
 _SMALL = (
-    *(OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR),
+    *(OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR, CLIPS),
     *("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"),
 )
 

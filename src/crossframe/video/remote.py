@@ -1,0 +1,190 @@
+"""Videos at an address, downloaded into a folder of limited size; whole or not at all.
+
+`https` and `http` are read by Python itself, any other address by `fsspec`, the extra `remote`. A copy is named by its
+address and by what the server says of its version (ETag, date, size), so one that is there already is used as long as
+the original stays the same. Those that were used longest ago make room for others; while a copy is being read, it is
+locked, and no process removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO, cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from crossframe import __version__
+from crossframe.extras import install_command
+from crossframe.files import replacing
+from crossframe.video.guard import VideoError
+
+MOST = 10 << 30
+STALLED = 30.0  # seconds without a byte, after which a connection is given up
+BLOCK = 1 << 20
+_most = MOST
+_downloads: dict[Path, Lock] = {}  # one at a time of each copy, in this process
+
+
+@dataclass(frozen=True, slots=True)
+class _Remote:
+    """An open file somewhere else; its `version` is empty where nobody knows it."""
+
+    stream: BinaryIO | HTTPResponse
+    size: int | None
+    version: str
+
+
+def cache_folder() -> Path:
+    """Where downloads are: `$CROSSFRAME_CACHE`, or crossframe's part of `$XDG_CACHE_HOME`, by default `~/.cache`."""
+    own = os.environ.get("CROSSFRAME_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() if own else Path(base).expanduser() / "crossframe" / "videos"
+
+
+def set_cache_limit(size: int) -> None:
+    """Sets how many bytes of downloads this process keeps; no file may be larger."""
+    global _most
+    if size < 1:
+        raise ValueError(f"{size} bytes for downloads are not possible; use 1 or more")
+    _most = size
+
+
+@contextmanager
+def fetched(address: str) -> Generator[Path]:
+    """The copy of a remote file on this machine, which stays there inside of 'with'.
+
+    Raises VideoError, in one line, where it cannot be had.
+    """
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        with _opened(address) as remote:
+            if remote.size is not None and remote.size > _most:
+                raise _too_large(address, remote.size)
+            ending = re.sub(r"[^.\w]", "", Path(urlsplit(address).path).suffix)[:8]
+            name = sha256(f"{address}\n{remote.version}".encode()).hexdigest()[:40]
+            path = folder / f"{name}{ending}"
+            with _downloads.setdefault(path, Lock()):
+                if not (remote.version and _hold(path, held)):
+                    _make_room(folder, remote.size or 0)
+                    with replacing(path) as part:
+                        file = held.enter_context(part.open("wb"))
+                        _lock(file)
+                        _copy(address, remote, file)
+                    _make_room(folder, 0)
+        os.utime(path)
+        yield path
+
+
+def _copy(address: str, remote: _Remote, file: Any) -> None:
+    """Write the remote file; raises VideoError where it breaks off."""
+    size = 0
+    while True:
+        try:
+            block = remote.stream.read(BLOCK)
+        except (OSError, HTTPException) as error:
+            raise VideoError(f"{address}: broke off after {size} bytes ({_reason(error)}); try again") from error
+        if not block:
+            break
+        size += len(block)
+        if size > _most:
+            raise _too_large(address, size)
+        file.write(block)
+    file.flush()  # it is still open when it gets its name
+    if remote.size is not None and size != remote.size:
+        raise VideoError(f"{address}: broke off after {size} of {remote.size} bytes; try again")
+
+
+@contextmanager
+def _opened(address: str) -> Generator[_Remote]:
+    if urlsplit(address).scheme.lower() in ("http", "https"):
+        with _over_http(address) as answer:
+            header = answer.headers
+            if header.get_content_type() == "text/html":
+                raise VideoError(
+                    f"{address}: is a web page; give the address of the video file itself (yt-dlp finds it)"
+                )
+            size = header.get("Content-Length")
+            version = header.get("ETag") or header.get("Last-Modified") or ""
+            yield _Remote(answer, int(size) if size and size.isdecimal() else None, version and f"{version} {size}")
+        return
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise VideoError(f"{address}: needs fsspec; {install_command('remote')}") from error
+    try:
+        system, path = cast("tuple[Any, str]", url_to_fs(address))
+        about = system.info(path)
+        stream = system.open(path, "rb")
+    except FileNotFoundError as error:
+        raise VideoError(f"{address}: does not exist; check the address") from error
+    except Exception as error:  # each kind of storage has its own
+        raise VideoError(f"{address}: cannot be opened ({_reason(error)}); check the address") from error
+    with stream:
+        yield _Remote(stream, about.get("size"), str(system.ukey(path)))
+
+
+def _over_http(address: str) -> HTTPResponse:
+    request = Request(address, headers={"User-Agent": f"crossframe/{__version__}"})
+    try:
+        return urlopen(request, timeout=STALLED)
+    except HTTPError as error:
+        error.close()
+        raise VideoError(f"{address}: the server says {error.code} {error.reason}; check the address") from error
+    except (URLError, OSError, HTTPException, ValueError) as error:
+        reason = _reason(getattr(error, "reason", error))
+        raise VideoError(f"{address}: cannot be reached ({reason}); check the address and the network") from error
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Remove copies that nobody reads, those used longest ago first, until `size` bytes more fit."""
+    copies: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            copies.append((status.st_mtime, status.st_size, path))
+    total = sum(length for _, length, _ in copies) + size
+    for _, length, path in sorted(copies):
+        if total <= _most:
+            return
+        with suppress(OSError), path.open("rb") as file:  # OSError: it is gone, or being read
+            _lock(file, alone=True)
+            path.unlink()
+            total -= length
+
+
+def _hold(path: Path, held: ExitStack) -> bool:
+    """Lock a copy for as long as it is `held`; False where there is none."""
+    with suppress(FileNotFoundError):
+        file = held.enter_context(path.open("rb"))
+        _lock(file)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())  # or else it has just been removed
+    return False
+
+
+def _lock(file: Any, *, alone: bool = False) -> None:
+    """Raises OSError where `alone` is asked for and others read it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows removes no file that is open
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+
+
+def _too_large(address: str, size: int) -> VideoError:
+    return VideoError(
+        f"{address}: has {size:,} bytes, more than the {_most:,} for downloads; allow more, or fetch it first"
+    )
+
+
+def _reason(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

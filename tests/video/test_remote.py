@@ -1,0 +1,157 @@
+"""Videos at an address: a server on this machine, and fsspec's file system in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from crossframe.video import remote
+from crossframe.video.decode import decode_many, read_video
+from crossframe.video.guard import VideoError
+from crossframe.video.remote import fetched, set_cache_limit
+from tests.video.clips import moving, write_clip
+
+
+class Site:
+    """What a server has: content, the length that it claims, and headers; and how many bytes it was asked for."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[bytes, int, dict[str, str]]] = {}
+        self.address = ""
+        self.sent = 0
+
+    def put(self, name: str, content: bytes, length: int | None = None, **headers: str) -> str:
+        self.files[f"/{name}"] = (content, len(content) if length is None else length, headers)
+        return f"{self.address}/{name}"
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    here = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path not in here.files:
+                self.send_error(404)
+                return
+            content, length, headers = here.files[self.path]
+            self.send_response(200)
+            for name, value in {"Content-Type": "video/mp4", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
+            if length >= 0:
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+            with suppress(ConnectionError):  # a copy that is there already is not asked for
+                self.wfile.write(content)
+                here.sent += len(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keeps standard error clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield here
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of downloads."""
+    monkeypatch.setenv("CROSSFRAME_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    set_cache_limit(remote.MOST)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames=moving(8, 48, 40))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_address_gives_the_frames_of_the_file_and_its_name(site: Site, clip: Path, workers: int) -> None:
+    address = site.put("a.mp4", clip.read_bytes(), ETag='"1"')
+    gone = f"{site.address}/gone.mp4"
+    frames, error = decode_many([address, gone], 4, workers=workers)
+    assert not isinstance(frames, VideoError)
+    assert frames.pixels.equal(read_video(clip, 4).pixels)
+    assert frames.source == address
+    assert str(error) == f"{gone}: the server says 404 Not Found; check the address"
+
+
+def test_a_copy_is_used_until_the_original_changes(site: Site, clip: Path, folder: Path, tmp_path: Path) -> None:
+    address = site.put("a.mp4", clip.read_bytes(), ETag='"1"')
+    with fetched(address) as first, fetched(address) as again:
+        assert first == again
+        assert first.read_bytes() == clip.read_bytes()
+    other = write_clip(tmp_path / "other.mp4", frames=moving(5, 40, 40)).read_bytes()
+    site.put("a.mp4", other, ETag='"2"')
+    with fetched(address) as changed:
+        assert changed.read_bytes() == other
+    site.put("a.mp4", clip.read_bytes())  # nobody says which version it is
+    with fetched(address) as unknown:
+        assert unknown.read_bytes() == clip.read_bytes()
+    assert len([*folder.iterdir()]) == 3
+
+
+@pytest.mark.parametrize("length", [10_000_000, -1])
+def test_a_download_that_breaks_off_leaves_nothing(site: Site, clip: Path, folder: Path, length: int) -> None:
+    content = clip.read_bytes()
+    headers = {"ETag": '"1"'} | ({"Transfer-Encoding": "chunked"} if length < 0 else {})
+    sent = b"%x\r\n%s" % (len(content) + 1, content) if length < 0 else content
+    address = site.put("a.mp4", sent, length, **headers)
+    with pytest.raises(VideoError, match=r"a\.mp4: (broke off after \d+|is no video|is not a video)"):
+        read_video(address)
+    if length > 0:
+        assert [*folder.iterdir()] == []
+    assert read_video(site.put("a.mp4", content, ETag='"1"'), 2).total == 8
+
+
+def test_downloads_take_no_more_than_allowed(site: Site, folder: Path) -> None:
+    addresses = [site.put(f"{number}.mp4", bytes(1000), ETag=f'"{number}"') for number in range(4)]
+    set_cache_limit(2500)
+    with fetched(addresses[0]) as held:
+        for address in addresses[1:]:
+            with fetched(address):
+                assert held.exists()
+        assert sum(path.stat().st_size for path in folder.iterdir()) <= 2500
+    large = site.put("large.mp4", bytes(3000))
+    unsized = site.put("unsized.mp4", bytes(3000), -1)
+    for address in (large, unsized):
+        with pytest.raises(VideoError, match=r"has 3,000 bytes, more than the 2,500 for downloads; allow more"):
+            read_video(address)
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 2500
+
+
+def test_what_is_no_video_is_said(site: Site) -> None:
+    page = site.put("watch", b"<html>", **{"Content-Type": "text/html"})
+    with pytest.raises(VideoError, match=r"watch: is a web page; give the address of the video file itself"):
+        read_video(page)
+    with pytest.raises(VideoError, match=r"cannot be reached \(.*refused\); check the address and the network"):
+        read_video("http://127.0.0.1:1/a.mp4")
+    with pytest.raises(VideoError, match=r"^rtsp://camera/1: cannot be opened \(.*rtsp"):
+        read_video("rtsp://camera/1")
+    with pytest.raises(VideoError, match=r"^memory://gone\.mp4: does not exist; check the address$"):
+        read_video("memory://gone.mp4")
+
+
+def test_an_address_of_fsspec_gives_the_frames_of_the_file(clip: Path, folder: Path) -> None:
+    with fsspec.open("memory://videos/a.mp4", "wb") as file:
+        file.write(clip.read_bytes())
+    frames = read_video("memory://videos/a.mp4", 4)
+    assert frames.pixels.equal(read_video(clip, 4).pixels)
+    assert frames.source == "memory://videos/a.mp4"
+    with fsspec.open("memory://videos/a.mp4", "rb") as file:
+        assert read_video(file, 4).pixels.equal(frames.pixels)
+    assert read_video(clip.as_uri(), 4).pixels.equal(frames.pixels)
+    assert len([*folder.iterdir()]) == 1
