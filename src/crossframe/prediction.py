@@ -102,7 +102,7 @@ class Prediction:
         return pandas.DataFrame([{**self.about(), **entry} for entry in self.to_dict()["predictions"]])
 
     def about(self) -> dict[str, Any]:
-        """What the answer is about: `video`, and `start` and `end` where a part of it was asked for."""
+        """The subject of the answer: `video`, and `start` and `end` where a part of it was asked for."""
         return _about(self.video, self.frames)
 
     def ranking(self) -> list[int]:

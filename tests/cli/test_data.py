@@ -98,7 +98,11 @@ def test_no_command_at_all_is_answered_with_the_help_alone(run: Run) -> None:
         (("import", "ucf101", "nowhere", "out.txt"), 1, "out.txt: a manifest is written to a .csv or a .parquet file"),
         (("prepare", ".", "."), 1, ". holds the list itself, which would be written over; choose another folder"),
         (("verify", ".", "--record", "file/record"), 1, "file/record: cannot be written (File exists); give --record"),
-        (("import", "foldr", ".", "out.csv"), 2, "Invalid value for 'name': 'foldr' is not one of"),
+        (
+            ("import", "foldr", ".", "out.csv"),
+            2,
+            "Invalid value for 'name': 'foldr' is none of kinetics400, kinetics600",
+        ),
     ],
 )
 def test_mistakes_are_named_in_one_line(

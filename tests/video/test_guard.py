@@ -235,7 +235,7 @@ def test_boxes_within_boxes_end(tmp_path: Path) -> None:
 def test_limits_are_told(clip: Clip) -> None:
     path = clip("h264.mp4")
     for limits, message in [
-        (Limits(seconds=1e-9), "was not read within 1e-09 seconds; leave it out, or allow more time"),
+        (Limits(seconds=1e-9), "was not read within 0.000000001 seconds; leave it out, or allow more time"),
         (Limits(memory=10_000), "needs 0 MB for its frames, more than 0; ask for fewer or smaller ones"),
         (Limits(frames=29), "claims 30 frames, and 29 are the most"),
     ]:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from crossframe.video import bits, exact, media
+from crossframe.video import exact, headers, media
 from crossframe.video.exact import open_video
 from crossframe.video.headers import Bits, Picture, Piece, Unproven
 from crossframe.video.media import Media, VideoPacket, open_media
@@ -29,7 +29,7 @@ def scan_file(path: Path) -> Scan:
 
 
 def test_documented_examples_are_true() -> None:
-    result = doctest.testmod(bits)
+    result = doctest.testmod(headers)
     assert result.attempted > 0
     assert result.failed == 0
 

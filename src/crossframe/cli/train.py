@@ -63,7 +63,8 @@ def train(
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
     asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames, contained=contained)]
     chosen = load_recipe(recipe, asked, tiny=tiny)
-    if chosen.data.kind == "files":
+    going_on = resume and out is not None and (out / RECIPE).is_file()
+    if chosen.data.kind == "files" and not going_on:  # whose data may not be named, or must be what it was
         check_there(data)
     if dry_run:
         _print_dry_run(chosen, init, data, device_like)
@@ -72,7 +73,7 @@ def train(
         raise typer.BadParameter("is for --dry-run", param_hint="--device-like")
     if out is None:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
-    further = _further(out, chosen, recipe, asked, tiny=tiny) if resume and (out / RECIPE).is_file() else None
+    further = _further(out, chosen, recipe, asked, tiny=tiny) if going_on else None
 
     # after the recipe was read: what is wrong with it need not wait for torch
     from crossframe.train.run import TrainingStopped

@@ -1,4 +1,4 @@
-"""What Hugging Face's `datasets` writes: the names of class numbers, and its column of videos.
+"""Files as Hugging Face's `datasets` writes them: the names of class numbers, and its column of videos.
 
 Numbers in the column `label` have their names in the schema of a Parquet file, or in the README.md of the data set. The
 column `video` holds a path, or the file's own bytes, which are not read where they lie.

@@ -30,7 +30,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_head(path: Path, *columns: str) -> tuple[dict[str, str], dict[str, Any] | None]:
-    """What a file's schema says beside its columns, and those of `columns` that it has, in the first row."""
+    """The texts in a file's schema beside its columns, and those of `columns` that it has, in the first row."""
     arrow = pyarrow()
     try:
         with arrow.parquet.ParquetFile(path.absolute()) as file:

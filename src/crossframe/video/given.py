@@ -1,4 +1,4 @@
-"""What a video may be given as, and how it comes to hand: a path or bytes, whatever it was."""
+"""The forms in which a video may be given, and how it comes to hand: a path or bytes, whatever it was."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Video:
         return self.start is None and self.end is None
 
     def about(self) -> dict[str, Any]:
-        """What records say of it: `video`, its name, and `start` and `end` where they were given."""
+        """The entries of records that name it: `video`, its name, and `start` and `end` where they were given."""
         times = {"start": self.start, "end": self.end}
         return {"video": self.name, **{name: time for name, time in times.items() if time is not None}}
 
