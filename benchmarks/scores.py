@@ -39,7 +39,7 @@ from crossframe.shapes.splits import Split, draw, split_actions
 from crossframe.text import GENERIC, LabelSet
 
 SETS = (0, 1, 2)
-PER_ACTION = 3
+PER_ACTION = 15
 ACTIONS = split_actions(Split.TEST)
 TARGET = 0.95
 IMPOSSIBLE = -1e4  # the logit of an action that the object of a clip cannot do
