@@ -25,10 +25,10 @@ setup: $(STAMP)  ## Create .venv with everything in it, at the versions of const
 # The constraints matter most for torch: left to a range, pip may take a build with gigabytes of CUDA libraries.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("crossframe needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make setup PYTHON=/path/to/python3.11")'
-	@echo 'Installing into $(VENV): about 2 GB, a few minutes.'
+	@echo 'Installing into $(VENV): about 3 GB, a few minutes.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,ray,search,serve,shots,remote]' --group dev
 	@touch $@
 
 test: setup lint types  ## Lint, types and the quick tests: what every change must pass
