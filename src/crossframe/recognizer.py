@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import crossframe
+from crossframe.answers import Question, as_vector
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
@@ -34,10 +35,6 @@ Labels: TypeAlias = Sequence[str] | LabelSet
 One: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture]
 Several: TypeAlias = Sequence[Source] | Iterator[Source]
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, Video, Frames, np.ndarray, Tensor)
-
-
-class ScoreError(VideoError):
-    """A model gives scores for a video that are not numbers."""
 
 
 class Recognizer:
@@ -183,34 +180,33 @@ class Recognizer:
 
         The next videos are decoded while the model works; memory does not grow with their number.
         """
+        question = self.question(labels, background=background, threshold=threshold)
+        for item in self._read(videos, question.logits):
+            yield item if isinstance(item, VideoError) else question.answer(*item, keep_pixels=keep_pixels)
+
+    def question(
+        self,
+        labels: Labels | None = None,
+        *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+    ) -> Question:
+        """Labels as `classify` takes them, checked and encoded, for videos that are encoded by themselves."""
         scoring = self._scoring(labels, background, threshold)
-        chosen = scoring.labels
-        names = chosen.labels
-        text = self._label_features(chosen)
-        scale = float(self.model.logit_scale.detach().exp())
-        bias = 0.0 if self.model.logit_bias is None else float(self.model.logit_bias.detach())
-        asks = bool(chosen.thresholds or chosen.background or any(group.independent for group in chosen.groups))
-        for item in self._read(videos, lambda features: self._inference.score(features, text)):
-            if isinstance(item, VideoError):
-                yield item
-                continue
-            frames, logits = item  # (K + background,)
-            if not logits.isfinite().all():
-                yield ScoreError(
-                    f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
-                )
-                continue
-            similarities = None if text is None or not scale else (logits[: len(names)] - bias) / scale
-            yield Prediction(
-                frames.source,
-                names,
-                scoring(logits),
-                similarities,
-                frames.seen(),
-                frames.pixels if keep_pixels else None,
-                chosen.group_names,
-                scoring.accepted(logits) if asks else None,
-            )
+        return Question(self._inference, scoring, self._label_features(scoring.labels))
+
+    def encode(self, clips: Sequence[Frames]) -> VideoFeatures:
+        """The features of B clips, of any sizes, computed together."""
+        return self._inference.encode([frames.pixels for frames in clips])
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Which frames are read of a file, and at what size: options of `crossframe.video.decode.read_video`."""
+        return {
+            "sampling": self.sampling or self.model.taught.sampling,
+            "stream": self.stream,
+            "short_side": self.model.preprocess.short_side,
+        }
 
     def _scoring(self, labels: Labels | None, background: str | Sequence[str], threshold: float | None) -> Scoring:
         """How logits of these labels become scores, checked."""
@@ -233,16 +229,7 @@ class Recognizer:
     def embed_each(self, videos: Iterable[Source]) -> Iterator[Embedding | VideoError]:
         """Unit vectors in the order of `videos`, as they come; a file that cannot be read gives its error instead."""
         for item in self._read(videos, lambda features: features.embedding):
-            if isinstance(item, VideoError):
-                yield item
-                continue
-            frames, row = item  # (E,)
-            if row.isfinite().all():
-                yield Embedding(frames.source, F.normalize(row, dim=-1), frames.seen())
-            else:
-                yield VideoError(
-                    f"{frames.source}: its vector is not of numbers; the weights have diverged, or need float32"
-                )
+            yield item if isinstance(item, VideoError) else as_vector(*item)
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
@@ -271,17 +258,14 @@ class Recognizer:
             raise ValueError(f"videos is {given}; give a list of videos")
         if _are_pictures(videos):
             raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
-        short_side = self.model.preprocess.short_side
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
         decoded = decode_many(
             videos,
             self.num_frames,
-            sampling=self.sampling or self.model.taught.sampling,
-            stream=self.stream,
-            short_side=short_side,
             workers=workers,
             timeout=self.timeout,
+            **self.view,
         )
         while group := list(islice(decoded, self.batch_size)):
             clips = [result.pixels for result in group if not isinstance(result, VideoError)]

@@ -197,7 +197,7 @@ class _Output:
 
     def watched(self, results: Iterator[Prediction | VideoError]) -> Iterator[Prediction | VideoError]:
         """The same results."""
-        from crossframe.recognizer import ScoreError
+        from crossframe.answers import ScoreError
 
         for result in results:
             self.diverged |= isinstance(result, ScoreError)

@@ -1,0 +1,65 @@
+"""From the features of videos to answers about them: predictions among labels, and vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from crossframe.inference import Inference
+from crossframe.model.xclip import VideoFeatures
+from crossframe.prediction import Embedding, Prediction
+from crossframe.scoring import Scoring
+from crossframe.video.decode import Frames
+from crossframe.video.guard import VideoError
+
+
+class ScoreError(VideoError):
+    """A model gives scores for a video that are not numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Labels that are asked about, with their features: made once, for any number of videos and threads.
+
+    `text` is float (K + background, E), None for a linear head.
+    """
+
+    inference: Inference
+    scoring: Scoring
+    text: Tensor | None
+
+    def logits(self, features: VideoFeatures) -> Tensor:
+        """Features of B clips -> float32 (B, K + background), on the CPU."""
+        return self.inference.score(features, self.text)
+
+    def answer(self, frames: Frames, logits: Tensor, *, keep_pixels: bool = False) -> Prediction | ScoreError:
+        """The prediction for one clip by its row of logits, (K + background,)."""
+        if not logits.isfinite().all():
+            return ScoreError(
+                f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
+            )
+        model, chosen = self.inference.model, self.scoring.labels
+        names = chosen.labels
+        scale = float(model.logit_scale.detach().exp())
+        bias = 0.0 if model.logit_bias is None else float(model.logit_bias.detach())
+        similarities = None if self.text is None or not scale else (logits[: len(names)] - bias) / scale
+        asks = bool(chosen.thresholds or chosen.background or any(group.independent for group in chosen.groups))
+        return Prediction(
+            frames.source,
+            names,
+            self.scoring(logits),
+            similarities,
+            frames.seen(),
+            frames.pixels if keep_pixels else None,
+            chosen.group_names,
+            self.scoring.accepted(logits) if asks else None,
+        )
+
+
+def as_vector(frames: Frames, row: Tensor) -> Embedding | VideoError:
+    """The embedding (E,) of one clip as a unit vector."""
+    if not row.isfinite().all():
+        return VideoError(f"{frames.source}: its vector is not of numbers; the weights have diverged, or need float32")
+    return Embedding(frames.source, F.normalize(row, dim=-1), frames.seen())
