@@ -23,6 +23,7 @@ from crossframe.processes import cores
 from crossframe.scoring import Scoring
 from crossframe.text.groups import LabelSet
 from crossframe.text.labels import PLACE, Descriptions, wordings
+from crossframe.timeline.windows import Grid, read_windows
 from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many
 from crossframe.video.given import File, Readable, Video
 from crossframe.video.guard import VideoError
@@ -181,8 +182,37 @@ class Recognizer:
         The next videos are decoded while the model works; memory does not grow with their number.
         """
         question = self.question(labels, background=background, threshold=threshold)
-        for item in self._read(videos, question.logits):
-            yield item if isinstance(item, VideoError) else question.answer(*item, keep_pixels=keep_pixels)
+        yield from self._answers(self._decoded(videos), question, keep_pixels=keep_pixels)
+
+    def timeline(
+        self,
+        video: File | Readable | Video,
+        labels: Labels | None = None,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        keep_pixels: bool = False,
+    ) -> Iterator[Prediction]:
+        """Score `labels` in overlapping windows of a video, of any length, as they come: one pass over the file.
+
+        Each prediction is the one that `classify(crossframe.Video(video, start, end), labels)` gives for the same
+        stretch: `frames.start` and `frames.end` are its seconds after the first frame. Windows are `window` seconds
+        long, by default as long as the stretches that the model was trained on, or a quarter of a second for each of
+        its frames, and begin every `stride` seconds, by default a quarter of a window. The last one ends with the
+        video; of a shorter video there is one window. One in which no frame is shown is left out.
+
+        Memory holds the frames that windows to come want. `timeout` are the seconds that the next window may take.
+        Raises `ValueError` as `classify` does, and `VideoError` where the video cannot be read, once it is found.
+        """
+        question = self.question(labels, background=background, threshold=threshold)
+        if isinstance(video, (Frames, np.ndarray, Tensor, list, tuple)):
+            raise ValueError("a timeline is of a file; for frames in memory use classify_frames(frames, times)")
+        grid = Grid.of(window, stride, self.num_frames, self.model.taught)
+        windows = read_windows(video, grid, self.num_frames, timeout=self.timeout, **self.view)
+        clips = (clip for clip in windows if isinstance(clip, Frames))
+        return (_or_raise(result) for result in self._answers(clips, question, keep_pixels=keep_pixels))
 
     def question(
         self,
@@ -228,7 +258,7 @@ class Recognizer:
 
     def embed_each(self, videos: Iterable[Source]) -> Iterator[Embedding | VideoError]:
         """Unit vectors in the order of `videos`, as they come; a file that cannot be read gives its error instead."""
-        for item in self._read(videos, lambda features: features.embedding):
+        for item in self._computed(self._decoded(videos), lambda features: features.embedding):
             yield item if isinstance(item, VideoError) else as_vector(*item)
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
@@ -246,13 +276,8 @@ class Recognizer:
         texts = {**dict(zip(bare, wordings(bare, self.template, said), strict=True)), **own}
         return self._inference.texts.of_labels([*(texts[label] for label in labels), *chosen.background])
 
-    def _read(
-        self, videos: Iterable[Source], found: Callable[[VideoFeatures], Tensor]
-    ) -> Iterator[tuple[Frames, Tensor] | VideoError]:
-        """The frames of each clip, in the order of `videos`, with its row of what is `found` in its features.
-
-        `found` takes the features of B clips to (B, ...); rows are float32 on the CPU.
-        """
+    def _decoded(self, videos: Iterable[Source]) -> Iterator[Frames | VideoError]:
+        """The frames of each video, in order, read ahead."""
         if _is_one(videos):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"
             raise ValueError(f"videos is {given}; give a list of videos")
@@ -260,20 +285,29 @@ class Recognizer:
             raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
         workers = 0 if alone else self.workers
-        decoded = decode_many(
-            videos,
-            self.num_frames,
-            workers=workers,
-            timeout=self.timeout,
-            **self.view,
-        )
-        while group := list(islice(decoded, self.batch_size)):
-            clips = [result.pixels for result in group if not isinstance(result, VideoError)]
+        return decode_many(videos, self.num_frames, workers=workers, timeout=self.timeout, **self.view)
+
+    def _answers(
+        self, clips: Iterable[Frames | VideoError], question: Question, *, keep_pixels: bool
+    ) -> Iterator[Prediction | VideoError]:
+        """The prediction for each clip, in order."""
+        for item in self._computed(clips, question.logits):
+            yield item if isinstance(item, VideoError) else question.answer(*item, keep_pixels=keep_pixels)
+
+    def _computed(
+        self, clips: Iterable[Frames | VideoError], found: Callable[[VideoFeatures], Tensor]
+    ) -> Iterator[tuple[Frames, Tensor] | VideoError]:
+        """Each clip, in order, with its row of what is `found` in its features.
+
+        `found` takes the features of B clips to (B, ...); rows are float32 on the CPU.
+        """
+        left = iter(clips)
+        while group := list(islice(left, self.batch_size)):
+            sound = [clip for clip in group if isinstance(clip, Frames)]
             # Once for all of them: a GPU is waited for until the numbers are here.
-            rows = found(self._inference.encode(clips)).float().cpu() if clips else ()
-            left = iter(rows)
-            for result in group:
-                yield result if isinstance(result, VideoError) else (result, next(left))
+            rows = iter(found(self.encode(sound)).float().cpu() if sound else ())
+            for clip in group:
+                yield clip if isinstance(clip, VideoError) else (clip, next(rows))
 
 
 def _default_workers(device: torch.device) -> int:

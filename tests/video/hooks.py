@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 
-from crossframe.video.exact import Decoded
+from crossframe.video.collect import Decoded
 from crossframe.video.guard import VideoError
 
 

@@ -16,8 +16,8 @@ import torch
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Job, Sampling, read_clip
+from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames
-from crossframe.video.exact import Decoded
 from crossframe.video.guard import VideoError
 from crossframe.video.isolate import Readers, Worker
 from crossframe.video.media import limits_here

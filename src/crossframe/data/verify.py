@@ -9,7 +9,8 @@ from typing import Any
 
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
-from crossframe.video.exact import Collector, Decoded, open_video
+from crossframe.video.collect import Collector, Decoded
+from crossframe.video.exact import open_video
 from crossframe.video.guard import VideoError
 
 
@@ -42,7 +43,7 @@ def decode_fully(source: str | os.PathLike[str], _num_frames: int = 1, **_option
 
     Raises VideoError for anything wrong, even where `read_video` would only warn.
     """
-    collector = Collector([0], short_side=None, square_pixels=False)
+    collector = Collector(short_side=None, square_pixels=False, indices=[0])
     with open_video(source) as video, video.start(probe=True) as (media, packets):
         name, missing = video.name, video.found.missing
         media.use_threads(False)

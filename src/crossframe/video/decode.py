@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossframe.model.config import FrameRule
-from crossframe.video.exact import Decoded, read_arrays
+from crossframe.video.collect import Decoded
+from crossframe.video.exact import read_arrays
 from crossframe.video.given import File, Readable, Video, at_hand, source_name
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.isolate import Read, Readers, Worker

@@ -9,44 +9,27 @@ quickly and stays small.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
-import numpy as np
-from av.video.frame import PictureType, VideoFrame
-from numpy.typing import NDArray
+from av.video.frame import VideoFrame
 
 from crossframe.model.config import FrameRule
 from crossframe.pace import figure
+from crossframe.video.collect import Collector, Decoded, NewCollector
 from crossframe.video.given import File, Readable, Video, at_hand
 from crossframe.video.guard import Limits, VideoError
-from crossframe.video.media import Media, VideoPacket, View, open_media
+from crossframe.video.media import Media, VideoPacket, open_media
 from crossframe.video.plan import Plan, Scan, scan
 from crossframe.video.sample import Choice, Wanted
 
 UNEVEN = 10  # times the shortest gap between frames is the longest, where even counts are no even times
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """`decode.Frames` before they are tensors; the fields mean the same."""
-
-    pixels: NDArray[np.uint8]  # (T, H, W, 3), as FFmpeg writes them
-    indices: NDArray[np.int64]  # (T,)
-    times: NDArray[np.float64]  # (T,)
-    total: int
-    damaged: NDArray[np.bool_]  # (T,)
-    missing: int
-    source: str
-    notes: tuple[str, ...] = ()
-    start: float | None = None
-    end: float | None = None
 
 
 def read_arrays(
@@ -111,6 +94,11 @@ class OpenVideo:
             return [float((stamp - stamps[0]) * unit) for stamp in stamps]
         return [float(number / rate) for number in range(self.found.shown)] if rate else []
 
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame until the last one ends; 0 where nobody knows."""
+        return self.clock(self.found.shown)[1]
+
     def frame_range(self, start: float | None, end: float | None) -> tuple[int, int]:
         """The frames shown from `start` until before `end`, in seconds after the first frame: (first, last + 1).
 
@@ -135,8 +123,8 @@ class OpenVideo:
             self._scanned.begun = monotonic()  # the limits hold for each read; those of the first hold the scan too
         self._unread = False
 
-        def new_collector(indices: list[int]) -> Collector:
-            return Collector(indices, short_side, square_pixels)
+        def new_collector(indices: Sequence[int]) -> Collector:
+            return Collector(short_side, square_pixels, indices=indices)
 
         decoded = self._decode_needed(wanted, self.found.plan, new_collector) if self.found.plan else None
         return decoded or self._decode_all(wanted, new_collector)
@@ -170,21 +158,21 @@ class OpenVideo:
         with self.start(probe=False) as (media, packets):
             media.use_threads(True)
             media.be_strict(proven=True)
-            numbered = enumerate(packets) if found.packets is not None else self._from(media, packets, needed[0], plan)
+            numbered = self.numbered(media, packets, needed[0], plan)
             collector.run(media, plan.select(numbered, needed), index_of)
             kept_to_plan = collector.complete and collector.count == len(shown)
             kept_to_plan = kept_to_plan and (collector.timed or plan.times is None)
             if not kept_to_plan or collector.damaged or collector.broken or media.read_errors:
                 return None
             collector.timed = plan.times is not None
-            return collector.result(media, found.shown, found.missing, self._notes(wanted))
+            return collector.result(media, found.shown, found.missing, self.notes(wanted))
 
-    def _from(
+    def numbered(
         self, media: Media, packets: Iterable[VideoPacket], first: int, plan: Plan
     ) -> Iterator[tuple[int, VideoPacket]]:
         """Numbered packets from the one before `first` on, or from an earlier one, without reading all before."""
         time = plan.time_of(first)
-        if time is None or first == 0 or not media.seek(time):
+        if self.found.packets is not None or time is None or first == 0 or not media.seek(time):
             return enumerate(packets)
         numbers = self._numbers
         return ((numbers[packet.pts], packet) for packet in packets if packet.pts in numbers)
@@ -220,7 +208,7 @@ class OpenVideo:
                 if count == 0:
                     raise VideoError(f"{self.name}: holds no frame that can be decoded; give a video file that plays")
                 if wanted.of(count, *self.clock(count)) == collector.indices:
-                    return collector.result(media, count, found.missing + collector.broken, self._notes(wanted))
+                    return collector.result(media, count, found.missing + collector.broken, self.notes(wanted))
                 total = count
         raise VideoError(
             f"{self.name}: shows other frames each time it is read; copy it first if it is still being written"
@@ -236,118 +224,10 @@ class OpenVideo:
         # A last frame without a duration is shown for as long as the one before.
         return times, end if end > times[-1] else 2 * times[-1] - times[max(total - 2, 0)]
 
-    def _notes(self, wanted: Wanted) -> tuple[str, ...]:
+    def notes(self, wanted: Wanted) -> tuple[str, ...]:
+        """Lines about what else the file holds, and of the times of its frames if `wanted` goes by their count."""
         gaps = [later - time for time, later in pairwise(self.times)] if wanted.evenly else []
         if not gaps or max(gaps) < UNEVEN * min(gaps):
             return self._scanned.notes
         apart = f"{figure(min(gaps))} to {figure(max(gaps))} seconds lie between its frames"
         return (*self._scanned.notes, f"{apart}; sampling 'time' goes by the clock")
-
-
-@dataclass(slots=True)
-class Collector:
-    """One pass of a decoder: keeps the frames `indices` of a stream, in that order, each converted when it comes.
-
-    Memory follows the frames that are kept, at the size in which they are kept.
-    """
-
-    indices: list[int]
-    short_side: int | None
-    square_pixels: bool
-    count: int = 0  # frames seen
-    broken: int = 0  # packets that gave an error instead of frames
-    damaged: bool = False  # the decoder had to repair a frame, wanted or not
-    timed: bool = True  # every frame has a time, later than that of the frame before
-    suspects: set[int | None] = field(default_factory=set)  # times of pictures that are known to be damaged
-    _last_time: int | None = None
-    _last_reference: int = -1  # the last frame that is no B-picture
-    _spoilt: bool = False  # the decoder goes on from something damaged
-    _damage: list[tuple[int, int]] = field(default_factory=list)  # stretches of frames, the last one excluded
-    _places: dict[int, list[int]] = field(init=False)  # frames still to come, and their places in the result
-    _times: NDArray[np.float64] = field(init=False)
-    _view: View | None = None
-    _pixels: NDArray[np.uint8] | None = None
-
-    def __post_init__(self) -> None:
-        self._places = {}
-        for place, index in enumerate(self.indices):
-            self._places.setdefault(index, []).append(place)
-        self._times = np.full(len(self.indices), np.nan)
-
-    def run(self, media: Media, packets: Iterable[VideoPacket], index_of: Callable[[VideoFrame], int | None]) -> None:
-        """Decode `packets` to the end; `index_of` tells which frame of the video a frame is."""
-        for packet in packets:
-            frames = media.decode(packet)
-            if frames is None:
-                self.suspects.add(packet.pts)
-            self._take(media, frames, index_of)
-        self._take(media, media.decode(None), index_of)
-
-    @property
-    def complete(self) -> bool:
-        return not self._places
-
-    def result(self, media: Media, total: int, missing: int, notes: tuple[str, ...] = ()) -> Decoded:
-        if self._pixels is None or not self.complete:
-            raise RuntimeError(f"frames {sorted(self._places)} of {media.name} have not been collected")
-        indices = np.array(self.indices, dtype=np.int64)
-        times = self._times
-        if not self.timed:
-            # The file's times are missing or wrong: what is left is its frame rate.
-            rate = media.stream.average_rate
-            times = indices / float(rate) if rate else np.full(len(indices), np.nan)
-        damaged = np.zeros(len(indices), dtype=np.bool_)
-        for first, last in self._damage:
-            damaged |= (first <= indices) & (indices < last)
-        return Decoded(self._pixels, indices, times, total, damaged, missing, media.name, notes)
-
-    def _take(
-        self, media: Media, frames: list[VideoFrame] | None, index_of: Callable[[VideoFrame], int | None]
-    ) -> None:
-        if frames is None:
-            self.broken += 1
-            self._spoilt = True
-            return
-        for frame in frames:
-            self._watch(frame)
-            if frame.pts is None or (self._last_time is not None and frame.pts <= self._last_time):
-                self.timed = False
-            self._last_time = frame.pts
-            index = index_of(frame)
-            if index in self._places:
-                self._keep(media, index, frame)
-            self.count += 1
-
-    def _watch(self, frame: VideoFrame) -> None:
-        """Note damage: from a frame that had to be repaired to the next that needs no other, and B-pictures before it.
-
-        What the decoder has repaired it has repaired in all that refers to it.
-        """
-        repaired = frame.is_corrupt or (frame.pts is not None and frame.pts in self.suspects)
-        first = self.count
-        if repaired:
-            self.damaged = self._spoilt = True
-            self.suspects.add(frame.pts)
-            first = self._last_reference + 1
-        elif frame.key_frame and frame.pict_type == PictureType.I:
-            self._spoilt = False
-        if self._spoilt:
-            self._damage.append((first, self.count + 1))
-        if frame.pict_type != PictureType.B:
-            self._last_reference = self.count
-
-    def _keep(self, media: Media, index: int, frame: VideoFrame) -> None:
-        # The first frame says how all are shown, should the stream change its size on the way.
-        self._view = self._view or media.view(frame, self.short_side, self.square_pixels)
-        if self._pixels is None:
-            size = 3 * self._view.width * self._view.height
-            media.limits.check_memory(media.name, len(self.indices) * size)
-        picture = media.picture(frame, self._view)
-        if self._pixels is None:
-            self._pixels = np.empty((len(self.indices), *picture.shape), dtype=np.uint8)
-        for place in self._places.pop(index):
-            self._pixels[place] = picture
-            self._times[place] = media.seconds(frame)
-
-
-NewCollector: TypeAlias = Callable[[list[int]], Collector]

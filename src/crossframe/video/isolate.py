@@ -31,7 +31,7 @@ import numpy as np
 
 from crossframe.pace import figure
 from crossframe.processes import leave_signals_to_parent, starting_workers
-from crossframe.video.exact import Decoded
+from crossframe.video.collect import Decoded
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import read_beside_others, set_limits
 
