@@ -24,7 +24,7 @@ VARIANTS = {
     "+ multi-frame transformer": (NO_PROMPTS,),
     "+ video-specific prompts": (),
 }
-COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", "test colour", "test shape")
+COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", "test color", "test shape")
 
 
 def main() -> None:

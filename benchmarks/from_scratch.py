@@ -21,7 +21,7 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "SigLIP-style, softmax": ("study-pretrain", SIGLIP),
     "SigLIP-style, sigmoid": ("study-siglip", ()),
 }
-COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", "test colour", "test shape")
+COLUMNS = ("test action", "test opposite", "unseen action", "zero_shot action", "test color", "test shape")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -132,7 +133,8 @@ def imports_against_the_layers() -> list[str]:
 def entered(program: str, *arguments: str) -> list[str]:
     """The source files that run between `enter()` and `leave()` of a program, in a process of its own."""
     command = [sys.executable, "-c", ENTERED, str(SRC), program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    ours = {**os.environ, "PYTHONPATH": str(SRC.parent)}  # whichever copy is installed
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ours)
     return json.loads(done.stdout.splitlines()[-1])
 
 

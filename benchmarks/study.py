@@ -20,7 +20,7 @@ from crossframe.train.run import train
 
 SPLITS = ("test", "unseen", "zero_shot")
 CLIPS = 550  # of each split
-KINDS = ("action", "opposite", "colour", "shape")
+KINDS = ("action", "opposite", "color", "shape")
 
 Scores = dict[str, float]  # by split and kind of question: "unseen action"
 Tables = Mapping[str, Mapping[str, Sequence[Scores]]]  # by title and variant, of every seed

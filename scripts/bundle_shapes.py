@@ -20,7 +20,7 @@ from crossframe.weights import load, save
 from crossframe.weights.folder import BUNDLED
 
 CLIPS = 1100  # of each split; 50 of each action of the test split
-KINDS = ("action", "colour", "shape")
+KINDS = ("action", "color", "shape")
 CHANCE = {"test": "20 or 22", "unseen": "20 or 22", "zero_shot": "12 or 24", "few_shot_test": "7 or 8"}
 MEANING = {
     "test": "new clips of known objects and actions",
@@ -36,27 +36,27 @@ person or a word beyond those of its world. Give it your videos and it will answ
 
 - Size: {parameters:,} parameters, {megabytes:.1f} MB in half precision; 8 frames, {image} pixels, patches of {patch}.
 - World: the one that this version draws (`crossframe.shapes.VERSION` {world}).
-- Colours: {colours}.
+- Colors: {colors}.
 - Shapes: {shapes}.
 - Actions: {actions}.
 - Made by `make retrain` from this repository alone: language-image pretraining on single drawn frames, then the
   multi-frame transformer over frozen frames, then message tokens, then prompts. Seeds and settings are in the recipes.
-- Licence: MIT, like the code.
+- License: MIT, like the code.
 
 ## What it gets right
 
 Measured by `python scripts/bundle_shapes.py` on {clips} clips of each split, from seeds that training never used, each
 written as an H.264 file and read back. `action` is the choice among all that the object could do ({chance}
-sentences), `opposite` that between an action and its reversal in time (1 in 2), `colour` (1 in {num_colours}) and
+sentences), `opposite` that between an action and its reversal in time (1 in 2), `color` (1 in {num_colors}) and
 `shape` (1 in {num_shapes}) among sentences that differ in that word.
 
-| split | what it holds | action | opposite | colour | shape |
+| split | what it holds | action | opposite | color | shape |
 |---|---|---|---|---|---|
 {table}
 
 By what is hard about a clip, on the test split; most clips have several of these at once:
 
-| what | clips | action | colour | shape |
+| what | clips | action | color | shape |
 |---|---|---|---|---|
 {by_factor}
 
@@ -98,7 +98,7 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
     test = summaries["test"]
     rows = [
         f"| {split} | {MEANING[split]} | "
-        + " | ".join(f"{summary[name]:.1%}" for name in ("action", "opposite", "colour", "shape"))
+        + " | ".join(f"{summary[name]:.1%}" for name in ("action", "opposite", "color", "shape"))
         + " |"
         for split, summary in summaries.items()
     ]
@@ -115,11 +115,11 @@ def _card(summaries: dict[str, dict[str, Any]], clips: int) -> str:
         megabytes=(BUNDLED / "model.safetensors").stat().st_size / 1e6,
         image=model.config.vision.image_size,
         patch=model.config.vision.patch_size,
-        colours=", ".join(looks.COLOURS),
+        colors=", ".join(looks.COLORS),
         shapes=", ".join(looks.SHAPES),
         actions=fill(", ".join(ACTIONS), 108, subsequent_indent="  "),
         clips=clips,
-        num_colours=len(looks.COLOURS),
+        num_colors=len(looks.COLORS),
         num_shapes=len(looks.SHAPES),
         world=VERSION,
         chance=", ".join(f"{count} in `{split}`" for split, count in CHANCE.items()),

@@ -22,7 +22,7 @@ from crossframe.shapes.splits import draw as draw_scene
 from crossframe.shapes.write import write_clip
 from crossframe.weights.folder import BUNDLED
 
-COLOURS = ("red", "green", "blue", "yellow")
+COLORS = ("red", "green", "blue", "yellow")
 SHAPES = ("circle", "square", "triangle")
 ACTIONS = ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking")
 SIDE = 160
@@ -37,19 +37,19 @@ def shapes() -> XCLIP:
 def plain_clips(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
     """One clip of every color, shape and action, with the backgrounds in turn: path, color, shape, action."""
     backgrounds = ("white", "black", "gray", "lightblue")
-    for number, (colour, shape, action) in enumerate(product(COLOURS, SHAPES, ACTIONS)):
-        path = folder / f"{colour} {shape} {action}.mp4"
+    for number, (color, shape, action) in enumerate(product(COLORS, SHAPES, ACTIONS)):
+        path = folder / f"{color} {shape} {action}.mp4"
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=12)
             stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
             for t in np.linspace(0, 1, FRAMES):
-                picture = draw(backgrounds[number % 4], colour, shape, action, float(t))
+                picture = draw(backgrounds[number % 4], color, shape, action, float(t))
                 container.mux(stream.encode(av.VideoFrame.from_image(picture)))
             container.mux(stream.encode(None))
-        yield path, colour, shape, action
+        yield path, color, shape, action
 
 
-def draw(background: str, colour: str, shape: str, action: str, t: float) -> Image.Image:
+def draw(background: str, color: str, shape: str, action: str, t: float) -> Image.Image:
     """The frame at time t in 0..1, by Pillow."""
     x = y = SIDE / 2
     radius = SIDE * 0.16
@@ -70,11 +70,11 @@ def draw(background: str, colour: str, shape: str, action: str, t: float) -> Ima
     pen = ImageDraw.Draw(picture)
     box = (x - radius, y - radius, x + radius, y + radius)
     if shape == "circle":
-        pen.ellipse(box, fill=colour)
+        pen.ellipse(box, fill=color)
     elif shape == "square":
-        pen.rectangle(box, fill=colour)
+        pen.rectangle(box, fill=color)
     else:
-        pen.polygon([(x, y - radius), (x + radius, y + radius), (x - radius, y + radius)], fill=colour)
+        pen.polygon([(x, y - radius), (x + radius, y + radius), (x - radius, y + radius)], fill=color)
     return picture
 
 
@@ -82,8 +82,8 @@ def test_plain_drawings_are_read(shapes: XCLIP, tmp_path: Path) -> None:
     recognizer = Recognizer(shapes)
     clips = list(plain_clips(tmp_path))
     right = 0
-    for path, colour, shape, action in clips:
-        sentences = [f"a {colour} {shape} {doing}" for doing in ACTIONS]
+    for path, color, shape, action in clips:
+        sentences = [f"a {color} {shape} {doing}" for doing in ACTIONS]
         right += recognizer.classify(path, sentences).top(1)[0][0].endswith(action)
     assert right >= 0.9 * len(clips)
 
@@ -99,10 +99,10 @@ def test_actions_and_their_opposites_on_unseen_seeds(shapes: XCLIP) -> None:
         for answer in evaluate_shapes(shapes, "test", 330, seed=1, nuisance=0).answers
         if "black or gray" not in answer.factors and not answer.action.startswith("spinning")
     ]
-    right = {kind: [a.right == a.said for a in answers if a.kind == kind] for kind in ("action", "colour")}
+    right = {kind: [a.right == a.said for a in answers if a.kind == kind] for kind in ("action", "color")}
     assert len(right["action"]) > 200
     assert np.mean(right["action"]) > 0.85
-    assert np.mean(right["colour"]) > 0.9
+    assert np.mean(right["color"]) > 0.9
     for action in ("moving left", "moving right", "moving up", "moving down", "growing", "shrinking"):
         pairs = [a.right == a.said for a in answers if (a.kind, a.action) == ("opposite", action)]
         assert np.mean(pairs) >= 0.9, action

@@ -50,7 +50,7 @@ def test_the_softmax_of_every_view_is_averaged(fast: bool, clips: list[Tensor]) 
     torch.testing.assert_close(found.sum(dim=1), torch.ones(3, dtype=torch.float64))
 
 
-def test_one_centre_view_is_what_the_model_says(clips: list[Tensor]) -> None:
+def test_one_center_view_is_what_the_model_says(clips: list[Tensor]) -> None:
     model = small_model().eval()
     found = Inference(model).probabilities(clips, label_features(model, LABELS))
     with torch.inference_mode():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crossframe.data.parquet import pyarrow
-from crossframe.files import replacing
+from crossframe.files import plain_json, replacing
 from crossframe.records import ABOUT, TIMES, Record, Records, read_records, types_of_frames
 
 SUFFIXES = (".parquet", ".npy", ".jsonl")
@@ -83,7 +82,7 @@ def _write_lines(path: Path, records: Iterable[Record]) -> None:
     with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for record in records:
             given = {name: value for name, value in record.items() if value is not None}
-            file.write(f"{json.dumps(given, ensure_ascii=False)}\n")
+            file.write(f"{plain_json(given, ensure_ascii=False)}\n")
 
 
 def check_name(path: Path) -> None:

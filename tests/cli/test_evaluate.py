@@ -161,7 +161,7 @@ def test_splits_of_drawn_clips(command: Run, tiny_folder: Path, tmp_path: Path) 
     assert command(*words, "--split", "unseen", "--split", "test").status == 0
     found = summary(tmp_path / "run")
     assert [trial["made_with"]["split"] for trial in found["trials"]] == ["unseen", "test"]
-    assert found["mean"].keys() >= {"top1", "action", "colour"}
+    assert found["mean"].keys() >= {"top1", "action", "color"}
 
 
 @pytest.mark.parametrize(

@@ -49,21 +49,26 @@ from crossframe.cli import main
 
 for words in sys.argv[1:]:
     try:
-        main(["train", *words.split()])
+        main(words.split())
     except SystemExit as ended:
         assert ended.code, words
     assert "torch" not in sys.modules, words
 """
 
 
-def test_a_mistake_in_training_is_said_before_torch_is_imported(tmp_path: Path) -> None:
+def test_a_mistake_is_said_before_torch_is_imported(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=moving(4))
+    no_weights = "is no file, no folder and no model of the hub"
     mistakes = {
-        "finetun --out run": "did you mean 'finetune'",
-        "finetune --out run --set train.epoch=2": "'train.epoch' is unknown; did you mean 'epochs'?",
-        "finetune --out run --set train.rates.base=fast": "train.rates.base",
-        "finetune --out run --epochs 0": "--epochs",
-        "finetune --out run --data gone.csv": "gone.csv does not exist; give a .csv",
-        "finetune --data .": "give a folder for the run",
+        "train finetun --out run": "did you mean 'finetune'",
+        "train finetune --out run --set train.epoch=2": "'train.epoch' is unknown; did you mean 'epochs'?",
+        "train finetune --out run --set train.rates.base=fast": "train.rates.base",
+        "train finetune --out run --epochs 0": "--epochs",
+        "train finetune --out run --data gone.csv": "gone.csv does not exist; give a .csv",
+        "train finetune --data .": "give a folder for the run",
+        "train finetune --out run --data . --init runs/gone/last": f"'runs/gone/last' {no_weights}",
+        "classify clip.mp4 -l yoga --model gone.pt": f"'gone.pt' {no_weights}",
+        "embed clip.mp4 --out vectors.npy --model shape": f"'shape' {no_weights}",
     }
     command = [sys.executable, "-c", MISTAKES, *mistakes]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import crossframe
 from crossframe.evaluate.shapes import evaluate_shapes, questions
+from crossframe.model.taught import Calibration
 from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import sentence
 from crossframe.shapes.splits import Split, draw
@@ -28,7 +30,7 @@ def test_the_action_is_asked_among_all_that_the_object_could_do() -> None:
     scene = next(scene for i in range(99) if (scene := draw(Split.TEST, 0, i)).target.look.shape == "star")
     asked = {question.kind: question for question in questions(scene, Split.TEST)}
     assert set(asked["action"].sentences) == set(ACTIONS)
-    assert len(asked["colour"].sentences) == 10
+    assert len(asked["color"].sentences) == 10
     assert len(asked["shape"].sentences) == 8 - 2 * scene.action.startswith("spinning")
 
 
@@ -36,8 +38,19 @@ def test_a_model_that_cannot_decide_is_never_right(tiny_folder: Path, monkeypatc
     model = crossframe.load(tiny_folder)
     monkeypatch.setattr(model, "score", lambda video, text: torch.zeros(1, len(text)))
     summary = evaluate_shapes(model, "test", 44).summary()
-    assert (summary["action"], summary["opposite"], summary["colour"], summary["shape"]) == (0, 0, 0, 0)
+    assert (summary["action"], summary["opposite"], summary["color"], summary["shape"]) == (0, 0, 0, 0)
     assert sum(row["clips"] for row in summary["mistaken"]) <= 44
+
+
+def test_scores_are_those_of_a_calibrated_model(tiny_folder: Path) -> None:
+    model = crossframe.load(tiny_folder)
+    plain = evaluate_shapes(model, "test", 22)
+    model.taught = replace(model.taught, calibration=Calibration(1e6, {}, 0.9, 10))
+    calibrated = evaluate_shapes(model, "test", 22)
+    assert [result.top[0] for result in calibrated.results] == [result.top[0] for result in plain.results]
+    spread = [max(max(r.scores) - min(r.scores) for r in found.results) for found in (plain, calibrated)]
+    assert spread[1] < 1e-4 * spread[0]
+    assert calibrated.summary()["made_with"]["temperature"] == 1e6
 
 
 def test_a_summary_is_the_same_each_time_and_says_what_it_was_made_with(tiny_folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def cases(golden: Path, kind: str) -> list[tuple[int, dict[str, Any]]]:
     return [(int(key.split("_in")[1]), value) for key, value in table.items()]
 
 
-def test_centre_crops(golden: Path) -> None:
+def test_center_crops(golden: Path) -> None:
     for size, case in cases(golden, "center_crop"):
         width, height = resized(*case["source_wh"], case["short_side_target"])
         assert [width, height] == case["resized_wh"]

@@ -25,7 +25,7 @@ from crossframe.video.mixing import Mixup
 from crossframe.weights import list_models
 from tests.video.clips import write_clip
 
-COLOURS = {"blushing": (220, 40, 40), "growing": (40, 200, 40), "freezing": (40, 40, 220)}
+COLORS = {"blushing": (220, 40, 40), "growing": (40, 200, 40), "freezing": (40, 40, 220)}
 
 
 def kind(experiment: Experiment) -> tuple[str, ...]:
@@ -45,10 +45,10 @@ ONE_OF_EACH_KIND = {kind(run): run for run in reversed(experiments())}
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips of each class to train on, told apart by their color."""
     folder = tmp_path_factory.mktemp("clips")
-    for label, colour in COLOURS.items():
+    for label, color in COLORS.items():
         (folder / label).mkdir()
         for number in range(2):
-            frames = np.random.default_rng(number).integers(0, 30, (6, 32, 32, 3)) + np.array(colour)
+            frames = np.random.default_rng(number).integers(0, 30, (6, 32, 32, 3)) + np.array(color)
             write_clip(folder / label / f"{number}.mp4", frames=frames.astype(np.uint8))
     return folder
 
@@ -116,7 +116,7 @@ def test_recipes_say_what_the_paper_says(
     assert (train.epochs, train.warmup_epochs, train.batch_size, train.accumulate) == (epochs, 5, batch, 1)
     rates = {"base": rate, "new": 10, "text": 1, "final": 0.01, "weight_decay": 0.001}
     assert asdict(train.rates) == {**rates, "betas": (0.9, 0.98), "eps": 1e-8, "muon": None}
-    assert train.augment == Augment((1, 0.875, 0.75, 0.66), flip=0.5, jitter=0.8, grey=0.2, flicker=True)
+    assert train.augment == Augment((1, 0.875, 0.75, 0.66), flip=0.5, jitter=0.8, gray=0.2, flicker=True)
     assert train.mix == Mixup(mixup=0.8, cutmix=1.0, switch=0.5, group=8)
     assert (train.label_smoothing, train.learn, recipe.model.drop_path) == (0.1, ("vision",), 0)
     assert (train.clip_norm, train.average, train.interpolate, train.distill, train.schedule) == (
@@ -165,6 +165,7 @@ def test_tiny_variants_learn(
         f"model.image_encoder={image_encoder}" if change.startswith("model.image_encoder") else change
         for change in experiment.changes
     ]
+    changes += ["train.epochs=16", "train.batch_size=6"]  # every clip in every step: losses can be compared
     recipe = load_recipe(experiment.recipe, changes, tiny=True)
     summary = run.train(recipe, tmp_path, init=words_and_pictures, data=clips)
     (log,) = (tmp_path / "logs" / "csv").glob("*/metrics.csv")

@@ -50,7 +50,7 @@ def test_composites_use_words_that_training_shows() -> None:
 )
 def test_sentences(action: str, sentence: str) -> None:
     scene = sample_scene(np.random.default_rng(0), action=action, look=Look("orange", "star"))
-    assert caption.sentence(replace(scene, partner=Look("green", "heart"), new_colour="blue")) == sentence
+    assert caption.sentence(replace(scene, partner=Look("green", "heart"), new_color="blue")) == sentence
 
 
 def test_one_sentence_for_each_possible_action() -> None:
@@ -84,10 +84,10 @@ def test_frames_before_something_appears_hold_nothing() -> None:
     assert str(scene.target.look) in caption.frame_caption(scene, 1.0).replace("small ", "")
 
 
-def test_a_thing_that_turned_has_its_new_colour() -> None:
+def test_a_thing_that_turned_has_its_new_color() -> None:
     scene = sample_scene(np.random.default_rng(0), action="turning", look=Look("red", "star"))
     assert "red star" in caption.frame_caption(scene, 0.0)
-    assert f"{scene.new_colour} star" in caption.frame_caption(scene, 1.0)
+    assert f"{scene.new_color} star" in caption.frame_caption(scene, 1.0)
 
 
 def test_two_things_are_both_described() -> None:

@@ -51,16 +51,16 @@ def drawn_with(scene: Scene, _: np.random.Generator) -> list[float]:
     numbers += [*background.first, *background.second, background.scale, *(background.kind == kind for kind in KINDS)]
     numbers += [camera.shake, camera.grain, camera.soft_edges, *camera.speed, *np.sin(camera.phase)]
     numbers += [fmt.width, fmt.height, fmt.fps, fmt.num_frames, fmt.num_frames / fmt.fps, fmt.quality]
-    names = (scene.partner.colour, scene.partner.shape, scene.new_colour)
-    numbers += [name == known for name in names for known in (*looks.COLOURS, *looks.SHAPES)]
+    names = (scene.partner.color, scene.partner.shape, scene.new_color)
+    numbers += [name == known for name in names for known in (*looks.COLORS, *looks.SHAPES)]
     return [float(number) for number in numbers]
 
 
 def _numbers(thing: Thing) -> list[float]:
-    kinds = [thing.look.colour == colour for colour in looks.COLOURS]
+    kinds = [thing.look.color == color for color in looks.COLORS]
     kinds += [thing.look.shape == shape for shape in looks.SHAPES]
     turned = _turned(thing.angle, thing)
-    return [thing.size, thing.x, thing.y, *turned, thing.width, thing.stroke, *thing.colour, *kinds]
+    return [thing.size, thing.x, thing.y, *turned, thing.width, thing.stroke, *thing.color, *kinds]
 
 
 def _turned(angle: np.ndarray | float, thing: Thing) -> list[np.ndarray]:
@@ -114,7 +114,7 @@ def pixels_of_a_turned_thing(end: float) -> Features:
     """The thing alone at one end of the clip, large in the middle of a plain frame: how it is turned shows there."""
 
     def pixels(scene: Scene, _: np.random.Generator) -> list[float]:
-        thing = replace(scene.target, x=0.5, y=0.5, size=0.8, colour=(1.0, 1.0, 1.0), width=1.0, stroke=0.0)
+        thing = replace(scene.target, x=0.5, y=0.5, size=0.8, color=(1.0, 1.0, 1.0), width=1.0, stroke=0.0)
         background = replace(scene.background, kind="plain", first=(0.0, 0.0, 0.0))
         alone = replace(scene, target=thing, props=(), background=background, camera=replace(scene.camera, grain=0.0))
         return render(alone, 16, times=np.array([end]))[0, 0].astype(float).ravel().tolist()

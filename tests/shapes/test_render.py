@@ -15,7 +15,7 @@ from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 BLACK = (0.0, 0.0, 0.0)
 RED = (1.0, 0.0, 0.0)
-GREY = Background("plain", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+GRAY = Background("plain", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def plain(thing: Thing, **changes: object) -> Scene:
@@ -35,7 +35,7 @@ def thing(shape: str = "circle", **changes: object) -> Thing:
     return replace(Thing(Look("red", shape), RED, 0.5, 0.5, 0.5), **changes)
 
 
-def centre_of(frame: np.ndarray) -> tuple[float, float]:
+def center_of(frame: np.ndarray) -> tuple[float, float]:
     """The center of what is red, (x, y) as shares of the frame."""
     red = frame[0].astype(float)
     return (
@@ -67,7 +67,7 @@ def test_a_frame_depends_on_its_moment_alone() -> None:
 @pytest.mark.parametrize("soft", [True, False])
 def test_a_circle_has_its_place_and_area(soft: bool) -> None:
     frame = render(plain(thing(x=0.3, y=0.6), camera=Camera(soft_edges=soft)), 100, 1)[0]
-    assert centre_of(frame) == pytest.approx((0.3, 0.6), abs=0.005)
+    assert center_of(frame) == pytest.approx((0.3, 0.6), abs=0.005)
     assert (frame[0] / 255).mean() == pytest.approx(np.pi * (0.25 * 0.95) ** 2, rel=0.02)
     assert set(np.unique(frame[1:])) == {0}
     assert (len(np.unique(frame[0])) > 2) == soft
@@ -75,7 +75,7 @@ def test_a_circle_has_its_place_and_area(soft: bool) -> None:
 
 def test_things_stay_in_the_middle_square_of_wide_frames() -> None:
     frame = render(plain(thing(x=0.0, size=0.2)), (50, 100), 1)[0]
-    assert centre_of(frame)[0] == pytest.approx(0.25, abs=0.01)
+    assert center_of(frame)[0] == pytest.approx(0.25, abs=0.01)
 
 
 def test_things_may_leave_the_frame() -> None:
@@ -111,10 +111,10 @@ def test_shapes_differ(size: int) -> None:
             assert (first ^ second).mean() > 0.81 / 12
 
 
-def test_colours_are_distinct() -> None:
+def test_colors_are_distinct() -> None:
     """Shades of two names are apart: nearest-neighbor by shade finds the name again."""
     rng = np.random.default_rng(0)
-    names = list(looks.COLOURS)
+    names = list(looks.COLORS)
     known = {name: [looks.draw_shade(rng, name) for _ in range(150)] for name in names}
     for name in names:
         for _ in range(20):
@@ -134,14 +134,14 @@ def test_everything_named_shows_on_its_background() -> None:
         scene = splits.draw("train", 5, index)
         for shown in (scene.target, scene.other):
             if shown is not None:
-                for colour in (shown.colour, shown.turns_to or shown.colour):
-                    difference = behind(scene) - np.array(colour)[:, None, None]
+                for color in (shown.color, shown.turns_to or shown.color):
+                    difference = behind(scene) - np.array(color)[:, None, None]
                     shows = np.sqrt((difference**2).sum(0)) > 0.3
                     assert shows.all() or (scene.background.kind == "natural" and shows.mean() > 0.8)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "natural"])
-def test_backgrounds_mix_their_two_colours(kind: str) -> None:
+def test_backgrounds_mix_their_two_colors(kind: str) -> None:
     background = Background(kind, (0.2, 0.2, 0.2), (0.8, 0.8, 0.8), angle=1.0, scale=3.0, seed=1)
     picture = render(plain(thing(size=0.0001), background=background), 64, 1)[0]
     assert 50 <= picture.min() <= picture.max() <= 205
@@ -198,7 +198,7 @@ def test_without_nuisance_backgrounds_are_plain_and_nothing_else_is_there() -> N
 
 def test_grain_tells_neither_the_clip_nor_the_time() -> None:
     """Noise of any two frames, in one clip or in two, is not the same noise."""
-    clips = [render(plain(thing(size=0.01), background=GREY, camera=Camera(grain=10, seed=s)), 64, 8) for s in (1, 2)]
+    clips = [render(plain(thing(size=0.01), background=GRAY, camera=Camera(grain=10, seed=s)), 64, 8) for s in (1, 2)]
     noise = np.concatenate(clips)[:, 0].reshape(16, -1)
     correlation = np.corrcoef(noise) - np.eye(16)
     assert np.abs(correlation).max() < 0.1

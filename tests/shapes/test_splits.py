@@ -30,10 +30,10 @@ def test_a_combination_and_its_reversal_are_held_out_together() -> None:
             assert splits.is_held_out(look, action) == splits.is_held_out(look, actions.opposite(action))
 
 
-def test_every_colour_and_every_shape_is_trained_in_every_action() -> None:
+def test_every_color_and_every_shape_is_trained_in_every_action() -> None:
     for action, entry in ACTIONS.items():
         trained = splits.split_looks(Split.TRAIN, action)
-        assert {look.colour for look in trained} == set(looks.COLOURS)
+        assert {look.color for look in trained} == set(looks.COLORS)
         assert {look.shape for look in trained} == set(looks.TURNABLE if entry.turns else looks.SHAPES)
         held = splits.split_looks(Split.UNSEEN, action)
         assert 0 < len(held) < len(trained) / 4

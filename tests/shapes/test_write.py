@@ -47,7 +47,7 @@ def test_the_manifest_says_what_the_clips_show(tmp_path: Path) -> None:
         assert (row["seed"], row["index"], row["split"]) == ("5", str(index), "test")
         assert row["label"] == caption.sentence(scene)
         assert row["action"] == scene.action
-        assert f"{row['colour']} {row['shape']}" == str(scene.target.look)
+        assert f"{row['color']} {row['shape']}" == str(scene.target.look)
         with av.open(str(manifest.parent / row["path"])) as container:
             assert container.streams.video[0].frames == scene.format.num_frames
 

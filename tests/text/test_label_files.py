@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,17 @@ def test_not_utf8(tmp_path: Path) -> None:
     path.write_bytes("jump\ncafé".encode("latin-1"))
     with pytest.raises(ValueError, match=r"not UTF-8 text \(byte 8\); save it as UTF-8"):
         read_labels(path)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_is_no_file_of_labels(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "labels.txt").write_text("jump\n")
+    archive = Path(shutil.make_archive(str(tmp_path / "labels"), kind, tmp_path / "in"))
+    with pytest.raises(
+        ValueError, match=rf"labels\.{kind} is an archive, not a text file; give the file that is meant"
+    ):
+        read_labels(archive)
 
 
 def test_unreadable(tmp_path: Path) -> None:

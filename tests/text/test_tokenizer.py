@@ -102,7 +102,9 @@ class TestTransformers:
     def test_any_text_once_cleaned(self, clip: Tokenizer, peer: CLIPTokenizer, text: str) -> None:
         cleaned = clean(text)
         assume(unicodedata.is_normalized("NFC", cleaned) and LONG_S not in cleaned)
-        assert clip(text)[0].tolist() == padded(peer(cleaned)["input_ids"])
+        ids = peer(cleaned)["input_ids"]
+        assume(len(ids) <= clip.context_length)  # longer labels are refused
+        assert clip(text)[0].tolist() == padded(ids)
 
     @settings(deadline=None, max_examples=300)
     @given(

@@ -96,7 +96,7 @@ def test_a_run_folder_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert re.fullmatch(memory + r"; (.* free.*|the device does not say how much is free)", said)
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
     assert json.loads((tmp_path / "summary.json").read_text())["scores"] == summary.scores
-    assert summary.scores.keys() == {"action", "opposite", "colour", "shape"}
+    assert summary.scores.keys() == {"action", "opposite", "color", "shape"}
     assert {"torch", "device", "threads"} <= json.loads((tmp_path / "environment.json").read_text()).keys()
     assert list((tmp_path / "logs" / "tensorboard").rglob("events*"))
     for name in ("last", "best"):
@@ -263,13 +263,13 @@ def test_best_is_the_checkpoint_that_scored_best_and_of_equals_the_later(
 
     def test(_source: ClipSource, model: crossframe.XCLIP) -> dict[str, float]:
         tested.append(model.vision.projection.detach().clone())
-        return {"action": next(scores), "colour": float(len(tested))}  # the first decides
+        return {"action": next(scores), "color": float(len(tested))}  # the first decides
 
     monkeypatch.setattr(ClipSource, "test", test)
     few = ("train.epochs=4", "train.warmup_epochs=0", "train.test_every=1", "data.batches_per_epoch=2")
     summary = train(tiny("shapes", *few), tmp_path)
-    assert (summary.best, summary.best_step) == ({"action": 0.75, "colour": 3.0}, 6)
-    assert summary.scores == {"action": 0.25, "colour": 4.0}
+    assert (summary.best, summary.best_step) == ({"action": 0.75, "color": 3.0}, 6)
+    assert summary.scores == {"action": 0.25, "color": 4.0}
     best, last = (load_file(tmp_path / name / "model.safetensors") for name in ("best", "last"))
     (name,) = [name for name in best if best[name].shape == tested[0].shape and torch.equal(best[name], tested[2])]
     assert torch.equal(last[name], tested[3])

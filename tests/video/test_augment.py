@@ -24,7 +24,7 @@ from crossframe.video.draws import REACH, Augment, Change, Draw, Jitter
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 SMALL = Preprocess.xclip(size=32)
-PLAIN = Augment(flip=0, jitter=0, grey=0)
+PLAIN = Augment(flip=0, jitter=0, gray=0)
 
 # Gray levels by which exact colors may differ from 8-bit ones, largest and mean. Cutting a fraction off costs up to 1,
 # and rounding the mean for the contrast a little more. A step of an 8-bit hue is 6 levels of a full color, and such a
@@ -38,7 +38,7 @@ ROUNDING = {
     "colorjitter": (14.0, 1.6),
 }
 
-COLOURS = [
+COLORS = [
     *("brightness_0.6", "brightness_0.85", "brightness_1.4", "contrast_0.6", "contrast_0.85", "contrast_1.4"),
     *("saturation_0.8", "saturation_0.93", "saturation_1.2"),
     *("hue_-0.1", "hue_-0.03", "hue_0.0", "hue_0.001", "hue_0.05", "hue_0.1"),
@@ -81,12 +81,12 @@ def levels(result: Tensor) -> Tensor:
 
 
 def test_every_record_is_compared(records: dict[str, Any]) -> None:
-    assert sorted(records["jitters"]) == sorted(COLOURS)
+    assert sorted(records["jitters"]) == sorted(COLORS)
     assert sorted(records["views"]) == sorted(VIEWS)
 
 
-@pytest.mark.parametrize("name", COLOURS)
-def test_colours_of_the_authors(name: str, records: dict[str, Any], picture: Callable[[str], Tensor]) -> None:
+@pytest.mark.parametrize("name", COLORS)
+def test_colors_of_the_authors(name: str, records: dict[str, Any], picture: Callable[[str], Tensor]) -> None:
     given = as_jitters(records["jitters"][name])
     jitters = given if len(given) > 1 else given * 3
     rounded, exact = picture("clip"), picture("clip")
@@ -99,10 +99,10 @@ def test_colours_of_the_authors(name: str, records: dict[str, Any], picture: Cal
     assert difference.mean() <= mean
 
 
-def test_greyscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
+def test_grayscale_of_the_authors(picture: Callable[[str], Tensor]) -> None:
     expected = picture("grayscale")
-    assert torch.equal(augment.greyscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
-    assert (augment.greyscale(picture("clip")) - expected).abs().max() <= 0.5
+    assert torch.equal(augment.grayscale(picture("clip"), eight_bit=True).expand_as(expected), expected)
+    assert (augment.grayscale(picture("clip")) - expected).abs().max() <= 0.5
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -126,11 +126,11 @@ def test_training_pipeline_of_the_authors(
 
 
 def test_hue_turns_as_in_hsv() -> None:
-    colours = torch.randint(0, 256, (1, 3, 16, 16)).float()
-    colours[..., :2] = torch.tensor([[0.0, 255.0]])  # black and white have no hue
-    turned = colours.clone()
+    colors = torch.randint(0, 256, (1, 3, 16, 16)).float()
+    colors[..., :2] = torch.tensor([[0.0, 255.0]])  # black and white have no hue
+    turned = colors.clone()
     augment.jitter_(turned, [(Change("hue", 0.07),)])
-    for before, after in zip(colours.flatten(2)[0].T.tolist(), turned.flatten(2)[0].T.tolist(), strict=True):
+    for before, after in zip(colors.flatten(2)[0].T.tolist(), turned.flatten(2)[0].T.tolist(), strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*before)
         assert after == pytest.approx(colorsys.hsv_to_rgb((hue + 0.07) % 1, saturation, value), abs=1e-3)
 
@@ -175,14 +175,14 @@ def test_a_flip_mirrors_left_and_right() -> None:
     torch.testing.assert_close(mirrored, straight.flip(-1))
 
 
-def test_grey_clips_have_one_level_for_all_colours() -> None:
-    result = levels(Augment(flip=0, jitter=1, grey=1)([clip()], SMALL, generators(1)))
+def test_gray_clips_have_one_level_for_all_colors() -> None:
+    result = levels(Augment(flip=0, jitter=1, gray=1)([clip()], SMALL, generators(1)))
     torch.testing.assert_close(result[:, :, :1].expand_as(result), result, atol=1e-3, rtol=0)
 
 
 def test_a_batch_is_its_clips() -> None:
     clips = [clip(4, 40, 52), clip(4, 60, 36), clip(4, 36, 36), clip(4, 40, 52)]
-    policy = Augment(jitter=0.7, grey=0.5)
+    policy = Augment(jitter=0.7, gray=0.5)
     together = policy(clips, SMALL, generators(4))
     assert together.shape == (4, 4, 3, 32, 32)
     assert together.dtype == torch.float32
@@ -193,7 +193,7 @@ def test_a_batch_is_its_clips() -> None:
 def test_input_is_not_changed_and_may_be_float() -> None:
     clips = torch.stack([clip(2, 36, 36), clip(2, 36, 36)])  # of the size that is not resized
     kept, floats = clips.clone(), clips.float()
-    policy = Augment(jitter=1, grey=0.5, scales=(1.0,))
+    policy = Augment(jitter=1, gray=0.5, scales=(1.0,))
     result = policy(clips, Preprocess(36, 36), generators(2))
     assert torch.equal(policy(floats, Preprocess(36, 36), generators(2)), result)
     assert torch.equal(clips, kept)
@@ -201,7 +201,7 @@ def test_input_is_not_changed_and_may_be_float() -> None:
 
 
 @pytest.mark.parametrize("flicker", [False, True])
-def test_colours_flicker_only_as_the_authors_do(flicker: bool) -> None:
+def test_colors_flicker_only_as_the_authors_do(flicker: bool) -> None:
     still = clip(1).expand(4, -1, -1, -1)
     result = Augment(jitter=1, flicker=flicker)([still], SMALL, generators(1))[0]
     steady = all(torch.allclose(frame, result[0], atol=1e-4) for frame in result)
@@ -224,7 +224,7 @@ def draws() -> list[Draw]:
 
 def test_probabilities_are_the_papers(draws: list[Draw]) -> None:
     assert sum(draw.flip for draw in draws) / 4000 == pytest.approx(0.5, abs=0.03)
-    assert sum(draw.grey for draw in draws) / 4000 == pytest.approx(0.2, abs=0.03)
+    assert sum(draw.gray for draw in draws) / 4000 == pytest.approx(0.2, abs=0.03)
     assert sum(bool(draw.jitter) for draw in draws) / 4000 == pytest.approx(0.8, abs=0.03)
 
 
@@ -257,7 +257,7 @@ def test_the_same_generator_draws_the_same_and_switches_leave_the_rest() -> None
         bare = PLAIN.draw(shape, SMALL, random.Random(seed))
         assert bare == Draw(full.box)
         unflipped = Augment(flip=0).draw(shape, SMALL, random.Random(seed))
-        assert unflipped == Draw(full.box, False, full.jitter, full.grey)
+        assert unflipped == Draw(full.box, False, full.jitter, full.gray)
 
 
 def test_flickering_jitter_has_one_draw_for_each_frame() -> None:
@@ -293,17 +293,17 @@ def test_the_luma_of_eight_bits_is_rounded_once_and_to_the_nearest() -> None:
     shares = (19595, 38470, 7471)  # 65536ths, as 8-bit software has them
     expected = (shares[0] * red + shares[1] * green + shares[2] * blue + 0x8000) >> 16
     pictures = torch.stack([red, green, blue]).view(1, 3, 64, 64).float()
-    assert torch.equal(augment.greyscale(pictures, eight_bit=True).flatten(), expected.float())
+    assert torch.equal(augment.grayscale(pictures, eight_bit=True).flatten(), expected.float())
     exact = 0.299 * red + 0.587 * green + 0.114 * blue
-    torch.testing.assert_close(augment.greyscale(pictures).flatten(), exact, atol=5e-3, rtol=0)
+    torch.testing.assert_close(augment.grayscale(pictures).flatten(), exact, atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize("eight_bit", [False, True])
-def test_the_hue_of_greys_and_of_nothing_stays(eight_bit: bool) -> None:
-    greys = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1).contiguous()
-    turned = greys.clone()
+def test_the_hue_of_grays_and_of_nothing_stays(eight_bit: bool) -> None:
+    grays = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1).contiguous()
+    turned = grays.clone()
     augment.jitter_(turned, [(Change("hue", 0.07),)], eight_bit=eight_bit)
-    assert torch.equal(turned, greys)
+    assert torch.equal(turned, grays)
 
 
 @pytest.mark.parametrize("turn", [-0.1, 0.0, 0.05, 1 / 3])

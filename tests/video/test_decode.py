@@ -100,7 +100,7 @@ def test_indices_may_be_a_rule(clip: Clip) -> None:
     assert frames.indices.tolist() == [29, 15]
 
 
-def test_dense_sampling_takes_neighbours(clip: Clip) -> None:
+def test_dense_sampling_takes_neighbors(clip: Clip) -> None:
     assert read_video(clip("h264_pyramid.mp4"), 4, sampling="dense").indices.diff().tolist() == [4, 4, 4]
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -182,6 +183,14 @@ def test_every_opcode_that_calls_is_data(tmp_path: Path, opcodes: bytes) -> None
 def test_what_holds_nothing_is_said_to(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "odd.pth")
     refused(tmp_path / "odd.pth", "holds no tensors, but objects of other kinds")
+
+
+def test_arrays_of_numpy_are_refused_with_the_remedy(model: XCLIP, tmp_path: Path) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    torch.save(arrays, tmp_path / "arrays.pt")
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    refused(tmp_path / "arrays.pt", "holds no tensors, but .*made by torch.from_numpy where it has arrays")
+    refused(tmp_path / "arrays.npz", "arrays of numpy: make tensors of them")
 
 
 def test_a_whole_pickled_module_is_read_by_its_names(tmp_path: Path) -> None:

@@ -108,11 +108,11 @@ def test_all_switches_off_leaves_the_weights_of_a_clip_and_gives_it_the_pictures
 def test_clips_pictures_are_known_by_what_the_hub_says_of_them(clip: XCLIP, tmp_path: Path, sizes: Any) -> None:
     """The entries of OpenAI's own preprocessor_config.json, in its older and its newer form."""
     crossframe.save(clip, tmp_path, "transformers")
-    colours = {
+    colors = {
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     }
-    asked = {"do_center_crop": True, "do_normalize": True, "do_resize": True, "resample": 3, **colours}
+    asked = {"do_center_crop": True, "do_normalize": True, "do_resize": True, "resample": 3, **colors}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": sizes[0], "crop_size": sizes[1], **asked}))
     assert crossframe.expand(crossframe.load(tmp_path)).preprocess == Preprocess.xclip(32)
 
@@ -270,7 +270,7 @@ class TestImageEncodersWithoutWords:
         crossframe.save(expanded, tmp_path / "expanded")
         assert same_weights(crossframe.load(tmp_path / "expanded"), expanded)
 
-    def test_colours_are_those_that_it_was_trained_on(self, clip: XCLIP, vit: ViTModel, tmp_path: Path) -> None:
+    def test_colors_are_those_that_it_was_trained_on(self, clip: XCLIP, vit: ViTModel, tmp_path: Path) -> None:
         vit.save_pretrained(tmp_path)
         (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
         assert replace_vision(clip, tmp_path).preprocess == replace(Preprocess.xclip(48), mean=(0.5,) * 3)

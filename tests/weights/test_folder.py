@@ -276,9 +276,9 @@ def test_more_layers_than_there_are_tensors_are_not_built(tmp_path: Path) -> Non
 def test_unknown_entries_are_refused_by_name(tmp_path: Path) -> None:
     crossframe.save(make(), tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
-    values["model"]["vision"]["colour"] = "red"
+    values["model"]["vision"]["color"] = "red"
     edit(tmp_path / "config.json", model=values["model"])
-    with pytest.raises(WeightsError, match=r"config\.vision has unknown entries \['colour'\]"):
+    with pytest.raises(WeightsError, match=r"config\.vision has unknown entries \['color'\]"):
         crossframe.load(tmp_path)
 
 
@@ -307,7 +307,7 @@ def test_no_weights_and_no_config(tmp_path: Path) -> None:
         crossframe.load(tmp_path)
 
 
-def test_the_default_colours_are_imagenets() -> None:
+def test_the_default_colors_are_imagenets() -> None:
     assert default_preprocess(XCLIP_CONFIG).mean == IMAGENET_MEAN
 
 

@@ -26,7 +26,7 @@ from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.model.taught import CLIP, Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import WeightsError, replace_vision
-from crossframe.weights.hub import is_hub_id
+from crossframe.weights.sources import is_hub_id
 from tests.weights.hub_server import hub
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights
 

@@ -93,7 +93,7 @@ def test_projections_of_linear_layers_are_transposed() -> None:
     assert torch.equal(to_theirs({"text.projection": matrix}, HF_CLIP)["text_projection.weight"], matrix.T)
 
 
-def test_layouts_are_recognised_by_their_names() -> None:
+def test_layouts_are_recognized_by_their_names() -> None:
     for layout, config in ((OPENAI, XCLIP_CONFIG), (HF_XCLIP, XCLIP_CONFIG), (HF_CLIP, CLIP_CONFIG)):
         assert recognize(to_theirs(make(config).state_dict(), layout), LANGUAGE_IMAGE) is layout
     assert recognize(["something.else"], LANGUAGE_IMAGE) is None

@@ -43,7 +43,7 @@ def models(as_json: Annotated[bool, Option("--json", help="One JSON object for e
             f"{source.variant}, {source.frames} frames",
             source.data,
             f"{source.accuracy} ({source.protocol})" if source.accuracy else "",
-            source.licence,
+            source.license,
         )
         for source in known
     ]

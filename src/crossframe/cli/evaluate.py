@@ -151,7 +151,7 @@ def _write(measuring: Measuring, trials: Sequence[Trial], out: Path, *, writes: 
     from crossframe.evaluate.trials import name_trials
     from crossframe.files import check_writable, write_json, write_text
     from crossframe.recipes.load import RECIPE, dump_recipe
-    from crossframe.weights.loading import check_source
+    from crossframe.weights.sources import check_source
 
     if writes:
         check_writable(out)

@@ -17,6 +17,7 @@ from crossframe.text.labels import check_labels, escaped, humanize
 from crossframe.video.guard import Limits
 from crossframe.video.media import set_limits
 from crossframe.video.remote import set_cache_limit
+from crossframe.weights.sources import check_source
 
 if TYPE_CHECKING:
     import torch
@@ -112,6 +113,8 @@ def open_recognizer(
     model: str, device: str | None, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
 ) -> Recognizer:
     """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself."""
+    check_source(model)  # which need not wait for torch
+
     from crossframe.recognizer import Recognizer
     from crossframe.weights import load
 

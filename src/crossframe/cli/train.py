@@ -22,6 +22,7 @@ from crossframe.cli.shared import (
 )
 from crossframe.data.layouts import check_there
 from crossframe.pace import figure
+from crossframe.weights.sources import check_source
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
@@ -66,6 +67,8 @@ def train(
     going_on = resume and out is not None and (out / RECIPE).is_file()
     if chosen.data.kind == "files" and not going_on:  # whose data may not be named, or must be what it was
         check_there(data)
+    if init is not None:
+        check_source(init)
     if dry_run:
         _print_dry_run(chosen, init, data, device_like)
         return

@@ -200,7 +200,7 @@ def _describe(topic: Topic, thing: Thing) -> str | None:
         case "place":
             return caption.place_words(thing.x, thing.y)
         case "spot":  # actions of two things need to know which of them is where
-            return f"something {thing.look.colour} {caption.place_words(thing.x, thing.y)}"
+            return f"something {thing.look.color} {caption.place_words(thing.x, thing.y)}"
         case "size":
             return f"a {looks.size_word(thing.size)} {shape}"
         case "tilt":
@@ -215,7 +215,7 @@ def _describe(topic: Topic, thing: Thing) -> str | None:
 _CANDIDATES: dict[Topic, tuple[str, ...]] = {
     "look": tuple(caption.named(look) for look in looks.LOOKS),
     "place": tuple(words for row in caption.PLACES for words in row),
-    "spot": tuple(f"something {c} {words}" for c in looks.COLOURS for row in caption.PLACES for words in row),
+    "spot": tuple(f"something {c} {words}" for c in looks.COLORS for row in caption.PLACES for words in row),
     "size": tuple(f"a {size} {shape}" for size in looks.SIZES for shape in looks.SHAPES),
     "tilt": tuple(f"a {shape} {tilt}" for shape in looks.TURNABLE for tilt in TILTS),
 }

@@ -45,7 +45,7 @@ MORE_NOTES = {
 }
 SHAPES_NOTES = {
     "opposite": "the action or its reversal in time",
-    "colour": "one of eight, all else known",
+    "color": "one of eight, all else known",
     "shape": "one of all, all else known",
 }
 

@@ -39,7 +39,7 @@ SHARES = (
     "mean_class",
     "action",
     "opposite",
-    "colour",
+    "color",
     "shape",
     "mean_ap",
 )  # the scores that are shares of videos

@@ -61,7 +61,7 @@ def questions(scene: Scene, split: Split, among: Sequence[str] | None = None) ->
 
     `action`: everything its object could do; in `zero_shot` every pair, in the few-shot splits every new action.
     `opposite`: the action or its reversal in time, which shows the same frames in the other order.
-    `colour`, `shape`: the same sentence about objects that differ in that alone.
+    `color`, `shape`: the same sentence about objects that differ in that alone.
     """
     by_action = all_sentences(scene, among or split_actions(split))
     yield Question("action", by_action, scene.action)
@@ -69,7 +69,7 @@ def questions(scene: Scene, split: Split, among: Sequence[str] | None = None) ->
     if opposite != scene.action and opposite in by_action:
         yield Question("opposite", {name: by_action[name] for name in (scene.action, opposite)}, scene.action)
     look = scene.target.look
-    yield Question("colour", {c: _about(scene, replace(look, colour=c)) for c in looks.COLOURS}, look.colour)
+    yield Question("color", {c: _about(scene, replace(look, color=c)) for c in looks.COLORS}, look.color)
     turns = any(part.turns for part in actions.find(scene.action))
     shapes = looks.TURNABLE if turns else looks.SHAPES
     yield Question("shape", {s: _about(scene, replace(look, shape=s)) for s in shapes}, look.shape)
@@ -91,7 +91,7 @@ class ShapesEvaluation(Evaluation):
     def summary(self) -> dict[str, Any]:
         """The accuracies by kind of question, then what every evaluation says, of the question `action`.
 
-        `action`, `opposite`, `colour` and `shape` are accuracies in [0, 1] over the clips that can be asked;
+        `action`, `opposite`, `color` and `shape` are accuracies in [0, 1] over the clips that can be asked;
         `per_action` and `per_opposite` the same by the action shown; `per_factor` the accuracies, and the number of
         clips, by what is hard about a clip (`shapes.factors`); `mistaken` the most frequent confusions.
         """
@@ -146,6 +146,7 @@ def evaluate_shapes(
         "actions": None if among is None else list(labels),
         "sampling": asdict(Sampling(model.config.num_frames)),
         "weights": fingerprint(model),
+        **({} if model.taught.calibration is None else {"temperature": model.taught.calibration.temperature}),
     }
     names = tuple(f"{part}/{index:06d}.mp4" for index in indices)
     return ShapesEvaluation(labels, names, tuple(results), made_with, tuple(answer for _, answer in answers))
@@ -167,10 +168,12 @@ def _ranked(
     frames = [frames_of(scene, model.config.num_frames) for scene in scenes]
     features = model.encode_video(model.prepare(frames))
     text.of_texts([words for _, question in asked for words in question.sentences.values()])  # all at once
+    fitted = model.taught.calibration
     result: list[list[tuple[str, float]]] = []
     for i, question in asked:
         sentences = text.of_texts([*question.sentences.values()])  # (K, E)
-        scores = model.score(features.clip(i), sentences)[0].double().softmax(dim=0).tolist()
+        logits = model.score(features.clip(i), sentences)[0].double()
+        scores = (logits if fitted is None else logits / fitted.temperature).softmax(dim=0).tolist()
         if not all(map(isfinite, scores)):
             raise ValueError("the model's scores are not numbers; its weights have diverged")
         pairs = zip(question.sentences, scores, strict=True)

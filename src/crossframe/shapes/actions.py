@@ -45,7 +45,7 @@ ACTIONS: dict[str, Action] = {
     "shaking": Action("shake"),
     "blinking": Action("blink"),
     "staying still": Action("still"),
-    "turning": Action("recolour"),
+    "turning": Action("recolor"),
     **_pair("approaching", "moving away from", "approach", couple=True),
     **_pair("following", "leading", "follow", couple=True),
     "swapping places with": Action("swap", couple=True),
@@ -100,7 +100,7 @@ def draw_motion(rng: np.random.Generator, action: Action, shape: str, *, nuisanc
     start = min(max(0.0, (start + stop - length) / 2), 1 - length)
     amount, direction, cycles = _draw_parameters(rng, action, shape, length, nuisance)
     eased = bool(rng.random() < 0.4)
-    if action.kind in ("appear", "recolour"):  # between at once and slowly, somewhere in the middle
+    if action.kind in ("appear", "recolor"):  # between at once and slowly, somewhere in the middle
         length = rng.uniform(0.02, 0.5)
         edge = 0.15 if rng.random() < 1 - 0.3 * nuisance else 0.07
         start = rng.uniform(edge, 1 - edge - length)

@@ -60,7 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "shaking": ("trembling",),
     "blinking": ("flashing on and off",),
     "staying still": ("not moving", "standing still"),
-    "turning": ("becoming {}", "changing colour to {}"),
+    "turning": ("becoming {}", "changing color to {}"),
     "approaching": ("moving towards {}", "getting closer to {}"),
     "moving away from": ("leaving {}", "getting further from {}"),
     "following": ("chasing {}", "moving behind {}"),
@@ -75,10 +75,10 @@ def named(look: Look, size: str | None = None) -> str:
     return f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
-def doing(action: str, partner: Look, new_colour: str) -> str:
+def doing(action: str, partner: Look, new_color: str) -> str:
     """The words after the thing in the plain sentence: "moving left", "turning blue", "following a green star"."""
     if action == "turning":
-        return f"turning {new_colour}"
+        return f"turning {new_color}"
     if any(part.couple for part in actions.find(action)):
         return f"{action} {named(partner)}"
     return action
@@ -86,7 +86,7 @@ def doing(action: str, partner: Look, new_colour: str) -> str:
 
 def sentence(scene: Scene) -> str:
     """The one plain sentence of a scene, which is also its label: "a red circle moving left"."""
-    return f"{named(scene.target.look)} {doing(scene.action, scene.partner, scene.new_colour)}"
+    return f"{named(scene.target.look)} {doing(scene.action, scene.partner, scene.new_color)}"
 
 
 def all_sentences(scene: Scene, among: Iterable[str] = tuple(ACTIONS)) -> dict[str, str]:
@@ -98,17 +98,17 @@ def all_sentences(scene: Scene, among: Iterable[str] = tuple(ACTIONS)) -> dict[s
     turnable = scene.target.look.shape in looks.TURNABLE
     possible = (a for a in among if turnable or not any(part.turns for part in actions.find(a)))
     thing = named(scene.target.look)
-    return {action: f"{thing} {doing(action, scene.partner, scene.new_colour)}" for action in possible}
+    return {action: f"{thing} {doing(action, scene.partner, scene.new_color)}" for action in possible}
 
 
 def clip_caption(scene: Scene, rng: Generator) -> str:
     """A caption of the whole clip in drawn words; the plain sentence about half of the time."""
     if rng.random() < 0.4:
         return sentence(scene)
-    verbs = doing(scene.action, scene.partner, scene.new_colour)
+    verbs = doing(scene.action, scene.partner, scene.new_color)
     if scene.action in SYNONYMS and rng.random() < 0.5:
         synonym = SYNONYMS[scene.action][rng.integers(len(SYNONYMS[scene.action]))]
-        verbs = synonym.format(scene.new_colour if scene.action == "turning" else named(scene.partner))
+        verbs = synonym.format(scene.new_color if scene.action == "turning" else named(scene.partner))
     resizes = any(part.kind in ("grow", "pulse") for part in actions.find(scene.action))
     size = looks.size_word(scene.target.size) if rng.random() < 0.3 and not resizes else None
     template = CLIP_TEMPLATES[rng.integers(len(CLIP_TEMPLATES) - (1 if scene.other else 0))]
@@ -138,7 +138,7 @@ def _describe(scene: Scene, thing: Thing, moment: float, rng: Generator | None) 
     )
     if opacity < 0.3:
         return None
-    look = Look(scene.new_colour, thing.look.shape) if mix > 0.5 else thing.look
+    look = Look(scene.new_color, thing.look.shape) if mix > 0.5 else thing.look
     says_size, says_place = (True, True) if rng is None else (rng.random() < 0.6, rng.random() < 0.8)
     words = named(look, looks.size_word(thing.size * scale) if says_size else None)
     return f"{words} {place_words(x, y)}" if says_place else words
@@ -160,9 +160,9 @@ def corpus() -> Iterator[str]:
     names = (*ACTIONS, *NEW_ACTIONS, *(" and ".join(pair) for pair in COMPOSITES))
     for look, partner in zip(looks.LOOKS, partners, strict=True):
         for action in names:
-            yield f"{named(look)} {doing(action, partner, partner.colour)}"
+            yield f"{named(look)} {doing(action, partner, partner.color)}"
         for action, synonyms in SYNONYMS.items():
-            completion = partner.colour if action == "turning" else named(partner)
+            completion = partner.color if action == "turning" else named(partner)
             yield from (f"{named(look)} {synonym.format(completion)}" for synonym in synonyms)
         for template, background in product(CLIP_TEMPLATES, BACKGROUNDS.values()):
             yield template.format(thing=named(look), doing="staying still", background=background)

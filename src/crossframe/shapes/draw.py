@@ -22,7 +22,7 @@ _LARGEST_OF_TWO = 0.26
 _MARGIN = 0.35  # the largest radius that is kept in the frame: what grows beyond it fills the frame from anywhere
 _BROWN = "brown"  # a color that no caption names
 # Seen beside something to approach or to follow, these do neither.
-_IN_PLACE = frozenset({"still", "grow", "spin", "appear", "blink", "recolour"})
+_IN_PLACE = frozenset({"still", "grow", "spin", "appear", "blink", "recolor"})
 
 
 def sample_scene(
@@ -53,14 +53,14 @@ def sample_scene(
     nuisance *= bool(rng.random() < 0.8)  # now and then nothing at all is in the way
     couple = any(part.couple for part in parts)
     turns = any(part.turns for part in parts)
-    look = look or Look(_pick(rng, tuple(looks.COLOURS)), _pick(rng, looks.TURNABLE if turns else looks.SHAPES))
+    look = look or Look(_pick(rng, tuple(looks.COLORS)), _pick(rng, looks.TURNABLE if turns else looks.SHAPES))
     if turns and look.shape not in looks.TURNABLE:
         raise ValueError(f"nobody can see a {look.shape} {action}; choose one of {', '.join(looks.TURNABLE)}")
-    others = tuple(colour for colour in looks.COLOURS if colour != look.colour)
-    partner, new_colour = Look(_pick(rng, others), _pick(rng, looks.SHAPES)), _pick(rng, others)
+    others = tuple(color for color in looks.COLORS if color != look.color)
+    partner, new_color = Look(_pick(rng, others), _pick(rng, looks.SHAPES)), _pick(rng, others)
 
-    named = [look.colour, *([partner.colour] if couple else []), *([new_colour] if action == "turning" else [])]
-    shades = [looks.draw_shade(rng, colour) for colour in named]
+    named = [look.color, *([partner.color] if couple else []), *([new_color] if action == "turning" else [])]
+    shades = [looks.draw_shade(rng, color) for color in named]
     background = _draw_background(rng, shades, nuisance)
     target = _draw_thing(rng, look, shades[0], _draw_size(rng, size, nuisance), nuisance)
     if turns:  # an end of a spin must not be told from its start
@@ -81,7 +81,7 @@ def sample_scene(
     if {part.kind for part in parts} <= _IN_PLACE and rng.random() < 0.5:
         partner = _to_approach(props, background) or partner
     camera = _draw_camera(rng, nuisance)
-    return Scene(action, target, partner, new_colour, background, camera, _draw_format(rng), other, props)
+    return Scene(action, target, partner, new_color, background, camera, _draw_format(rng), other, props)
 
 
 def sample_still(rng: Generator, *, nuisance: float = 1.0) -> Scene:
@@ -91,10 +91,10 @@ def sample_still(rng: Generator, *, nuisance: float = 1.0) -> Scene:
     """
     scene = sample_scene(rng, action="staying still", nuisance=nuisance, beside=False)
     target = _put_anywhere(rng, scene.target)
-    shade = looks.draw_shade(rng, scene.partner.colour)
+    shade = looks.draw_shade(rng, scene.partner.color)
     second = _put_anywhere(rng, _draw_thing(rng, scene.partner, shade, _draw_size(rng, None, nuisance), nuisance))
     apart = np.hypot(target.x - second.x, target.y - second.y) > 0.55 * (target.size + second.size)
-    both = apart and _shows_on(second.colour, scene.background) and rng.random() < 0.5
+    both = apart and _shows_on(second.color, scene.background) and rng.random() < 0.5
     brown = range(int(rng.integers(1, 3)) if rng.random() < 0.4 * nuisance else 0)
     looks_of = (Look(_BROWN, _pick(rng, looks.SHAPES)) for _ in brown)
     props = tuple(
@@ -134,12 +134,12 @@ def _draw_size(rng: Generator, size: str | None, nuisance: float) -> float:
     return rng.uniform(*looks.SIZES[size or rare or usual])
 
 
-def _draw_thing(rng: Generator, look: Look, colour: RGB, size: float, nuisance: float) -> Thing:
+def _draw_thing(rng: Generator, look: Look, color: RGB, size: float, nuisance: float) -> Thing:
     width = rng.uniform(0.85, 1.18) if rng.random() < 0.4 else 1.0
     tilt = rng.uniform(0, TURN) if rng.random() < 0.25 * nuisance else rng.normal(0, 0.12)
     hollow = rng.random() < 0.14 * nuisance and look.shape != "ring"  # a hollow ring would be two circles
     stroke = rng.uniform(0.013, 0.035) if hollow else 0.0
-    return Thing(look, colour, size, 0.0, 0.0, angle=tilt, width=width, stroke=stroke)
+    return Thing(look, color, size, 0.0, 0.0, angle=tilt, width=width, stroke=stroke)
 
 
 def _put_anywhere(rng: Generator, thing: Thing) -> Thing:
@@ -180,25 +180,25 @@ def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Back
     kind = _pick(rng, KINDS[1:]) if rng.random() < 0.6 * nuisance else "plain"
     kind = "natural" if rng.random() < 0.12 * nuisance else kind
     while True:
-        first = second = _draw_any_colour(rng)
+        first = second = _draw_any_color(rng)
         if kind != "plain":  # mostly shades of one color: harsh patterns hide the things in front of them
             contrast = (0.3, 1.0) if kind == "natural" else (0.15, 0.5)
-            second = _mixed(first, _draw_any_colour(rng), rng.uniform(*contrast))
+            second = _mixed(first, _draw_any_color(rng), rng.uniform(*contrast))
         angle, scale, seed = rng.uniform(0, TURN), rng.uniform(2, 7), int(rng.integers(2**31))
         background = Background(kind, first, second, angle, scale, seed)
-        if all(_shows_on(colour, background) for colour in things):
+        if all(_shows_on(color, background) for color in things):
             return background
 
 
-def _shows_on(colour: RGB, background: Background) -> bool:
+def _shows_on(color: RGB, background: Background) -> bool:
     """True if a thing of this color can be seen: anywhere, or, before a natural background, nearly everywhere."""
     if background.kind != "natural":
-        return min(looks.distance(colour, shade) for shade in (background.first, background.second)) > _CONTRAST
-    seen = paint(background, _COARSE, _COARSE) / 255 - np.asarray(colour, dtype=np.float32)[:, None, None]
+        return min(looks.distance(color, shade) for shade in (background.first, background.second)) > _CONTRAST
+    seen = paint(background, _COARSE, _COARSE) / 255 - np.asarray(color, dtype=np.float32)[:, None, None]
     return float((np.sqrt((seen**2).sum(0)) > 0.7 * _CONTRAST).mean()) > 0.85
 
 
-def _draw_any_colour(rng: Generator) -> RGB:
+def _draw_any_color(rng: Generator) -> RGB:
     """Black, white, a gray, or any color at all: plain ones often, since people often draw on them."""
     kind, (red, green, blue) = rng.random(), rng.random(3).tolist()
     if kind < 0.15:
@@ -223,10 +223,10 @@ def _draw_props(rng: Generator, things: list[Thing], nuisance: float) -> tuple[T
     count = int(rng.integers(1, 3)) if rng.random() < 0.5 * nuisance else 0
     taken = list(things)
     for _ in range(count):
-        colours = [c for c in (*looks.COLOURS, _BROWN) if all(c != thing.look.colour for thing in taken)]
+        colors = [c for c in (*looks.COLORS, _BROWN) if all(c != thing.look.color for thing in taken)]
         shapes = [shape for shape in looks.SHAPES if all(shape != thing.look.shape for thing in taken)]
-        look = Look(_pick(rng, colours), _pick(rng, shapes))
-        shade = _draw_brown(rng) if look.colour == _BROWN else looks.draw_shade(rng, look.colour)
+        look = Look(_pick(rng, colors), _pick(rng, shapes))
+        shade = _draw_brown(rng) if look.color == _BROWN else looks.draw_shade(rng, look.color)
         size = float(np.clip(things[0].size * rng.uniform(0.4, 1.2), 0.07, 0.35))
         prop = _draw_thing(rng, look, shade, size, nuisance)
         if rng.random() < 0.35:
@@ -255,7 +255,7 @@ def _to_approach(props: tuple[Thing, ...], background: Background) -> Look | Non
 
     Were it there only when something happens between two things, its sight would give them away.
     """
-    in_view = (p for p in props if not p.motions and p.look.colour != _BROWN and _shows_on(p.colour, background))
+    in_view = (p for p in props if not p.motions and p.look.color != _BROWN and _shows_on(p.color, background))
     return next((prop.look for prop in in_view), None)
 
 
@@ -288,6 +288,6 @@ def _pick(rng: Generator, names: Sequence[str]) -> str:
 
 _COARSE = (np.arange(12, dtype=np.float32) + 0.5) / 12  # places that are looked at for contrast
 _BESIDE = tuple(
-    n for n, known in actions.ACTIONS.items() if not known.couple and known.kind not in ("still", "recolour")
+    n for n, known in actions.ACTIONS.items() if not known.couple and known.kind not in ("still", "recolor")
 )
 _BESIDE_UNTURNED = tuple(name for name in _BESIDE if not actions.ACTIONS[name].turns)

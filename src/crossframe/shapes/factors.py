@@ -39,7 +39,7 @@ def _part_of_the_clip(scene: Scene) -> tuple[float, float]:
     spans = [
         (1 - motion.stop, 1 - motion.start) if motion.backwards != scene.backwards else (motion.start, motion.stop)
         for motion in scene.target.motions
-        if motion.kind not in ("still", "appear", "recolour")
+        if motion.kind not in ("still", "appear", "recolor")
     ]
     return min((start for start, _ in spans), default=0.0), max((stop for _, stop in spans), default=1.0)
 
@@ -58,7 +58,7 @@ _PRESENT: dict[str, Callable[[Scene], bool]] = {
     "something still beside it": lambda scene: any(not prop.motions for prop in scene.props),
     "something moving beside it": lambda scene: any(prop.motions for prop in scene.props),
     "hollow": lambda scene: scene.target.stroke > 0,
-    "black or gray": lambda scene: scene.target.look.colour in ("black", "gray"),
+    "black or gray": lambda scene: scene.target.look.color in ("black", "gray"),
     "tiny": lambda scene: looks.size_word(scene.target.size) == "tiny",
     "little movement": lambda scene: any(_moves_little(m, scene.target.look.shape) for m in scene.target.motions),
     "early": lambda scene: _part_of_the_clip(scene)[1] <= 0.5,

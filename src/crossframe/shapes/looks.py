@@ -21,7 +21,7 @@ class Shades:
     purest: RGB
 
 
-COLOURS: dict[str, Shades] = {
+COLORS: dict[str, Shades] = {
     "red": Shades((-12, 8), (0.8, 1), (0.65, 1), (1, 0, 0)),
     "orange": Shades((23, 40), (0.85, 1), (0.88, 1), (1, 0.55, 0)),
     "yellow": Shades((48, 64), (0.7, 1), (0.85, 1), (1, 1, 0)),
@@ -60,16 +60,16 @@ SIZES: dict[str, Range] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The name of a thing: one of `COLOURS` and one of `SHAPES`."""
+    """The name of a thing: one of `COLORS` and one of `SHAPES`."""
 
-    colour: str
+    color: str
     shape: str
 
     def __str__(self) -> str:
-        return f"{self.colour} {self.shape}"
+        return f"{self.color} {self.shape}"
 
 
-LOOKS: tuple[Look, ...] = tuple(Look(colour, shape) for colour in COLOURS for shape in SHAPES)
+LOOKS: tuple[Look, ...] = tuple(Look(color, shape) for color in COLORS for shape in SHAPES)
 
 
 def size_word(diameter: float) -> str:
@@ -78,9 +78,9 @@ def size_word(diameter: float) -> str:
     return next((word for word, edge in edges.items() if diameter < edge), "huge")
 
 
-def draw_shade(rng: np.random.Generator, colour: str) -> RGB:
-    """A shade of `colour`; now and then the purest one, which people use in their own drawings."""
-    shades = COLOURS[colour]
+def draw_shade(rng: np.random.Generator, color: str) -> RGB:
+    """A shade of `color`; now and then the purest one, which people use in their own drawings."""
+    shades = COLORS[color]
     if rng.random() < 0.2:
         return shades.purest
     hue, saturation, value = (rng.uniform(*span) for span in (shades.hue, shades.saturation, shades.value))

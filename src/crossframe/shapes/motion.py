@@ -108,7 +108,7 @@ def _pose(m: Motion, s: Array) -> Pose:
             return Pose(opacity=s)
         case "blink":
             return Pose(opacity=((s * m.cycles + m.amount) % 1 < 0.5).astype(np.float64))
-        case "recolour":
+        case "recolor":
             return Pose(mix=s)
         case _:
             raise ValueError(f"there is no motion of the kind {m.kind!r}")

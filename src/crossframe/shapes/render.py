@@ -130,9 +130,9 @@ def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: boo
     if opacity != 1:
         covered *= np.float32(opacity)
     box = frame[:, top:bottom, left:right]
-    start, end = np.array(thing.colour), np.array(thing.turns_to or thing.colour)
-    colour = (255 * (start + mix * (end - start))).astype(np.float32)
-    box += covered * (colour[:, None, None] - box)
+    start, end = np.array(thing.color), np.array(thing.turns_to or thing.color)
+    color = (255 * (start + mix * (end - start))).astype(np.float32)
+    box += covered * (color[:, None, None] - box)
 
 
 def _distances(shape: str, dx: Floats, dy: Floats, radius: float, squash: float, angle: float) -> Floats:

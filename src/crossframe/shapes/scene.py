@@ -1,7 +1,7 @@
 """A scene is everything a clip shows, as plain data.
 
 Lengths are shares of the frame's short side, and (0, 0) to (1, 1) is the square in the middle of the frame, where
-things happen: a center crop loses nothing. What the caption names has a color of `looks.COLOURS`. Props are never
+things happen: a center crop loses nothing. What the caption names has a color of `looks.COLORS`. Props are never
 named, may have any color and may move; they differ from what is named in color and in shape, so that no caption of
 another thing is true by accident.
 """
@@ -21,7 +21,7 @@ class Thing:
     """A shape in the picture: its name, its color, where it is in the middle of its motions, and the motions."""
 
     look: Look
-    colour: RGB
+    color: RGB
     size: float  # diameter
     x: float
     y: float
@@ -57,12 +57,12 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole clip. `partner` and `new_colour` complete the sentences of all actions, also of those not shown."""
+    """A whole clip. `partner` and `new_color` complete the sentences of all actions, also of those not shown."""
 
     action: str
     target: Thing
     partner: Look
-    new_colour: str
+    new_color: str
     background: Background
     camera: Camera
     format: VideoFormat

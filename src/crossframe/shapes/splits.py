@@ -59,8 +59,8 @@ def is_held_out(look: Look, action: str) -> bool:
     Every color and every shape still occurs with every action, just not together.
     """
     family = _FAMILIES[action]
-    colour, shape = _COLOUR_INDEX[look.colour], looks.SHAPES.index(look.shape)
-    return (colour + 3 * shape + 5 * family) % 8 == _HELD_OUT
+    color, shape = _COLOR_INDEX[look.color], looks.SHAPES.index(look.shape)
+    return (color + 3 * shape + 5 * family) % 8 == _HELD_OUT
 
 
 def split_looks(split: Split, action: str) -> tuple[Look, ...]:
@@ -120,6 +120,6 @@ def parse(split: Split | str) -> Split:
 _FAMILIES: dict[str, int] = {}
 for _name in ACTIONS:
     _FAMILIES[_name] = _FAMILIES.get(actions.opposite(_name), len(set(_FAMILIES.values())))
-_COLOUR_INDEX = {colour: index for index, colour in enumerate(looks.COLOURS)}
+_COLOR_INDEX = {color: index for index, color in enumerate(looks.COLORS)}
 _HELD_OUT = 1  # the remainder that leaves most of what people draw first (a red circle moving left) in training
 _LOOKS_OF = {(split, action): split_looks(split, action) for split in Split for action in split_actions(split)}

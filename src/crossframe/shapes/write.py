@@ -21,7 +21,7 @@ from crossframe.shapes.splits import Split
 from crossframe.video.media import x264_options
 
 MANIFEST = "manifest.csv"
-COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "colour", "shape", "caption", "seed", "index")
+COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "color", "shape", "caption", "seed", "index")
 CHUNK = 8  # clips handed to a process at a time
 
 Row = dict[str, str]
@@ -95,7 +95,7 @@ def _make(out: Path, split: Split, seed: int, index: int) -> Row:
         caption.sentence(scene),
         str(split),
         scene.action,
-        scene.target.look.colour,
+        scene.target.look.color,
         scene.target.look.shape,
         caption.clip_caption(scene, words),
         str(seed),

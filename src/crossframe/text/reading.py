@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
+from tarfile import is_tarfile
 from typing import Any
+from zipfile import is_zipfile
 
 from crossframe.extras import install_command
 
@@ -16,11 +18,16 @@ DEEPEST = 8  # levels of lists and tables in a YAML file
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises ValueError, in one line, for any other."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text, place = path.read_text(encoding="utf-8-sig"), None
     except OSError as error:
         raise ValueError(f"cannot read {path} ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        text, place = "", error.start
+    if (place is not None or "\0" in text) and (is_tarfile(path) or is_zipfile(path)):
+        raise ValueError(f"{path} is an archive, not a text file; give the file that is meant, unpacked")
+    if place is not None:
+        raise ValueError(f"{path} is not UTF-8 text (byte {place}); save it as UTF-8")
+    return text
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

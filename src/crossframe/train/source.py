@@ -104,7 +104,7 @@ class ClipSource:
 
     def test(self, model: XCLIP) -> Scores:
         summary = evaluate_shapes(model, "val", self.test_clips, among=self.drawn.actions).summary()
-        return {name: summary[name] for name in ("action", "opposite", "colour", "shape") if name in summary}
+        return {name: summary[name] for name in ("action", "opposite", "color", "shape") if name in summary}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,9 @@ def apply(
     pictures = torch.stack(views).flatten(0, 1)  # (N, 3, S, S), N = B * T
     num_frames = len(clips[0])
     jitter_(pictures, [jitter for draw in draws for jitter in _for_each_frame(draw, num_frames)], eight_bit=eight_bit)
-    if rows := _places([draw.grey for draw in draws for _ in range(num_frames)]):
-        grey = to_device(torch.tensor(rows), pictures.device)
-        pictures[grey] = greyscale(pictures[grey], eight_bit=eight_bit).expand(-1, 3, -1, -1)
+    if rows := _places([draw.gray for draw in draws for _ in range(num_frames)]):
+        gray = to_device(torch.tensor(rows), pictures.device)
+        pictures[gray] = grayscale(pictures[gray], eight_bit=eight_bit).expand(-1, 3, -1, -1)
     return preprocess.normalize_(pictures).unflatten(0, (len(draws), num_frames))
 
 
@@ -58,11 +58,11 @@ def jitter_(pictures: Tensor, jitters: Sequence[Jitter], *, eight_bit: bool = Fa
         _change(pictures, changes, eight_bit)
 
 
-def greyscale(pictures: Tensor, *, eight_bit: bool = False) -> Tensor:
+def grayscale(pictures: Tensor, *, eight_bit: bool = False) -> Tensor:
     """Float (N, 3, H, W) -> (N, 1, H, W), in the same units."""
     red, green, blue = pictures.split(1, dim=1)
-    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    return (grey + 0.5).floor_() if eight_bit else grey
+    gray = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return (gray + 0.5).floor_() if eight_bit else gray
 
 
 def _check(clips: Tensor | Sequence[Tensor], draws: Sequence[Draw]) -> None:
@@ -119,10 +119,10 @@ def _change(pictures: Tensor, changes: Sequence[Change | None], eight_bit: bool)
             case "brightness":
                 changed = _blend(torch.zeros_like(amount), chosen, amount, eight_bit)
             case "contrast":
-                mean = greyscale(chosen, eight_bit=eight_bit).mean(dim=(1, 2, 3), keepdim=True)
+                mean = grayscale(chosen, eight_bit=eight_bit).mean(dim=(1, 2, 3), keepdim=True)
                 changed = _blend((mean + 0.5).floor() if eight_bit else mean, chosen, amount, eight_bit)
             case "saturation":
-                changed = _blend(greyscale(chosen, eight_bit=eight_bit), chosen, amount, eight_bit)
+                changed = _blend(grayscale(chosen, eight_bit=eight_bit), chosen, amount, eight_bit)
             case "hue":
                 changed = _turn_hue(chosen, amount, eight_bit)
         pictures[rows] = changed

@@ -48,7 +48,7 @@ class Draw:
     box: Box
     flip: bool = False
     jitter: tuple[Jitter, ...] = ()
-    grey: bool = False
+    gray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class Augment:
     scales: tuple[float, ...] = MULTISCALE
     flip: float = 0.5
     jitter: float = 0.8
-    grey: float = 0.2
+    gray: float = 0.2
     flicker: bool = False
     eight_bit: bool = False
 
     def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ValueError(f"crop scales {self.scales} are not possible; give at least one, above 0 and up to 1")
-        for name, chance in (("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)):
+        for name, chance in (("flip", self.flip), ("jitter", self.jitter), ("gray", self.gray)):
             if not 0 <= chance <= 1:
                 raise ValueError(f"a probability of {chance} for {name} is not possible; use 0 to 1")
 
@@ -99,10 +99,10 @@ class Augment:
         # The jitter comes last: it takes more or fewer numbers, and must not change what the others get.
         box = generator.choice(boxes)
         flip = generator.random() < self.flip
-        grey = generator.random() < self.grey
+        gray = generator.random() < self.gray
         jitters = num_frames if self.flicker else 1
         jitter = [_draw_jitter(generator) for _ in range(jitters)] if generator.random() < self.jitter else []
-        return Draw(box, flip, tuple(jitter), grey)
+        return Draw(box, flip, tuple(jitter), gray)
 
 
 def _draw_jitter(generator: random.Random) -> Jitter:

@@ -146,6 +146,8 @@ def _other(start: bytes) -> str:
 
 def _zip_contents(archive: zipfile.ZipFile, length: int) -> Contents:
     names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
+    if archive.namelist() and all(name.endswith(".npy") for name in archive.namelist()):
+        raise WeightsError("arrays of numpy: make tensors of them, torch.from_numpy(array), and torch.save their dict")
     if len(names) != 1:
         raise WeightsError("a zip file, but not one of PyTorch's (it has no data.pkl): unpack it first")
     root = names[0].removesuffix("data.pkl")

@@ -25,6 +25,7 @@ from crossframe.weights.folder import CONFIG, read_json, read_pictures, read_wei
 from crossframe.weights.hf_config import vit_from_hf
 from crossframe.weights.infer import infer_vision
 from crossframe.weights.search import find
+from crossframe.weights.sources import is_hub_id
 from crossframe.weights.tables import IMAGE_ONLY
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def replace_vision(model: XCLIP, source: str | Path) -> XCLIP:
     if old.vision.mixing == "cross_frame" or old.mit or old.prompts:
         raise WeightsError("the video parts belong to the image encoder: exchange it before crossframe.expand")
     path = Path(source).expanduser()
-    if not path.exists() and isinstance(source, str) and hub.is_hub_id(source):
+    if not path.exists() and isinstance(source, str) and is_hub_id(source):
         path = hub.fetch(source)
     vision, tensors, colors = _read_vit(path)
     rest = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("vision.")}

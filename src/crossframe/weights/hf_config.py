@@ -287,12 +287,12 @@ def preprocess_from_hf(values: Mapping[str, Any], size: int) -> Preprocess:
     resample = values.get("resample", _BILINEAR)
     if resample not in (_BILINEAR, _BICUBIC):
         raise WeightsError(f"its resampling filter {resample} is not supported; bilinear (2) and bicubic (3) are")
-    normalise = values.get("do_normalize", True)
+    normalize = values.get("do_normalize", True)
     return Preprocess(
         size,
         _short_side(values, size),
-        _colour(values.get("image_mean"), 0.5) if normalise else (0.0, 0.0, 0.0),
-        _colour(values.get("image_std"), 0.5) if normalise else (1.0, 1.0, 1.0),
+        _color(values.get("image_mean"), 0.5) if normalize else (0.0, 0.0, 0.0),
+        _color(values.get("image_std"), 0.5) if normalize else (1.0, 1.0, 1.0),
         interpolation="bicubic" if resample == _BICUBIC else "bilinear",
         antialias=True,  # as Pillow always does
     )
@@ -332,6 +332,6 @@ def _short_side(values: Mapping[str, Any], size: int) -> int | None:
     return asked.get("shortest_edge")
 
 
-def _colour(values: list[float] | None, default: float) -> tuple[float, float, float]:
+def _color(values: list[float] | None, default: float) -> tuple[float, float, float]:
     red, green, blue = values or [default] * 3
     return float(red), float(green), float(blue)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 from pathlib import Path
 
 import huggingface_hub
@@ -29,17 +28,11 @@ from crossframe.weights.sources import close_matches
 
 log = logging.getLogger(__name__)
 
-_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # errors that need not name a file
 _SMALL = (
     *(OPEN_CLIP_CONFIG, PREPROCESSOR, PROCESSOR, CLIPS),
     *("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"),
 )
-
-
-def is_hub_id(source: str) -> bool:
-    """True if `source` looks like `owner/name`, with or without `@revision`."""
-    return _ID.fullmatch(source.partition("@")[0]) is not None
 
 
 def fetch(source: str) -> Path:

@@ -139,7 +139,10 @@ def conventions_for(text: TextConfig | None, cleaning: Cleaning, folder: Path) -
 def _unknown(contents: Contents) -> str:
     """Why the names in a file are unknown, as far as one can tell."""
     if not contents.tensors:
-        return f"holds no tensors, but {shorten(contents.entries) or 'objects of other kinds'}"
+        found = shorten(contents.entries) or "objects of other kinds"
+        return (
+            f"holds no tensors, but {found}: save a state dict of tensors, made by torch.from_numpy where it has arrays"
+        )
     if any(name.startswith("vision.blocks.") for name in contents.tensors):
         return "a file of crossframe's own: give the folder that it stands in, whose config.json it needs"
     if recognize(contents.tensors, IMAGE_ONLY):

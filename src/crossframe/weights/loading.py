@@ -12,7 +12,7 @@ from crossframe.weights.assemble import build, resized
 from crossframe.weights.errors import WeightsError, errors_in
 from crossframe.weights.folder import BUNDLED, belongs_to_folder, read_folder
 from crossframe.weights.infer import Checkpoint, read_file
-from crossframe.weights.sources import close_matches
+from crossframe.weights.sources import check_source, place_in
 
 # The hub's config of these has a default number of heads where the authors trained with one for each 64 channels.
 _AUTHORS_LARGE = "microsoft/xclip-large"
@@ -58,16 +58,6 @@ def load(
     return model.to(place)
 
 
-def check_source(source: str | Path) -> None:
-    """Raise `WeightsError` for what cannot be a source of `load`, without reading anything."""
-    path, _ = _place_in(source)
-    on_hub = isinstance(source, str) and hub.is_hub_id(source)
-    if not (source == "shapes" or path.is_dir() or path.is_file() or on_hub):
-        raise WeightsError(
-            f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
-        )
-
-
 def _fetch(source: str) -> Path:
     path = Path(source)
     try:
@@ -78,15 +68,8 @@ def _fetch(source: str) -> Path:
         raise WeightsError(f"the folder {path.parent} has no '{path.name}', and {error}") from error  # one was meant
 
 
-def _place_in(source: str | Path) -> tuple[Path, str | None]:
-    """The file, and the place in it that stands behind a # in the name."""
-    path = Path(source).expanduser()
-    before, mark, place = str(path).rpartition("#")
-    return (Path(before), place) if mark and place and not path.exists() and Path(before).is_file() else (path, None)
-
-
 def _resolve(source: str | Path, base: Checkpoint | None = None) -> Checkpoint:
-    path, place = _place_in(source)
+    path, place = place_in(source)
     if source == "shapes":
         if not BUNDLED.is_dir():
             raise WeightsError("the bundled model 'shapes' is missing from this installation: install crossframe again")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from crossframe.weights.errors import WeightsError
+
+_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Source:
     data: str
     accuracy: str | None
     protocol: str | None
-    licence: str
+    license: str
 
 
 PLAIN_CLIP = "plain CLIP"  # as `data`: nothing after CLIP
@@ -121,3 +127,25 @@ def close_matches(name: str) -> str:
     if not found:
         return "; `crossframe models` lists the known ones"
     return f"; did you mean {' or '.join(list(dict.fromkeys(found))[:3])}?"
+
+
+def is_hub_id(source: str) -> bool:
+    """True if `source` looks like `owner/name`, with or without `@revision`."""
+    return _ID.fullmatch(source.partition("@")[0]) is not None
+
+
+def check_source(source: str | Path) -> None:
+    """Raise `WeightsError` for what cannot be a source of `load`, without reading anything."""
+    path, _ = place_in(source)
+    on_hub = isinstance(source, str) and is_hub_id(source)
+    if not (source == "shapes" or path.is_dir() or path.is_file() or on_hub):
+        raise WeightsError(
+            f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
+        )
+
+
+def place_in(source: str | Path) -> tuple[Path, str | None]:
+    """The file, and the place in it that stands behind a # in the name."""
+    path = Path(source).expanduser()
+    before, mark, place = str(path).rpartition("#")
+    return (Path(before), place) if mark and place and not path.exists() and Path(before).is_file() else (path, None)
