@@ -26,6 +26,7 @@ from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import compare, report
 from crossframe.cli.retrieval import retrieval
+from crossframe.cli.serve import serve
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
 from crossframe.data.clip import OverlapError
@@ -86,6 +87,7 @@ app.command()(compare)
 app.command()(blend)
 app.command()(calibrate)
 app.command()(report)
+app.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")
 

@@ -40,18 +40,22 @@ def read_arrays(
     indices: Sequence[int] | Choice | None = None,
     stream: int | None = None,
     limits: Limits | None = None,
+    longest: float | None = None,
     **view: Any,
 ) -> Decoded:
     """`decode.read_video` for one file, without its warnings and without tensors.
 
-    `view` has its `short_side` and `square_pixels`; `limits` are those of `open_video`.
+    `view` has its `short_side` and `square_pixels`; `limits` are those of `open_video`. What lasts longer than
+    `longest` seconds is refused before anything is decoded.
     """
     with at_hand(source) as given:
         whole = Wanted(given.name, num_frames, sampling, indices)  # which no file need be opened for, to be refused
         with open_video(given, stream=stream, limits=limits) as video:
-            if given.whole:
+            part = None if given.whole else video.frame_range(given.start, given.end)
+            if longest is not None:
+                video.check_length(part, longest)
+            if part is None:
                 return video.read(whole, **view)
-            part = video.frame_range(given.start, given.end)
             decoded = video.read(Wanted(given.name, num_frames, sampling, indices, part), **view)
             return replace(decoded, start=given.start, end=given.end)
 
@@ -113,6 +117,17 @@ class OpenVideo:
             length = self.times[-1] if self.times else 0.0
             raise VideoError(f"{self.name}: has no frame from {start or 0} to {end} s; its last is at {length:.2f} s")
         return first, last
+
+    def check_length(self, part: tuple[int, int] | None, longest: float) -> None:
+        """Raise VideoError where the video, or a part by its `frame_range`, lasts longer than so many seconds."""
+        times, end = self.clock(self.found.shown)
+        if not times:
+            return
+        first, last = part or (0, len(times))
+        length = (times[last] if last < len(times) else end) - times[first]
+        if length > longest:
+            most = f"{figure(longest)} s are the most; ask for a part, with start and end"
+            raise VideoError(f"{self.name}: lasts {figure(length)} s, and {most}")
 
     def read(self, wanted: Wanted, *, short_side: int | None = None, square_pixels: bool = False) -> Decoded:
         """The wanted frames; see `decode.read_video`."""

@@ -1,0 +1,156 @@
+"""One model for many requests: videos are decoded side by side, and clips that wait are computed together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from crossframe.answers import Question, as_vector
+from crossframe.model.xclip import VideoFeatures
+from crossframe.prediction import Embedding, Prediction
+from crossframe.recognizer import Labels, Recognizer
+from crossframe.serve.settings import Settings
+from crossframe.serve.watch import Watch
+from crossframe.video.decode import Frames
+from crossframe.video.exact import read_arrays
+from crossframe.video.given import Video
+from crossframe.video.guard import Limits, VideoError
+from crossframe.video.isolate import Worker
+from crossframe.video.media import limits_here
+
+R = TypeVar("R")
+LEAST_READERS = 2  # so that one file that takes long does not keep others waiting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clip:
+    """Frames that wait for the model, what is wanted of their features, and who waits for it."""
+
+    frames: Frames
+    found: Callable[[VideoFeatures], Tensor]
+    done: asyncio.Future[Tensor]
+
+
+class Batches:
+    """The work of a server on one recognizer; used as a context, in the loop that serves."""
+
+    def __init__(self, recognizer: Recognizer, settings: Settings, watch: Watch) -> None:
+        self.recognizer = recognizer
+        self._latency, self._longest = settings.latency, settings.length
+        self._watch = watch
+        readers = max(LEAST_READERS, recognizer.workers)
+        here = limits_here()
+        limits = Limits(recognizer.timeout, here.memory, here.frames)
+        self._workers = [Worker(limits) for _ in range(readers)]
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._reading = ThreadPoolExecutor(readers, "read")
+        self._computing = ThreadPoolExecutor(1, "compute")
+        self._asking = ThreadPoolExecutor(1, "ask")  # labels are encoded while clips are
+        self._waiting: asyncio.Queue[_Clip] = asyncio.Queue()
+
+    async def __aenter__(self) -> Batches:
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._batching = asyncio.create_task(self._batch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._batching.cancel()
+        for worker in self._workers:
+            worker.close()
+        for threads in (self._reading, self._computing, self._asking):
+            threads.shutdown(cancel_futures=True)
+
+    async def warm(self, video: Video) -> None:
+        """Start all that reads, and compute once, so that the first request need not wait for it."""
+        with suppress(VideoError):  # limits may be below any clip
+            frames = await asyncio.gather(*(self._frames(video) for _ in self._workers))
+            await self._computed(frames[0], lambda features: features.embedding)
+
+    async def question(self, labels: Labels | None, **rest: Any) -> Question:
+        """See `Recognizer.question`."""
+        return await self._in(self._asking, lambda: self.recognizer.question(labels, **rest))
+
+    async def vectors(self, texts: list[str]) -> Tensor:
+        """See `Recognizer.embed_texts`."""
+        return await self._in(self._asking, lambda: self.recognizer.embed_texts(texts))
+
+    async def classify(self, video: Video, question: Question, *, keep_pixels: bool = False) -> Prediction:
+        """The answer for a video. Raises VideoError where there is none."""
+        frames = await self._frames(video)
+        row = await self._computed(frames, question.logits)
+        return _or_raise(question.answer(frames, row, keep_pixels=keep_pixels))
+
+    async def embed(self, video: Video) -> Embedding:
+        """The vector of a video. Raises VideoError where there is none."""
+        frames = await self._frames(video)
+        return _or_raise(as_vector(frames, await self._computed(frames, lambda features: features.embedding)))
+
+    async def _frames(self, video: Video) -> Frames:
+        return await self._in(self._reading, lambda: self._read(video))
+
+    def _read(self, video: Video) -> Frames:
+        worker, begun = self._idle.get(), monotonic()
+        try:
+            options = {**self.recognizer.view, "longest": self._longest}
+            answer = worker.read((video.name, read_arrays, (video, self.recognizer.num_frames), options))
+        finally:
+            self._idle.put(worker)
+        self._watch.reading.observe(monotonic() - begun)
+        return Frames.from_arrays(_or_raise(answer))
+
+    async def _computed(self, frames: Frames, found: Callable[[VideoFeatures], Tensor]) -> Tensor:
+        """The row that is `found` in the features of these frames, float32 on the CPU."""
+        clip = _Clip(frames, found, asyncio.get_running_loop().create_future())
+        self._waiting.put_nowait(clip)
+        return await clip.done
+
+    async def _batch(self) -> None:
+        while True:
+            clips = [await self._waiting.get()]
+            try:
+                async with asyncio.timeout(self._latency):
+                    while len(clips) < self.recognizer.batch_size:
+                        clips.append(await self._waiting.get())
+            except TimeoutError:
+                pass
+            clips = [clip for clip in clips if not clip.done.done()]  # nobody waits for the others any more
+            if clips:
+                await self._settle(clips)
+
+    async def _settle(self, clips: list[_Clip]) -> None:
+        try:
+            rows = await self._in(self._computing, lambda: self._rows(clips))
+        except Exception as error:
+            for clip in clips:
+                if not clip.done.done():
+                    clip.done.set_exception(error)
+            return
+        for clip, row in zip(clips, rows, strict=True):
+            if not clip.done.done():
+                clip.done.set_result(row)
+
+    def _rows(self, clips: list[_Clip]) -> list[Tensor]:
+        begun = monotonic()
+        features = self.recognizer.encode([clip.frames for clip in clips])
+        rows = [clip.found(features.clip(place))[0].float().cpu() for place, clip in enumerate(clips)]
+        self._watch.computing.observe(monotonic() - begun)
+        self._watch.together.observe(len(clips))
+        return rows
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _or_raise(result: R | VideoError) -> R:
+    if isinstance(result, VideoError):
+        raise result
+    return result

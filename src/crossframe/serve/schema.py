@@ -1,0 +1,208 @@
+"""What a request asks and what an answer says, with the names of `classify --json`; for validation and for OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from crossframe.serve.settings import LABEL_LENGTH, RefusedError
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_LENGTH)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Later = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_BINARY = {"type": "string", "format": "binary"}
+_VIDEO = "The video: a file in any format that FFmpeg reads."
+_PATH = Field(None, max_length=4096, description="A video in one of the server's folders, instead of an upload.")
+_START = Field(None, description="The second to begin at.")
+_END = Field(None, description="The second to end before.")
+
+
+class Asked(BaseModel):
+    """What every request about a video may say."""
+
+    model_config = ConfigDict(extra="forbid")
+    lists: ClassVar[frozenset[str]] = frozenset()  # names that may be repeated in a query or a form
+
+    path: str | None = _PATH
+    start: Seconds | None = _START
+    end: Later | None = _END
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], *, strict: bool = False) -> Self:
+        """The request that these names and values make. Raises RefusedError, in one line, where they make none."""
+        try:
+            return cls.model_validate(given, strict=strict)
+        except ValidationError as error:
+            raise RefusedError(422, _in_words(error)) from error
+
+    def joined(self, other: Self) -> Self:
+        """Both, with the values of the other where both have some."""
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+
+
+class ClassifyAsked(Asked):
+    """What the labels are and how much of the answer is wanted."""
+
+    lists = frozenset({"labels", "background"})
+
+    labels: list[Text] | None = Field(
+        None,
+        min_length=1,
+        description="What the video may show, in your own words; the server's own labels if not given.",
+        examples=[["a red circle is pulsing", "a blue square is moving left"]],
+    )
+    background: list[Text] = Field([], description="Words for what is none of the labels, or `generic`.")
+    threshold: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="The score below which the answer is none of the labels."
+    )
+    top: int = Field(5, ge=1, le=1 << 31, description="How many labels to return, best first.")
+    pictures: bool = Field(False, description="Also return pictures of the frames that were seen, as data URIs.")
+
+
+class EmbedAsked(Asked):
+    """Texts that are embedded too."""
+
+    lists = frozenset({"texts"})
+
+    texts: list[Text] = Field([], description="Texts to embed, beside a video or instead of one.")
+
+
+class _Answer(BaseModel):
+    """What stands in every answer; some names only where there is something to say."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model: str = Field(description="The model that was asked for when the server started.")
+    weights: str = Field(description="A hash of the model's weights.")
+    template: str | list[str] | None
+    precision: str
+    descriptions: str | None
+
+
+class Label(BaseModel):
+    label: str
+    score: float
+    similarity: float | None = Field(description="The cosine of video and label; none for a model with a linear head.")
+    group: str | None = None
+
+
+class FramesSeen(BaseModel):
+    indices: list[int] = Field(description="Which frames of the video were seen, from 0.")
+    times: list[float | None] = Field(description="Seconds on the file's own clock.")
+    total: int
+    damaged: int
+
+
+class OfVideo(_Answer):
+    video: str = Field(description="The name of the upload, or the path.")
+    start: float | None = None
+    end: float | None = None
+    frames: FramesSeen
+    warnings: list[str] | None = Field(None, description="What is wrong with a file that could be read all the same.")
+
+
+class Classified(OfVideo):
+    """One video, named: the object that `crossframe classify --json` prints."""
+
+    predictions: list[Label]
+    accepted: list[str] = Field(description="The labels that count, best first.")
+    none: bool = Field(description="True if the answer is none of the labels.")
+    pictures: list[str] | None = None
+
+
+class TextVector(BaseModel):
+    text: str
+    vector: list[float]
+
+
+class Embedded(_Answer):
+    """Vectors of unit length, which can be compared by their dot products."""
+
+    video: str | None = None
+    start: float | None = None
+    end: float | None = None
+    vector: list[float] | None = None
+    frames: FramesSeen | None = None
+    warnings: list[str] | None = None
+    texts: list[TextVector] | None = None
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    error: str = Field(description="One line that names the value and the remedy.")
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": why}
+    for status, why in {
+        400: "The body cannot be parsed.",
+        401: "The token is missing or wrong.",
+        403: "The path lies outside the server's folders.",
+        404: "There is no such file.",
+        408: "The body took too long to arrive.",
+        413: "The body is too large.",
+        415: "The body is of a type that is not read.",
+        421: "The server does not go by that name.",
+        422: "A value makes no sense, or the video cannot be read.",
+        503: "Too many requests wait; `Retry-After` says when to come back.",
+        504: "There was no answer in time.",
+    }.items()
+}
+
+
+def operation(asked: type[Asked], example: dict[str, Any]) -> dict[str, Any]:
+    """The part of an operation's OpenAPI that says how it is asked: by a form, by JSON, or by the bytes of a video
+    with all else in the query."""
+    whole = asked.model_json_schema(ref_template="#/components/schemas/{model}")
+    properties: dict[str, Any] = whole["properties"]
+    video = {"video": _BINARY | {"description": _VIDEO}}
+    closed = {"type": "object", "additionalProperties": False}
+    said = {name: schema for name, schema in properties.items() if name != "path"}
+    by_path = ["path"] if "texts" not in properties else []
+    form = closed | {"properties": video | {name: _not_null(schema) for name, schema in said.items()}}
+    either = {"required": ["video"]} if by_path else {}
+    as_json = closed | {"properties": {**properties, "path": _not_null(properties["path"])}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form | either},
+                "application/json": {"schema": as_json | {"required": by_path}, "example": example},
+                "video/*": {"schema": _BINARY},
+            },
+        },
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": f"{schema.get('description', '')} For bodies that are a video.".strip(),
+                "schema": _not_null(schema),
+            }
+            for name, schema in said.items()
+        ],
+    }
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without null, which no query and no form can say; leaving a value out says it."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default", "title")}
+    return {**(kinds[0] if kinds else {}), **rest}
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    given = repr(first["input"])
+    shown = given if len(given) <= 60 else f"{given[:57]}..."
+    match first["type"]:
+        case "extra_forbidden":
+            return f"{where} is no name of this request; see /openapi.json"
+        case "missing":
+            return f"{where} is missing"
+        case _:
+            return f"{where} is {shown}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,0 +1,170 @@
+"""What is asked and answered: the answers are those of the commands, and every mistake is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe import Recognizer
+from crossframe.serve.settings import Settings
+from tests.serve.conftest import LABELS, MADE_BY, Serve
+
+
+def upload(clips: Path, name: str = "0.mp4", called: str | None = None) -> dict[str, Any]:
+    return {"video": (called or name, (clips / name).read_bytes(), "video/mp4")}
+
+
+def plain(answer: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(answer))
+
+
+def test_an_upload_a_path_and_bytes_get_the_answer_of_classify(
+    serve: Serve, clips: Path, recognizer: Recognizer
+) -> None:
+    client = serve()
+    expected = recognizer.classify(clips / "0.mp4", LABELS, background="generic", threshold=0.2).to_dict(2) | MADE_BY
+    asked = {"labels": LABELS, "background": ["generic"], "threshold": 0.2, "top": 2}
+    by_form = client.post("/v1/classify", data={**asked, "threshold": "0.2", "top": "2"}, files=upload(clips))
+    by_path = client.post("/v1/classify", json={"path": "0.mp4", **asked})
+    content = (clips / "0.mp4").read_bytes()
+    by_bytes = client.post("/v1/classify", params=asked, content=content, headers={"content-type": "video/mp4"})
+    for answer, called in ((by_form, "0.mp4"), (by_path, "0.mp4"), (by_bytes, "upload")):
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == plain(expected) | {"video": called}
+
+
+def test_a_part_of_a_video_is_that_of_classify(serve: Serve, clips: Path, recognizer: Recognizer) -> None:
+    from crossframe import Video
+
+    answer = serve().post("/v1/classify", json={"path": "1.mp4", "labels": LABELS, "start": 0.2, "end": 0.6}).json()
+    expected = recognizer.classify(Video(clips / "1.mp4", 0.2, 0.6, "1.mp4"), LABELS).to_dict(5)
+    assert answer == plain(expected) | MADE_BY
+    assert (answer["start"], answer["end"]) == (0.2, 0.6)
+
+
+def test_vectors_are_those_of_embed(serve: Serve, clips: Path, recognizer: Recognizer) -> None:
+    answer = serve().post("/v1/embed", data={"texts": LABELS}, files=upload(clips)).json()
+    assert answer["vector"] == pytest.approx(recognizer.embed_videos([clips / "0.mp4"])[0].tolist())
+    assert [each["text"] for each in answer["texts"]] == LABELS
+    assert answer["texts"][1]["vector"] == pytest.approx(recognizer.embed_texts(LABELS)[1].tolist())
+    alone = serve().post("/v1/embed", json={"texts": ["a circle"]}).json()
+    assert "vector" not in alone
+    assert len(alone["texts"]) == 1
+
+
+def test_pictures_come_where_they_are_asked_for(serve: Serve, clips: Path) -> None:
+    asked = {"path": "0.mp4", "labels": LABELS}
+    pictures = serve().post("/v1/classify", json=asked | {"pictures": True}).json()["pictures"]
+    assert {picture[:23] for picture in pictures} == {"data:image/jpeg;base64,"}
+    assert "pictures" not in serve().post("/v1/classify", json=asked).json()
+
+
+def test_the_server_has_labels_of_its_own(serve: Serve, clips: Path) -> None:
+    answer = serve(labels=("one", "two")).post("/v1/classify", files=upload(clips)).json()
+    assert {each["label"] for each in answer["predictions"]} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({"path": "0.mp4"}, 422, "there are no labels; send what the video may show"),
+        ({"labels": ["a"]}, 422, "there is no video; send one in the field video, or a path"),
+        ({"path": "none.mp4", "labels": ["a"]}, 404, "none.mp4 is not there; check the path"),
+        ({"path": "0.mp4", "labels": []}, 422, "labels is []: list should have at least 1 item"),
+        ({"path": "0.mp4", "labels": ["a", "A"]}, 422, "labels 1 and 2 read the same"),
+        ({"path": "0.mp4", "labels": ["a"], "lables": 1}, 422, "lables is no name of this request"),
+        ({"path": "0.mp4", "labels": ["a"], "threshold": 2}, 422, "threshold is 2: input should be less than"),
+        ({"path": "0.mp4", "labels": ["a"], "top": "3"}, 422, "top is '3': input should be a valid integer"),
+        ({"path": "0.mp4", "labels": ["a"], "start": 2, "end": 1}, 422, "no part can last from 2.0 to 1.0 s"),
+        ({"path": "0.mp4", "labels": ["a"], "start": 900}, 422, "has no frame from 900"),
+        ({"path": "0.mp4", "labels": ["x" * 501]}, 422, "should have at most 500 characters"),
+        ({"path": "0.mp4", "labels": [str(n) for n in range(1001)]}, 422, "1001 labels are more than 1000"),
+        ([1], 422, "the body is JSON, but no object"),
+    ],
+)
+def test_a_mistake_gets_one_line_that_names_it(serve: Serve, asked: object, status: int, said: str) -> None:
+    answer = serve().post("/v1/classify", json=asked)
+    assert answer.status_code == status, answer.text
+    assert said in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+def test_bodies_of_other_kinds_are_refused_in_words(serve: Serve, clips: Path) -> None:
+    client = serve()
+    for content, media, status, said in (
+        (b"{", "application/json", 400, "the body is no JSON"),
+        (b"a=b", "application/x-www-form-urlencoded", 415, "send multipart/form-data with a field video"),
+        (b"", "", 415, "a body of type nothing is not read"),
+        (b"--x", "multipart/form-data", 400, "the form cannot be read"),
+        (b"no video", "video/mp4", 422, "upload: is not a video"),
+        (b"", "video/mp4", 422, "upload: is empty"),
+    ):
+        answer = client.post("/v1/classify", params={"labels": "a"}, content=content, headers={"content-type": media})
+        assert answer.status_code == status, answer.text
+        assert said in answer.json()["error"]
+    as_text = client.post("/v1/classify", files={"video": (None, "clip.mp4"), "labels": (None, "a")})
+    assert "with curl that is -F video=@clip.mp4" in as_text.json()["error"]
+    elsewhere = client.post("/v1/classify", files={"file": ("clip.mp4", b"x")})
+    assert elsewhere.json()["error"] == "the file is in the field 'file'; call it video"
+    assert client.get("/v1/classify").json() == {"error": "Method Not Allowed"}
+    assert client.get("/nowhere").status_code == 404
+
+
+def test_a_video_that_is_too_long_is_refused_and_a_part_of_it_is_not(serve: Serve) -> None:
+    client = serve(length=0.5)
+    answer = client.post("/v1/classify", json={"path": "0.mp4", "labels": LABELS})
+    assert answer.status_code == 422
+    assert "0.5 s are the most; ask for a part" in answer.json()["error"]
+    part = client.post("/v1/classify", json={"path": "0.mp4", "labels": LABELS, "start": 0.1, "end": 0.5})
+    assert part.status_code == 200
+
+
+def test_a_token_is_asked_for_everywhere_but_where_health_is(serve: Serve) -> None:
+    client = serve(token="geheim ä")
+    asked = {"path": "0.mp4", "labels": LABELS}
+    for given in (b"", b"Bearer wrong", "geheim ä".encode(), b"Basic " + "geheim ä".encode()):
+        answer = client.post("/v1/classify", json=asked, headers={"authorization": given})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+    good = {"authorization": b"Bearer " + "geheim ä".encode()}
+    assert client.post("/v1/classify", json=asked, headers=good).status_code == 200
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/healthz").json() == {"alive": True}
+    assert client.get("/readyz").json() == {"ready": True}
+
+
+def test_a_server_on_loopback_goes_by_no_other_name(serve: Serve) -> None:
+    for host in ("evil.example", "[", ""):
+        answer = serve().get("/healthz", headers={"host": host})
+        assert answer.status_code == 421, host
+    assert serve().get("/healthz", headers={"host": "testserver:8000"}).status_code == 200
+
+
+def test_what_was_asked_is_counted_and_written_down_without_contents(
+    serve: Serve, clips: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve()
+    with caplog.at_level("INFO", "crossframe.serve.requests"):
+        answer = client.post("/v1/classify", data={"labels": LABELS}, files=upload(clips, called="secret name.mp4"))
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "crossframe.serve.requests"]
+    written = json.loads(line)
+    assert written["request"] == answer.headers["x-request-id"]
+    assert (written["route"], written["status"]) == ("/v1/classify", 200)
+    assert written["bytes"] > (clips / "0.mp4").stat().st_size
+    assert "secret" not in line
+    counted = client.get("/metrics").text
+    assert 'crossframe_requests_total{route="/v1/classify",status="200"}' in counted
+    assert "crossframe_requests_taken 0.0" in counted
+    assert "crossframe_batch_clips_bucket" in counted
+    assert "secret" not in counted
+    assert "pulsing" not in counted
+
+
+def test_settings_have_limits_by_default() -> None:
+    usual = Settings()
+    assert min(usual.queue, usual.size, usual.length, usual.most_labels, usual.seconds) > 0
+    assert not usual.folders
+    assert "127.0.0.1" in usual.hosts
