@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import FileResponse
 
 import crossframe
 from crossframe import pages
@@ -21,6 +22,7 @@ from crossframe.pace import figure
 from crossframe.recognizer import Recognizer
 from crossframe.serve.batches import Batches
 from crossframe.serve.clips import draw_examples
+from crossframe.serve.front import page
 from crossframe.serve.gate import GONE, Gate, refusal
 from crossframe.serve.schema import (
     REFUSALS,
@@ -50,7 +52,7 @@ DESCRIPTION = (
 
 
 class Service:
-    """What the routes share."""
+    """The work that routes share."""
 
     def __init__(self, recognizer: Recognizer, settings: Settings) -> None:
         self.settings = settings
@@ -111,6 +113,8 @@ def make_app(recognizer: Recognizer, settings: Settings) -> Gate:
         with tempfile.TemporaryDirectory(prefix="crossframe-serve-") as app.state.uploads:
             async with service.batches:
                 examples = await asyncio.to_thread(draw_examples, Path(app.state.uploads))
+                app.state.examples = {example.path.name: example.path for example in examples}
+                app.state.page = page(settings, examples)
                 await service.batches.warm(Video(examples[0].path))
                 yield
 
@@ -122,12 +126,14 @@ def make_app(recognizer: Recognizer, settings: Settings) -> Gate:
         redoc_url=None,
         lifespan=lifespan,
     )
-    _add_routes(app, service)
+    _add_api(app, service)
+    _add_page(app)
+    _add_watch(app, service)
     _add_errors(app)
     return Gate(app, settings, service.watch)
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
+def _add_api(app: FastAPI, service: Service) -> None:
     asked = {"path": "clip.mp4", "labels": ["a red circle is pulsing", "a blue square is moving left"], "start": 0.5}
     refusals = REFUSALS if service.settings.token else {s: said for s, said in REFUSALS.items() if s != 401}
     described: dict[str, Any] = {"responses": refusals, "response_model_exclude_none": True}
@@ -144,6 +150,24 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """Turn a video, or texts, into vectors of unit length."""
         return await service.answer(request, EmbedAsked, service.embed)
 
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def front(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """The page."""
+        html, policy = request.app.state.page
+        return Response(html, media_type="text/html", headers={"content-security-policy": policy})
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    async def example(request: Request, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """A clip to try."""
+        found = request.app.state.examples.get(name)
+        if found is None:
+            raise RefusedError(404, f"there is no example {name[:100]}")
+        return FileResponse(found, media_type="video/mp4")
+
+
+def _add_watch(app: FastAPI, service: Service) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]
         """The process lives."""
@@ -158,7 +182,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
-        """What Prometheus reads."""
+        """Counters, for Prometheus."""
         content, media = service.watch.page()
         return Response(content, headers={"content-type": media})
 

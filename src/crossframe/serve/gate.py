@@ -1,4 +1,4 @@
-"""What every request meets first: its name for the host, its token; and what every answer carries."""
+"""The door: requests show their token and the name that they call the server by, and every answer is marked."""
 
 from __future__ import annotations
 

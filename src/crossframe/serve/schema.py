@@ -1,4 +1,4 @@
-"""What a request asks and what an answer says, with the names of `classify --json`; for validation and for OpenAPI."""
+"""Requests and answers as JSON, with the names of `classify --json`; for validation and for OpenAPI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _END = Field(None, description="The second to end before.")
 
 
 class Asked(BaseModel):
-    """What every request about a video may say."""
+    """The part of a request that every route reads."""
 
     model_config = ConfigDict(extra="forbid")
     lists: ClassVar[frozenset[str]] = frozenset()  # names that may be repeated in a query or a form
@@ -44,7 +44,7 @@ class Asked(BaseModel):
 
 
 class ClassifyAsked(Asked):
-    """What the labels are and how much of the answer is wanted."""
+    """Labels, and how much of the answer is wanted."""
 
     lists = frozenset({"labels", "background"})
 
@@ -71,7 +71,7 @@ class EmbedAsked(Asked):
 
 
 class _Answer(BaseModel):
-    """What stands in every answer; some names only where there is something to say."""
+    """The part of an answer that says what produced it."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 

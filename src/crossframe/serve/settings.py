@@ -1,4 +1,4 @@
-"""What a request may cost, who may ask, and how a request is refused."""
+"""The rules of a server: the cost of a request, who may ask, and how one is refused."""
 
 from __future__ import annotations
 

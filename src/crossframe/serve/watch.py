@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus, and what it writes down of each request: a line of JSON, without contents.
+"""Counters for Prometheus, and a line of JSON about each request, without contents.
 
 Neither names of files nor labels are in either of them.
 """

@@ -1,0 +1,170 @@
+"use strict";
+// Labels and choices are kept in the part of the address after the #, which is sent to nobody.
+const at = (id) => document.getElementById(id);
+const examples = [...document.querySelectorAll(".example")];
+const SPLIT = /\s*\n\s*/;
+let file = null, example = "", running = null;
+
+const lines = () => at("labels").value.trim().split(SPLIT).filter(Boolean);
+const percent = (score) => `${(100 * score).toFixed(1)} %`;
+
+function remember() {
+  const kept = new URLSearchParams(lines().map((label) => ["label", label]));
+  if (at("generic").checked) kept.set("none", "yes");
+  for (const id of ["start", "end"]) if (at(id).value) kept.set(id, at(id).value);
+  if (example) kept.set("example", example);
+  history.replaceState(null, "", `#${kept}`);
+}
+
+function recall() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  at("labels").value = kept.getAll("label").join("\n");
+  at("generic").checked = kept.get("none") === "yes";
+  for (const id of ["start", "end"]) at(id).value = kept.get(id) ?? "";
+  choose(null, kept.get("example") ?? "");
+}
+
+function choose(chosen, name) {
+  file = chosen;
+  example = examples.some((button) => button.dataset.name === name) ? name : "";
+  for (const button of examples) button.setAttribute("aria-pressed", String(button.dataset.name === example));
+  say(file ? `${file.name} is chosen.` : example ? `Example ${examples.findIndex((one) => one.dataset.name === example) + 1} is chosen.` : "");
+}
+
+function say(text) { at("status").textContent = text; }
+
+function complain(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = !text;
+}
+
+function authorization() {
+  const token = at("token")?.value ?? "";
+  if (token) sessionStorage.setItem("token", token);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+// XMLHttpRequest, for it tells how much of an upload has gone.
+function send(path, form, progress) {
+  const request = new XMLHttpRequest();
+  const answer = new Promise((resolve, reject) => {
+    request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
+    request.upload.onload = () => progress(null);
+    request.onload = () => {
+      let found = {};
+      try { found = JSON.parse(request.responseText); } catch { /* not from the API */ }
+      request.status === 200 ? resolve(found) : reject(new Error(found.error ?? `The server answers with status ${request.status}.`));
+    };
+    request.onerror = () => reject(new Error("The server cannot be reached; is it still running?"));
+    request.onabort = () => reject(new Error("Stopped."));
+  });
+  request.open("POST", path);
+  for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
+  request.send(form);
+  return { answer, stop: () => request.abort() };
+}
+
+async function video() {
+  if (file) return file;
+  const answer = await fetch(`examples/${example}`, { headers: authorization() });
+  if (!answer.ok) throw new Error((await answer.json()).error);
+  return new File([await answer.blob()], example);
+}
+
+async function asked() {
+  const form = new FormData();
+  for (const label of lines()) form.append("labels", label);
+  if (at("generic").checked) form.append("background", "generic");
+  for (const id of ["start", "end"]) if (at(id).value) form.append(id, at(id).value);
+  form.append("video", await video());
+  return form;
+}
+
+function busy(is) {
+  at("go").disabled = is;
+  at("stop").hidden = at("progress").hidden = !is;
+}
+
+function advance(share) {
+  if (share === null) at("progress").removeAttribute("value");
+  else at("progress").value = share;
+  say(share === null ? "The server looks at the video …" : `Sending: ${Math.round(100 * share)} % …`);
+}
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function row(found) {
+  const made = element("tr", "");
+  const bar = element("span", "", { class: "bar" });
+  bar.style.width = percent(found.score).replace(" ", "");
+  const cell = element("td", "");
+  cell.append(bar);
+  made.append(element("th", found.group ? `${found.group}: ${found.label}` : found.label, { scope: "row" }), element("td", percent(found.score)), cell);
+  return made;
+}
+
+function show(found) {
+  const { video, predictions, accepted, none, frames, pictures = [], warnings = [] } = found;
+  at("result-title").textContent = video;
+  at("verdict").textContent = none ? "None of these." : `It shows: ${accepted.join(", ")}`;
+  const seconds = frames.times.length === pictures.length ? frames.times : [];
+  at("strip").replaceChildren(...pictures.map((source, i) => element("img", "", {
+    src: source, alt: seconds[i] == null ? `frame ${i + 1}` : `frame at ${seconds[i].toFixed(1)} seconds`,
+  })));
+  at("notes").textContent = warnings.map((line) => `It ${line}.`).join(" ");
+  at("scores").replaceChildren(...predictions.map(row));
+  at("result").hidden = false;
+  at("result-title").focus({ preventScroll: true });
+  at("result").scrollIntoView({ block: "nearest" });
+}
+
+async function run(event) {
+  event.preventDefault();
+  remember();
+  complain("");
+  if (!file && !example) return complain("There is no video yet: drop one, choose one, or take an example.");
+  if (at("labels").required && !lines().length) return complain("There are no labels yet: write what it may show, one on each line.");
+  busy(true);
+  at("result").hidden = true;
+  try {
+    const form = await asked();
+    form.append("pictures", "true");
+    form.append("top", "20");
+    advance(0);
+    running = send("v1/classify", form, advance);
+    show(await running.answer);
+    say("Done.");
+  } catch (error) {
+    say("");
+    complain(error.message);
+  } finally {
+    busy(false);
+  }
+}
+
+at("ask").addEventListener("submit", run);
+at("ask").addEventListener("input", remember);
+at("stop").addEventListener("click", () => running?.stop());
+at("video").addEventListener("change", () => choose(at("video").files[0] ?? null, ""));
+for (const button of examples) button.addEventListener("click", () => {
+  at("video").value = "";
+  choose(null, button.dataset.name);
+  at("labels").value = button.dataset.labels;
+  remember();
+});
+for (const kind of ["dragover", "dragleave", "drop"]) at("drop").addEventListener(kind, (event) => {
+  event.preventDefault();
+  at("drop").classList.toggle("over", kind === "dragover");
+  if (kind !== "drop" || !event.dataTransfer.files.length) return;
+  at("video").files = event.dataTransfer.files;
+  choose(at("video").files[0], "");
+  remember();
+});
+addEventListener("hashchange", recall);
+recall();
+if (at("token")) at("token").value = sessionStorage.getItem("token") ?? "";
