@@ -22,7 +22,14 @@ RESULTS = Path(__file__).parent / "results"
 # what saving changes, for git
 SAVED = tuple(
     f":!{path}"
-    for path in ("benchmarks/results", "docs/scaling.png", "docs/performance.md", "docs/results.md", "EXPERIMENTS.md")
+    for path in (
+        "benchmarks/results",
+        "docs/scaling.png",
+        "docs/performance.md",
+        "docs/results.md",
+        "docs/explain.md",
+        "EXPERIMENTS.md",
+    )
 )
 PACKAGES = ("torch", "av", "numpy", "transformers", "opencv-python-headless", "decord", "openvino", "crossframe")
 

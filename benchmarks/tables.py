@@ -2,7 +2,8 @@
 
     python -m benchmarks.tables     # after a benchmark or a study with --save, or a change of crossframe.recipes.paper
 
-A comment in a page says what stands below it. In docs/performance.md: `<!-- table: one_clip -->` the bars of a result,
+A comment in a page says what stands below it, in docs/performance.md for instance:
+`<!-- table: one_clip -->` the bars of a result,
 `<!-- table: one_clip way, seconds -->` these columns of the rows that have the first of them, and
 `<!-- table: runs -->` when, where and from which commit each result comes. In docs/results.md it is a block of
 commands: `<!-- commands: words -->` trains every experiment of the paper's table of that name, and
@@ -24,6 +25,7 @@ from benchmarks.harness import RESULTS, ROOT, mean_and_spread
 from crossframe.recipes.paper import HEADLINE, experiments
 
 PAGE = ROOT / "docs" / "performance.md"
+EXPLAIN_PAGE = ROOT / "docs" / "explain.md"
 STUDY_PAGES = (ROOT / "docs" / "results.md", ROOT / "EXPERIMENTS.md")
 STUDY = re.compile(r"(?P<comment><!-- study: (?P<asked>.*?) -->\n)(?:\*.*\*\n(?:\n(?:\|.*\n)+)?)?")
 COMMANDS_PAGE = ROOT / "docs" / "results.md"
@@ -134,7 +136,8 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (PAGE, EXPLAIN_PAGE):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
     COMMANDS_PAGE.write_text(filled(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
     for study_page in STUDY_PAGES:
-        study_page.write_text(with_studies(study_page.read_text(encoding="utf-8")), encoding="utf-8")
+        study_page.write_text(with_studies(filled(study_page.read_text(encoding="utf-8"))), encoding="utf-8")

@@ -76,7 +76,7 @@ def as_tested(words: list[str]) -> list[str]:
     match words[0]:
         case "train":
             return _with_init(words) + ([] if "--tiny" in words else ["--tiny"])
-        case "classify" if "--model" not in words:
+        case "classify" | "explain" if "--model" not in words:
             return [*words, "--model", "shapes"]
         case "serve":  # it would not end; tests/serve starts it
             return [*words, "--help"]

@@ -76,3 +76,13 @@ def test_a_recognizer_says_none_and_takes_wordings(tiny_folder: object) -> None:
     torch.testing.assert_close(several.scores[1:], alone.scores)
     with pytest.raises(ValueError, match="a background and thresholds of its own"):
         recognizer.classify(clip, said, threshold=0.5)
+
+
+def test_log_odds_are_those_of_the_score_and_without_rivals_the_logit() -> None:
+    groups = (Group("one", ("a", "b")), Group("many", ("c",), independent=True))
+    for background, absolute, temperature in ((("else", "more"), False, 2.0), (("else", "more"), True, 1.0)):
+        scoring = Scoring(LabelSet(groups, background=background), absolute, temperature)
+        scores = scoring(LOGITS)
+        for place in range(3):
+            torch.testing.assert_close(scoring.log_odds(LOGITS, place), scores[place].logit())
+    assert Scoring(LabelSet.of(["a"])).log_odds(LOGITS[:1], 0) == 2.0

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 import crossframe
 from crossframe.answers import Question, as_vector
+from crossframe.explain.explain import Explanation, explain
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
@@ -237,6 +238,23 @@ class Recognizer:
             "stream": self.stream,
             "short_side": self.model.preprocess.short_side,
         }
+
+    def explain(
+        self,
+        video: One,
+        labels: Labels | None = None,
+        *,
+        label: str | None = None,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+    ) -> Explanation:
+        """Why one video gets `label`, by default the best: which frames and places speak for it, and what frames hear
+        from each other in messages. The other arguments are those of `classify`, whose answer is explained.
+
+        The model computes in float32: there and back once, once more for each frame, and once without messages.
+        """
+        prediction = self.classify(video, labels, background=background, threshold=threshold, keep_pixels=True)
+        return explain(prediction, self.question(labels, background=background, threshold=threshold), label)
 
     def _scoring(self, labels: Labels | None, background: str | Sequence[str], threshold: float | None) -> Scoring:
         """How logits of these labels become scores, checked."""

@@ -48,6 +48,21 @@ class Scoring:
                 parts.append((share - behind.logsumexp(dim=-1, keepdim=True)).sigmoid())
         return torch.cat(parts, dim=-1)
 
+    def log_odds(self, logits: Tensor, place: int) -> Tensor:
+        """float (..., K + background) -> (...), those of the score of the label at `place`; of a label with nothing to
+        compare with, its logit. A score near 1 hardly moves where its log-odds do."""
+        logits, count = logits / self.temperature, len(self.labels.labels)
+        rivals = list(range(count, logits.shape[-1]))
+        start = 0
+        for group in self.labels.groups:
+            own = range(start, start := start + len(group.labels))
+            if place in own and not group.independent:
+                rivals += [other for other in own if other != place]
+            elif place in own and self.absolute:
+                rivals = []
+        own = logits[..., place]
+        return own - logits[..., rivals].logsumexp(dim=-1) if rivals else own
+
     @classmethod
     def of(cls, model: XCLIP, labels: LabelSet) -> Scoring:
         """The scoring of these labels by a model: calibrated, if it is.

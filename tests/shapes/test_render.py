@@ -10,7 +10,7 @@ from crossframe.shapes.background import KINDS, Background, paint
 from crossframe.shapes.draw import sample_scene, sample_still
 from crossframe.shapes.looks import Look
 from crossframe.shapes.motion import Motion
-from crossframe.shapes.render import render, sparse_times
+from crossframe.shapes.render import render, silhouettes, sparse_times
 from crossframe.shapes.scene import Camera, Scene, Thing, VideoFormat
 
 BLACK = (0.0, 0.0, 0.0)
@@ -218,3 +218,25 @@ def test_random_moments_lie_in_their_segments() -> None:
     np.testing.assert_array_equal(np.floor(moments * 8), np.arange(8))
     with pytest.raises(ValueError, match="0 frames"):
         sparse_times(0)
+
+
+def test_silhouettes_are_where_the_named_thing_is_drawn() -> None:
+    scene = plain(thing("square", size=0.4, x=0.4, motions=(Motion("glide", 0.3),)), camera=Camera(shake=0.05))
+    times = sparse_times(5)
+    found = silhouettes(scene, (60, 90), times)
+    assert np.array_equal(found, render(scene, (60, 90), times=times)[:, 0] >= 128)
+    assert 0.05 < found.mean() < 0.2
+    backwards = silhouettes(replace(scene, backwards=True), (60, 90), times)
+    assert np.array_equal(backwards, found[::-1])
+
+
+def test_silhouettes_leave_props_out_and_have_the_partner() -> None:
+    scene = plain(thing(size=0.2, x=0.2), other=thing(size=0.2, x=0.8), props=(thing(size=0.2, y=0.1),))
+    found = silhouettes(scene, (64, 64), sparse_times(1))[0]
+    assert (found[32, 13], found[32, 51], found[6, 32]) == (True, True, False)
+
+
+def test_what_has_vanished_has_no_silhouette() -> None:
+    scene = plain(thing(motions=(Motion("appear", start=0.4, stop=0.5),)))
+    found = silhouettes(scene, (32, 32), np.array([0.1, 0.9]))
+    assert (found[0].any(), found[1].any()) == (False, True)

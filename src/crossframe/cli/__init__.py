@@ -22,6 +22,7 @@ from crossframe.cli.data import data
 from crossframe.cli.demo import demo
 from crossframe.cli.embed import embed
 from crossframe.cli.evaluate import evaluate
+from crossframe.cli.explain import explain
 from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import compare, report
@@ -46,7 +47,7 @@ _OF_FILES: dict[int | None, str] = {
 }
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
-_OF_VIDEOS = ("classify", "embed")
+_OF_VIDEOS = ("classify", "embed", "explain")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
@@ -75,6 +76,7 @@ def _options(
 
 app.command()(classify)
 app.command()(embed)
+app.command()(explain)
 app.command()(models)
 app.command()(doctor)
 app.command()(demo)

@@ -45,27 +45,55 @@ def render(
         times: the moments to draw, each in [0, 1].
     """
     height, width = (size, size) if isinstance(size, int) else size
-    moments = sparse_times(num_frames) if times is None else times
-    if scene.backwards:
-        moments = 1 - moments
-    moments = np.round(moments, 9)  # so that going there and back in time ends at the very same number
-    short = min(height, width)
-    margin = int(np.ceil(scene.camera.shake * short))
+    moments = _moments(scene, sparse_times(num_frames) if times is None else times)
+    margin = int(np.ceil(scene.camera.shake * min(height, width)))
     still = _still_picture(scene, height, width, margin)
-    shifts = _camera_shifts(scene.camera, moments, short)  # (T, 2): x, y
-    middle = np.array([(width - short) / 2, (height - short) / 2])
+    shifts = _camera_shifts(scene.camera, moments, min(height, width))  # (T, 2): x, y
     moving = (*(prop for prop in scene.props if prop.motions), scene.other, scene.target)
-    poses = [(thing, _placed(thing, moments, short, middle)) for thing in moving if thing is not None]
+    seen = _seen(moving, moments, shifts, (height, width))
 
     frames = np.empty((len(moments), 3, height, width), dtype=np.uint8)
     for t, (dx, dy) in enumerate(shifts):
         frame = still[:, margin + dy : margin + dy + height, margin + dx : margin + dx + width].copy()
-        for thing, placed in poses:
-            _draw(frame, thing, placed[t] - (dx, dy, 0, 0, 0, 0, 0, 0), soft=scene.camera.soft_edges)
+        for thing, placed in seen:
+            _draw(frame, thing, placed[t], soft=scene.camera.soft_edges)
         if scene.camera.grain:
             frame += _grain(scene.camera.seed, moments[t], height, width) * np.float32(scene.camera.grain)
         frames[t] = np.clip(frame + np.float32(0.5), 0, 255)
     return frames
+
+
+def silhouettes(scene: Scene, size: tuple[int, int], times: Times) -> NDArray[np.bool_]:
+    """Where the things that the caption names are, bool (T, H, W): the pixels that they cover by half or more.
+
+    `size` is (height, width), `times` (T,) are the moments as for `render`.
+    """
+    moments = _moments(scene, times)
+    found = np.zeros((len(moments), *size), dtype=np.bool_)
+    shifts = _camera_shifts(scene.camera, moments, min(size))
+    for thing, placed in _seen((scene.other, scene.target), moments, shifts, size):
+        for t, row in enumerate(placed):
+            if (drawn := _covering(thing, row, size, soft=True)) is not None:
+                place, covered = drawn
+                found[t][place] |= covered >= 0.5
+    return found
+
+
+def _moments(scene: Scene, times: Times) -> Times:
+    """The moments of the scene's own motions."""
+    moments = 1 - times if scene.backwards else times
+    return np.round(moments, 9)  # so that going there and back in time ends at the very same number
+
+
+def _seen(
+    things: tuple[Thing | None, ...], moments: Times, shifts: NDArray[np.int64], size: tuple[int, int]
+) -> list[tuple[Thing, NDArray[np.float64]]]:
+    """Each of the things that there are with its places, (T, 8) as of `_placed`, as the camera sees them."""
+    height, width = size
+    short = min(size)
+    middle = np.array([(width - short) / 2, (height - short) / 2])
+    shift = np.pad(shifts, ((0, 0), (0, 6)))
+    return [(thing, _placed(thing, moments, short, middle) - shift) for thing in things if thing is not None]
 
 
 def _still_picture(scene: Scene, height: int, width: int, margin: int) -> Floats:
@@ -111,15 +139,30 @@ def _placed(thing: Thing, moments: Times, short: int, middle: NDArray[np.float64
 
 def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: bool) -> None:
     """Draw a thing over `frame` (3, H, W), in place, in the box around it."""
-    x, y, radius, stroke, squash, angle, opacity, mix = placed.tolist()
-    if opacity == 0:
-        return
     _, height, width = frame.shape
+    if (drawn := _covering(thing, placed, (height, width), soft=soft)) is None:
+        return
+    (rows, columns), covered = drawn
+    box = frame[:, rows, columns]
+    start, end = np.array(thing.color), np.array(thing.turns_to or thing.color)
+    color = (255 * (start + placed[7] * (end - start))).astype(np.float32)
+    box += covered * (color[:, None, None] - box)
+
+
+def _covering(
+    thing: Thing, placed: NDArray[np.float64], size: tuple[int, int], *, soft: bool
+) -> tuple[tuple[slice, slice], Floats] | None:
+    """The box around a thing, as rows and columns, and how much of each of its pixels the thing covers, 0 to 1; None
+    where it is not in the picture."""
+    x, y, radius, stroke, squash, angle, opacity = placed[:7].tolist()
+    if opacity == 0:
+        return None
+    height, width = size
     reach = radius * (outlines.REACH - 0.02) * max(1.0, squash)
     left, right = max(0, int(x - reach)), min(width, int(x + reach) + 2)
     top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 2)
     if left >= right or top >= bottom:
-        return
+        return None
     dx = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
     dy = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y)
     distance = _distances(thing.look.shape, dx, dy, radius, squash, angle)  # in pixels, (box height, box width)
@@ -129,10 +172,7 @@ def _draw(frame: Floats, thing: Thing, placed: NDArray[np.float64], *, soft: boo
     covered = np.clip(0.5 - distance, 0, 1) if soft or stroke else (distance < 0).astype(np.float32)
     if opacity != 1:
         covered *= np.float32(opacity)
-    box = frame[:, top:bottom, left:right]
-    start, end = np.array(thing.color), np.array(thing.turns_to or thing.color)
-    color = (255 * (start + mix * (end - start))).astype(np.float32)
-    box += covered * (color[:, None, None] - box)
+    return (slice(top, bottom), slice(left, right)), covered
 
 
 def _distances(shape: str, dx: Floats, dy: Floats, radius: float, squash: float, angle: float) -> Floats:

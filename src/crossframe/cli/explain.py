@@ -1,0 +1,136 @@
+"""`crossframe explain`: why a video gets its label."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from crossframe import DEFAULT_MODEL
+from crossframe.cli.classify import SamplingOption
+from crossframe.cli.shared import (
+    NOTHING_DONE,
+    BackgroundOption,
+    DeviceOption,
+    FramesOption,
+    HumanizeOption,
+    LabelsOption,
+    MemoryOption,
+    ModelOption,
+    MostFramesOption,
+    TemplateOption,
+    TimeoutOption,
+    given_labels,
+    json_line,
+    made_by,
+    open_recognizer,
+    own_labels,
+    screen,
+    set_file_limits,
+)
+from crossframe.cli.videos import CacheOption, EndOption, StartOption, given_videos
+from crossframe.files import check_writable, write_text
+from crossframe.text.labels import escaped
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from crossframe.explain.explain import Explanation
+
+
+def explain(
+    video: Annotated[str, Argument(help="A video: a file, an address, or '-' for standard input.")],
+    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    labels: LabelsOption = None,
+    why: Annotated[str | None, Option(help="The label to explain; the best one if not given.")] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    top: Annotated[int, Option(min=1, help="How many labels to tell scores of.")] = 5,
+    frames: FramesOption = None,
+    device: DeviceOption = None,
+    template: TemplateOption = None,
+    clean: HumanizeOption = False,
+    background: BackgroundOption = None,
+    as_json: Annotated[bool, Option("--json", help="One JSON object, and nothing else.")] = False,
+    html: Annotated[Path | None, Option(help="Write a page with frames and maps here.")] = None,
+    png: Annotated[Path | None, Option(help="Write frames under maps into this folder.")] = None,
+    sampling: SamplingOption = None,
+    stream: Annotated[int | None, Option(min=0, help="Which video stream, of files with several.")] = None,
+    timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    cache_size: CacheOption = None,
+) -> None:
+    """Show which frames and places of a video speak for a label, and what frames tell each other."""
+    names = given_labels(label or [], labels, clean, model)
+    if why is not None and names and why not in names:
+        raise typer.BadParameter(f"{why!r} is not among the labels; add it with -l", param_hint="--why")
+    set_file_limits(memory, most_frames, cache_size)
+    found, absent = given_videos([video], start, end)
+    if len(found) != 1:
+        raise typer.BadParameter(f"{video} has {len(found)} videos; give one", param_hint="VIDEO")
+    if absent:
+        raise typer.Exit(NOTHING_DONE)
+    for path in (html, png):
+        if path:
+            check_writable(path.parent)
+    # Slow, and of no use before the command line is known to make sense.
+    settings = {"num_frames": frames, "precision": "float32", "template": template}
+    recognizer = open_recognizer(model, device, 0, None, timeout, **settings)
+    names = own_labels(recognizer.model, names, quiet=as_json)
+    recognizer.sampling, recognizer.stream = sampling, stream
+    explanation = recognizer.explain(found[0], names, label=why, background=background or [])
+
+    run = made_by(model, recognizer)
+    _write(explanation, html, png, run)
+    if as_json:
+        shown = screen()
+        shown.out(json_line(explanation.to_dict(top) | run, shown.encoding), highlight=False)
+    else:
+        screen().print(_table(explanation), soft_wrap=True)
+        print(_in_words(explanation))
+
+
+def _write(explanation: Explanation, html: Path | None, png: Path | None, run: dict[str, Any]) -> None:
+    """The page and the pictures that were asked for, whose places are told."""
+    from crossframe.explain.pictures import page, write_pictures
+
+    if html:
+        write_text(html, page(explanation, run))
+    if png:
+        write_pictures(explanation, png)
+    for path in filter(None, (html, png)):
+        print(path, file=sys.stderr)
+
+
+def _table(explanation: Explanation) -> Table:
+    from rich.table import Table
+
+    title = f"{explanation.prediction.video}: {explanation.label}, {explanation.score:.1%}"
+    table = Table(title=escaped(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("frame", "time", "places", "attention", "without", "evidence"):
+        table.add_column(name, justify="right")
+    table.add_column("", no_wrap=True, overflow="crop")
+    frames = explanation.to_dict()["explained"]["frames"]
+    most = max((frame["evidence"] for frame in frames if frame["evidence"] is not None), default=0)
+    for frame in frames:
+        share = {name: "" if frame[name] is None else f"{frame[name]:.0%}" for name in ("share", "attention")}
+        time = "" if frame["time"] is None else f"{frame['time']:.2f} s"
+        row = [str(frame["index"]), time, share["share"], share["attention"]]
+        if frame["evidence"] is not None:
+            bar = "█" * round(20 * max(0, frame["evidence"]) / most) if most > 0 else ""
+            row += [f"{frame['without']:.1%}", f"{frame['evidence']:+.2f}", bar]
+        table.add_row(*row)
+    return table
+
+
+def _in_words(explanation: Explanation) -> str:
+    lines = ["places: share of the answer; without: the label's score if its neighbor stood in the frame's place, and"]
+    lines += ["evidence: by how much its log-odds fall then."]
+    if found := explanation.messages:
+        lines.append(f"Without messages between frames: {found.without:.1%}, log-odds {-found.evidence:+.2f}.")
+    return "\n".join(lines)

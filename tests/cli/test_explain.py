@@ -1,0 +1,62 @@
+"""`crossframe explain`: one video, a table, JSON, a page and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crossframe.shapes.caption import all_sentences, sentence
+from crossframe.shapes.splits import draw
+from crossframe.shapes.write import write_clip
+from tests.cli.conftest import Run
+
+SCENE = draw("test", 0, 24)
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("clips")
+    clip = write_clip(SCENE, folder / "clip.mp4")
+    return [
+        str(clip),
+        "--model",
+        "shapes",
+        *(word for label in all_sentences(SCENE).values() for word in ("-l", label)),
+    ]
+
+
+def test_json_page_and_pictures(words: list[str], command: Run, tmp_path: Path) -> None:
+    files = ["--html", tmp_path / "page.html", "--png", tmp_path / "frames"]
+    outcome = command("explain", *words, "--json", "--top", 2, *files)
+    assert outcome.status == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["explained"]["label"] == sentence(SCENE)
+    assert len(found["explained"]["frames"]) == len(list((tmp_path / "frames").glob("*.png"))) == 8
+    assert len(found["predictions"]) == 2
+    assert found["model"] == "shapes"
+    assert sentence(SCENE) in (tmp_path / "page.html").read_text()
+
+
+def test_the_table_has_a_row_for_each_frame_and_tells_of_messages(words: list[str], command: Run) -> None:
+    outcome = command("explain", *words, "--why", sentence(SCENE), "--frames", 4)
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[0].endswith("%")
+    assert sum(" s " in line for line in lines) == 4
+    assert lines[-1].startswith("Without messages between frames: ")
+
+
+def test_mistakes_are_told_in_a_line(words: list[str], command: Run, tmp_path: Path) -> None:
+    for arguments, said in (
+        ([*words, "--why", "dancing"], "'dancing' is not among the labels; add it with -l"),
+        (["gone.mp4", *words[1:]], "gone.mp4: does not exist; check the path"),
+        ([str(Path(words[0]).parent), *words[1:], "--html", tmp_path / "no" / "x.html"], "'no"),
+    ):
+        outcome = command("explain", *arguments)
+        if said == "'no":  # a folder with one video is that video
+            assert outcome.status == 0
+            continue
+        assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+        assert said in outcome.err
