@@ -10,22 +10,35 @@ import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from math import ceil
 from threading import Thread
+
+from crossframe import quotas
 
 GRACE = 10.0  # seconds for a parent that got the signal too to finish what it needs this process for
 
 
 def cores() -> int:
-    """The CPUs that this process may use: all, or the share that `taskset` or a job scheduler gave it."""
+    """The CPUs that this process may use: all, or the share that `taskset`, a container or a job scheduler gave it."""
+    visible = _visible_cores()
+    share = quotas.processors()
+    return visible if share is None else max(1, min(visible, ceil(share)))
+
+
+def _visible_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_cores() -> None:
-    """Let torch's threads sleep soon while they wait for each other. To be called before torch is imported.
+    """Let torch have no more threads than `cores`, and let them sleep soon while they wait for each other. To be called
+    before torch is imported.
 
-    GNU OpenMP has them spin for milliseconds. Beside other work, that takes the processor that the awaited thread
-    needs: small products become many times slower. Who has set OpenMP's own variables is left alone.
+    Torch itself counts the CPUs that it sees, and a group that has used up its share of them stands still. GNU OpenMP
+    has threads spin for milliseconds. Beside other work, that takes the processor that the awaited thread needs: small
+    products become many times slower. Who has set OpenMP's own variables is left alone.
     """
+    if cores() < _visible_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # some 20 microseconds, about what waking up takes
 

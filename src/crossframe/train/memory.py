@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from crossframe import quotas
 from crossframe.data.batch import Task
 from crossframe.inference import DTYPES, choose_precision
 from crossframe.model.xclip import XCLIP
@@ -118,11 +119,12 @@ def free_memory(device: torch.device) -> int | None:
     """Bytes that are free; None where the device does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    known = Path("/proc/meminfo")
+    known, group = Path("/proc/meminfo"), quotas.memory()
     if device.type != "cpu" or not known.is_file():
         return None
     lines = (line.split() for line in known.read_text(encoding="ascii").splitlines())
-    return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+    free = next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+    return free if free is None or group is None else min(free, group.left)
 
 
 def drawn_texts(recipe: Recipe, model: XCLIP) -> tuple[str, ...]:

@@ -22,13 +22,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple
 from io import BufferedReader
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from crossframe import quotas
 from crossframe.pace import figure
 from crossframe.processes import leave_signals_to_parent, starting_workers
 from crossframe.video.collect import Decoded
@@ -254,21 +254,11 @@ def _limit_memory(growth: int) -> None:
             used = int(statm.read().split()[0]) * resource.getpagesize()
     except (ImportError, OSError):
         return
+    if group := quotas.memory():
+        growth = min(growth, max(group.left, LEAST))
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     allowed = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([used + min(growth, _left_of_group(growth)), *allowed]), hard))
-
-
-def _left_of_group(otherwise: int) -> int:
-    """The memory that the control group of this process has left; `otherwise` where it has no limit."""
-    for folder, most, used in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        with suppress(OSError, ValueError):  # ValueError: "max"
-            sizes = [int(Path(folder, name).read_text()) for name in (most, used)]
-            return max(sizes[0] - sizes[1], LEAST)
-    return otherwise
+    resource.setrlimit(resource.RLIMIT_AS, (min([used + growth, *allowed]), hard))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from crossframe import quotas
 from crossframe.weights.errors import WeightsError, errors_in, one_line
 from crossframe.weights.pickles import Storage, StoredTensor, read_pickle
 from crossframe.weights.search import is_training_state, paths_in, plain_name
@@ -123,11 +124,15 @@ def open_weights(path: Path) -> Generator[Contents]:
 
 
 def check_memory(needed: int) -> None:
-    """Raises `WeightsError` for more bytes than this machine has memory; a sparse file may claim any number."""
+    """Raises `WeightsError` for more bytes than there is memory, in this machine or for this process's control group; a
+    sparse file may claim any number."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    whose, group = "this machine has", quotas.memory()
+    if group is not None and group.limit < memory:
+        whose, memory = "this process may take", group.limit
     if needed > memory:
         raise WeightsError(
-            f"its tensors take {needed / 2**30:,.0f} GiB, and this machine has {memory / 2**30:,.0f} GiB of memory"
+            f"its tensors take {needed / 2**30:,.1f} GiB, and {whose} {memory / 2**30:,.1f} GiB of memory"
         )
 
 
