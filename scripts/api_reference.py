@@ -39,7 +39,8 @@ def _entry(name: str, value: object) -> str:
     if issubclass(value, Exception):
         return f"## {name}\n\n```python\nclass {name}({value.__mro__[1].__name__})\n```\n\n{_prose(value)}\n"
     parts = [f"## {name}", _signature(f"class {name}", value), _prose(value)]
-    for member, found in vars(value).items():
+    ours = [base for base in value.__mro__ if base.__module__.startswith("crossframe.")]
+    for member, found in {name: found for base in ours[::-1] for name, found in vars(base).items()}.items():
         if member.startswith("_") or member in INHERITED:
             continue
         if isinstance(found, property):

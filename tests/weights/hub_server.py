@@ -1,8 +1,10 @@
-"""A hub on this machine: the few requests of the Hugging Face client that fetching a file takes."""
+"""A hub on this machine: the few requests of the Hugging Face client that fetching and pushing files take."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,31 @@ def hub(models: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
 
         def do_GET(self) -> None:
             self.answer(with_body=True)
+
+        def do_POST(self) -> None:
+            requests.append(f"{self.command} {self.path}")
+            given = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send({"Content-Type": "application/json"}, json.dumps(self.taken(given)).encode(), 200, True)
+
+        def taken(self, given: bytes) -> dict[str, object]:
+            """What the hub says to something that is sent to it: a new model, a card, names of files, or a commit."""
+            address = f"http://127.0.0.1:{server.server_port}"
+            parts = self.path.partition("?")[0].strip("/").split("/")
+            if parts[-1] == "validate-yaml":
+                return {"errors": [], "warnings": []}
+            if parts[-1] == "create":
+                values = json.loads(given)
+                name = f"{values['organization']}/{values['name']}" if values.get("organization") else values["name"]
+                return {"url": f"{address}/{name}", "id": name, "name": name}
+            if "preupload" in parts:
+                files = [file["path"] for file in json.loads(given)["files"]]
+                return {"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in files]}
+            folder = models["/".join(parts[2:4])]
+            for line in map(json.loads, given.splitlines()):
+                if line["key"] == "file":
+                    (folder / line["value"]["path"]).write_bytes(base64.b64decode(line["value"]["content"]))
+            commit = f"{address}/{'/'.join(parts[2:4])}/commit/{COMMITS['main']}"
+            return {"success": True, "commitOid": COMMITS["main"], "commitUrl": commit, "hookOutput": ""}
 
         def answer(self, *, with_body: bool) -> None:
             requests.append(f"{self.command} {self.path}")

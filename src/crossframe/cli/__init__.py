@@ -17,6 +17,7 @@ from crossframe.cli.about import TRAINING_PACKAGES, doctor, models
 from crossframe.cli.base_to_novel import base_to_novel
 from crossframe.cli.blend import blend
 from crossframe.cli.calibrate import calibrate
+from crossframe.cli.card import card
 from crossframe.cli.classify import classify
 from crossframe.cli.data import data
 from crossframe.cli.demo import demo
@@ -89,6 +90,7 @@ app.command()(compare)
 app.command()(blend)
 app.command()(calibrate)
 app.command()(report)
+app.command()(card)
 app.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(shapes, name="shapes")

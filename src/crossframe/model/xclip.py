@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import MultiFrameTransformer
 from crossframe.model.preprocess import Preprocess, check_input, default_preprocess
+from crossframe.model.published import Published
 from crossframe.model.taught import Taught
 from crossframe.model.text import TextTransformer
 from crossframe.model.video_prompt import VideoPrompt
@@ -45,12 +46,11 @@ class VideoFeatures:
         return VideoFeatures(self.embedding[rows], patches, self.frames[rows])
 
 
-class XCLIP(nn.Module):
+class XCLIP(nn.Module, Published):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
 
-    `tokenizer` and `preprocess` are attached by `crossframe.load`; the model itself computes without them. Where no
-    `preprocess` is given, it is that of CLIP or of X-CLIP's authors, whichever the parts of the model are. `taught` is
-    what training left in the checkpoint: class names, templates, clips.
+    `crossframe.load` attaches `tokenizer` and `preprocess`, by default that of CLIP or of X-CLIP's authors, whichever
+    the parts are; the model computes without them. `taught` is what training left: class names, templates, clips.
     """
 
     def __init__(

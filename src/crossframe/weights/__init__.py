@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from crossframe.weights.errors import WeightsError
     from crossframe.weights.expansion import expand, replace_vision
+    from crossframe.weights.hub import Access
     from crossframe.weights.loading import load
     from crossframe.weights.saving import save
     from crossframe.weights.sources import Source, list_models
 
-__all__ = ["Source", "WeightsError", "expand", "list_models", "load", "replace_vision", "save"]
+__all__ = ["Access", "Source", "WeightsError", "expand", "list_models", "load", "replace_vision", "save"]
 
 # Imported on first use: listing the known models must not wait for torch.
 _HOME = {
+    "Access": "hub",
     "Source": "sources",
     "WeightsError": "errors",
     "expand": "expansion",

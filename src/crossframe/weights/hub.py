@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import huggingface_hub
@@ -35,48 +36,72 @@ _SMALL = (
 )
 
 
-def fetch(source: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the hub is reached, in its client's own words; by default as its environment variables say.
+
+    `token`: of a private model; `cache_dir`: where files are kept; `force_download`: also what is there already;
+    `local_files_only`: nothing else.
+    """
+
+    token: str | bool | None = None
+    cache_dir: str | Path | None = None
+    force_download: bool = False
+    local_files_only: bool = False
+
+    def kept(self, name: str, file: str, revision: str | None) -> str | object | None:
+        """The path of a file in the cache, None where it is not there, else a sign that the repository lacks it."""
+        if self.force_download:
+            return None
+        return huggingface_hub.try_to_load_from_cache(name, file, cache_dir=self.cache_dir, revision=revision)
+
+
+USUAL = Access()
+
+
+def fetch(source: str, access: Access = USUAL) -> Path:
     """Downloads what a model needs, or finds it in the cache, and returns the folder.
 
     Raises `WeightsError` when the hub cannot be reached and the cache does not have it, or the hub does not know it.
     """
     name, _, tag = source.partition("@")
     revision = tag or None
-    if huggingface_hub.try_to_load_from_cache(name, CONFIG, revision=revision) is None:
-        _check_reachable(name, revision)
-    config = _get(name, CONFIG, revision) or _get(name, OPEN_CLIP_CONFIG, revision)
+    if access.kept(name, CONFIG, revision) is None and not access.local_files_only:
+        _check_reachable(name, revision, access)
+    config = _get(name, CONFIG, revision, access) or _get(name, OPEN_CLIP_CONFIG, revision, access)
     if config is None:
         raise WeightsError(f"{name} on the hub has neither {CONFIG} nor {OPEN_CLIP_CONFIG}: it is no model known here")
     folder = config.parent
     commit = folder.name  # so that the other files cannot come from a later commit
     for file in _SMALL:
-        _get(name, file, commit)
+        _get(name, file, commit, access)
     for file in WEIGHTS[kind_of(folder)]:
-        if path := _get(name, file, commit):
+        if path := _get(name, file, commit, access):
             for shard in shard_names(path) if file.endswith(".index.json") else ():
-                if _get(name, shard, commit) is None:
+                if _get(name, shard, commit, access) is None:
                     raise WeightsError(f"{name} on the hub lacks {shard}, to which its {file} refers")
             return folder
     raise WeightsError(f"{name} on the hub holds no weights; expected {' or '.join(WEIGHTS[kind_of(folder)])}")
 
 
-def _check_reachable(name: str, revision: str | None) -> None:
+def _check_reachable(name: str, revision: str | None, access: Access) -> None:
     """Ask once whether the hub answers; the client would retry for half a minute before it reports that it does not."""
     try:
-        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, CONFIG, revision=revision))
+        address = huggingface_hub.hf_hub_url(name, CONFIG, revision=revision)
+        huggingface_hub.get_hf_file_metadata(address, token=access.token)
     except (hub_errors.HfHubHTTPError, hub_errors.EntryNotFoundError, hub_errors.FileMetadataError):
         return  # it does; what it says is heard when the files are fetched
     except Exception as error:  # the client's transport errors have other types from one of its versions to the next
         raise WeightsError(_unreachable(name, CONFIG)) from error
 
 
-def _get(name: str, file: str, revision: str | None) -> Path | None:
+def _get(name: str, file: str, revision: str | None, access: Access) -> Path | None:
     """The local path of one file, or None when the repository does not have it."""
-    cached = huggingface_hub.try_to_load_from_cache(name, file, revision=revision) if revision else None
+    cached = access.kept(name, file, revision) if revision else None
     if cached is not None and not isinstance(cached, str):
         return None  # the cache remembers that this commit has no such file
     try:
-        return Path(huggingface_hub.hf_hub_download(name, file, revision=revision))
+        return Path(huggingface_hub.hf_hub_download(name, file, revision=revision, **asdict(access)))
     except hub_errors.LocalEntryNotFoundError as error:
         raise WeightsError(_unreachable(name, file)) from error
     except hub_errors.EntryNotFoundError:

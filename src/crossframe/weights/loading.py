@@ -26,6 +26,7 @@ def load(
     num_frames: int | None = None,
     image_size: int | None = None,
     base: str | Path | None = None,
+    access: hub.Access | None = None,
 ) -> XCLIP:
     """A model from wherever its weights are, in eval mode, with its tokenizer and its preprocessing.
 
@@ -38,7 +39,8 @@ def load(
 
     `device`: by default the GPU if there is one, else the CPU. `dtype`: float32 when None, or float64 where the
     file has it. `num_frames` and `image_size` interpolate the positions when they are not those of the weights.
-    `base`: the source of the CLIP that a ViFi-CLIP was trained from.
+    `base`: the source of the CLIP that a ViFi-CLIP was trained from. `access`: how the hub is reached
+    (`crossframe.weights.Access`), by default as the variables of its client say.
 
     Raises `WeightsError`, in one line, when the source is unknown, unreachable, damaged, incomplete or unsafe.
     """
@@ -52,23 +54,24 @@ def load(
         raise WeightsError(f"device is {device!r}, and torch reaches no GPU here; give cpu, or see crossframe doctor")
     if place.type == "cuda" and (place.index or 0) >= (gpus := torch.cuda.device_count()):
         raise WeightsError(f"device is '{place}', and the last GPU here is cuda:{gpus - 1}; give one that is here")
-    checkpoint = _resolve(source, None if base is None else _resolve(base))
+    access = access or hub.USUAL
+    checkpoint = _resolve(source, access, None if base is None else _resolve(base, access))
     with errors_in(source):
         model = build(resized(checkpoint, num_frames, image_size), dtype)
     return model.to(place)
 
 
-def _fetch(source: str) -> Path:
+def _fetch(source: str, access: hub.Access) -> Path:
     path = Path(source)
     try:
-        return hub.fetch(source)
+        return hub.fetch(source, access)
     except WeightsError as error:
         if not path.parent.is_dir():
             raise
         raise WeightsError(f"the folder {path.parent} has no '{path.name}', and {error}") from error  # one was meant
 
 
-def _resolve(source: str | Path, base: Checkpoint | None = None) -> Checkpoint:
+def _resolve(source: str | Path, access: hub.Access, base: Checkpoint | None = None) -> Checkpoint:
     path, place = place_in(source)
     if source == "shapes":
         if not BUNDLED.is_dir():
@@ -81,4 +84,4 @@ def _resolve(source: str | Path, base: Checkpoint | None = None) -> Checkpoint:
         return read_folder(path.parent, path.name) if in_folder else read_file(path, place, base)
     check_source(source)
     name = str(source)
-    return read_folder(_fetch(name), authors_heads=name.startswith(_AUTHORS_LARGE))
+    return read_folder(_fetch(name, access), authors_heads=name.startswith(_AUTHORS_LARGE))
