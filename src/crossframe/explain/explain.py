@@ -124,7 +124,7 @@ def explain(prediction: Prediction, question: Question, label: str | None = None
     text = None if question.text is None else question.text.clone().to(model.dtype)
     with exact_convolutions():
         video = model.prepare(prediction.pixels)
-        found = look(model, video, text, lambda logits: scoring.log_odds(logits, place))
+        found = look(model, video, text, lambda logits: logits[place])
         relevance, told = carried(model, found.relevant, place)
         if not relevance.any():
             raise ValueError(f"nothing in the video speaks for {label!r}: explain another label")
