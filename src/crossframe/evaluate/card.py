@@ -30,7 +30,7 @@ def model_card(
     license: str | None = None,
     scores: Sequence[str | Path] = (),
 ) -> ModelCard:
-    """What the model is and, of `run`, the folder of its training, on what it was trained and what came of it.
+    """The page of a model and, by `run`, the folder of its training, on what it was trained and what came of it.
 
     Scores are those of the evaluations in the run's folder, and in `scores`, that measured exactly these weights.
     `license` is that of the weights; not given, it is that of a published model that training began with, or nobody
@@ -71,7 +71,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _own_summaries(run: Path, digits: str) -> Iterator[dict[str, Any]]:
-    """Those of the evaluations in the folder of a run that measured these weights."""
+    """The summaries of a run that measured these weights."""
     for path in sorted(run.glob(f"*/{SUMMARY}")):
         summary = _read(path)
         if summary.get("made_with", {}).get("weights") == digits:
