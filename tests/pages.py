@@ -78,6 +78,8 @@ def as_tested(words: list[str]) -> list[str]:
             return _with_init(words) + ([] if "--tiny" in words else ["--tiny"])
         case "classify" | "explain" if "--model" not in words:
             return [*words, "--model", "shapes"]
+        case "index" if "--model" not in words and "--add" not in words and "--remove" not in words:
+            return [*words, "--model", "shapes"]
         case "serve":  # it would not end; tests/serve starts it
             return [*words, "--help"]
         case "shapes" if "render" in words:

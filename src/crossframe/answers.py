@@ -34,23 +34,30 @@ class Question:
         """Features of B clips -> float32 (B, K + background), on the CPU."""
         return self.inference.score(features, self.text)
 
+    def similarities(self, logits: Tensor) -> Tensor | None:
+        """Logits (..., K + background) -> cosines (..., K) of clips and labels; None for a linear head, or where the
+        scale of logits has fallen to zero."""
+        model = self.inference.model
+        scale = float(model.logit_scale.detach().exp())
+        bias = 0.0 if model.logit_bias is None else float(model.logit_bias.detach())
+        if self.text is None or not scale:
+            return None
+        return (logits[..., : len(self.scoring.labels.labels)] - bias) / scale
+
     def answer(self, frames: Frames, logits: Tensor, *, keep_pixels: bool = False) -> Prediction | ScoreError:
         """The prediction for one clip by its row of logits, (K + background,)."""
         if not logits.isfinite().all():
             return ScoreError(
                 f"{frames.source}: the model's scores are not numbers; its weights have diverged, or need float32"
             )
-        model, chosen = self.inference.model, self.scoring.labels
+        chosen = self.scoring.labels
         names = chosen.labels
-        scale = float(model.logit_scale.detach().exp())
-        bias = 0.0 if model.logit_bias is None else float(model.logit_bias.detach())
-        similarities = None if self.text is None or not scale else (logits[: len(names)] - bias) / scale
         asks = bool(chosen.thresholds or chosen.background or any(group.independent for group in chosen.groups))
         return Prediction(
             frames.source,
             names,
             self.scoring(logits),
-            similarities,
+            self.similarities(logits),
             frames.seen(),
             frames.pixels if keep_pixels else None,
             chosen.group_names,

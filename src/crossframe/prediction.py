@@ -145,8 +145,8 @@ def _seen(frames: Seen | Frames) -> dict[str, Any]:
     }
 
 
-def pictures_of(video: str | os.PathLike[str], indices: list[int]) -> tuple[list[str], str]:
-    """A film strip of these frames of a file, and what kept it from being made."""
+def pictures_of(video: str | os.PathLike[str], indices: list[int] | None) -> tuple[list[str], str]:
+    """A film strip of these frames of a file, None for eight of the whole, and what kept it from being made."""
     if str(video) == "-" or (str(video)[0], str(video)[-1]) == ("<", ">"):  # from standard input, or from memory
         return [], "its pixels were not kept; classify with keep_pixels=True"
     try:

@@ -279,6 +279,14 @@ class Recognizer:
         for item in self._computed(self._decoded(videos), lambda features: features.embedding):
             yield item if isinstance(item, VideoError) else as_vector(*item)
 
+    def features_each(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, Tensor] | VideoError]:
+        """The frames of each video with all that scores and vectors are made of, float32 (1 + N, E) on the CPU.
+
+        They are in the order of `videos`, as they come: the embedding, not normalized, for `answers.as_vector`; behind
+        it the N patches that labels look at. `VideoFeatures.of_stacked` makes of B of them what `Question` takes.
+        """
+        return self._computed(self._decoded(videos), lambda features: features.stacked())
+
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""
         if self.model.text is None:

@@ -24,10 +24,12 @@ from crossframe.cli.demo import demo
 from crossframe.cli.embed import embed
 from crossframe.cli.evaluate import evaluate
 from crossframe.cli.explain import explain
+from crossframe.cli.index import index
 from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import compare, report
 from crossframe.cli.retrieval import retrieval
+from crossframe.cli.search import search
 from crossframe.cli.serve import serve
 from crossframe.cli.shapes import shapes
 from crossframe.cli.train import train
@@ -48,7 +50,7 @@ _OF_FILES: dict[int | None, str] = {
 }
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
-_OF_VIDEOS = ("classify", "embed", "explain")
+_OF_VIDEOS = ("classify", "embed", "explain", "index")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
@@ -78,6 +80,8 @@ def _options(
 app.command()(classify)
 app.command()(embed)
 app.command()(explain)
+app.command()(index)
+app.command()(search)
 app.command()(models)
 app.command()(doctor)
 app.command()(demo)
