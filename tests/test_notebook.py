@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -26,6 +27,9 @@ def test_the_notebook_runs_and_shows_what_it_says(path: Path, monkeypatch: pytes
     printed = "".join(output.text for output in shown if output.output_type == "stream" and output.name == "stdout")
     assert "data:image" in pages[0]  # the film strip
     assert "<table" in pages[1]
+    assert pages[2].count("data:image") == 8  # the frames, colored
+    assert "evidence: [" in printed
+    assert re.search(r"^0\.0 s to 1\.0 s: .*, \d+%$", printed, re.M)
     assert "missing.mp4: does not exist" in printed
     assert " right, among " in printed
 

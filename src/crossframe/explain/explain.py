@@ -80,6 +80,12 @@ class Explanation:
         """(T,): the share that each frame has in the answer."""
         return self.places.sum(dim=(1, 2))
 
+    def _repr_html_(self) -> str:
+        """The frames under the map of relevance, in a notebook."""
+        from crossframe.explain.pictures import in_notebook  # which is made of explanations
+
+        return in_notebook(self)
+
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
         """Plain values, ready for JSON: those of the prediction, and `explained`."""
         seen = self.prediction.frames

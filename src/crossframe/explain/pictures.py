@@ -46,6 +46,13 @@ def overlays(explanation: Explanation) -> Tensor:
     return (frames * 255).round().clamp(0, 255).to(torch.uint8)
 
 
+def in_notebook(explanation: Explanation) -> str:
+    """The overlays side by side, and the score, as HTML without a style of its own."""
+    seen = [pages.data_uri(picture) for picture in overlays(explanation)]
+    clip = pages.Clip(explanation.prediction.video, [(explanation.label, explanation.score)], "", seen)
+    return pages.render("notebook", each=clip)
+
+
 def write_pictures(explanation: Explanation, folder: Path) -> list[Path]:
     """Write each overlay as a PNG file named after its frame, and return the paths. Makes the folder if need be."""
     folder.mkdir(parents=True, exist_ok=True)
