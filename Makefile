@@ -15,7 +15,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test test-slow torture mutants lint types format bench demo retrain clean
+.PHONY: help setup test test-slow torture mutants lint types format bench docs demo retrain clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,9 +69,13 @@ bench: setup  ## Measure everything beside its peers, about twenty minutes on an
 	$(BIN)/python -m benchmarks --save
 	$(BIN)/python -m benchmarks.tables
 
+docs: setup  ## The documentation as a site, in site/, which opens without a server or a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo site/index.html
+
 demo: setup  ## Name what happens in a few freshly drawn clips
 	$(BIN)/crossframe demo
 
 clean:  ## Remove the environment, caches and build results
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,8 +31,9 @@ class Page:
     errors: list[str] = field(default_factory=list)
 
     def ask(self, expression: str) -> Any:
-        """The value of an expression of JavaScript."""
-        answer = self.browser.call("Runtime.evaluate", self, expression=expression, returnByValue=True)
+        """The value of an expression of JavaScript; of a promise, what it brings."""
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self.browser.call("Runtime.evaluate", self, expression=expression, **how)
         return answer["result"]["value"]
 
     def note(self, event: dict[str, Any]) -> None:

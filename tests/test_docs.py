@@ -188,6 +188,12 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
     assert seen > 30
 
 
+def test_every_page_has_its_place_in_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    placed = re.findall(r": (\S+\.md)$", nav, re.M)
+    assert sorted(placed) == sorted("index.md" if page == "README.md" else Path(page).name for page in PAGES)
+
+
 def test_the_results_page_has_every_experiment_of_the_paper_and_its_number() -> None:
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     missing = [run.command for run in experiments() if f"{run.name}: {run.result}\n{run.command}\n" not in text]

@@ -56,7 +56,7 @@ class Frames:
     `total`, how many frames the video has, counted.
     `damaged` bool (T,), True where the decoder had to repair the picture.
     `missing`, about how many frames the file promises beyond `total`: it was cut off, or they cannot be decoded.
-    `source`, the file's name, or "<bytes>" or "<array>".
+    `source`, the file's name, or `<bytes>` or `<array>`.
     `notes`, what else was noticed, a line each: several video streams, uneven times.
     `start` and `end`, the part of it that was asked for, in seconds after the first frame; None for those of the file.
     """
