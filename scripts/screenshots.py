@@ -1,4 +1,5 @@
-"""Takes the pictures of the docs anew: the page of the demo, one about reasons, the report of an evaluation on Shapes.
+"""Takes the pictures of the docs anew: the page of the demo, one about reasons, the report of an evaluation on Shapes,
+and the page of a server.
 
     python scripts/screenshots.py
 
@@ -7,12 +8,16 @@ needs Chromium (`apt-get install chromium`). Look at the pictures before you com
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
+
+from playwright.sync_api import sync_playwright
 
 from crossframe.cli import app
 from crossframe.shapes.caption import all_sentences
@@ -27,6 +32,10 @@ PICTURES = (  # page, name, size of the window, and pixels of the picture to one
     ("why.html", "explain", 1000, 1010, 0.8),
     ("test/report.html", "report", 1000, 3160, 0.8),
     ("test/report.html", "report-phone", 390, 1960, 1.0),
+)
+SERVED: tuple[tuple[str, int, Literal["light", "dark"], str], ...] = (  # picture, width, by day or night, example
+    ("serve", 900, "light", "Example 1"),
+    ("serve-phone", 390, "dark", "Example 2"),
 )
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -61,6 +70,39 @@ def main() -> None:
             ]
             subprocess.run(command, check=True, timeout=60, stderr=subprocess.DEVNULL)
             print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
+        of_server(chromium, here)
+
+
+def of_server(chromium: str, here: Path) -> None:
+    """The page of a server: clips that it has named, by night and by day, and a search."""
+    index = here / "index"
+    with chdir(here), suppress(SystemExit):  # for names on the page
+        app(["shapes", "render", "drawn", "--split", "test", "--videos", "24", "--workers", "1"], standalone_mode=False)
+        app(["index", "drawn", "--out", str(index), "--model", "shapes", "--summary"], standalone_mode=False)
+    command = [sys.executable, "-m", "crossframe", "serve", "--model", "shapes", "--index", str(index), "--port", "0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = iter(server.stderr or ())
+        address = next(found[1] for line in lines if (found := re.search("listening on (http.*)", line)))
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            for name, width, scheme, asked in SERVED:
+                page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+                page.goto(address)
+                page.click(f"text={asked}")
+                page.click("#go")
+                page.wait_for_selector("#result:not([hidden])", timeout=60_000)
+                if scheme == "light":
+                    page.fill("#words", "a red circle moving left")
+                    page.click("#find")
+                    page.wait_for_selector("#found li")
+                page.evaluate("for (const hit of [...document.querySelectorAll('#found li')].slice(1)) hit.remove()")
+                picture = DOCS / f"{name}.png"
+                page.screenshot(path=picture, full_page=True)
+                print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
 
 
 if __name__ == "__main__":

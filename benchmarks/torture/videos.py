@@ -67,7 +67,7 @@ def mutants(options: Options) -> list[Row]:
     each = options.few(12, 1)
     rows = {name: Row(f"videos: {name}") for name in DAMAGE}
     told = 0
-    for sound, name in _streams(options):
+    for sound, name in streams(options):
         data, frames = sound.read_bytes(), decode_fully(sound)
         paths: list[tuple[str, Path]] = []
         for kind, damage in DAMAGE.items():
@@ -87,7 +87,8 @@ def mutants(options: Options) -> list[Row]:
     return list(rows.values())
 
 
-def _streams(options: Options) -> Iterator[tuple[Path, str]]:
+def streams(options: Options) -> Iterator[tuple[Path, str]]:
+    """A sound clip of every codec in every container that takes it, and its name."""
     wanted = [(codec, container) for codec in CODECS for container in CONTAINERS]
     for codec, container in wanted[:: options.few(1, 7)]:
         path = options.folder / f"{codec}.{container}"

@@ -21,6 +21,7 @@ from crossframe.serve.app import make_app
 from crossframe.serve.settings import Settings
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
+from tests.archive.conftest import make_index
 
 LABELS = ["a circle is pulsing", "a square is moving left", "a triangle is moving up"]
 MADE_BY = {"model": "shapes", "weights": "0", "template": None, "precision": "float32", "descriptions": None}
@@ -39,6 +40,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     for index in range(3):
         write_clip(draw(Split.TEST, 7, index * 5), folder / f"{index}.mp4")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index(recognizer: Recognizer, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the three clips."""
+    folder = tmp_path_factory.mktemp("archive") / "index"
+    make_index(folder, sorted(clips.glob("*.mp4")), recognizer, summary=True)
     return folder
 
 
@@ -101,7 +110,7 @@ def running(*options: object, **environment: str) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def server(clips: Path) -> Iterator[Running]:
-    """The usual server, with the folder of clips."""
-    with running("--folder", clips, "--precision", "float32") as found:
+def server(clips: Path, index: Path) -> Iterator[Running]:
+    """The usual server, with the folder of clips and the index."""
+    with running("--folder", clips, "--index", index, "--precision", "float32") as found:
         yield found

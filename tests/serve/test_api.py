@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crossframe import Recognizer
+from crossframe.archive.finding import Finder
 from crossframe.serve.settings import Settings
 from tests.serve.conftest import LABELS, MADE_BY, Serve
 
@@ -53,6 +54,37 @@ def test_vectors_are_those_of_embed(serve: Serve, clips: Path, recognizer: Recog
     alone = serve().post("/v1/embed", json={"texts": ["a circle"]}).json()
     assert "vector" not in alone
     assert len(alone["texts"]) == 1
+
+
+def test_reasons_are_those_of_explain(serve: Serve, clips: Path, recognizer: Recognizer) -> None:
+    asked = {"path": "0.mp4", "labels": LABELS, "label": LABELS[1], "top": 2}
+    found = serve().post("/v1/explain", json=asked).json()
+    expected = recognizer.explain(clips / "0.mp4", LABELS, label=LABELS[1]).to_dict(2)
+    assert found == plain(expected) | MADE_BY | {"video": "0.mp4"}
+    maps = serve().post("/v1/explain", json=asked | {"pictures": True}).json()["maps"]
+    assert {each[:23] for each in maps} == {"data:image/jpeg;base64,"}
+    other = serve().post("/v1/explain", json=asked | {"label": "something else"})
+    assert other.status_code == 422
+    assert "'something else' is not among the labels" in other.json()["error"]
+
+
+def test_an_index_is_searched_by_words_and_by_an_upload(
+    serve: Serve, clips: Path, index: Path, recognizer: Recognizer
+) -> None:
+    client = serve(index=index)
+    words = "a circle that is pulsing"
+    answer = client.post("/v1/search", json={"words": words, "top": 2, "pictures": True})
+    assert answer.status_code == 200, answer.text
+    expected = [hit.to_dict() for hit in Finder(index, recognizer).find(words, top=2)]
+    hits = answer.json()["hits"]
+    assert [{name: value for name, value in hit.items() if name != "pictures"} for hit in hits] == expected
+    assert all(len(hit["pictures"]) == 8 for hit in hits)
+    alike = client.post("/v1/search", files=upload(clips, "1.mp4")).json()["hits"]
+    assert Path(alike[0]["video"]).name == "1.mp4"
+    assert alike[0]["similarity"] == pytest.approx(1.0, abs=1e-4)
+    assert "pictures" not in alike[0]
+    assert "send words, or a video" in client.post("/v1/search", json={}).json()["error"]
+    assert serve().post("/v1/search", json={"words": words}).status_code == 404
 
 
 def test_pictures_come_where_they_are_asked_for(serve: Serve, clips: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.torture.videos import DAMAGE
+from benchmarks.torture.report import Options
+from benchmarks.torture.videos import DAMAGE, streams
 from tests.serve.conftest import LABELS, Running, Serve, running
 
 HEAD = "POST /v1/classify?labels=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
@@ -32,6 +33,17 @@ def narrow(clips: Path) -> Iterator[Running]:
     """A server with little patience and little room."""
     with running("--max-size", 1, "--max-seconds", 1.5, "--queue", 4) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def opened_folder(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
+    """A folder with links that lead out of it, beside a file that is nobody's business."""
+    folder = tmp_path_factory.mktemp("around") / "open"
+    folder.mkdir()
+    (folder.parent / "secret.mp4").write_bytes((clips / "0.mp4").read_bytes())
+    (folder / "link.mp4").symlink_to(folder.parent / "secret.mp4")
+    (folder / "loop").symlink_to(folder / "loop")
+    return folder
 
 
 def idle(server: Running) -> None:
@@ -77,13 +89,8 @@ def rest(there: socket.socket) -> str:
         "x" * 4000,
     ],
 )
-def test_paths_lead_out_of_no_folder(serve: Serve, tmp_path: Path, clips: Path, path: str) -> None:
-    folder = tmp_path / "open"
-    folder.mkdir()
-    (tmp_path / "secret.mp4").write_bytes((clips / "0.mp4").read_bytes())
-    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
-    (folder / "loop").symlink_to(folder / "loop")
-    answer = serve(folders=(folder,)).post("/v1/classify", json={"path": path, "labels": LABELS})
+def test_paths_lead_out_of_no_folder(serve: Serve, opened_folder: Path, path: str) -> None:
+    answer = serve(folders=(opened_folder,)).post("/v1/classify", json={"path": path, "labels": LABELS})
     could_be_there = path in ("concat:a|b", "x" * 4000)
     assert answer.status_code == (404 if could_be_there else 403), answer.text
     said = "is not there" if could_be_there else "lies in no folder of this server"
@@ -194,6 +201,21 @@ def test_damaged_files_and_files_that_are_none_cost_their_own_request_alone(serv
                 assert "crossframe-serve" not in answer.text
         again = client.post("/v1/classify", files={"video": ("x.mp4", sound)}, data={"labels": LABELS})
     assert again.status_code == 200
+    idle(server)
+
+
+@pytest.mark.slow
+def test_damaged_streams_of_every_kind_are_answered_or_refused_in_a_line(server: Running, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    with httpx.Client(base_url=server.address, timeout=120) as client:
+        for sound, name in streams(Options(fast=False, seed=0, folder=tmp_path)):
+            for kind, damage in DAMAGE.items():
+                changed = bytearray(sound.read_bytes())
+                damage(changed, chance)
+                files = {"video": (f"{kind}-{name}", bytes(changed))}
+                answer = client.post("/v1/classify", files=files, data={"labels": LABELS})
+                assert answer.status_code in (200, 422), answer.text
+                assert "\n" not in answer.json().get("error", "")
     idle(server)
 
 

@@ -78,6 +78,34 @@ def test_an_upload_is_named_and_labels_stay_in_the_address(opened: Open, clips: 
     assert page.is_hidden("#result")
 
 
+def test_the_index_is_searched_in_words_and_by_the_video_above(opened: Open, clips: Path) -> None:
+    page = opened()
+    page.click("#find")
+    assert page.inner_text("#found-problem").startswith("There are no words yet")
+    page.fill("#words", "a circle that is pulsing")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#found li")
+    assert page.locator("#found li").count() == 3
+    assert page.inner_text("#found-status") == "3 clips, best first."
+    assert page.locator("#found li >> nth=0 >> img").count() == 8
+    page.set_input_files("#video", clips / "1.mp4")
+    page.click("#alike")
+    page.wait_for_selector("#found h3:has-text('1.mp4 · 1.000')")
+
+
+def test_a_label_is_explained(opened: Open) -> None:
+    page = opened(390)
+    page.click(".example >> nth=0")
+    page.click("#go")
+    answered(page)
+    page.click("#scores button >> nth=1")
+    page.wait_for_selector("#why:not([hidden])", timeout=60_000)
+    assert page.inner_text("#why-title") == f"Why “{page.inner_text('#scores th >> nth=1')}”?"
+    assert page.locator("#maps img").count() == page.locator("#reasons tr").count() == 8
+    assert page.is_visible("#result")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_it_works_with_keys_alone_and_the_answer_may_be_none(opened: Open) -> None:
     page = opened()
 

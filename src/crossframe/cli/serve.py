@@ -51,6 +51,9 @@ def serve(
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     folder: Annotated[list[Path] | None, Option(help="A folder from which requests may name videos; repeat.")] = None,
+    index: Annotated[
+        Path | None, Option(help="An index to search, of the same model: see crossframe index.", show_default=False)
+    ] = None,
     token_file: Annotated[
         Path | None, Option(help=f"A file with the token that requests must bear; or set {TOKEN}.")
     ] = None,
@@ -93,13 +96,14 @@ def serve(
     local = host in LOOPBACK
     if not (local or token):
         print(f"crossframe: whoever reaches {host} may ask; --token-file keeps others out", file=sys.stderr)
-    settings_of_model = {"num_frames": frames, "precision": precision, "template": template}
-    recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings_of_model)
+    how = {"num_frames": frames, "precision": precision, "template": template}
+    recognizer = open_recognizer(model, device, workers, batch_size, timeout, **how)
+    if names or recognizer.model.labels:
+        names = own_labels(recognizer.model, names, quiet=False)
     settings = Settings(
-        labels=_labels(
-            own_labels(recognizer.model, names, quiet=False) if names or recognizer.model.labels else [], labels
-        ),
+        labels=_labels(names, labels),
         folders=tuple(one.resolve() for one in folder or ()),
+        index=index,
         queue=queue,
         latency=latency / 1000,
         size=max_size << 20,

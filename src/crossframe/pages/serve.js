@@ -28,7 +28,7 @@ function choose(chosen, name) {
   file = chosen;
   example = examples.some((button) => button.dataset.name === name) ? name : "";
   for (const button of examples) button.setAttribute("aria-pressed", String(button.dataset.name === example));
-  say(file ? `${file.name} is chosen.` : example ? `Example ${examples.findIndex((one) => one.dataset.name === example) + 1} is chosen.` : "");
+  say(file ? `${file.name} is chosen.` : example ? `${examples.find((one) => one.dataset.name === example).textContent} is chosen.` : "");
 }
 
 function say(text) { at("status").textContent = text; }
@@ -104,7 +104,11 @@ function row(found) {
   bar.style.width = percent(found.score).replace(" ", "");
   const cell = element("td", "");
   cell.append(bar);
-  made.append(element("th", found.group ? `${found.group}: ${found.label}` : found.label, { scope: "row" }), element("td", percent(found.score)), cell);
+  const why = element("td", "");
+  const button = element("button", "Why?", { type: "button", class: "small", "aria-label": `Why ${found.label}?` });
+  button.addEventListener("click", () => ask("v1/explain", { label: found.label }, showReasons));
+  why.append(button);
+  made.append(element("th", found.group ? `${found.group}: ${found.label}` : found.label, { scope: "row" }), element("td", percent(found.score)), cell, why);
   return made;
 }
 
@@ -113,31 +117,50 @@ function show(found) {
   at("result-title").textContent = video;
   at("verdict").textContent = none ? "None of these." : `It shows: ${accepted.join(", ")}`;
   const seconds = frames.times.length === pictures.length ? frames.times : [];
-  at("strip").replaceChildren(...pictures.map((source, i) => element("img", "", {
-    src: source, alt: seconds[i] == null ? `frame ${i + 1}` : `frame at ${seconds[i].toFixed(1)} seconds`,
-  })));
+  at("strip").replaceChildren(strip(pictures, seconds));
   at("notes").textContent = warnings.map((line) => `It ${line}.`).join(" ");
   at("scores").replaceChildren(...predictions.map(row));
-  at("result").hidden = false;
-  at("result-title").focus({ preventScroll: true });
-  at("result").scrollIntoView({ block: "nearest" });
+  reveal("result");
 }
 
-async function run(event) {
-  event.preventDefault();
+function reveal(id) {
+  at(id).hidden = false;
+  at(`${id}-title`).focus({ preventScroll: true });
+  at(id).scrollIntoView({ block: "nearest" });
+}
+
+function showReasons(found) {
+  const { label, score, frames, messages } = found.explained;
+  at("why-title").textContent = `Why “${label}”?`;
+  at("maps").replaceChildren(strip(found.maps, frames.map((one) => one.time)));
+  const share = (value) => (value === null ? "" : percent(value));
+  at("reasons").replaceChildren(...frames.map((one) => {
+    const made = element("tr", "");
+    const cells = [share(one.share), share(one.attention), share(one.without), one.evidence === null ? "" : one.evidence.toFixed(2)];
+    made.append(element("th", one.time === null ? `${one.index}` : `${one.time.toFixed(2)} s`, { scope: "row" }), ...cells.map((text) => element("td", text, { class: "number" })));
+    return made;
+  }));
+  at("told").textContent = messages ? `Its score is ${percent(score)}; without messages between frames it would be ${percent(messages.without)}.` : `Its score is ${percent(score)}.`;
+  reveal("why");
+}
+
+const PANELS = ["result", "why"];
+
+async function ask(path, more, shown) {
   remember();
   complain("");
   if (!file && !example) return complain("There is no video yet: drop one, choose one, or take an example.");
   if (at("labels").required && !lines().length) return complain("There are no labels yet: write what it may show, one on each line.");
   busy(true);
-  at("result").hidden = true;
+  for (const id of PANELS) at(id).hidden = !(shown === showReasons && id === "result");
   try {
     const form = await asked();
+    for (const [name, value] of Object.entries(more)) form.append(name, value);
     form.append("pictures", "true");
     form.append("top", "20");
     advance(0);
-    running = send("v1/classify", form, advance);
-    show(await running.answer);
+    running = send(path, form, advance);
+    shown(await running.answer);
     say("Done.");
   } catch (error) {
     say("");
@@ -147,7 +170,54 @@ async function run(event) {
   }
 }
 
+function run(event) {
+  event.preventDefault();
+  return ask("v1/classify", {}, show);
+}
+
+function strip(pictures, times) {
+  const made = element("div", "", { class: "strip" });
+  made.append(...pictures.map((source, i) => element("img", "", {
+    src: source, alt: times[i] == null ? `frame ${i + 1}` : `frame at ${times[i].toFixed(1)} seconds`,
+  })));
+  return made;
+}
+
+function hit(found) {
+  const { video, start, end, similarity, label, pictures = [] } = found;
+  const part = start == null && end == null ? "" : `, ${(start ?? 0).toFixed(1)} s to ${end == null ? "the end" : `${end.toFixed(1)} s`}`;
+  const title = element("h3", `${video}${part} `);
+  title.append(element("small", `· ${similarity.toFixed(3)}${label ? ` · ${label}` : ""}`));
+  const made = element("li", "");
+  made.append(title, strip(pictures, []));
+  return made;
+}
+
+async function search(event) {
+  event.preventDefault();
+  const alike = event.submitter === at("alike");
+  const fail = (text) => { at("found-problem").textContent = text; at("found-problem").hidden = !text; };
+  fail("");
+  at("found").replaceChildren();
+  if (!alike && !at("words").value.trim()) return fail("There are no words yet: write what happens in the clips.");
+  if (alike && !file && !example) return fail("There is no video yet: choose one above, or take an example.");
+  at("found-status").textContent = "Searching …";
+  try {
+    const form = new FormData();
+    if (alike) form.append("video", await video());
+    else form.append("words", at("words").value);
+    form.append("pictures", "true");
+    const { hits } = await send("v1/search", form, () => {}).answer;
+    at("found").replaceChildren(...hits.map(hit));
+    at("found-status").textContent = hits.length ? `${hits.length} clips, best first.` : "No clip of the index fits.";
+  } catch (error) {
+    at("found-status").textContent = "";
+    fail(error.message);
+  }
+}
+
 at("ask").addEventListener("submit", run);
+at("search")?.addEventListener("submit", search);
 at("ask").addEventListener("input", remember);
 at("stop").addEventListener("click", () => running?.stop());
 at("video").addEventListener("change", () => choose(at("video").files[0] ?? null, ""));

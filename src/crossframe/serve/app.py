@@ -1,49 +1,41 @@
-"""The API: `/v1/classify`, `/v1/embed`, health, metrics, and its own description as OpenAPI."""
+"""The routes: the API under `/v1`, which describes itself as OpenAPI, the page, health and metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse
 
 import crossframe
-from crossframe import pages
-from crossframe.files import plain_json
-from crossframe.pace import figure
 from crossframe.recognizer import Recognizer
-from crossframe.serve.batches import Batches
-from crossframe.serve.clips import draw_examples
+from crossframe.serve.clips import Shelf, examples
 from crossframe.serve.front import page
 from crossframe.serve.gate import GONE, Gate, refusal
 from crossframe.serve.schema import (
     REFUSALS,
-    Asked,
     Classified,
     ClassifyAsked,
     EmbedAsked,
     Embedded,
+    ExplainAsked,
+    Explained,
+    Hits,
     Problem,
+    SearchAsked,
     operation,
 )
-from crossframe.serve.settings import Places, RefusedError, Settings
-from crossframe.serve.uploads import received
-from crossframe.serve.watch import Watch
-from crossframe.text.groups import LabelSet
+from crossframe.serve.service import Service
+from crossframe.serve.settings import RefusedError, Settings
 from crossframe.video.given import Video
 from crossframe.video.guard import VideoError
-
-A = TypeVar("A", bound=Asked)
-R = TypeVar("R")
-Work: TypeAlias = Coroutine[Any, Any, dict[str, Any]]
 
 DESCRIPTION = (
     "Names what happens in videos, in your own words. A video comes as a form, as the body itself, or as a path in one "
@@ -51,71 +43,19 @@ DESCRIPTION = (
 )
 
 
-class Service:
-    """The work that routes share."""
-
-    def __init__(self, recognizer: Recognizer, settings: Settings) -> None:
-        self.settings = settings
-        self.places = Places(settings.queue)
-        self.watch = Watch(self.places)
-        self.batches = Batches(recognizer, settings, self.watch)
-
-    async def answer(self, request: Request, kind: type[A], work: Callable[[A, Video | None], Work]) -> Response:
-        """The result of the work that a request asks for, within limits of number and of time."""
-        with self.places.one():
-            async with received(request, kind, self.settings) as (asked, video):
-                try:
-                    async with asyncio.timeout(self.settings.seconds):
-                        found = await _until_gone(request, work(asked, video))
-                except TimeoutError:
-                    reason = f"there was no answer within {figure(self.settings.seconds)} s; try again later"
-                    raise RefusedError(504, reason) from None
-        return Response(plain_json(found | self.settings.made_by, ensure_ascii=False), media_type="application/json")
-
-    async def classify(self, asked: ClassifyAsked, video: Video | None) -> dict[str, Any]:
-        """The values of a prediction."""
-        if video is None:
-            raise RefusedError(422, "there is no video; send one in the field video, or a path")
-        labels = asked.labels or self.settings.labels
-        if labels is None:
-            raise RefusedError(422, "there are no labels; send what the video may show")
-        count = len(labels.labels if isinstance(labels, LabelSet) else labels) + len(asked.background)
-        self._check_number(count, "labels")
-        question = await self.batches.question(labels, background=asked.background, threshold=asked.threshold)
-        prediction = await self.batches.classify(video, question, keep_pixels=asked.pictures)
-        found = prediction.to_dict(asked.top)
-        if prediction.pixels is not None:
-            found["pictures"] = await asyncio.to_thread(pages.strip, prediction.pixels)
-        return found
-
-    async def embed(self, asked: EmbedAsked, video: Video | None) -> dict[str, Any]:
-        """The values of an embedding, of texts, or of both."""
-        if video is None and not asked.texts:
-            raise RefusedError(422, "there is nothing to embed; send a video, a path or texts")
-        self._check_number(len(asked.texts), "texts")
-        found = (await self.batches.embed(video)).to_dict() if video else {}
-        if asked.texts:
-            rows = (await self.batches.vectors(asked.texts)).tolist()
-            found["texts"] = [{"text": text, "vector": vector} for text, vector in zip(asked.texts, rows, strict=True)]
-        return found
-
-    def _check_number(self, count: int, what: str) -> None:
-        if count > self.settings.most_labels:
-            raise RefusedError(422, f"{count} {what} are more than {self.settings.most_labels}; send fewer")
-
-
 def make_app(recognizer: Recognizer, settings: Settings) -> Gate:
     """The ASGI application of one recognizer."""
     service = Service(recognizer, settings)
+    known = examples()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         with tempfile.TemporaryDirectory(prefix="crossframe-serve-") as app.state.uploads:
             async with service.batches:
-                examples = await asyncio.to_thread(draw_examples, Path(app.state.uploads))
-                app.state.examples = {example.path.name: example.path for example in examples}
-                app.state.page = page(settings, examples)
-                await service.batches.warm(Video(examples[0].path))
+                app.state.page = page(settings, known)
+                app.state.shelf = shelf = Shelf(known, Path(app.state.uploads))
+                first = await asyncio.to_thread(shelf.path, next(iter(known)))
+                await service.batches.warm(Video(cast("Path", first)))
                 yield
 
     app = FastAPI(
@@ -134,7 +74,7 @@ def make_app(recognizer: Recognizer, settings: Settings) -> Gate:
 
 
 def _add_api(app: FastAPI, service: Service) -> None:
-    asked = {"path": "clip.mp4", "labels": ["a red circle is pulsing", "a blue square is moving left"], "start": 0.5}
+    asked = {"path": "clip.mp4", "labels": ["a red circle is pulsing", "a blue square is moving left"]}
     refusals = REFUSALS if service.settings.token else {s: said for s, said in REFUSALS.items() if s != 401}
     described: dict[str, Any] = {"responses": refusals, "response_model_exclude_none": True}
 
@@ -143,12 +83,30 @@ def _add_api(app: FastAPI, service: Service) -> None:
         """Name what happens in a video."""
         return await service.answer(request, ClassifyAsked, service.classify)
 
+    @app.post("/v1/explain", response_model=Explained, openapi_extra=operation(ExplainAsked, asked), **described)
+    async def explain(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Show which frames and places of a video speak for a label."""
+        return await service.answer(request, ExplainAsked, service.explain)
+
     texts = {"texts": ["a red circle is pulsing"]}
 
     @app.post("/v1/embed", response_model=Embedded, openapi_extra=operation(EmbedAsked, texts), **described)
     async def embed(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Turn a video, or texts, into vectors of unit length."""
         return await service.answer(request, EmbedAsked, service.embed)
+
+    if service.lookup is None:
+        return
+
+    @app.post(
+        "/v1/search",
+        response_model=Hits,
+        openapi_extra=operation(SearchAsked, {"words": "a red circle is pulsing"}),
+        **described,
+    )
+    async def search(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Find clips of the index by words, by a video that they are like, or by both."""
+        return await service.answer(request, SearchAsked, service.search)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -161,7 +119,7 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/examples/{name}", include_in_schema=False)
     async def example(request: Request, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
         """A clip to try."""
-        found = request.app.state.examples.get(name)
+        found = await asyncio.to_thread(request.app.state.shelf.path, name)
         if found is None:
             raise RefusedError(404, f"there is no example {name[:100]}")
         return FileResponse(found, media_type="video/mp4")
@@ -199,39 +157,10 @@ def _add_errors(app: FastAPI) -> None:
             case HTTPException():
                 headers = dict(error.headers or {})
                 return refusal(RefusedError(error.status_code, str(error.detail), **headers))
-            case ValueError():  # of labels or of a file, which name the value and the remedy
-                return refusal(RefusedError(422, " ".join(str(error).split())))
+            case VideoError():
+                return refusal(RefusedError(422, str(error)))
             case _:
                 return refusal(RefusedError(500, "the server failed; its log says how"))
 
-    for kind in (
-        RefusedError,
-        ClientDisconnect,
-        HTTPException,
-        VideoError,
-        ValueError,
-        RequestValidationError,
-        Exception,
-    ):
+    for kind in (RefusedError, ClientDisconnect, HTTPException, VideoError, Exception):
         app.add_exception_handler(kind, refused)
-
-
-async def _until_gone(request: Request, work: Coroutine[Any, Any, R]) -> R:
-    """The result of the work, which is given up where the client does not wait for it.
-
-    Raises ClientDisconnect there.
-    """
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import Tensor
 
@@ -72,42 +72,61 @@ class Batches:
     async def warm(self, video: Video) -> None:
         """Start all that reads, and compute once, so that the first request need not wait for it."""
         with suppress(VideoError):  # limits may be below any clip
-            frames = await asyncio.gather(*(self._frames(video) for _ in self._workers))
-            await self._computed(frames[0], lambda features: features.embedding)
+            frames = await asyncio.gather(*(self.frames(video) for _ in self._workers))
+            await self.computed(frames[0], lambda features: features.embedding)
 
     async def question(self, labels: Labels | None, **rest: Any) -> Question:
         """See `Recognizer.question`."""
-        return await self._in(self._asking, lambda: self.recognizer.question(labels, **rest))
+        return await self.ask(lambda: self.recognizer.question(labels, **rest))
 
     async def vectors(self, texts: list[str]) -> Tensor:
         """See `Recognizer.embed_texts`."""
-        return await self._in(self._asking, lambda: self.recognizer.embed_texts(texts))
+        return await self.ask(lambda: self.recognizer.embed_texts(texts))
+
+    async def ask(self, work: Callable[[], R]) -> R:
+        """The result of work on texts, which is done beside that on clips."""
+        return await self._in(self._asking, work)
+
+    async def compute(self, work: Callable[[], R]) -> R:
+        """The result of work for which the model is needed alone."""
+        return await self._in(self._computing, work)
 
     async def classify(self, video: Video, question: Question, *, keep_pixels: bool = False) -> Prediction:
         """The answer for a video. Raises VideoError where there is none."""
-        frames = await self._frames(video)
-        row = await self._computed(frames, question.logits)
-        return _or_raise(question.answer(frames, row, keep_pixels=keep_pixels))
+        frames = await self.frames(video)
+        row = await self.computed(frames, question.logits)
+        return or_raise(question.answer(frames, row, keep_pixels=keep_pixels))
 
     async def embed(self, video: Video) -> Embedding:
         """The vector of a video. Raises VideoError where there is none."""
-        frames = await self._frames(video)
-        return _or_raise(as_vector(frames, await self._computed(frames, lambda features: features.embedding)))
+        frames = await self.frames(video)
+        return or_raise(as_vector(frames, await self.computed(frames, lambda features: features.embedding)))
 
-    async def _frames(self, video: Video) -> Frames:
-        return await self._in(self._reading, lambda: self._read(video))
+    async def frames(self, video: Video, **choice: Any) -> Frames:
+        """The frames that the model looks at, or a `choice` by options of `crossframe.video.decode.read_video`.
 
-    def _read(self, video: Video) -> Frames:
+        Raises VideoError where they cannot be read, or the video lasts longer than is allowed.
+        """
+        options = {**self.recognizer.view, "longest": self._longest, **choice}
+        return Frames.from_arrays(await self.read(read_arrays, video, self.recognizer.num_frames, **options))
+
+    async def read(self, function: Callable[..., R], video: Video, *given: Any, **options: Any) -> R:
+        """The result of a function that reads a video, in one of the processes for that; it need not know torch.
+
+        Raises VideoError where the file costs that.
+        """
+        return await self._in(self._reading, lambda: self._read(function, video, given, options))
+
+    def _read(self, function: Callable[..., R], video: Video, given: tuple[Any, ...], options: dict[str, Any]) -> R:
         worker, begun = self._idle.get(), monotonic()
         try:
-            options = {**self.recognizer.view, "longest": self._longest}
-            answer = worker.read((video.name, read_arrays, (video, self.recognizer.num_frames), options))
+            answer: Any = worker.read((video.name, cast("Any", function), (video, *given), options))
         finally:
             self._idle.put(worker)
         self._watch.reading.observe(monotonic() - begun)
-        return Frames.from_arrays(_or_raise(answer))
+        return or_raise(answer)
 
-    async def _computed(self, frames: Frames, found: Callable[[VideoFeatures], Tensor]) -> Tensor:
+    async def computed(self, frames: Frames, found: Callable[[VideoFeatures], Tensor]) -> Tensor:
         """The row that is `found` in the features of these frames, float32 on the CPU."""
         clip = _Clip(frames, found, asyncio.get_running_loop().create_future())
         self._waiting.put_nowait(clip)
@@ -150,7 +169,8 @@ class Batches:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
-def _or_raise(result: R | VideoError) -> R:
+def or_raise(result: R | VideoError) -> R:
+    """The result; raises the error where it is one."""
     if isinstance(result, VideoError):
         raise result
     return result

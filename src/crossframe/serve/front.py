@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import crossframe
 from crossframe import pages
@@ -16,7 +16,7 @@ from crossframe.text.groups import LabelSet
 from crossframe.text.labels import some
 
 
-def page(settings: Settings, examples: Sequence[Example]) -> tuple[bytes, str]:
+def page(settings: Settings, examples: Mapping[str, Example]) -> tuple[bytes, str]:
     """The HTML, and its Content-Security-Policy.
 
     Its own script and style are named by their hashes: what a name or a label might smuggle in is not among them.
@@ -36,6 +36,7 @@ def page(settings: Settings, examples: Sequence[Example]) -> tuple[bytes, str]:
         length=_length(settings.length),
         labels=some(labels),
         token=bool(settings.token),
+        index=settings.index is not None,
         examples=examples,
     )
     policy = {

@@ -43,8 +43,8 @@ class Asked(BaseModel):
         return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
 
-class ClassifyAsked(Asked):
-    """Labels, and how much of the answer is wanted."""
+class LabelsAsked(Asked):
+    """Labels, and from where on they count."""
 
     lists = frozenset({"labels", "background"})
 
@@ -58,8 +58,19 @@ class ClassifyAsked(Asked):
     threshold: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, description="The score below which the answer is none of the labels."
     )
+
+
+class ClassifyAsked(LabelsAsked):
+    """How much of the answer is wanted."""
+
     top: int = Field(5, ge=1, le=1 << 31, description="How many labels to return, best first.")
     pictures: bool = Field(False, description="Also return pictures of the frames that were seen, as data URIs.")
+
+
+class ExplainAsked(ClassifyAsked):
+    """The label whose reasons are asked for."""
+
+    label: Text | None = Field(None, description="The label to explain; the best one if not given.")
 
 
 class EmbedAsked(Asked):
@@ -68,6 +79,14 @@ class EmbedAsked(Asked):
     lists = frozenset({"texts"})
 
     texts: list[Text] = Field([], description="Texts to embed, beside a video or instead of one.")
+
+
+class SearchAsked(Asked):
+    """Words, and how much of the answer is wanted; a video is one that clips should be like."""
+
+    words: Text | None = Field(None, description="What happens in the clips.", examples=["a red circle is pulsing"])
+    top: int = Field(20, ge=1, le=200, description="How many clips to return, best first.")
+    pictures: bool = Field(False, description="Also return pictures of the frames that were seen, as data URIs.")
 
 
 class _Answer(BaseModel):
@@ -113,6 +132,35 @@ class Classified(OfVideo):
     pictures: list[str] | None = None
 
 
+class Explained(Classified):
+    """Why a label has its score: what `crossframe explain --json` prints."""
+
+    explained: dict[str, Any] = Field(
+        description="`label`, `score`; of `frames` their `share` of the answer, `attention`, and score `without` them; "
+        "`places`, the share of each patch; `view`, the part of a frame that is seen; `messages` between frames."
+    )
+    maps: list[str] | None = Field(None, description="Frames in gray under a map of the places, with `pictures`.")
+
+
+class Found(BaseModel):
+    video: str
+    start: float | None = None
+    end: float | None = None
+    similarity: float
+    reranked: bool = Field(description="True if it is the whole model's, which looks at the video with the words.")
+    label: str | None = None
+    score: float | None = None
+    frames: list[int] | None = None
+    error: str | None = None
+    pictures: list[str] | None = None
+
+
+class Hits(_Answer):
+    """Clips of the index, best first: objects as `crossframe search --json` prints them."""
+
+    hits: list[Found]
+
+
 class TextVector(BaseModel):
     text: str
     vector: list[float]
@@ -154,7 +202,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def operation(asked: type[Asked], example: dict[str, Any]) -> dict[str, Any]:
+def operation(asked: type[Asked], example: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an operation's OpenAPI that says how it is asked: by a form, by JSON, or by the bytes of a video
     with all else in the query."""
     whole = asked.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -162,10 +210,10 @@ def operation(asked: type[Asked], example: dict[str, Any]) -> dict[str, Any]:
     video = {"video": _BINARY | {"description": _VIDEO}}
     closed = {"type": "object", "additionalProperties": False}
     said = {name: schema for name, schema in properties.items() if name != "path"}
-    by_path = ["path"] if "texts" not in properties else []
+    by_path = [] if properties.keys() & {"texts", "words"} else ["path"]
     form = closed | {"properties": video | {name: _not_null(schema) for name, schema in said.items()}}
     either = {"required": ["video"]} if by_path else {}
-    as_json = closed | {"properties": {**properties, "path": _not_null(properties["path"])}}
+    as_json = closed | {"properties": properties | {name: _not_null(properties[name]) for name in by_path}}
     return {
         "requestBody": {
             "required": True,

@@ -21,7 +21,8 @@ FIELDS = 1 << 20  # bytes of a body beside its video
 class Settings:
     """The rules of a server.
 
-    `labels` are asked about where a request has none. `folders` are those in which paths may lie. `queue` requests may
+    `labels` are asked about where a request has none. `folders` are those in which paths may lie, `index` is
+    what is searched. `queue` requests may
     be in work or wait; clips wait `latency` seconds for others to be computed with. A video may have `size` bytes and
     last `length` seconds, a request have `most_labels`; each may take `seconds` to arrive, and as many to be answered.
     With a `token`, requests must bear it. `hosts` are the names that the server goes by; none means any.
@@ -30,6 +31,7 @@ class Settings:
 
     labels: LabelSet | Sequence[str] | None = None
     folders: tuple[Path, ...] = ()
+    index: Path | None = None
     queue: int = 64
     latency: float = 0.01
     size: int = 256 << 20
@@ -48,6 +50,15 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.status = status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@contextmanager
+def in_words() -> Generator[None]:
+    """Refuse what a library call says of its arguments, in its words: they name the value and the remedy."""
+    try:
+        yield
+    except ValueError as error:
+        raise RefusedError(422, " ".join(str(error).split())) from error
 
 
 class Places:
