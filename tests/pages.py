@@ -80,6 +80,8 @@ def as_tested(words: list[str]) -> list[str]:
             return [*words, "--model", "shapes"]
         case "index" if "--model" not in words and "--add" not in words and "--remove" not in words:
             return [*words, "--model", "shapes"]
+        case "annotate" if "--address" in words:  # which needs a cluster; tests/archive starts one
+            return [*words, "--help"]
         case "serve":  # it would not end; tests/serve starts it
             return [*words, "--help"]
         case "shapes" if "render" in words:

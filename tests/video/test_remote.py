@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -14,7 +15,7 @@ import pytest
 from crossframe.video import remote
 from crossframe.video.decode import decode_many, read_video
 from crossframe.video.guard import VideoError
-from crossframe.video.remote import fetched, set_cache_limit
+from crossframe.video.remote import fetched, listed, set_cache_limit
 from tests.video.clips import moving, write_clip
 
 
@@ -155,3 +156,25 @@ def test_an_address_of_fsspec_gives_the_frames_of_the_file(clip: Path, folder: P
         assert read_video(file, 4).pixels.equal(frames.pixels)
     assert read_video(clip.as_uri(), 4).pixels.equal(frames.pixels)
     assert len([*folder.iterdir()]) == 1
+
+
+def test_a_remote_folder_and_a_pattern_stand_for_their_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    memory = fsspec.filesystem("memory")
+    for name in ("a.mp4", "deep/b.MKV", "notes.txt"):
+        memory.pipe(f"/listed/{name}", b"x")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert listed("memory://listed/") == ["memory:///listed/a.mp4", "memory:///listed/deep/b.MKV"]
+    assert listed("memory://listed/*.mp4") == ["memory:///listed/a.mp4"]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert listed(f"{address}/") == [f"{address}/a.mp4", f"{address}/deep/b.MKV"]
+        assert listed(f"{address}/gone/") == []
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(VideoError, match="check the address"):
+        listed("nothing://x/")

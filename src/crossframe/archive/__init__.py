@@ -1,4 +1,5 @@
 """Many videos: a table of vectors that is searched by words and by example, and answers about every clip of an archive.
 
-`store` keeps vectors, `indexing` fills it, `finding` asks it; `pages/found.html` shows the answers.
+- `store` keeps vectors, `indexing` fills it, `finding` asks it, `hits` are its answers, `duplicates` compares all.
+- `pipeline` runs `decoding` and `annotator` on one machine or many, `parts` keeps what they find.
 """

@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 
 from crossframe import __version__
 from crossframe.cli.about import TRAINING_PACKAGES, doctor, models
+from crossframe.cli.annotate import annotate
 from crossframe.cli.base_to_novel import base_to_novel
 from crossframe.cli.blend import blend
 from crossframe.cli.calibrate import calibrate
@@ -50,7 +51,7 @@ _OF_FILES: dict[int | None, str] = {
 }
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
-_OF_VIDEOS = ("classify", "embed", "explain", "index")
+_OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
@@ -80,6 +81,7 @@ def _options(
 app.command()(classify)
 app.command()(embed)
 app.command()(explain)
+app.command()(annotate)
 app.command()(index)
 app.command()(search)
 app.command()(models)

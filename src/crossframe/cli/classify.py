@@ -125,7 +125,7 @@ def classify(
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
     names = own_labels(recognizer.model, names, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
-    chosen = _label_set(names, labels, background or [], threshold, said)
+    chosen = label_set(names, labels, background or [], threshold, said)
     if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": said and str(descriptions)}
     run = {**output.made_by, "labels": names, **chosen.to_dict(), "num_frames": recognizer.num_frames, "top": top}
@@ -140,7 +140,7 @@ def classify(
     raise typer.Exit(exit_status(named, len(found), diverged=output.diverged))
 
 
-def _label_set(
+def label_set(
     names: list[str], file: Path | None, background: list[str], threshold: float | None, said: object
 ) -> LabelSet:
     """The labels with what the file says about them, which options replace."""

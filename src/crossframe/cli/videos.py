@@ -95,7 +95,7 @@ def _found(given: str, *, contained: bool) -> Iterator[tuple[Video, str]]:
 def _named(given: str, *, contained: bool) -> Iterator[tuple[Video, str]]:
     path = Path(given)
     if address_of(given):
-        yield Video(given), ""
+        yield from _at_address(given)
     elif why := _packed(path):
         yield Video(given), why
     elif path.is_dir():
@@ -108,6 +108,23 @@ def _named(given: str, *, contained: bool) -> Iterator[tuple[Video, str]]:
         yield from _matching(given, contained=contained)
     else:
         yield Video(given), "" if _is_there(path) else f"{given}: does not exist; check the path"
+
+
+def _at_address(given: str) -> Iterator[tuple[Video, str]]:
+    """A video at an address; of a folder, which ends in a slash, or of a pattern all that are there."""
+    if not given.endswith("/") and "*" not in given:
+        yield Video(given), ""
+        return
+    from crossframe.video.remote import listed  # few need it
+
+    try:
+        found = listed(given)
+    except VideoError as error:
+        yield Video(given), str(error)
+        return
+    if not found:
+        yield Video(given), f"{given}: no video is there; check the address"
+    yield from ((Video(name), "") for name in found)
 
 
 def _packed(path: Path) -> str:

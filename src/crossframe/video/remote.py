@@ -26,6 +26,7 @@ from crossframe import __version__
 from crossframe.extras import install_command
 from crossframe.files import replacing
 from crossframe.video.guard import VideoError
+from crossframe.video.media import VIDEO_SUFFIXES
 
 MOST = 10 << 30
 STALLED = 30.0  # seconds without a byte, after which a connection is given up
@@ -85,6 +86,32 @@ def fetched(address: str) -> Generator[Path]:
         yield path
 
 
+def listed(address: str) -> list[str]:
+    """The addresses of all videos below a remote folder, `s3://bucket/clips/`, or of those that fit a pattern with `*`.
+
+    Raises VideoError, in one line, where it cannot be looked into.
+    """
+    system, path = _system(address)
+    try:
+        found = system.glob(path) if "*" in address else system.find(path)
+    except Exception as error:  # each kind of storage has its own
+        raise VideoError(f"{address}: cannot be looked into ({_reason(error)}); check the address") from error
+    names = sorted(str(system.unstrip_protocol(name)) for name in cast("list[str]", found))
+    return [name for name in names if Path(urlsplit(name).path).suffix.lower() in VIDEO_SUFFIXES]
+
+
+def _system(address: str) -> tuple[Any, str]:
+    """The storage that an address leads to, and the path in it."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise VideoError(f"{address}: needs fsspec; {install_command('remote')}") from error
+    try:
+        return cast("tuple[Any, str]", url_to_fs(address))
+    except Exception as error:
+        raise VideoError(f"{address}: cannot be opened ({_reason(error)}); check the address") from error
+
+
 def _copy(address: str, remote: _Remote, file: Any) -> None:
     """Write the remote file; raises VideoError where it breaks off."""
     size = 0
@@ -117,12 +144,8 @@ def _opened(address: str) -> Generator[_Remote]:
             version = header.get("ETag") or header.get("Last-Modified") or ""
             yield _Remote(answer, int(size) if size and size.isdecimal() else None, version and f"{version} {size}")
         return
+    system, path = _system(address)
     try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise VideoError(f"{address}: needs fsspec; {install_command('remote')}") from error
-    try:
-        system, path = cast("tuple[Any, str]", url_to_fs(address))
         about = system.info(path)
         stream = system.open(path, "rb")
     except FileNotFoundError as error:

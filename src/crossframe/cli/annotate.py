@@ -1,0 +1,164 @@
+"""`crossframe annotate`: a whole archive, on one machine or a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+from typer import Argument, Option
+
+from crossframe import DEFAULT_MODEL
+from crossframe.cli.classify import ThresholdOption, label_set
+from crossframe.cli.shared import (
+    NOTHING_DONE,
+    BackgroundOption,
+    BatchSizeOption,
+    ContainedOption,
+    FramesOption,
+    HumanizeOption,
+    LabelsOption,
+    MemoryOption,
+    ModelOption,
+    MostFramesOption,
+    PrecisionOption,
+    TemplateOption,
+    TimeoutOption,
+    exit_status,
+    given_labels,
+    made_by,
+    open_recognizer,
+    own_labels,
+    progress_below,
+    screen,
+    set_file_limits,
+)
+from crossframe.cli.videos import VIDEOS, CacheOption, given_videos
+from crossframe.pace import Pace
+from crossframe.text.labels import escaped
+from crossframe.video.media import limits_here
+
+if TYPE_CHECKING:
+    from crossframe.archive.parts import Parts
+
+
+def annotate(
+    videos: Annotated[list[str], Argument(help=VIDEOS)],
+    out: Annotated[Path, Option(help="A folder for the results; if it has some, only what is missing is done.")],
+    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    labels: LabelsOption = None,
+    model: ModelOption = DEFAULT_MODEL,
+    top: Annotated[int, Option(min=1, help="How many labels to keep of each video.")] = 5,
+    summary: Annotated[
+        bool, Option("--summary", help="Keep what the whole model's score needs, for an index that re-ranks.")
+    ] = False,
+    dtype: Annotated[Literal["float32", "float16"], Option(help="Of the vectors.")] = "float32",
+    window: Annotated[
+        float | None, Option(min=0.001, metavar="<seconds>", help="Cut videos into windows of so many seconds.")
+    ] = None,
+    stride: Annotated[
+        float | None, Option(min=0.001, metavar="<seconds>", help="From window to window; a quarter if not given.")
+    ] = None,
+    retry: Annotated[bool, Option("--retry", help="Try again what ended in an error.")] = False,
+    address: Annotated[
+        str | None, Option(help="Of a Ray cluster, such as 10.0.0.1:6379; if not given, Ray runs on this machine.")
+    ] = None,
+    frames: FramesOption = None,
+    precision: PrecisionOption = "auto",
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, Option(metavar="<name>", help="cpu or cuda; all GPUs, if there are any.")
+    ] = None,
+    template: TemplateOption = None,
+    clean: HumanizeOption = False,
+    background: BackgroundOption = None,
+    threshold: ThresholdOption = None,
+    batch_size: BatchSizeOption = None,
+    timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
+    most_frames: MostFramesOption = None,
+    cache_size: CacheOption = None,
+    contained: ContainedOption = False,
+) -> None:
+    """Label and embed every video of an archive into Parquet files, each once, however often it is interrupted."""
+    from crossframe.archive.pipeline import annotated, cluster, device_of, ray
+
+    ray()
+    if stride and not window:
+        raise typer.BadParameter("is between windows: give --window too", param_hint="--stride")
+    names = given_labels(label or [], labels, clean) if label or labels else []
+    set_file_limits(memory, most_frames, cache_size)
+    found, absent = given_videos(videos, contained=contained)
+    if len(absent) == len(set(found)):
+        raise typer.Exit(NOTHING_DONE)
+    from crossframe.archive.annotator import Answering
+    from crossframe.archive.decoding import Reading
+    from crossframe.archive.indexing import features_size
+    from crossframe.archive.parts import Parts, columns
+    from crossframe.timeline.windows import STRIDES
+
+    recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, num_frames=frames, template=template)
+    chosen = None
+    if names or recognizer.model.labels:
+        names = own_labels(recognizer.model, names, quiet=False)
+        chosen = label_set(names, labels, background or [], threshold, None)
+    device = device or device_of(address)
+    run: dict[str, Any] = made_by(model, recognizer) | {"num_frames": recognizer.num_frames, "dtype": dtype, "top": top}
+    run |= {"precision": _precision(precision, device), "width": recognizer.model.config.embed_dim}
+    run |= {"features": features_size(recognizer.model) if summary else 0, "labels": names}
+    cut = (window, stride or (window / STRIDES if window else None))
+    run |= dict(zip(("window", "stride"), cut, strict=True))
+    reading = Reading(recognizer.num_frames, recognizer.view, replace(limits_here(), seconds=timeout), *cut)
+    answering = Answering(
+        num_frames=recognizer.num_frames,
+        precision=run["precision"],
+        template=template,
+        labels=chosen,
+        top=top,
+        batch_size=batch_size,
+        columns=columns(run["width"], run["features"], dtype),
+        weights=run["weights"],
+    )
+    with Parts(out, run | (chosen.to_dict() if chosen else {})) as parts:
+        if retry:
+            parts.forget_errors()
+        if jobs := parts.jobs(found, cut=window is not None):
+            with cluster(address):
+                _keep(parts, annotated(jobs, reading, answering, recognizer.model, device), len(jobs))
+    _say(parts)
+    raise typer.Exit(exit_status(parts.results, parts.results + parts.errors))
+
+
+def _precision(given: str, device: str) -> str:
+    """That of all models: a cluster's GPUs are asked for by the one here, or are taken for such that know bfloat16."""
+    import torch
+
+    from crossframe.inference import choose_precision
+
+    if given == "auto" and device == "cuda" and not torch.cuda.is_available():
+        return "bfloat16"
+    return choose_precision(cast("Any", given), torch.device(device))
+
+
+def _keep(parts: Parts, tables: Iterator[Any], count: int) -> None:
+    """Write what comes, and say how fast it goes; `count` is that of the videos."""
+    pace, waited, worked = Pace("videos", count), 0.0, 0.0
+    seen = 0.0
+    with progress_below(screen(), count) as bar:
+        task = bar.add_task("videos", total=count)
+        for table in tables:
+            waited += sum(table["waited"].to_pylist())
+            worked += sum(table["worked"].to_pylist())
+            seen += sum(1 / (windows or 1) for windows in table["windows"].to_pylist())
+            parts.add(table.drop_columns(["waited", "worked"]))
+            waiting = f"models wait {waited / (waited + worked):.0%} of the time"
+            bar.update(task, completed=seen, description=waiting)
+            if line := pace.line(int(seen)):
+                print(f"crossframe: {line}, {waiting}", file=sys.stderr)
+
+
+def _say(parts: Parts) -> None:
+    line = f"{parts.folder}: {parts.results:,} results, {parts.errors:,} errors in {len(parts.paths()):,} files"
+    screen().print(escaped(line), soft_wrap=True)
