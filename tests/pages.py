@@ -76,7 +76,7 @@ def as_tested(words: list[str]) -> list[str]:
     match words[0]:
         case "train":
             return _with_init(words) + ([] if "--tiny" in words else ["--tiny"])
-        case "classify" | "explain" if "--model" not in words:
+        case "classify" | "explain" | "timeline" if "--model" not in words:
             return [*words, "--model", "shapes"]
         case "index" if "--model" not in words and "--add" not in words and "--remove" not in words:
             return [*words, "--model", "shapes"]
@@ -85,7 +85,7 @@ def as_tested(words: list[str]) -> list[str]:
         case "serve":  # it would not end; tests/serve starts it
             return [*words, "--help"]
         case "shapes" if "render" in words:
-            return [*words, "--videos", "4", "--workers", "1"]
+            return [*words, "--videos", "1" if "--long" in words else "4", "--workers", "1"]
         case "evaluate" if "--blend" in words:
             return [*words, "--set", "init=clip-like"]
         case "evaluate" if words[1] == "shapes":

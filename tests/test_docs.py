@@ -37,7 +37,15 @@ from tests.pages import NOT_RUN, PAGES, ROOT, as_tested, blocks, commands, furni
 LINK = re.compile(r"""(?:\]\(|src=")(?!http)([^)#"\s]*)#?([^)"\s]*)""")
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 MANY = "docs/results.md"  # the paper's experiments: nearly a hundred trainings
-PYTHON = ("README.md", "docs/first-video.md", "docs/data.md", "docs/own-loop.md", "docs/explain.md", "docs/hub.md")
+PYTHON = (
+    "README.md",
+    "docs/first-video.md",
+    "docs/data.md",
+    "docs/own-loop.md",
+    "docs/explain.md",
+    "docs/hub.md",
+    "docs/timeline.md",
+)
 
 
 def headings(page: Path) -> set[str]:

@@ -33,6 +33,7 @@ from crossframe.cli.retrieval import retrieval
 from crossframe.cli.search import search
 from crossframe.cli.serve import serve
 from crossframe.cli.shapes import shapes
+from crossframe.cli.timeline import timeline
 from crossframe.cli.train import train
 from crossframe.data.clip import OverlapError
 from crossframe.extras import install_command
@@ -51,7 +52,7 @@ _OF_FILES: dict[int | None, str] = {
 }
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
-_OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index")
+_OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index", "timeline")
 
 TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
@@ -80,6 +81,7 @@ def _options(
 
 app.command()(classify)
 app.command()(embed)
+app.command()(timeline)
 app.command()(explain)
 app.command()(annotate)
 app.command()(index)

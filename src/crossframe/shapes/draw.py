@@ -61,7 +61,7 @@ def sample_scene(
 
     named = [look.color, *([partner.color] if couple else []), *([new_color] if action == "turning" else [])]
     shades = [looks.draw_shade(rng, color) for color in named]
-    background = _draw_background(rng, shades, nuisance)
+    background = background_for(rng, shades, nuisance)
     target = _draw_thing(rng, look, shades[0], _draw_size(rng, size, nuisance), nuisance)
     if turns:  # an end of a spin must not be told from its start
         target = replace(target, angle=rng.uniform(0, TURN))
@@ -175,7 +175,7 @@ def _move_together(rng: Generator, action: Action, first: Thing, second: Thing, 
     return replace(first, x=-x, y=-y, motions=motions[:1]), replace(second, x=x, y=y, motions=motions[1:])
 
 
-def _draw_background(rng: Generator, things: list[RGB], nuisance: float) -> Background:
+def background_for(rng: Generator, things: list[RGB], nuisance: float) -> Background:
     """A background on which every one of the colors `things` shows."""
     kind = _pick(rng, KINDS[1:]) if rng.random() < 0.6 * nuisance else "plain"
     kind = "natural" if rng.random() < 0.12 * nuisance else kind

@@ -7,6 +7,7 @@ moment, so frames rendered for training equal those of the whole clip, and a rev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -46,17 +47,35 @@ def render(
     """
     height, width = (size, size) if isinstance(size, int) else size
     moments = _moments(scene, sparse_times(num_frames) if times is None else times)
-    margin = int(np.ceil(scene.camera.shake * min(height, width)))
-    still = _still_picture(scene, height, width, margin)
-    shifts = _camera_shifts(scene.camera, moments, min(height, width))  # (T, 2): x, y
     moving = (*(prop for prop in scene.props if prop.motions), scene.other, scene.target)
-    seen = _seen(moving, moments, shifts, (height, width))
+    seen = [(thing, moments) for thing in moving if thing is not None]
+    return _frames(scene, seen, moments, (height, width))
+
+
+def render_stage(scene: Scene, things: Sequence[tuple[Thing, Times]], times: Times, size: int) -> Pixels:
+    """The frames of what stands still in a scene, before which other things come and go, uint8 (T, 3, size, size).
+
+    `times` (T,) say where in its own motion the camera is, in [0, 1]; each thing has its own such moments (T,), NaN
+    where it is not there.
+    """
+    return _frames(scene, things, times, (size, size))
+
+
+def _frames(scene: Scene, things: Sequence[tuple[Thing, Times]], moments: Times, size: tuple[int, int]) -> Pixels:
+    """Things at their own moments over what stands still, seen by the camera at its `moments` (T,)."""
+    height, width = size
+    margin = int(np.ceil(scene.camera.shake * min(size)))
+    still = _still_picture(scene, height, width, margin)
+    shifts = _camera_shifts(scene.camera, moments, min(size))  # (T, 2): x, y
+    seen = [pair for thing, own in things for pair in _seen((thing,), own, shifts, size)]
+    there = [np.isfinite(own) for _, own in things]
 
     frames = np.empty((len(moments), 3, height, width), dtype=np.uint8)
     for t, (dx, dy) in enumerate(shifts):
         frame = still[:, margin + dy : margin + dy + height, margin + dx : margin + dx + width].copy()
-        for thing, placed in seen:
-            _draw(frame, thing, placed[t], soft=scene.camera.soft_edges)
+        for (thing, placed), here in zip(seen, there, strict=True):
+            if here[t]:
+                _draw(frame, thing, placed[t], soft=scene.camera.soft_edges)
         if scene.camera.grain:
             frame += _grain(scene.camera.seed, moments[t], height, width) * np.float32(scene.camera.grain)
         frames[t] = np.clip(frame + np.float32(0.5), 0, 255)

@@ -1,0 +1,220 @@
+"""`crossframe timeline`: when what happens in long videos."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+from typer import Argument, Option
+
+from crossframe import DEFAULT_MODEL
+from crossframe.cli.classify import ThresholdOption, label_set
+from crossframe.cli.shared import (
+    NOTHING_DONE,
+    BackgroundOption,
+    BatchSizeOption,
+    ContainedOption,
+    DeviceOption,
+    FramesOption,
+    HumanizeOption,
+    LabelsOption,
+    MemoryOption,
+    ModelOption,
+    PrecisionOption,
+    TemplateOption,
+    TimeoutOption,
+    exit_status,
+    given_labels,
+    json_line,
+    made_by,
+    open_recognizer,
+    own_labels,
+    progress,
+    screen,
+    set_file_limits,
+)
+from crossframe.cli.videos import VIDEOS, EndOption, StartOption, given_videos
+from crossframe.files import check_writable
+from crossframe.text.groups import LabelSet
+from crossframe.text.labels import escaped
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from crossframe.recognizer import Recognizer
+    from crossframe.timeline.timeline import Timeline
+    from crossframe.video.given import Video
+
+WindowOption: TypeAlias = Annotated[
+    float | None,
+    Option(metavar="<seconds>", help="Seconds that each answer is about; by the model's training if not given."),
+]
+StrideOption: TypeAlias = Annotated[
+    float | None, Option(metavar="<seconds>", help="Seconds from one answer to the next; a quarter if not given.")
+]
+MultiOption: TypeAlias = Annotated[bool, Option("--multi", help="Labels that compete may be shown at the same time.")]
+
+
+def timeline(
+    videos: Annotated[list[str], Argument(help=VIDEOS)],
+    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    labels: LabelsOption = None,
+    model: ModelOption = DEFAULT_MODEL,
+    window: WindowOption = None,
+    stride: StrideOption = None,
+    multi: MultiOption = False,
+    shots: Annotated[bool, Option("--shots", help="No segment crosses the border of a shot (extra 'shots').")] = False,
+    out: Annotated[
+        list[Path] | None,
+        Option(help="Write .csv, .json, .srt, .vtt, .html or label-studio.json; repeat it."),
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
+    frames: FramesOption = None,
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = None,
+    template: TemplateOption = None,
+    clean: HumanizeOption = False,
+    background: BackgroundOption = None,
+    threshold: ThresholdOption = None,
+    batch_size: BatchSizeOption = None,
+    timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    contained: ContainedOption = False,
+) -> None:
+    """Say when what happens in videos of any length, or that nothing does."""
+    names = given_labels(label or [], labels, clean, model)
+    set_file_limits(memory, None)
+    found, absent = given_videos(videos, start, end, contained=contained)
+    present = [video for video in found if video not in absent]
+    _check_outputs(out or [], len(present), window, stride)
+    if not present:
+        raise typer.Exit(NOTHING_DONE)
+    if shots:
+        _check_shots()
+    recognizer = open_recognizer(
+        model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
+    )
+    names = own_labels(recognizer.model, names, quiet=as_json)
+    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer)
+    work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
+    work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
+    timelines: list[Timeline] = []
+    console = screen()
+    with progress() as bar:
+        for video in present:
+            result = work.of(video, bar)
+            if result is None:
+                continue
+            if as_json:
+                console.out(json_line(result.to_dict(), console.encoding), highlight=False)
+            else:
+                console.print(_table(result), "", soft_wrap=True)
+            timelines.append(result if out else replace(result, pictures=()))
+    _write_all(out or [], timelines)
+    if timelines and model == "shapes" and not as_json:
+        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
+    raise typer.Exit(exit_status(len(timelines), len(found)))
+
+
+def with_background(labels: LabelSet, recognizer: Recognizer) -> LabelSet:
+    """The labels with words for everything else, where neither they nor the model says when nothing is shown."""
+    from crossframe.text.groups import GENERIC
+
+    says = labels.background or labels.thresholds or recognizer.model.taught.calibration or recognizer.model.head
+    if says is not None and says != () and says != {}:
+        return labels
+    return replace(labels, background=tuple(text for text in GENERIC if text not in labels.labels))
+
+
+@dataclass
+class _Work:
+    """The work on each video."""
+
+    recognizer: Recognizer
+    labels: LabelSet
+    window: float | None
+    stride: float | None
+    multi: bool
+    shots: bool
+    pictures: bool
+    made_by: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def grid(self) -> Any:
+        from crossframe.timeline.windows import Grid
+
+        return Grid.of(self.window, self.stride, self.recognizer.num_frames, self.recognizer.model.taught)
+
+    def of(self, video: Video, bar: Progress) -> Timeline | None:
+        """The timeline of a video; None, said on standard error, where it cannot be read."""
+        from crossframe.timeline.shots import shot_changes
+        from crossframe.timeline.timeline import Timeline
+        from crossframe.video.guard import VideoError
+
+        task = bar.add_task(escaped(video.name), total=None)
+        try:
+            changes = shot_changes(video) if self.shots else []
+            windows = self.recognizer.timeline(
+                video, self.labels, window=self.window, stride=self.stride, keep_pixels=self.pictures
+            )
+            seen = bar.track(windows, task_id=task, total=None)
+            labels = self.recognizer.question(self.labels).scoring.labels
+            return Timeline.of(seen, labels, multi=self.multi, shots=changes, **self.made_by)
+        except VideoError as error:
+            print(f"crossframe: {escaped(str(error))}", file=sys.stderr)
+            return None
+        finally:
+            bar.remove_task(task)
+
+
+def _check_outputs(out: list[Path], videos: int, window: float | None, stride: float | None) -> None:
+    """Raise ValueError or OSError now for what could not be done in the end."""
+    from crossframe.timeline.windows import Grid
+    from crossframe.timeline.writers import check_name
+
+    Grid(1.0 if window is None else window, 1.0 if stride is None else stride)
+    for path in out:
+        check_name(path, videos)
+        check_writable(path.parent)
+
+
+def _check_shots() -> None:
+    from importlib.util import find_spec
+
+    from crossframe.extras import install_command
+
+    if find_spec("scenedetect") is None:
+        raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}")
+
+
+def _write_all(out: list[Path], timelines: list[Timeline]) -> None:
+    from crossframe.timeline.writers import write
+
+    for path in out if timelines else []:
+        write(path, timelines)
+        print(path, file=sys.stderr)
+
+
+def _table(result: Timeline) -> Any:
+    from rich.table import Table
+
+    from crossframe.timeline.page import clock
+
+    table = Table(title=escaped(result.video), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("from", "to"):
+        table.add_column(name, justify="right")
+    table.add_column("label")
+    table.add_column("score", justify="right")
+    for each in result.segments:
+        table.add_row(clock(each.start, 1), clock(each.end, 1), escaped(each.label), f"{each.score:.1%}")
+    if not result.segments:
+        table.add_row("", "", "none of these stands out", "")
+    for name, stretches in (("damaged", result.track.damaged_stretches()), ("no frame", result.track.gaps())):
+        for start, end in stretches:
+            table.add_row(clock(start, 1), clock(end, 1), f"({name})", "")
+    return table

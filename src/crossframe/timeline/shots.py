@@ -1,0 +1,34 @@
+"""Where shots change, by PySceneDetect (the extra `shots`), in a decoding pass of its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from crossframe.extras import install_command
+from crossframe.video.given import Video, at_hand
+from crossframe.video.guard import VideoError
+
+
+def shot_changes(video: Video) -> list[float]:
+    """The seconds, after the first frame, at which a new shot begins.
+
+    Raises ImportError, in one line with the command that helps, without the extra, and VideoError where the video
+    cannot be read.
+    """
+    try:
+        found = import_module("scenedetect")
+    except ImportError as error:
+        raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}") from error
+    with at_hand(video) as given:
+        if not isinstance(given.source, Path):
+            raise VideoError(f"{given.name}: shots are found in files; save it to one first")
+        try:
+            stream = found.open_video(str(given.source), backend="pyav", suppress_output=True)
+            manager = found.SceneManager()
+            manager.add_detector(found.AdaptiveDetector())
+            manager.detect_scenes(stream)
+        except Exception as error:  # whatever its decoders raise
+            raise VideoError(f"{given.name}: shots cannot be found ({error}); leave out --shots") from error
+        first = stream.base_timecode.seconds
+        return [round(start.seconds - first, 3) for start, _ in manager.get_scene_list()[1:]]

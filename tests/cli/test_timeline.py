@@ -1,0 +1,56 @@
+"""`crossframe timeline` as people use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_classify import one_line
+from tests.video.clips import moving, write_clip
+
+LABELS = ("-l", "arm wrestling", "-l", "cleaning a pool")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("long") / "a clip.mp4", frames=moving(120, 48, 40))
+
+
+def test_it_writes_every_format_and_says_where(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    names = ("list.csv", "all.json", "a.srt", "a.vtt", "page.html", "label-studio.json")
+    outs = [word for name in names for word in ("--out", tmp_path / name)]
+    done = command("timeline", clip, *LABELS, "--model", tiny_folder, "--window", 1, *outs)
+    assert done.status == 0
+    assert done.err.splitlines() == [str(tmp_path / name) for name in names]
+    assert str(clip) in done.out
+    assert (tmp_path / "list.csv").read_text().startswith("path,start,end,label,score\n")
+    (found,) = json.loads((tmp_path / "all.json").read_text())
+    assert (found["window"], found["stride"]) == (1.0, 0.25)
+    assert found["windows"][-1]["end"] == 4.8
+
+
+def test_json_is_one_object_for_each_video(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    done = command("timeline", clip, bad, *LABELS, "--model", tiny_folder, "--json")
+    assert done.status == 1
+    found = json.loads(done.out)
+    assert found["video"] == str(clip)
+    assert {"segments", "labels", "damaged", "gaps", "weights", "window", "stride"} <= set(found)
+    assert one_line(done, "bad.mp4", "is not a video")
+
+
+def test_what_cannot_be_is_said_before_anything_slow(command: Run, clip: Path, tiny_folder: Path) -> None:
+    for arguments, words in (
+        (("--window", "0"), ("a window of 0 seconds",)),
+        (("--stride", "-1"), ("a stride of -1 seconds",)),
+        (("--out", "a.txt"), ("a.txt", "label-studio.json")),
+    ):
+        done = command("timeline", clip, *LABELS, "--model", tiny_folder, *arguments)
+        assert done.status == 2
+        assert one_line(done, *words), done.err
+    assert command("timeline", "gone.mp4", *LABELS, "--model", tiny_folder).status == 2
+    assert one_line(command("timeline", clip, clip, *LABELS, "--model", tiny_folder, "--out", "a.srt"), "of one video")

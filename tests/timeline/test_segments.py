@@ -1,0 +1,156 @@
+"""From scores of windows to segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from crossframe import Prediction
+from crossframe.timeline.segments import Track
+from crossframe.video.decode import Seen
+
+LABELS = ("walking", "sitting")
+WINDOW, STRIDE = 2.0, 0.5
+
+
+def window(
+    start: float,
+    similarities: Sequence[float] | torch.Tensor | None,
+    *,
+    counted: tuple[int, ...] | None = None,
+    damaged: bool = False,
+    labels: tuple[str, ...] = LABELS,
+    groups: tuple[str, ...] = (),
+) -> Prediction:
+    """A window in which labels have these cosines, as a model of scale 100 would score them."""
+    cosines = torch.as_tensor(similarities, dtype=torch.float64)
+    frames = Seen(
+        torch.tensor([0]), torch.tensor([start]), 1000, torch.tensor([damaged]), 0, "a.mp4", (), start, start + WINDOW
+    )
+    scores = (100 * cosines).softmax(0)
+    return Prediction("a.mp4", labels, scores, cosines, frames, None, groups, counted)
+
+
+def seen_of(events: Sequence[tuple[int, float, float]], length: float = 60.0) -> list[Prediction]:
+    """Windows over a video with these events, (label, start, end): a label gains as much as a window shows of it."""
+    found: list[Prediction] = []
+    for start in np.arange(0.0, length - WINDOW + 1e-9, STRIDE):
+        cosines = [0.20, 0.19]
+        for label, begin, end in events:
+            shown = max(0.0, min(end, start + WINDOW) - max(begin, start)) / WINDOW
+            cosines[label] += 0.1 * shown
+        found.append(window(float(start), cosines))
+    return found
+
+
+def track_of(windows: Sequence[Prediction], **settings: object) -> Track:
+    track = Track(**settings)  # pyright: ignore[reportArgumentType]
+    for each in windows:
+        track.add(each)
+    return track
+
+
+def test_events_are_found_from_when_to_when_they_happen() -> None:
+    events = [(0, 5.0, 12.0), (1, 20.0, 24.0), (0, 40.0, 43.0)]
+    found = track_of(seen_of(events)).segments()
+    assert [segment.label for segment in found] == ["walking", "sitting", "walking"]
+    for segment, (_, start, end) in zip(found, events, strict=True):
+        assert segment.start == pytest.approx(start, abs=0.3)
+        assert segment.end == pytest.approx(end, abs=0.3)
+        assert 0.5 < segment.score <= 1
+
+
+def test_a_label_that_is_best_everywhere_stands_out_nowhere_but_where_it_rises() -> None:
+    """A softmax names 'walking' in every window, and it is told only where it is shown."""
+    windows = seen_of([(0, 30.0, 36.0)])
+    assert all(each.label == "walking" for each in windows)
+    (found,) = track_of(windows).segments()
+    assert (found.start, found.end) == (pytest.approx(30.0, abs=0.3), pytest.approx(36.0, abs=0.3))
+
+
+def test_what_goes_on_from_the_first_to_the_last_window_is_one_segment() -> None:
+    (found,) = track_of([window(float(start), (0.3, 0.2)) for start in range(10)]).segments()
+    assert (found.label, found.start, found.end) == ("walking", 0.0, 11.0)
+
+
+def test_of_a_flat_curve_nothing_is_told_that_its_score_does_not_accept() -> None:
+    assert track_of([window(float(start), (0.3, 0.2), counted=()) for start in range(10)]).segments() == []
+
+
+def test_an_event_at_the_very_beginning_and_one_at_the_end_reach_to_them() -> None:
+    first, last = track_of(seen_of([(0, 0.0, 6.0), (1, 50.0, 60.0)])).segments()
+    assert (first.start, last.end) == (0.0, 60.0)
+
+
+def test_of_labels_that_compete_one_is_shown_at_a_time_unless_several_may() -> None:
+    both = seen_of([(0, 10.0, 20.0), (1, 14.0, 30.0)])
+    alone = track_of(both).segments()
+    assert all(a.end <= b.start + WINDOW for a, b in pairwise(alone))
+    windows = [window(each.frames.start or 0.0, each.similarities, counted=(0, 1)) for each in both]
+    together = track_of(windows, multi=True).segments()
+    overlap = min(each.end for each in together) - max(each.start for each in together)
+    assert overlap == pytest.approx(6.0, abs=1.0)
+
+
+def test_independent_labels_do_not_compete() -> None:
+    both = seen_of([(0, 10.0, 20.0), (1, 10.0, 20.0)])
+    windows = [window(each.frames.start or 0.0, each.similarities, counted=(0, 1)) for each in both]
+    found = track_of(windows, independent=frozenset(LABELS)).segments()
+    assert [segment.label for segment in found] == ["sitting", "walking"]
+
+
+def test_a_threshold_is_kept_to() -> None:
+    windows = seen_of([(0, 10.0, 20.0)])
+    assert track_of(windows, thresholds={"walking": 0.5}).segments()
+    refused = [window(each.frames.start or 0.0, each.similarities, counted=()) for each in windows]
+    assert track_of(refused, thresholds={"walking": 0.99}).segments() == []
+
+
+def test_no_segment_crosses_the_border_of_a_shot() -> None:
+    found = track_of(seen_of([(0, 10.0, 20.0)])).segments(borders=[15.0, 40.0])
+    assert [segment.label for segment in found] == ["walking", "walking"]
+    assert (found[0].end, found[1].start) == (15.0, 15.0)
+
+
+def test_damage_and_gaps_are_told_and_nothing_goes_on_across_a_gap() -> None:
+    parts = [*range(4), *range(20, 24)]
+    track = track_of([window(float(start), (0.3, 0.2), damaged=start in (1, 2, 22)) for start in parts])
+    assert track.damaged_stretches() == [(1.0, 4.0), (22.0, 24.0)]
+    assert track.gaps() == [(5.0, 20.0)]
+    assert [(each.start, each.end) for each in track.segments()] == [(0.0, 5.0), (20.0, 25.0)]
+
+
+def test_windows_of_the_past_can_be_forgotten() -> None:
+    track = track_of(seen_of([(0, 50.0, 56.0)]))
+    track.forget_before(40.0)
+    assert track.spans[0] == (38.0, 40.0)
+    assert len(track.spans) == len(track.scores) == len(track.damaged)
+    assert [segment.label for segment in track.segments()] == ["walking"]
+
+
+def test_a_track_refuses_windows_that_do_not_follow() -> None:
+    track = track_of(seen_of([]))
+    with pytest.raises(ValueError, match="does not follow the ones before"):
+        track.add(window(0.0, (0.1, 0.2)))
+    with pytest.raises(ValueError, match="other labels"):
+        track.add(window(70.0, (0.1, 0.2), labels=("a", "b")))
+
+
+def test_nothing_was_seen_and_nothing_is_told() -> None:
+    assert Track().segments() == []
+    assert Track().damaged_stretches() == []
+
+
+def test_curves_of_a_model_without_similarities_are_those_of_its_scores() -> None:
+    rows: list[NDArray[np.float64]] = []
+    track = Track()
+    for each in seen_of([(0, 10.0, 20.0)]):
+        track.add(Prediction(each.video, each.labels, each.scores, None, each.frames))
+        rows.append(each.scores.numpy())
+    assert np.array_equal(track.scores, np.array(rows))
+    assert all(segment.label == "walking" for segment in track.segments())

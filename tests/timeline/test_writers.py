@@ -1,0 +1,120 @@
+"""Files about timelines: what is in them, and that others read them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from crossframe.data.manifest import read_manifest
+from crossframe.text.groups import LabelSet
+from crossframe.timeline.timeline import Strip, Timeline
+from crossframe.timeline.writers import check_name, write
+from tests.browser import CHROMIUM, opened
+from tests.timeline.test_segments import LABELS, seen_of, window
+from tests.video.clips import moving, write_clip
+
+
+def timeline_of(video: str = "a.mp4") -> Timeline:
+    found = Timeline.of(seen_of([(0, 5.0, 12.0), (1, 20.0, 24.0)]), LabelSet.of(LABELS), model="tiny", window=2.0)
+    found.track.video = video
+    return found
+
+
+def test_the_list_is_one_of_clips(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    path = write_clip(tmp_path / "clips" / "a b.mp4")
+    write(tmp_path / "list.csv", [timeline_of(str(path))])
+    with (tmp_path / "list.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "start", "end", "label", "score"]
+    manifest = read_manifest(tmp_path / "list.csv")
+    assert manifest.labels == ("sitting", "walking")
+    clips = [(clip.path, clip.label, clip.start, clip.end) for clip in manifest.clips]
+    assert clips == [("clips/a b.mp4", row["label"], float(row["start"]), float(row["end"])) for row in rows]
+    assert manifest.locate(manifest.clips[0]) == path
+
+
+def test_json_has_segments_and_the_score_of_each_window(tmp_path: Path) -> None:
+    write(tmp_path / "all.json", [timeline_of()])
+    (found,) = json.loads((tmp_path / "all.json").read_text())
+    assert [each["label"] for each in found["segments"]] == ["walking", "sitting"]
+    assert found["labels"] == list(LABELS)
+    assert len(found["windows"]) == 117
+    assert found["windows"][1]["start"] == 0.5
+    assert sum(found["windows"][1]["scores"]) == pytest.approx(1, abs=1e-4)
+    assert found["model"] == "tiny"
+    assert "windows" not in timeline_of().to_dict()
+
+
+def test_subtitles_have_the_times_of_segments(tmp_path: Path) -> None:
+    timeline = timeline_of()
+    write(tmp_path / "a.srt", [timeline])
+    write(tmp_path / "a.vtt", [timeline])
+    blocks = (tmp_path / "a.srt").read_text().split("\n\n")
+    assert blocks[0].splitlines()[0] == "1"
+    assert blocks[0].splitlines()[2] == "walking"
+    start, end = blocks[0].splitlines()[1].split(" --> ")
+    assert start.startswith("00:00:0")
+    assert "," in start
+    assert len(blocks) == 2
+    lines = (tmp_path / "a.vtt").read_text().splitlines()
+    assert lines[0] == "WEBVTT"
+    assert f"{start} --> {end}".replace(",", ".") in lines
+
+
+def test_label_studio_gets_ranges_of_frames(tmp_path: Path) -> None:
+    write(tmp_path / "label-studio.json", [timeline_of()])
+    (task,) = json.loads((tmp_path / "label-studio.json").read_text())
+    result = task["predictions"][0]["result"][0]
+    assert (result["type"], result["value"]["timelinelabels"]) == ("timelinelabels", ["walking"])
+    (frames,) = result["value"]["ranges"]
+    segment = timeline_of().segments[0]
+    assert frames["start"] == int(segment.start * 25) + 1
+    assert frames["end"] == round(segment.end * 25)
+    assert task["data"] == {"video": "a.mp4", "framerate": 25.0}
+
+
+def test_names_that_say_no_format_are_refused_beforehand(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none of the endings \.csv, \.json, \.srt, \.vtt, \.html or label-studio"):
+        check_name(tmp_path / "a.txt", 1)
+    with pytest.raises(ValueError, match="subtitles are of one video, and 2 were given"):
+        check_name(tmp_path / "a.srt", 2)
+    check_name(tmp_path / "my-label-studio.json", 2)
+
+
+def test_a_film_strip_stays_short_and_even_however_long_the_video_is() -> None:
+    strip = Strip(most=8)
+    pixels = window(0.0, (0.1, 0.2)).scores.new_zeros(1, 3, 8, 8).byte()
+    for second in range(1000):
+        strip.add(pixels, float(second))
+    times = [time for time, _ in strip.pictures()]
+    assert 4 <= len(times) <= 8
+    assert len({later - time for time, later in pairwise(times)}) == 1
+    assert times[-1] >= 1000 - 2 * (times[1] - times[0])
+
+
+def test_labels_that_are_markup_stay_text(tmp_path: Path) -> None:
+    windows = [window(float(second), (0.3, 0.2), labels=("<b>&", "x")) for second in range(6)]
+    timeline = Timeline.of(windows, LabelSet.of(["<b>&", "x"]))
+    write(tmp_path / "a.vtt", [timeline])
+    write(tmp_path / "a.html", [timeline])
+    assert "&lt;b&gt;&amp;" in (tmp_path / "a.vtt").read_text()
+    assert "<b>&" not in (tmp_path / "a.html").read_text()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_click_plays_the_video_from_there(tmp_path: Path, width: int) -> None:
+    path = write_clip(tmp_path / "a#1.webm", codec="libvpx-vp9", frames=moving(300), options={"cpu-used": "8"})
+    write(tmp_path / "page.html", [timeline_of(str(path))])
+    with opened(tmp_path / "page.html", tmp_path / "profile", width=width) as page:
+        assert page.errors == []
+        assert page.ask("document.documentElement.scrollWidth") <= width
+        assert page.ask("document.querySelectorAll('.piece').length") == 2
+        page.ask("document.querySelector('.piece').click(), 1")
+        at = page.ask("document.querySelector('video').currentTime")
+        assert at == pytest.approx(timeline_of().segments[0].start, abs=1.0)
