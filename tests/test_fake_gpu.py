@@ -165,6 +165,12 @@ def recognize_on_fake_gpu(clips: Path, folder: Path) -> None:
         assert gpu.waits == {"copy from the fake GPU": 1, "aten._local_scalar_dense.default": 1}  # scores, their scale
         embedded = Recognizer(there, workers=0).embed_videos(videos[:2])
         torch.testing.assert_close(embedded, Recognizer(here).embed_videos(videos[:2]), atol=1e-5, rtol=0)
+        reasons = Recognizer(there).explain(videos[0], LABELS, label=LABELS[1])
+    known_reasons = Recognizer(here).explain(videos[0], LABELS, label=LABELS[1])
+    for name in ("places", "without", "evidence", "attention"):
+        one, other = getattr(reasons, name), getattr(known_reasons, name)
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+    assert reasons.to_dict()["explained"]["messages"].keys() == {"attention", "heard", "without", "evidence"}
     setting = Setting(Sampling(4, views=2), crops=3, precision="bfloat16")
     expected = evaluate_manifest(here, read_manifest(clips), setting)
     with FakeGPU():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,7 +20,7 @@ class ScoreError(VideoError):
     """A model gives scores for a video that are not numbers."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Question:
     """Labels that are asked about, with their features: made once, for any number of videos and threads.
 
@@ -37,12 +38,17 @@ class Question:
     def similarities(self, logits: Tensor) -> Tensor | None:
         """Logits (..., K + background) -> cosines (..., K) of clips and labels; None for a linear head, or where the
         scale of logits has fallen to zero."""
-        model = self.inference.model
-        scale = float(model.logit_scale.detach().exp())
-        bias = 0.0 if model.logit_bias is None else float(model.logit_bias.detach())
+        scale, bias = self._scale
         if self.text is None or not scale:
             return None
         return (logits[..., : len(self.scoring.labels.labels)] - bias) / scale
+
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        """Scale and bias of logits: once for all answers, since a GPU is waited for."""
+        model = self.inference.model
+        bias = 0.0 if model.logit_bias is None else float(model.logit_bias.detach())
+        return float(model.logit_scale.detach().exp()), bias
 
     def answer(self, frames: Frames, logits: Tensor, *, keep_pixels: bool = False) -> Prediction | ScoreError:
         """The prediction for one clip by its row of logits, (K + background,)."""

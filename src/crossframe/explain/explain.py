@@ -144,8 +144,8 @@ def explain(prediction: Prediction, question: Question, label: str | None = None
         float(scoring(found.logits)[place]),
         (relevance / relevance.sum()).unflatten(1, (grid, grid)).cpu(),
         view_of(model.preprocess, *reversed(prediction.pixels.shape[-2:])),
-        None if each is None else scoring(each)[:, place].cpu(),
-        None if each is None else (sure - scoring.log_odds(each, place)).cpu(),
+        None if each is None else scoring(each)[:, place],
+        None if each is None else sure - scoring.log_odds(each, place),
         _mean(found.attention.frames, dim=(0, 1)),
         None if apart is None else _messages(found, told, scoring, place, apart),
     )
@@ -172,26 +172,26 @@ def _in_float32(model: XCLIP) -> XCLIP:
 
 @torch.no_grad()
 def _without_each(model: XCLIP, video: Tensor, text: Tensor | None) -> Tensor | None:
-    """Logits (T, K) with each frame replaced by the one before it, the first by the second."""
+    """Logits (T, K), on the CPU, with each frame replaced by the one before it, the first by the second."""
     count = video.shape[1]
     if count == 1:
         return None
     order = torch.arange(count).repeat(count, 1)  # a row for each clip
     order.diagonal().copy_(torch.tensor([1, *range(count - 1)]))
     clips = video[0][order.to(video.device)]  # (T, T, 3, S, S)
-    return torch.cat([model.score(model.encode_video(part), text) for part in clips.split(AT_ONCE)])
+    return torch.cat([model.score(model.encode_video(part), text) for part in clips.split(AT_ONCE)]).cpu()
 
 
 @torch.no_grad()
 def _without_messages(model: XCLIP, video: Tensor, text: Tensor | None) -> Tensor | None:
-    """Logits (K,) where every message attends to its own frame alone; None for a model without messages."""
+    """Logits (K,), on the CPU, where every message attends to its own frame alone; None for a model without any."""
     messages = message_places(model)
     if not messages:
         return None
     own = torch.eye(video.shape[1], device=video.device)
     with AttentionWeights(lambda place, weights: own.expand_as(weights) if place in messages else weights):
         features = model.encode_video(video)
-    return model.score(features, text)[0]
+    return model.score(features, text)[0].cpu()
 
 
 def _mean(layers: list[Tensor], dim: int | tuple[int, ...] = 0) -> Tensor | None:

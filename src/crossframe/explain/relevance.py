@@ -45,8 +45,8 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """One forward pass: `logits` (K,), the `attention` in it, and `relevant`, the same weighted by the gradient of what
-    was asked; `gradient` (T, 3, S, S) is that at the pixels, in the model's units."""
+    """One forward pass: `logits` (K,), on the CPU, the `attention` in it, and `relevant`, the same weighted by the
+    gradient of what was asked; `gradient` (T, 3, S, S) is that at the pixels, in the model's units."""
 
     logits: Tensor
     attention: Weights
@@ -63,16 +63,21 @@ def look(model: XCLIP, video: Tensor, text: Tensor | None, asked: Callable[[Tens
         embedding = frames.mean(dim=1) if model.mit is None else model.mit(frames)
         summary = None if model.prompts is None else model.prompts.summarize(patches)
         logits = model.score(VideoFeatures(embedding, summary, frames), text)[0]
-        kept = weights.kept
-        gradients = torch.autograd.grad(asked(logits), [pixels, *kept], allow_unused=True, materialize_grads=True)
-    attention = [weight.detach().mean(dim=1) for weight in kept]
-    # Only what speaks for the answer: that head by head, then the mean (their equation 5).
-    relevant = [
-        (weight.detach() * gradient).clamp_min(0).mean(dim=1)
-        for weight, gradient in zip(kept, gradients[1:], strict=True)
-    ]
+        attention = [weight.detach().mean(dim=1) for weight in weights.kept]
+        relevant = [torch.zeros_like(mean) for mean in attention]
+        for found, weight in zip(relevant, weights.kept, strict=True):
+            weight.register_hook(partial(_keep_relevant, found, weight.detach()))
+        (gradient,) = torch.autograd.grad(asked(logits), pixels)
     by_part = partial(_of_parts, model, video.shape[1])
-    return Pass(logits.detach(), by_part(attention), by_part(relevant), gradients[0][0])
+    return Pass(logits.detach().cpu(), by_part(attention), by_part(relevant), gradient[0])
+
+
+def _keep_relevant(found: Tensor, weight: Tensor, gradient: Tensor) -> None:
+    """Put into `found` only what speaks for the answer: that head by head, then the mean (their equation 5).
+
+    Gradients of all heads of all layers at once would take as much memory again as the pass itself.
+    """
+    found.copy_((weight * gradient).clamp_min_(0).mean(dim=1))
 
 
 def message_places(model: XCLIP) -> list[int]:

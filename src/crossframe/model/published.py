@@ -1,28 +1,24 @@
 """Hugging Face's habits: `from_pretrained`, `save_pretrained` and `push_to_hub`, as methods of a model.
 
-The hub's own mixin brings the last and the metadata of the page; reading, writing and the card are those of this
-software. They stand above the model, which imports nothing of them: they are called by their names.
+The hub's own mixin pushes; reading, writing and the card are those of this software. They stand above the model, which
+imports nothing of them: they are called by their names. The mixin is no base of the model, since importing it takes as
+long as a tenth of `crossframe classify`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from huggingface_hub import ModelCard, ModelHubMixin
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
 
 PAPER = "https://arxiv.org/abs/2208.02816"
 CARD = "README.md"
 
 
-class Published(
-    ModelHubMixin,
-    library_name="crossframe",
-    pipeline_tag="video-classification",
-    tags=["video", "x-clip", "zero-shot"],
-    paper_url=PAPER,
-):
+class Published:
     """A model that can be read from the hub and written to it, or to a folder in its layout."""
 
     @classmethod
@@ -68,6 +64,16 @@ class Published(
             return None
         name = repo_id or folder.name
         return self.push_to_hub(name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Put the model with its card on the hub as `repo_id`, and return the commit's address.
+
+        `options` are those of `huggingface_hub.ModelHubMixin.push_to_hub`: `private`, `token`, `branch`, `create_pr`,
+        `commit_message` and others; `model_card_kwargs` are for `generate_model_card`.
+        """
+        from huggingface_hub import ModelHubMixin
+
+        return ModelHubMixin.push_to_hub(cast("Any", self), repo_id, **options)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """The card of the model; see `crossframe.evaluate.card.model_card` for what it takes.
