@@ -70,7 +70,7 @@ def make_app(recognizer: Recognizer, settings: Settings) -> Gate:
     _add_page(app)
     _add_watch(app, service)
     _add_errors(app)
-    return Gate(app, settings, service.watch)
+    return Gate(app, settings, service.places, service.watch)
 
 
 def _add_api(app: FastAPI, service: Service) -> None:

@@ -12,9 +12,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from crossframe.serve.settings import RefusedError, Settings
+from crossframe.serve.settings import Places, RefusedError, Settings
 from crossframe.serve.watch import Watch
 
+WORK = "/v1/"  # paths below it need a place
 OPEN = ("/", "/healthz", "/readyz")  # need no token
 GONE = 499  # in logs, of a client that did not wait
 ALWAYS = {
@@ -28,10 +29,11 @@ ALWAYS = {
 class Gate:
     """An ASGI application before another one: refuses strangers, counts, and gives each request a name."""
 
-    def __init__(self, app: FastAPI, settings: Settings, watch: Watch) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, places: Places, watch: Watch) -> None:
         self._app = app
         self._token = settings.token.encode()
         self._hosts = settings.hosts
+        self._places = places
         self._watch = watch
         self._routes = {getattr(route, "path", "") for route in app.routes}
 
@@ -75,6 +77,8 @@ class Gate:
         if self._token and path not in OPEN and not good:
             reason = "a token is needed; send it as Authorization: Bearer TOKEN"
             raise RefusedError(401, reason, WWW_Authenticate="Bearer")
+        if path.startswith(WORK):  # here, where a refusal costs the least: there may be many
+            self._places.check()
 
 
 def refusal(refused: RefusedError) -> JSONResponse:

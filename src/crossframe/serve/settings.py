@@ -73,12 +73,16 @@ class Places:
     def free(self) -> bool:
         return self.taken < self.most
 
-    @contextmanager
-    def one(self) -> Generator[None]:
-        """A place for one request. Raises RefusedError at once where there is none."""
+    def check(self) -> None:
+        """Raise RefusedError where one more request would have no place."""
         if not self.free:
             soon = str(max(1, math.ceil(self.taken * self._pace)))
             raise RefusedError(503, f"{self.most} requests wait already; try again in {soon} s", Retry_After=soon)
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """A place for one request. Raises RefusedError at once where there is none."""
+        self.check()
         self.taken += 1
         begun, others = monotonic(), self.taken
         try:
