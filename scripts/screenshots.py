@@ -34,7 +34,7 @@ PICTURES = (  # page, name, size of the window, and pixels of the picture to one
     ("test/report.html", "report-phone", 390, 1960, 1.0),
 )
 SERVED: tuple[tuple[str, int, Literal["light", "dark"], str], ...] = (  # picture, width, by day or night, example
-    ("serve", 900, "light", "Example 1"),
+    ("serve", 900, "light", "A long one"),
     ("serve-phone", 390, "dark", "Example 2"),
 )
 FLAGS = (
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def of_server(chromium: str, here: Path) -> None:
-    """The page of a server: clips that it has named, by night and by day, and a search."""
+    """The page of a server: a clip that it has named, by night; a long one over time, and a search, by day."""
     index = here / "index"
     with chdir(here), suppress(SystemExit):  # for names on the page
         app(["shapes", "render", "drawn", "--split", "test", "--videos", "24", "--workers", "1"], standalone_mode=False)
@@ -90,8 +90,8 @@ def of_server(chromium: str, here: Path) -> None:
                 page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
                 page.goto(address)
                 page.click(f"text={asked}")
-                page.click("#go")
-                page.wait_for_selector("#result:not([hidden])", timeout=60_000)
+                page.click("#when" if asked == "A long one" else "#go")
+                page.wait_for_selector("#timeline:not([hidden]), #result:not([hidden])", timeout=60_000)
                 if scheme == "light":
                     page.fill("#words", "a red circle moving left")
                     page.click("#find")

@@ -11,6 +11,7 @@ import pytest
 from crossframe import Recognizer
 from crossframe.archive.finding import Finder
 from crossframe.serve.settings import Settings
+from crossframe.timeline.timeline import Timeline
 from tests.serve.conftest import LABELS, MADE_BY, Serve
 
 
@@ -54,6 +55,29 @@ def test_vectors_are_those_of_embed(serve: Serve, clips: Path, recognizer: Recog
     alone = serve().post("/v1/embed", json={"texts": ["a circle"]}).json()
     assert "vector" not in alone
     assert len(alone["texts"]) == 1
+
+
+def test_windows_of_a_timeline_are_those_of_the_library(serve: Serve, clips: Path, recognizer: Recognizer) -> None:
+    asked = {"path": "2.mp4", "labels": LABELS, "background": ["generic"], "window": 0.8, "stride": 0.3}
+    answer = serve().post("/v1/timeline", json=asked)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    windows = list(recognizer.timeline(clips / "2.mp4", LABELS, window=0.8, stride=0.3, background="generic"))
+    assert [(each["start"], each["end"]) for each in found["windows"]] == [
+        (window.frames.start, window.frames.end) for window in windows
+    ]
+    expected = Timeline.of(windows, recognizer.question(LABELS, background="generic").scoring.labels)
+    assert plain(expected.to_dict(windows=True)) | {"video": "2.mp4"} == {
+        name: value for name, value in found.items() if name not in (*MADE_BY, "window", "stride")
+    }
+    assert (found["window"], found["stride"]) == (0.8, 0.3)
+    usual = serve().post("/v1/timeline", json={name: value for name, value in asked.items() if name != "background"})
+    assert usual.json() == found
+    part = serve().post("/v1/timeline", json=asked | {"start": 0.5, "end": 1.3}).json()
+    assert (part["windows"][0]["start"], part["windows"][-1]["end"]) == (0.5, 1.3)
+    many = serve().post("/v1/timeline", json=asked | {"stride": 0.001})
+    assert many.status_code == 422
+    assert "500 windows are the most; send a stride of 0.00" in many.json()["error"]
 
 
 def test_reasons_are_those_of_explain(serve: Serve, clips: Path, recognizer: Recognizer) -> None:

@@ -78,6 +78,22 @@ def test_an_upload_is_named_and_labels_stay_in_the_address(opened: Open, clips: 
     assert page.is_hidden("#result")
 
 
+def test_a_timeline_is_drawn_and_told(opened: Open) -> None:
+    page = opened(390)
+    page.click(".example >> nth=0")
+    page.click("#when")
+    page.wait_for_selector("#timeline:not([hidden])", timeout=60_000)
+    assert page.inner_text("#timeline-title") == "example-1.mp4 over time"
+    assert page.locator("#curves path").count() == 5
+    assert page.locator("#curves-legend li").count() == 5
+    assert page.inner_text("#segments tr >> nth=0 >> th") == "an orange star moving right"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.activeElement.id") == "timeline-title"
+    page.click("#go")
+    assert answered(page) == "It shows: an orange star moving right"
+    assert page.is_hidden("#timeline")
+
+
 def test_the_index_is_searched_in_words_and_by_the_video_above(opened: Open, clips: Path) -> None:
     page = opened()
     page.click("#find")

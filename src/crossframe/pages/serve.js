@@ -81,7 +81,7 @@ async function asked() {
 }
 
 function busy(is) {
-  at("go").disabled = is;
+  at("go").disabled = at("when").disabled = is;
   at("stop").hidden = at("progress").hidden = !is;
 }
 
@@ -123,6 +123,69 @@ function show(found) {
   reveal("result");
 }
 
+// Curves: each has a color and a pattern of dashes, for those who do not tell the colors apart.
+const LOOKS = [["#4c7dd8", "none"], ["#c26a00", "7 3"], ["#2a9d6a", "2 3"], ["#a154c4", "9 3 2 3"], ["#c2412d", "4 4"]];
+const HIGH = 200, LEFT = 44, LOW = 20; // pixels; the drawing is as wide as the page is
+
+function drawn(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function words(text, x, y, anchor) {
+  const made = drawn("text", { x, y, "text-anchor": anchor, class: "soft" });
+  made.textContent = text;
+  return made;
+}
+
+function curves(found) {
+  const { windows, labels, segments } = found;
+  const begin = windows[0].start, end = windows.at(-1).end, wide = at("ask").clientWidth;
+  at("curves").setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
+  const x = (time) => LEFT + (wide - LEFT) * (time - begin) / (end - begin || 1);
+  const y = (score) => (HIGH - LOW - 6) * (1 - score) + 6;
+  const height = (i) => Math.max(...windows.map((one) => one.scores[i]));
+  const told = new Set(segments.map((one) => one.label));
+  const shown = labels.map((label, i) => ({ label, i, rank: told.has(label) + height(i) })).sort((a, b) => b.rank - a.rank).slice(0, LOOKS.length);
+  const parts = [0, 0.5, 1].flatMap((score) => [
+    drawn("line", { x1: LEFT, x2: wide, y1: y(score), y2: y(score), class: "axis" }), words(`${100 * score} %`, LEFT - 4, y(score) + 4, "end"),
+  ]);
+  parts.push(words(`${begin.toFixed(1)} s`, LEFT, HIGH - 4, "start"), words(`${end.toFixed(1)} s`, wide, HIGH - 4, "end"));
+  const legend = [];
+  shown.forEach(({ label, i }, place) => {
+    const [stroke, dashes] = LOOKS[place];
+    const look = { stroke, "stroke-dasharray": dashes, "stroke-width": 2.5 };
+    for (const one of segments.filter((segment) => segment.label === label))
+      parts.push(drawn("rect", { x: x(one.start), width: Math.max(x(one.end) - x(one.start), 1), y: HIGH - LOW, height: 6, fill: stroke }));
+    const points = windows.map((one) => `${x((one.start + one.end) / 2).toFixed(1)} ${y(one.scores[i]).toFixed(1)}`);
+    if (points.length === 1) points.unshift(`${LEFT} ${points[0].split(" ")[1]}`);
+    parts.push(drawn("path", { d: `M${points.join("L")}`, ...look }));
+    const sample = drawn("svg", { viewBox: "0 0 32 10", "aria-hidden": "true" });
+    sample.append(drawn("line", { x1: 0, x2: 32, y1: 5, y2: 5, ...look }));
+    const entry = element("li", "");
+    entry.append(sample, label);
+    legend.push(entry);
+  });
+  at("curves").replaceChildren(...parts);
+  at("curves-legend").replaceChildren(...legend);
+}
+
+function showTimeline(found) {
+  const { video, segments, windows, warnings = [] } = found;
+  at("timeline-title").textContent = `${video} over time`;
+  const none = segments.length ? "" : "Nothing stands out in it.";
+  at("timeline-notes").textContent = [none, ...warnings.map((line) => `It ${line}.`)].join(" ");
+  if (windows.length) curves(found);
+  at("segments").replaceChildren(...segments.map((one) => {
+    const made = element("tr", "");
+    const number = { class: "number" };
+    made.append(element("th", one.label, { scope: "row" }), element("td", `${one.start.toFixed(2)} s`, number), element("td", `${one.end.toFixed(2)} s`, number), element("td", percent(one.score), number));
+    return made;
+  }));
+  reveal("timeline");
+}
+
 function reveal(id) {
   at(id).hidden = false;
   at(`${id}-title`).focus({ preventScroll: true });
@@ -144,7 +207,7 @@ function showReasons(found) {
   reveal("why");
 }
 
-const PANELS = ["result", "why"];
+const PANELS = ["result", "why", "timeline"];
 
 async function ask(path, more, shown) {
   remember();
@@ -156,8 +219,10 @@ async function ask(path, more, shown) {
   try {
     const form = await asked();
     for (const [name, value] of Object.entries(more)) form.append(name, value);
-    form.append("pictures", "true");
-    form.append("top", "20");
+    if (path !== "v1/timeline") {
+      form.append("pictures", "true");
+      form.append("top", "20");
+    }
     advance(0);
     running = send(path, form, advance);
     shown(await running.answer);
@@ -172,7 +237,7 @@ async function ask(path, more, shown) {
 
 function run(event) {
   event.preventDefault();
-  return ask("v1/classify", {}, show);
+  return event.submitter === at("when") ? ask("v1/timeline", {}, showTimeline) : ask("v1/classify", {}, show);
 }
 
 function strip(pictures, times) {

@@ -30,6 +30,8 @@ from crossframe.serve.schema import (
     Hits,
     Problem,
     SearchAsked,
+    TimelineAsked,
+    TimelineFound,
     operation,
 )
 from crossframe.serve.service import Service
@@ -87,6 +89,11 @@ def _add_api(app: FastAPI, service: Service) -> None:
     async def explain(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Show which frames and places of a video speak for a label."""
         return await service.answer(request, ExplainAsked, service.explain)
+
+    @app.post("/v1/timeline", response_model=TimelineFound, openapi_extra=operation(TimelineAsked, asked), **described)
+    async def timeline(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Say when what happens in a long video."""
+        return await service.answer(request, TimelineAsked, service.timeline)
 
     texts = {"texts": ["a red circle is pulsing"]}
 

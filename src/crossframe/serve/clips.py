@@ -9,12 +9,14 @@ from pathlib import Path
 from threading import Lock
 
 from crossframe.shapes.caption import all_sentences, sentence
+from crossframe.shapes.long import draw_cast, draw_shots, write_long
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
 
 SEED = 2026  # of test clips, which count up from 0 elsewhere
 PLACES = (0, 5, 10)  # actions of different kinds lie 5 apart
+SECONDS = 30.0  # of the long one
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,15 @@ class Example:
 
 
 def examples() -> dict[str, Example]:
-    """A few short clips, by the names of their files."""
+    """A few short clips, and one in which several things happen one after the other, by the names of their files."""
     found: dict[str, Example] = {}
     for number, place in enumerate(PLACES, start=1):
         scene = draw(Split.TEST, SEED, place, nuisance=0)
         others = [text for text in all_sentences(scene).values() if text != sentence(scene)]
         labels = (sentence(scene), *others[:4])
         found[f"example-{number}.mp4"] = Example(f"Example {number}", labels, partial(_write_short, scene))
+    cast = draw_cast(SEED)
+    found["long.mp4"] = Example("A long one", tuple(member.label for member in cast), _write_long)
     return found
 
 
@@ -58,3 +62,7 @@ class Shelf:
 
 def _write_short(scene: Scene, path: Path) -> None:
     write_clip(scene, path)
+
+
+def _write_long(path: Path) -> None:
+    write_long(path, draw_shots(draw_cast(SEED), SEED, 0, SECONDS))

@@ -73,6 +73,14 @@ class ExplainAsked(ClassifyAsked):
     label: Text | None = Field(None, description="The label to explain; the best one if not given.")
 
 
+class TimelineAsked(LabelsAsked):
+    """Where windows lie."""
+
+    window: Later | None = Field(None, description="Seconds that a window lasts; as in training if not given.")
+    stride: Later | None = Field(None, description="Seconds from one window to the next; a quarter of a window.")
+    multi: bool = Field(False, description="Labels may be shown at once.")
+
+
 class EmbedAsked(Asked):
     """Texts that are embedded too."""
 
@@ -140,6 +148,38 @@ class Explained(Classified):
         "`places`, the share of each patch; `view`, the part of a frame that is seen; `messages` between frames."
     )
     maps: list[str] | None = Field(None, description="Frames in gray under a map of the places, with `pictures`.")
+
+
+class LabelSpan(BaseModel):
+    label: str
+    start: float
+    end: float
+    score: float
+
+
+class Stretch(BaseModel):
+    start: float
+    end: float
+
+
+class WindowScores(Stretch):
+    scores: list[float] = Field(description="One of each label, in their order.")
+
+
+class TimelineFound(_Answer):
+    """Segments, as in the object that `crossframe timeline --json` prints, and the windows that they come from."""
+
+    video: str
+    start: float | None = None
+    end: float | None = None
+    labels: list[str]
+    segments: list[LabelSpan] = Field(description="Which label is shown from when to when, in order of time.")
+    damaged: list[Stretch]
+    gaps: list[Stretch] = Field(description="Where no frame is shown.")
+    windows: list[WindowScores]
+    window: float = Field(description="Seconds that a window lasts.")
+    stride: float
+    warnings: list[str] | None = None
 
 
 class Found(BaseModel):

@@ -26,11 +26,13 @@ from crossframe.serve.schema import (
     ExplainAsked,
     LabelsAsked,
     SearchAsked,
+    TimelineAsked,
 )
 from crossframe.serve.settings import Places, RefusedError, Settings, in_words
+from crossframe.serve.timelines import timeline_of
 from crossframe.serve.uploads import received
 from crossframe.serve.watch import Watch
-from crossframe.text.groups import LabelSet
+from crossframe.text.groups import GENERIC, LabelSet
 from crossframe.video.given import Video
 
 A = TypeVar("A", bound=Asked)
@@ -90,6 +92,19 @@ class Service:
                 rows = (await self.batches.vectors(asked.texts)).tolist()
             found["texts"] = [{"text": text, "vector": vector} for text, vector in zip(asked.texts, rows, strict=True)]
         return found
+
+    async def timeline(self, asked: TimelineAsked, video: Video | None) -> Values:
+        """Segments, and the scores of windows."""
+        if not asked.background and self._says_nothing_of_none(asked):
+            asked = asked.model_copy(
+                update={"background": [text for text in GENERIC if text not in (asked.labels or ())]}
+            )
+        return await timeline_of(self.batches, _there(video), await self._question(asked), asked, self.settings)
+
+    def _says_nothing_of_none(self, asked: LabelsAsked) -> bool:
+        """True where only words for everything else can say when nothing is shown, as in `crossframe timeline`."""
+        model = self.batches.recognizer.model
+        return bool(asked.labels) and asked.threshold is None and model.head is None and not model.taught.calibration
 
     async def search(self, asked: SearchAsked, video: Video | None) -> Values:
         """The clips of the index that fit."""

@@ -24,7 +24,8 @@ class Settings:
     `labels` are asked about where a request has none. `folders` are those in which paths may lie, `index` is
     what is searched. `queue` requests may
     be in work or wait; clips wait `latency` seconds for others to be computed with. A video may have `size` bytes and
-    last `length` seconds, a request have `most_labels`; each may take `seconds` to arrive, and as many to be answered.
+    last `length` seconds, a request have `most_labels`, a timeline
+    `most_windows`; each may take `seconds` to arrive, and as many to be answered.
     With a `token`, requests must bear it. `hosts` are the names that the server goes by; none means any.
     `made_by` stands in every answer.
     """
@@ -37,6 +38,7 @@ class Settings:
     size: int = 256 << 20
     length: float = 600.0
     most_labels: int = 1000
+    most_windows: int = 500
     seconds: float = 60.0
     token: str = ""
     hosts: tuple[str, ...] = LOOPBACK
