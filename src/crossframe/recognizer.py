@@ -24,8 +24,9 @@ from crossframe.processes import cores
 from crossframe.scoring import Scoring
 from crossframe.text.groups import LabelSet
 from crossframe.text.labels import PLACE, Descriptions, wordings
+from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows
-from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many
+from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, timed_frames
 from crossframe.video.given import File, Readable, Video
 from crossframe.video.guard import VideoError
 from crossframe.video.media import limits_here
@@ -214,6 +215,49 @@ class Recognizer:
         windows = read_windows(video, grid, self.num_frames, timeout=self.timeout, **self.view)
         clips = (clip for clip in windows if isinstance(clip, Frames))
         return (_or_raise(result) for result in self._answers(clips, question, keep_pixels=keep_pixels))
+
+    def classify_frames(
+        self,
+        frames: Pictures | Sequence[Picture],
+        times: Sequence[float],
+        labels: Labels | None = None,
+        *,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        keep_pixels: bool = False,
+    ) -> Prediction:
+        """Score `labels` for frames that are in memory already, uint8 (N, 3, H, W) or (N, H, W, 3), or pictures.
+
+        `times` (N,) are rising seconds. Of the N, as many are looked at as the model wants, by the rule that `classify`
+        has; `frames.times` of the prediction says which. Raises `ValueError` as `classify` does.
+        """
+        given = timed_frames(frames, times, self.num_frames, self.view["sampling"])
+        question = self.question(labels, background=background, threshold=threshold)
+        return _or_raise(next(self._answers([given], question, keep_pixels=keep_pixels)))
+
+    def open_stream(
+        self,
+        labels: Labels | None = None,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        background: str | Sequence[str] = (),
+        threshold: float | None = None,
+        multi: bool = False,
+        name: str = "<stream>",
+    ) -> Stream:
+        """Video without an end: `stream.push(picture, time)` returns the segments that a frame closes.
+
+        Windows are those of `timeline`, their frames at even times. Nothing runs in the background, and memory is
+        bounded. Raises `ValueError` as `classify` does.
+        """
+        question = self.question(labels, background=background, threshold=threshold)
+
+        def answer(frames: Frames) -> Prediction:
+            return _or_raise(next(self._answers([frames], question, keep_pixels=False)))
+
+        grid = Grid.of(window, stride, self.num_frames, self.model.taught)
+        return Stream(answer, question.scoring.labels, grid, self.num_frames, multi=multi, name=name)
 
     def question(
         self,

@@ -35,6 +35,7 @@ from crossframe.cli.serve import serve
 from crossframe.cli.shapes import shapes
 from crossframe.cli.timeline import timeline
 from crossframe.cli.train import train
+from crossframe.cli.watch import watch
 from crossframe.data.clip import OverlapError
 from crossframe.extras import install_command
 from crossframe.processes import share_cores
@@ -82,6 +83,7 @@ def _options(
 app.command()(classify)
 app.command()(embed)
 app.command()(timeline)
+app.command()(watch)
 app.command()(explain)
 app.command()(annotate)
 app.command()(index)

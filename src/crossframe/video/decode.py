@@ -175,6 +175,23 @@ def read_video(
     return frames
 
 
+def timed_frames(
+    pictures: Pictures | Sequence[Picture], times: Sequence[float], num_frames: int, sampling: FrameRule
+) -> Frames:
+    """`num_frames` of N pictures that are in memory and were shown at these rising times, (N,) in seconds.
+
+    Raises ValueError where there is not such a time for each.
+    """
+    shown = torch.as_tensor(times, dtype=torch.float64)
+    if shown.shape != (len(pictures),) or not shown.isfinite().all() or (shown.diff() <= 0).any():
+        raise ValueError(f"there are {len(pictures)} frames and {len(times)} times; give each a time, rising")
+    seconds = shown.tolist()
+    end = 2 * seconds[-1] - seconds[-2] if len(seconds) > 1 else seconds[-1]
+    wanted = Wanted("<array>", num_frames, sampling)
+    frames = read_video(cast("Pictures", pictures), indices=wanted.of(len(seconds), seconds, end))
+    return replace(frames, times=shown[frames.indices], start=seconds[0], end=end)
+
+
 def decode_many(
     sources: Iterable[Source],
     num_frames: int = 8,

@@ -1,0 +1,263 @@
+"""Live sources: a file that grows, a stream of the network, a pipe, a camera; read again when they break off.
+
+The address is the user's own, and so is the choice of what may be opened: what a stream's content names is opened only
+as far as its kind needs it (segments of HLS by HTTP, the transports of RTSP).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time as clock
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import RawIOBase
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from crossframe.files import replacing
+from crossframe.video.guard import FORMATS, VideoError
+from crossframe.video.media import Media, VideoPacket
+
+READ = 10.0  # seconds without data after which a connection counts as lost
+BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before the next attempts
+POLL = 0.05  # seconds between looks at a file that grows
+PACKETS = 64 << 20  # bytes of packets kept for recording
+CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame, uint8 (H, W, 3), at `time` seconds of the watch; `picture` is None for one that nobody wants."""
+
+    time: float
+    picture: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The source broke off for this reason; `wait` seconds until it is tried again, None if that was the end."""
+
+    reason: str
+    wait: float | None
+
+
+@dataclass
+class Live:
+    """A live source. `frames` reads it; `stop` ends that, from any thread.
+
+    `idle`: seconds after which a file that has stopped growing has ended. `retries`: attempts in a row without a frame
+    after which a stream has ended. `record`: keep packets, of which `save` writes clips. `waits`: the source waits
+    until it is read, so that nothing need be dropped; files and pipes do.
+    """
+
+    source: str
+    short_side: int | None = None
+    idle: float = 10.0
+    retries: int = 5
+    record: bool = False
+    waits: bool | None = None
+    sleep: Callable[[float], None] = clock.sleep
+    now: Callable[[], float] = clock.monotonic
+    stopped: bool = False
+    _packets: deque[tuple[float, VideoPacket]] = field(default_factory=deque[tuple[float, VideoPacket]])
+    _bytes: int = 0
+    _template: Any = None
+    _container: InputContainer | None = None
+    _failure: Exception | None = None  # which ended the connection
+
+    def stop(self) -> None:
+        """End reading after the next packet."""
+        self.stopped = True
+
+    @property
+    def is_stream(self) -> bool:
+        """An address, which is connected to again; not a file, a pipe or a camera."""
+        return "://" in self.source
+
+    @property
+    def is_camera(self) -> bool:
+        """A number, or a device of Linux."""
+        return self.source.isdecimal() or self.source.startswith("/dev/video")
+
+    @property
+    def is_live(self) -> bool:
+        """It does not wait for whoever reads it."""
+        return self.is_stream or self.is_camera if self.waits is None else not self.waits
+
+    def frames(self, wants: Callable[[float], bool]) -> Iterator[Shown | Lost]:
+        """Frames as they come, and what was lost between them. `wants` says which times are to be converted.
+
+        Raises VideoError where a source that is no stream cannot be opened.
+        """
+        begun = self.now()
+        failures = 0
+        latest = step = 0.0
+        while not self.stopped:
+            since, first = max(self.now() - begun, latest + step), True
+            try:
+                for shown in self._connection(wants, since if self.is_stream else 0.0):
+                    step = min(shown.time - latest, 1.0)
+                    latest, first = shown.time, False
+                    yield shown
+                reason = "ended"
+            except (av.error.FFmpegError, OSError, VideoError) as error:
+                if not self.is_stream and first:
+                    raise VideoError(f"{self.source}: cannot be watched ({_why(error)}); check it") from error
+                reason = _why(error)
+            if self.stopped or not self.is_stream:
+                return
+            failures = failures + 1 if first else 0
+            if failures > self.retries:
+                yield Lost(reason, None)
+                return
+            wait = BACK_OFF[min(failures, len(BACK_OFF) - 1)]
+            yield Lost(reason, wait)
+            self.sleep(wait)
+
+    def close(self) -> None:
+        """Close the source, which must not be read any more; there is nothing left of it to save."""
+        self._packets.clear()
+        self._bytes, self._template = 0, None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def save(self, path: Path, start: float, end: float) -> bool:
+        """Write the packets from `start` to `end`, from the key frame before it on, as a file; False if they are gone.
+
+        Nothing is encoded again.
+        """
+        kept = [pair for pair in list(self._packets) if pair[0] <= end]
+        first = max((n for n, (at, packet) in enumerate(kept) if packet.is_keyframe and at <= start), default=None)
+        first = next((n for n, (_, packet) in enumerate(kept) if packet.is_keyframe), None) if first is None else first
+        if first is None or kept[-1][0] < start or self._template is None:
+            return False
+        with replacing(path) as part, av.open(str(part), "w", format="matroska") as container:
+            stream = container.add_stream_from_template(self._template)
+            origin = min(packet.dts for _, packet in kept[first:] if packet.dts is not None)
+            for _, packet in kept[first:]:
+                copy = av.Packet(bytes(packet))
+                copy.pts = None if packet.pts is None else packet.pts - origin
+                copy.dts = None if packet.dts is None else packet.dts - origin
+                copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
+                container.mux(copy)
+        return True
+
+    def _connection(self, wants: Callable[[float], bool], since: float) -> Iterator[Shown]:
+        """The frames of one connection, the first of them at `since` seconds."""
+        with self._opened() as container:
+            if not container.streams.video:
+                raise VideoError(f"{self.source}: holds no video")
+            stream = container.streams.video[0]
+            media = Media(self.source, container, stream)
+            self._template = stream
+            stream.thread_type = "NONE"  # which would hold frames back
+            origin: float | None = None
+            view = None
+            for packet in self._packets_of(container, stream):
+                if self.stopped:
+                    return
+                media.begun = clock.monotonic()
+                for frame in media.decode(packet) or ():
+                    seconds = media.seconds(frame)
+                    if np.isnan(seconds):
+                        continue
+                    origin = seconds - since if origin is None else origin
+                    time = round(seconds - origin, 6)
+                    if time < since:  # it stepped back: a new clock
+                        origin, time = seconds - since, since
+                    since = time
+                    if not wants(time):
+                        yield Shown(time, None)
+                        continue
+                    view = view or media.view(frame, self.short_side, False)
+                    yield Shown(time, np.ascontiguousarray(media.picture(frame, view)))
+                if self.record and packet is not None and packet.pts is not None and stream.time_base:
+                    at = float(packet.pts * stream.time_base)
+                    self._keep(at - (at - since if origin is None else origin), packet)
+            if self._failure is not None:
+                raise self._failure
+
+    def _packets_of(self, container: InputContainer, stream: Any) -> Iterator[VideoPacket | None]:
+        """The packets until the source ends or breaks off, and then None, for the frames that are held back."""
+        self._failure = None
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
+        except (av.error.FFmpegError, OSError) as error:
+            self._failure = error
+        yield None
+
+    def _keep(self, time: float, packet: VideoPacket) -> None:
+        self._packets.append((time, packet))
+        self._bytes += packet.size
+        while self._bytes > PACKETS:
+            self._bytes -= self._packets.popleft()[1].size
+
+    @contextmanager
+    def _opened(self) -> Generator[InputContainer]:
+        source: Any = self.source
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,pipe"}
+        form: str | None = None
+        if self.is_stream:
+            options = {"protocol_whitelist": NETWORK}
+            form = "rtsp" if source.startswith("rtsp") else None
+            if form is None:
+                options["format_whitelist"] = f"{FORMATS},hls"
+        elif source == "-":
+            source = Growing(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), self, 0.0)
+        elif self.is_camera:
+            form = CAMERAS.get(sys.platform, "v4l2")
+            source = f"/dev/video{source}" if source.isdecimal() and form == "v4l2" else source
+            options = {}
+        else:
+            source = Growing(open(source, "rb", buffering=0), self, self.idle)  # noqa: SIM115 - it closes it
+        self.close()
+        opened = av.open(source, mode="r", format=form, container_options=options, timeout=(READ, READ))
+        container = cast("InputContainer", opened)
+        self._container = container
+        try:
+            yield container
+        finally:
+            if not self.record:  # clips are made as long as their packets are kept, which needs what they came from
+                self.close()
+
+
+class Growing:
+    """A file that someone writes to, or a pipe: gives what is there, and at the end waits for more, until for `idle`
+    seconds there was none."""
+
+    def __init__(self, file: RawIOBase, live: Live, idle: float) -> None:
+        self._file = file
+        self._live = live
+        self._idle = idle
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at all once the file has ended."""
+        waited = 0.0
+        while not (data := self._file.read(size)):
+            if self._live.stopped or waited >= self._idle:
+                return b""
+            self._live.sleep(POLL)
+            waited += POLL
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            self._file.close()
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

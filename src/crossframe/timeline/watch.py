@@ -1,0 +1,132 @@
+"""Watching a live source: one thread reads it into a ring, the caller's own answers windows and tells segments.
+
+Where the model is slower than a stream or a camera, windows are dropped, so that what is told is never far behind. A
+file and a pipe are not: they wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+
+from crossframe.timeline.live import Live, Lost, Shown
+from crossframe.timeline.segments import Segment
+from crossframe.timeline.stream import Stream
+from crossframe.timeline.windows import DIGITS
+from crossframe.video.decode import Frames
+
+PATIENCE = 0.5  # seconds between looks at what nobody told of: Ctrl-C on systems whose locks do not hear it
+
+
+@dataclass
+class Watch:
+    """A source being watched: a loop over it gives segments the moment they close, and `Lost` connections.
+
+    `dropped` windows were due while another was computed. `behind` is the greatest delay so far: the seconds of the
+    source from the end of a window to the newest frame when its turn came. A loop that is left, by Ctrl-C for instance,
+    stops the reader; `close` then gives the segments that are still open.
+
+    Raises VideoError where a source that is no stream cannot be opened.
+    """
+
+    live: Live
+    stream: Stream
+    dropped: int = 0
+    behind: float = 0.0
+    _lost: deque[Lost] = field(default_factory=deque[Lost])
+    _changed: Condition = field(default_factory=Condition)
+    _latest: float | None = None  # time of the newest frame
+    _begins: float | None = None  # the next window
+    _over: bool = False
+    _failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[Segment | Lost]:
+        reader = Thread(target=self._read, name="watch", daemon=True)
+        reader.start()
+        try:
+            while (found := self._next()) is not None:
+                if isinstance(found, Frames):
+                    yield from self.stream.look(found)
+                else:
+                    yield from self.stream.interrupt()
+                    yield found
+        finally:
+            self.live.stop()
+            with self._changed:
+                self._changed.notify_all()
+        reader.join()
+        if self._failure is not None:
+            raise self._failure
+        yield from self.close()
+
+    def close(self) -> list[Segment]:
+        """Stop reading; the segments that are still open."""
+        self.live.stop()
+        return self.stream.finish()
+
+    def _read(self) -> None:
+        """The reader's thread."""
+        try:
+            for shown in self.live.frames(self.stream.ring.wants):
+                with self._changed:
+                    if isinstance(shown, Shown):
+                        self._add(shown)
+                    else:  # what comes next must not follow what came before
+                        self._lost.append(shown)
+                        self._changed.notify_all()
+                        self._changed.wait_for(lambda: not self._lost or self.live.stopped)
+        except Exception as error:  # told by the caller's thread
+            self._failure = error
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _add(self, shown: Shown) -> None:
+        """Take a frame into the ring; one of a source that can wait does so until there is room."""
+        if not self.live.is_live:
+            room = self.stream.grid.window + self.stream.grid.stride / 2
+            self._changed.wait_for(
+                lambda: self._begins is None or shown.time < self._begins + room or self.live.stopped
+            )
+        self._latest = shown.time
+        self._begins = shown.time if self._begins is None else self._begins
+        if shown.picture is not None:
+            self.stream.ring.add(shown.picture, shown.time)
+        self._changed.notify_all()
+
+    def _next(self) -> Frames | Lost | None:
+        """The frames of the next window that is full, or else what was lost; None at the end."""
+        with self._changed:
+            while True:
+                if (span := self._due()) is not None:
+                    self._changed.notify_all()
+                    if (frames := self.stream.frames(*span)) is not None:
+                        return frames
+                elif self._lost:
+                    self._begins = self._latest = None
+                    lost = self._lost.popleft()
+                    self._changed.notify_all()
+                    return lost
+                elif self._over:
+                    return None
+                else:
+                    self._changed.wait(PATIENCE)
+
+    def _due(self) -> tuple[float, float] | None:
+        """The next window that is full; of several of a source that does not wait, late ones are dropped."""
+        latest = self._latest
+        if latest is None or self._begins is None:
+            return None
+        window, stride = self.stream.grid.window, self.stream.grid.stride
+        while self.live.is_live and latest >= self._begins + window + stride:
+            self._begins = round(self._begins + stride, DIGITS)
+            self.dropped += 1
+        if latest < self._begins + window - 1e-6:
+            return None
+        span = self._begins, round(self._begins + window, DIGITS)
+        self._begins = round(self._begins + stride, DIGITS)
+        self.behind = max(self.behind, latest - span[1])
+        return span

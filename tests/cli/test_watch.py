@@ -1,0 +1,77 @@
+"""`crossframe watch` as people use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_classify import one_line
+from tests.video.clips import moving, write_clip
+
+LABELS = ("-l", "arm wrestling", "-l", "cleaning a pool", "--window", "1")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that stands still, moves, and stands still again: whatever a model likes changes twice."""
+    still = np.repeat(moving(1, 48, 40), 75, axis=0)
+    frames = np.concatenate([still, moving(75, 48, 40), still])
+    return write_clip(tmp_path_factory.mktemp("live") / "live.ts", frames=frames, options={"g": "25"})
+
+
+def test_each_segment_is_a_line_of_json_with_its_clip(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    done = command("watch", clip, *LABELS, "--model", tiny_folder, "--idle", 0.1, "--threshold", 0, "--record", clips)
+    assert done.status == 0
+    assert done.err == ""
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert found
+    for each in found:
+        assert {"video", "label", "start", "end", "score", "clip", "weights"} <= set(each)
+        assert each["end"] > each["start"] >= 0
+        assert Path(each["clip"]).is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_ctrl_c_tells_what_is_open_and_ends_well(clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.ts"
+    os.mkfifo(pipe)
+    words = ["watch", str(pipe), *LABELS, "--model", str(tiny_folder), "--idle", "600", "--threshold", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crossframe", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with pipe.open("wb", buffering=0) as writer:  # as soon as it watches
+        writer.write(clip.read_bytes())  # returns when all but a little has been read
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    found = [json.loads(line) for line in out.splitlines()]
+    assert found
+    assert all(each["video"] == str(pipe) for each in found)
+
+
+def test_what_cannot_be_watched_is_told_in_a_line(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    gone = command("watch", "gone.ts", *LABELS, "--model", tiny_folder)
+    assert (gone.status, one_line(gone, "gone.ts", "does not exist")) == (1, True)
+    (tmp_path / "bad.ts").write_bytes(b"no video" * 1000)
+    bad = command("watch", tmp_path / "bad.ts", *LABELS, "--model", tiny_folder, "--idle", 0.1)
+    assert (bad.status, one_line(bad, "bad.ts: cannot be watched")) == (1, True)
+    hook = command("watch", tmp_path / "bad.ts", *LABELS, "--model", tiny_folder, "--webhook", "me")
+    assert (hook.status, one_line(hook, "me: is no address for a webhook")) == (1, True)
+    refused = command("watch", "http://127.0.0.1:9/x", *LABELS, "--model", tiny_folder, "--retries", 0)
+    assert (refused.status, one_line(refused, "127.0.0.1:9/x", "given up")) == (1, True)
