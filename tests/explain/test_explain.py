@@ -14,6 +14,7 @@ import crossframe
 from crossframe import Recognizer
 from crossframe.explain.explain import Explanation, view_of
 from crossframe.explain.pictures import SIDE, overlays, page, write_pictures
+from crossframe.explain.relevance import carried, look
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
@@ -93,6 +94,22 @@ def test_the_places_that_it_names_matter_more_than_others(explanation: Explanati
             return float(recognizer.model(without, tokens)[0].softmax(0)[place])
 
     assert score_without(order[:24]) < 0.2 < 0.8 < score_without(order[-24:])
+
+
+def test_places_are_those_of_the_label_that_was_asked_for(explanation: Explanation, recognizer: Recognizer) -> None:
+    pixels, labels = explanation.prediction.pixels, explanation.prediction.labels
+    assert pixels is not None
+    model = recognizer.model
+    text = model.encode_text(model.tokenize(labels)).detach()
+    for label, shown in (
+        (explanation.label, explanation),
+        (labels[3], recognizer.explain(pixels, labels, label=labels[3])),
+    ):
+        place = labels.index(label)
+        relevance, _ = carried(
+            model, look(model, model.prepare(pixels), text, lambda row, k=place: row[k]).relevant, place
+        )
+        torch.testing.assert_close(shown.places.flatten(1), relevance / relevance.sum(), atol=1e-5, rtol=1e-3)
 
 
 def test_of_one_label_alone_its_own_logit_is_explained(recognizer: Recognizer, clip: Path) -> None:

@@ -72,6 +72,22 @@ def test_the_gradient_at_the_pixels_is_that_of_the_plain_model() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_only_what_speaks_for_the_answer_counts_head_by_head() -> None:
+    config = MIXED["CLIP, cross_frame"]
+    model = model_of(config)
+    video, tokens = video_for(config, clips=1), tokens_for(config, 2, 3)
+    text = model.encode_text(tokens).detach()
+    with AttentionWeights() as weights:
+        logits = model.score(model.encode_video(video), text)[0]
+    gradients = torch.autograd.grad(logits[1], weights.kept)
+    products = [weight.detach() * gradient for weight, gradient in zip(weights.kept, gradients, strict=True)]
+    found = look(model, video, text, lambda logits: logits[1]).relevant
+    torch.testing.assert_close(found.blocks[0].messages, products[0].clamp_min(0).mean(dim=1)[0])
+    torch.testing.assert_close(found.blocks[1].tokens, products[3].clamp_min(0).mean(dim=1))
+    torch.testing.assert_close(found.frames[1], products[5].clamp_min(0).mean(dim=1)[0])
+    torch.testing.assert_close(found.labels[0], products[6].clamp_min(0).mean(dim=1)[0])
+
+
 def by_products(model: XCLIP, weights: Weights, label: int) -> Tensor:
     """Relevance (T, N) by one matrix of all tokens of all frames for each layer, multiplied from the input on."""
     vision, length = model.config.vision, weights.length
