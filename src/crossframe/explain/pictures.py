@@ -39,7 +39,7 @@ def overlays(explanation: Explanation) -> Tensor:
     heat = explanation.places / explanation.places.max()
     heat = F.interpolate(heat.unsqueeze(1), (bottom - top, right - left), mode="bicubic").clamp(0, 1)  # (T, 1, h, w)
     seen = frames[:, :, top:bottom, left:right]
-    cover = COVER * heat.sqrt()
+    cover = COVER * heat
     painted = seen * (1 - cover) + _colored(heat) * cover
     frames = frames * UNSEEN  # and no longer one gray for three colors
     frames[:, :, top:bottom, left:right] = painted
