@@ -293,10 +293,8 @@ class Recognizer:
         threshold: float | None = None,
     ) -> Explanation:
         """Why one video gets `label`, by default the best: which frames and places speak for it, and what frames hear
-        from each other in messages. The other arguments are those of `classify`, whose answer is explained.
-
-        The model computes in float32: there and back once, once more for each frame, and once without messages.
-        """
+        from each other in messages. The other arguments are those of `classify`, whose answer is explained. The model
+        computes in float32: there and back once, once more for each frame, and once without messages."""
         prediction = self.classify(video, labels, background=background, threshold=threshold, keep_pixels=True)
         return explain(prediction, self.question(labels, background=background, threshold=threshold), label)
 
@@ -341,9 +339,8 @@ class Recognizer:
         """(K + background, E) on the model's device; None for a linear head."""
         taught, labels = self.model.taught, chosen.labels
         said = taught.descriptions if self._as_taught and labels == taught.labels else self.descriptions
-        own = chosen.wordings
-        bare = [label for label in labels if label not in own]
-        texts = {**dict(zip(bare, wordings(bare, self.template, said), strict=True)), **own}
+        bare = [label for label in labels if label not in chosen.wordings]
+        texts = {**dict(zip(bare, wordings(bare, self.template, said), strict=True)), **chosen.wordings}
         return self._inference.texts.of_labels([*(texts[label] for label in labels), *chosen.background])
 
     def _decoded(self, videos: Iterable[Source]) -> Iterator[Frames | VideoError]:
@@ -354,8 +351,9 @@ class Recognizer:
         if _are_pictures(videos):
             raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
         alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
-        workers = 0 if alone else self.workers
-        return decode_many(videos, self.num_frames, workers=workers, timeout=self.timeout, **self.view)
+        return decode_many(
+            videos, self.num_frames, workers=0 if alone else self.workers, timeout=self.timeout, **self.view
+        )
 
     def _answers(
         self, clips: Iterable[Frames | VideoError], question: Question, *, keep_pixels: bool
