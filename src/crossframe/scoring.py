@@ -108,3 +108,11 @@ class Scoring:
         """Each group with its own logits."""
         sizes = [len(group.labels) for group in self.labels.groups]
         yield from zip(self.labels.groups, logits[..., : sum(sizes)].split(sizes, dim=-1), strict=True)
+
+
+def with_background(labels: LabelSet, model: XCLIP) -> LabelSet:
+    """The labels with `GENERIC` as their background, where neither they nor the model says when none of them is shown;
+    one of several can always be the best."""
+    if labels.background or labels.thresholds or model.taught.calibration or model.head is not None:
+        return labels
+    return replace(labels, background=tuple(text for text in GENERIC if text not in labels.labels))

@@ -71,8 +71,10 @@ def test_windows_of_a_timeline_are_those_of_the_library(serve: Serve, clips: Pat
         name: value for name, value in found.items() if name not in (*MADE_BY, "window", "stride")
     }
     assert (found["window"], found["stride"]) == (0.8, 0.3)
-    usual = serve().post("/v1/timeline", json={name: value for name, value in asked.items() if name != "background"})
-    assert usual.json() == found
+    less = {name: value for name, value in asked.items() if name != "background"}
+    assert serve().post("/v1/timeline", json=less).json() == found
+    del less["labels"]
+    assert serve(labels=tuple(LABELS)).post("/v1/timeline", json=less).json() == found
     part = serve().post("/v1/timeline", json=asked | {"start": 0.5, "end": 1.3}).json()
     assert (part["windows"][0]["start"], part["windows"][-1]["end"]) == (0.5, 1.3)
     many = serve().post("/v1/timeline", json=asked | {"stride": 0.001})

@@ -100,7 +100,9 @@ def timeline(
         model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
     )
     names = own_labels(recognizer.model, names, quiet=as_json)
-    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer)
+    from crossframe.scoring import with_background
+
+    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
     timelines: list[Timeline] = []
@@ -119,16 +121,6 @@ def timeline(
     if timelines and model == "shapes" and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     raise typer.Exit(exit_status(len(timelines), len(found)))
-
-
-def with_background(labels: LabelSet, recognizer: Recognizer) -> LabelSet:
-    """The labels with words for everything else, where neither they nor the model says when nothing is shown."""
-    from crossframe.text.groups import GENERIC
-
-    says = labels.background or labels.thresholds or recognizer.model.taught.calibration or recognizer.model.head
-    if says is not None and says != () and says != {}:
-        return labels
-    return replace(labels, background=tuple(text for text in GENERIC if text not in labels.labels))
 
 
 @dataclass

@@ -29,7 +29,7 @@ from crossframe.cli.shared import (
     own_labels,
     screen,
 )
-from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption, with_background
+from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def watch(
     settings = {"num_frames": frames, "precision": precision, "template": template}
     recognizer = open_recognizer(model, device, None, None, 60.0, **settings)
     names = own_labels(recognizer.model, names, quiet=True)
-    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer)
+    from crossframe.scoring import with_background
+
+    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
     stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=source)
     live = Live(source, recognizer.model.preprocess.short_side, idle, retries, record is not None)
     with ExitStack() as stack:

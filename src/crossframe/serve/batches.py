@@ -16,7 +16,7 @@ from torch import Tensor
 from crossframe.answers import Question, as_vector
 from crossframe.model.xclip import VideoFeatures
 from crossframe.prediction import Embedding, Prediction
-from crossframe.recognizer import Labels, Recognizer
+from crossframe.recognizer import Recognizer
 from crossframe.serve.settings import Settings
 from crossframe.serve.watch import Watch
 from crossframe.video.decode import Frames
@@ -74,10 +74,6 @@ class Batches:
         with suppress(VideoError):  # limits may be below any clip
             frames = await asyncio.gather(*(self.frames(video) for _ in self._workers))
             await self.computed(frames[0], lambda features: features.embedding)
-
-    async def question(self, labels: Labels | None, **rest: Any) -> Question:
-        """See `Recognizer.question`."""
-        return await self.ask(lambda: self.recognizer.question(labels, **rest))
 
     async def vectors(self, texts: list[str]) -> Tensor:
         """See `Recognizer.embed_texts`."""

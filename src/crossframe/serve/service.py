@@ -17,6 +17,7 @@ from crossframe.explain.pictures import overlays
 from crossframe.files import plain_json
 from crossframe.pace import figure
 from crossframe.recognizer import Recognizer
+from crossframe.scoring import with_background
 from crossframe.serve.batches import Batches
 from crossframe.serve.lookup import Lookup
 from crossframe.serve.schema import (
@@ -32,7 +33,7 @@ from crossframe.serve.settings import Places, RefusedError, Settings, in_words
 from crossframe.serve.timelines import timeline_of
 from crossframe.serve.uploads import received
 from crossframe.serve.watch import Watch
-from crossframe.text.groups import GENERIC, LabelSet
+from crossframe.text.groups import LabelSet
 from crossframe.video.given import Video
 
 A = TypeVar("A", bound=Asked)
@@ -95,16 +96,8 @@ class Service:
 
     async def timeline(self, asked: TimelineAsked, video: Video | None) -> Values:
         """Segments, and the scores of windows."""
-        if not asked.background and self._says_nothing_of_none(asked):
-            asked = asked.model_copy(
-                update={"background": [text for text in GENERIC if text not in (asked.labels or ())]}
-            )
-        return await timeline_of(self.batches, _there(video), await self._question(asked), asked, self.settings)
-
-    def _says_nothing_of_none(self, asked: LabelsAsked) -> bool:
-        """True where only words for everything else can say when nothing is shown, as in `crossframe timeline`."""
-        model = self.batches.recognizer.model
-        return bool(asked.labels) and asked.threshold is None and model.head is None and not model.taught.calibration
+        question = await self._question(asked, or_none=True)
+        return await timeline_of(self.batches, _there(video), question, asked, self.settings)
 
     async def search(self, asked: SearchAsked, video: Video | None) -> Values:
         """The clips of the index that fit."""
@@ -114,15 +107,25 @@ class Service:
             raise RefusedError(422, "there is no question; send words, or a video that clips should be like")
         return await self.lookup.find(asked, video)
 
-    async def _question(self, asked: LabelsAsked) -> Question:
-        """The labels of a request, or else the server's own."""
+    async def _question(self, asked: LabelsAsked, *, or_none: bool = False) -> Question:
+        """The labels of a request, or else the server's own; with `or_none` beside words for everything else, if need
+        be."""
         labels = asked.labels or self.settings.labels
         if labels is None:
             raise RefusedError(422, "there are no labels; send what the video may show")
         count = len(labels.labels if isinstance(labels, LabelSet) else labels) + len(asked.background)
         self._check_number(count, "labels")
+        recognizer = self.batches.recognizer
+        more: dict[str, Any] = {"background": asked.background, "threshold": asked.threshold}
+
+        def make() -> Question:
+            if not or_none or (isinstance(labels, LabelSet) and any(more.values())):
+                return recognizer.question(labels, **more)
+            chosen = labels if isinstance(labels, LabelSet) else LabelSet.of(labels, **more)
+            return recognizer.question(with_background(chosen, recognizer.model))
+
         with in_words():
-            return await self.batches.question(labels, background=asked.background, threshold=asked.threshold)
+            return await self.batches.ask(make)
 
     def _check_number(self, count: int, what: str) -> None:
         if count > self.settings.most_labels:
