@@ -350,10 +350,8 @@ class Recognizer:
             raise ValueError(f"videos is {given}; give a list of videos")
         if _are_pictures(videos):
             raise ValueError("videos is a list of pictures, which are one clip; put them into a list: [pictures]")
-        alone = isinstance(videos, (list, tuple)) and len(videos) == 1  # nothing to decode ahead
-        return decode_many(
-            videos, self.num_frames, workers=0 if alone else self.workers, timeout=self.timeout, **self.view
-        )
+        workers = 0 if isinstance(videos, (list, tuple)) and len(videos) == 1 else self.workers  # nothing ahead of one
+        return decode_many(videos, self.num_frames, workers=workers, timeout=self.timeout, **self.view)
 
     def _answers(
         self, clips: Iterable[Frames | VideoError], question: Question, *, keep_pixels: bool
