@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
@@ -47,7 +48,9 @@ from crossframe.video.decode import Frames, read_video
 SETS = (3, 4, 5)
 PER_ACTION = 3
 ACTIONS = split_actions(Split.TEST)
-GONE = (0, 1 / 24, 1 / 12, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1)  # shares of the patches
+GONE = tuple(
+    map(Fraction, ["0", "1/24", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2", "2/3", "5/6", "1"])
+)  # shares of the patches
 OURS, ODDS, ROLLOUT, GRADIENT, CHANCE = (
     "relevance",
     "relevance of the log-odds",
@@ -156,9 +159,8 @@ def _figures(model: XCLIP, asked: Asked, relevance: Tensor) -> dict[str, float]:
     touched, seen = asked.touched, asked.touched.any(dim=1)
     best = touched[torch.arange(len(touched)), relevance.argmax(dim=1)]
     return {
-        "area": float(np.trapezoid(scores, GONE)),
-        "at 1/24": float(scores[1]),
-        "at 1/8": float(scores[3]),
+        "area": float(np.trapezoid(scores, [*map(float, GONE)])),
+        **{f"at {share}": float(score) for share, score in zip(GONE, scores, strict=True)},
         "pointing": float(touched.flatten()[order[0]]),
         "pointing in frames": float(best[seen].float().mean()),
         "mass": float(relevance[touched].sum() / relevance.sum()),
