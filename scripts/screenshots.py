@@ -1,5 +1,5 @@
 """Takes the pictures of the docs anew: the page of the demo, one about reasons, the report of an evaluation on Shapes,
-and the page of a server.
+what a search found, and the page of a server.
 
     python scripts/screenshots.py
 
@@ -32,6 +32,8 @@ PICTURES = (  # page, name, size of the window, and pixels of the picture to one
     ("why.html", "explain", 1000, 1010, 0.8),
     ("test/report.html", "report", 1000, 3160, 0.8),
     ("test/report.html", "report-phone", 390, 1960, 1.0),
+    ("found.html", "search", 1000, 850, 0.8),
+    ("found.html", "search-phone", 390, 975, 1.0),
 )
 SERVED: tuple[tuple[str, int, Literal["light", "dark"], str], ...] = (  # picture, width, by day or night, example
     ("serve", 900, "light", "A long one"),
@@ -57,6 +59,14 @@ def main() -> None:
             app(["explain", "clip.mp4", "--model", "shapes", *labels, "--html", "why.html"], standalone_mode=False)
         evaluate = ["evaluate", "shapes", "--model", "shapes", "--videos", str(CLIPS), "--out", f"{here}/test"]
         app(evaluate, standalone_mode=False)
+        index = here / "index"
+        with chdir(here), suppress(SystemExit):  # for names on the pages
+            render = ["shapes", "render", "drawn", "--split", "test", "--videos", "24", "--workers", "1"]
+            app(render, standalone_mode=False)
+            app(["index", "drawn", "--out", str(index), "--model", "shapes", "--summary"], standalone_mode=False)
+        with chdir(here), suppress(SystemExit):
+            words = ["a red circle moving left", "--top", "3", "--html", "found.html"]
+            app(["search", str(index), *words], standalone_mode=False)
         for page, name, width, height, scale in PICTURES:
             picture = DOCS / f"{name}.png"
             size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
@@ -70,15 +80,11 @@ def main() -> None:
             ]
             subprocess.run(command, check=True, timeout=60, stderr=subprocess.DEVNULL)
             print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
-        of_server(chromium, here)
+        of_server(chromium, index)
 
 
-def of_server(chromium: str, here: Path) -> None:
+def of_server(chromium: str, index: Path) -> None:
     """The page of a server: a clip that it has named, by night; a long one over time, and a search, by day."""
-    index = here / "index"
-    with chdir(here), suppress(SystemExit):  # for names on the page
-        app(["shapes", "render", "drawn", "--split", "test", "--videos", "24", "--workers", "1"], standalone_mode=False)
-        app(["index", "drawn", "--out", str(index), "--model", "shapes", "--summary"], standalone_mode=False)
     command = [sys.executable, "-m", "crossframe", "serve", "--model", "shapes", "--index", str(index), "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

@@ -7,7 +7,7 @@ whose labels look at the video. That score is `classify`'s own `similarity`, to 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossframe.archive.hits import Hit
-from crossframe.archive.store import PLAIN, Row, Store, Vector
+from crossframe.archive.store import PLAIN, Key, Row, Store, Vector
 from crossframe.model.xclip import VideoFeatures
 from crossframe.recognizer import Recognizer
 from crossframe.video.decode import Source, read_video
@@ -25,7 +25,26 @@ from crossframe.video.given import File, Video, at_hand
 from crossframe.video.guard import VideoError
 from crossframe.weights.saving import fingerprint
 
+TOGETHER = 16  # clips that are asked about labels at once
 RERANK = 200  # of the nearest, where that needs no video
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """All clips of an index: their unit `vectors` (n, E), and the `logits` (n, K) that a model gives K labels."""
+
+    rows: list[Row]
+    vectors: Vector
+    logits: Vector
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of the clips."""
+        return [(row["source"], row["start"], row["end"]) for row in self.rows]
+
+    def hit(self, place: int) -> Hit:
+        """A clip, with the logit of its best label."""
+        return Hit.of(self.rows[place] | {"cosine": float(self.logits[place].max())})
 
 
 class Finder:
@@ -83,6 +102,30 @@ class Finder:
             likeness = [float(row["vector"] @ example) for row in rows]
             hits = [replace(h, similarity=(h.similarity + at) / 2) for h, at in zip(hits, likeness, strict=True)]
         return sorted(hits, key=lambda hit: (hit.error is not None, -hit.similarity))[:top]
+
+    def ask(self, labels: Sequence[str], where: str | None = None) -> Asked:
+        """The logits of labels for every clip, or for those that a condition fits.
+
+        They are the whole model's where the index has features, else those of the vectors.
+        """
+        question = self.recognizer.question(labels)
+        columns = (*PLAIN, "vector", *(("features",) if self.store.has_features else ()))
+        texts = None if self.store.has_features else self.recognizer.embed_texts(labels).numpy().T
+        scale = float(self.recognizer.model.logit_scale.detach().exp())
+        rows: list[Row] = []
+        vectors: list[Vector] = [np.empty((0, self.store.run["width"]), np.float32)]
+        logits: list[Vector] = [np.empty((0, len(labels)), np.float32)]
+        for group in self.store.groups(columns, where):
+            vectors.append(np.stack([row.pop("vector") for row in group]))
+            if texts is None:
+                parts = [group[at : at + TOGETHER] for at in range(0, len(group), TOGETHER)]
+                logits += [question.logits(self._features(part))[:, : len(labels)].numpy() for part in parts]
+            else:
+                logits.append(scale * vectors[-1] @ texts)
+            for row in group:
+                row.pop("features", None)
+            rows += group
+        return Asked(rows, np.concatenate(vectors), np.concatenate(logits))
 
     def _still(self, image: File) -> Tensor:
         """A picture as a clip in which nothing moves, uint8 (T, 3, H, W)."""

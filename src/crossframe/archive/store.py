@@ -35,6 +35,7 @@ TRIED = 100  # rows that are asked for their neighbors, to measure recall
 NEIGHBORS = 10
 RECALL = 0.99
 STEP = 1000  # rows
+GROUP = 4096
 SECONDS = 30.0
 FRESH = timedelta(seconds=2)  # after which a reader sees what others have written
 OLD = timedelta(hours=1)  # versions that nobody reads any more
@@ -157,15 +158,21 @@ class Store:
         """The rows and their unit vectors, float32 (n, E)."""
         rows: list[Row] = []
         parts: list[Vector] = [np.empty((0, self.run["width"]), np.float32)]
-        for batch in self._batches((*PLAIN, "vector"), where):
-            rows += batch.drop_columns(["vector"]).to_pylist()
-            parts.append(batch["vector"].flatten().to_numpy().reshape(-1, self.run["width"]))
+        for group in self.groups((*PLAIN, "vector"), where):
+            parts.append(np.stack([row.pop("vector") for row in group]))
+            rows += group
         return rows, np.concatenate(parts)
+
+    def groups(self, columns: Sequence[str], where: str | None = None) -> Iterator[list[Row]]:
+        """All rows, or those that a condition fits, some thousands at a time; vectors and features as arrays."""
+        for batch in self._batches(columns, where):
+            if len(batch):
+                yield _rows(batch)
 
     def _batches(self, columns: Sequence[str], where: str | None) -> Iterator[Any]:
         with _in_one_line(where):
             query = self._table.search().select(list(columns))
-            yield from (query.where(where) if where else query).to_batches()
+            yield from (query.where(where) if where else query).to_batches(GROUP)
 
     def nearest(
         self,
@@ -187,12 +194,7 @@ class Store:
             query = query.select([*columns, "_distance"])
             query = query.bypass_vector_index() if exact else query.nprobes(cells or self._cells())
             found = (query.where(where, prefilter=True) if where else query).to_arrow()
-        flat = [name for name in ("vector", "features") if name in columns]
-        rows: list[Row] = found.select([name for name in columns if name not in flat]).to_pylist()
-        for name in flat:  # as numbers of Python they would take longer than all else
-            matrix = found[name].combine_chunks().flatten().to_numpy().reshape(-1, found[name].type.list_size)
-            for row, values in zip(rows, matrix, strict=True):
-                row[name] = values
+        rows = _rows(found.drop_columns(["_distance"]))
         for row, distance in zip(rows, found["_distance"].to_pylist(), strict=True):
             row["cosine"] = 1.0 - distance
         return rows
@@ -263,6 +265,18 @@ class _in_one_line:  # noqa: N801 - it reads as a word
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text.removeprefix("Invalid input, ")[:200]
+
+
+def _rows(found: Any) -> list[Row]:
+    """An Arrow table, or a batch of one, as rows; numbers of Python for vectors would take longer than all else."""
+    flat = [field.name for field in found.schema if field.name in ("vector", "features")]
+    rows: list[Row] = found.drop_columns(flat).to_pylist() if len(flat) < len(found.schema) else [{} for _ in found]
+    for name in flat:
+        column = found[name]
+        whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+        for row, values in zip(rows, whole.flatten().to_numpy().reshape(-1, column.type.list_size), strict=True):
+            row[name] = values
+    return rows
 
 
 def _column(arrow: Any, group: Sequence[Row], field: Any) -> Any:

@@ -33,6 +33,7 @@ from crossframe.cli.retrieval import retrieval
 from crossframe.cli.search import search
 from crossframe.cli.serve import serve
 from crossframe.cli.shapes import shapes
+from crossframe.cli.suggest import suggest
 from crossframe.cli.timeline import timeline
 from crossframe.cli.train import train
 from crossframe.cli.watch import watch
@@ -88,6 +89,7 @@ app.command()(explain)
 app.command()(annotate)
 app.command()(index)
 app.command()(search)
+app.command()(suggest)
 app.command()(models)
 app.command()(doctor)
 app.command()(demo)

@@ -56,9 +56,11 @@ def data_set(name: str) -> str:
 @data.command(name="import")
 def import_(
     name: Annotated[
-        str, Argument(parser=data_set, help=f"One of {', '.join(get_args(Layout))}: the last three are your own.")
+        str, Argument(parser=data_set, help=f"One of {', '.join(get_args(Layout))}: the last four are your own.")
     ],
-    root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth; for 'csv' the .csv itself.")],
+    root: Annotated[
+        Path, Argument(help="The folder that holds the videos, at any depth; or the .csv or export itself.")
+    ],
     out: OutFile,
     annotations: Annotated[
         list[Path] | None, Option(help="The official lists, if not below ROOT: a folder; for 'txt' also file by file.")

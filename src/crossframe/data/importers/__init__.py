@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from crossframe.data.importers.imported import Imported
 
 Layout = Literal[
-    "kinetics400", "kinetics600", "kinetics700", "ucf101", "hmdb51", "ssv2", "activitynet", "txt", "folder", "csv"
+    "kinetics400",
+    "kinetics600",
+    "kinetics700",
+    "ucf101",
+    "hmdb51",
+    "ssv2",
+    "activitynet",
+    "txt",
+    "folder",
+    "csv",
+    "label-studio",
 ]
 
 CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700, "ucf101": 101, "hmdb51": 51, "ssv2": 174}
@@ -23,7 +33,8 @@ CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700, "ucf101":
 def import_dataset(
     name: Layout, root: Path, annotations: Path | Sequence[Path] | None = None, *, split_number: int = 1
 ) -> Imported:
-    """The clips of a data set as it is published, or of one's own (`folder`, `csv`, `txt`), whose videos are at `root`.
+    """The clips of a data set as it is published, or of one's own (`folder`, `csv`, `txt`,
+    `label-studio`), whose videos are at `root`.
 
     `annotations` is the folder of the official lists where it is another one; for `txt` it may be several files.
     `split_number` chooses among the official splits of UCF-101 and HMDB-51.
@@ -46,6 +57,7 @@ def _import(name: Layout, root: Path, given: list[Path], split_number: int) -> I
     from crossframe.data.importers.activitynet import import_activitynet
     from crossframe.data.importers.hmdb51 import import_hmdb51
     from crossframe.data.importers.kinetics import import_kinetics
+    from crossframe.data.importers.label_studio import import_label_studio
     from crossframe.data.importers.plain import import_csv, import_folder
     from crossframe.data.importers.something import import_something
     from crossframe.data.importers.txt import import_txt
@@ -71,3 +83,5 @@ def _import(name: Layout, root: Path, given: list[Path], split_number: int) -> I
             return import_folder(root)
         case "csv":
             return import_csv(root, annotations)
+        case "label-studio":
+            return import_label_studio(root, annotations)

@@ -1,0 +1,105 @@
+"""`crossframe suggest`, and answers read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.video.clips import moving, write_clip
+
+LABELS = ["arm wrestling", "a <red> square"]
+WORDS = [word for label in LABELS for word in ("-l", label)]
+
+
+@pytest.fixture
+def indexed(command: Run, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        write_clip(tmp_path / f"{number}.mp4", frames=moving(4 + 2 * number, 48, 40))
+    clips = [f"{number}.mp4" for number in range(6)]
+    assert command("index", *clips, "--out", "index", "--model", tiny_folder, "--summary").status == 0
+    return tmp_path
+
+
+def test_tasks_are_labeled_and_read_back_and_not_asked_about_again(command: Run, indexed: Path) -> None:
+    outcome = command("suggest", "index", *WORDS, "--count", 3, "--out", "next.json")
+    assert (outcome.status, outcome.err) == (0, "next.json\n")
+    assert outcome.out.count("\n") == 3
+    tasks = json.loads(Path("next.json").read_text())
+    assert len({task["data"]["video"] for task in tasks}) == 3
+    (result,) = tasks[0]["predictions"][0]["result"]
+    assert result["value"]["choices"][0] in LABELS
+    setup = ElementTree.parse("next.xml")
+    assert [choice.get("value") for choice in setup.iter("Choice")] == LABELS
+    choices = setup.find("Choices")
+    assert choices is not None
+    assert (choices.get("name"), choices.get("toName")) == (result["from_name"], result["to_name"])
+
+    old = {"updated_at": "2026-01-01", "result": [{"type": "choices", "value": {"choices": ["arm wrestling"]}}]}
+    new = {"updated_at": "2026-01-02", "result": [{"type": "choices", "value": {"choices": [LABELS[1]]}}]}
+    skipped = {"updated_at": "2026-01-03", "was_cancelled": True, "result": []}
+    answers = [tasks[0] | {"annotations": [new, old, skipped]}, tasks[1] | {"annotations": [old]}]
+    answers.append(tasks[2] | {"annotations": [skipped]})
+    Path("export.json").write_text(json.dumps(answers))
+    outcome = command("data", "import", "label-studio", "export.json", "labeled.csv")
+    assert outcome.status == 0
+    assert "1 tasks have no answer" in outcome.out + outcome.err
+    with open("labeled.csv", newline="") as file:
+        rows = {row["path"]: row["label"] for row in csv.DictReader(file)}
+    asked = [Path(task["data"]["video"]).name for task in tasks]
+    assert rows == {asked[0]: LABELS[1], asked[1]: LABELS[0]}
+
+    outcome = command("suggest", "index", "--labeled", "labeled.csv", "--count", 9, "--out", "then.csv")
+    assert outcome.status == 0
+    with open("then.csv", newline="") as file:
+        then = [row["path"] for row in csv.DictReader(file)]
+    assert sorted(then) == sorted({f"{number}.mp4" for number in range(6)} - set(asked[:2]))
+
+
+@pytest.mark.parametrize("by", ["margin", "diversity"])
+def test_a_list_has_guesses_for_labels(by: str, command: Run, indexed: Path) -> None:
+    outcome = command("suggest", "index", *WORDS, "--count", 2, "--by", by, "--out", "next.csv")
+    assert outcome.status == 0
+    with open("next.csv", newline="") as file:
+        assert {row["label"] for row in csv.DictReader(file)} <= set(LABELS)
+
+
+def test_labels_that_the_model_contradicts_are_shown(command: Run, indexed: Path) -> None:
+    outcome = command("search", "index", LABELS[0], "--json", "--top", 6)
+    scores = {hit["video"]: hit["similarity"] for hit in map(json.loads, outcome.out.splitlines())}
+    outcome = command("search", "index", LABELS[1], "--json", "--top", 6)
+    other = {hit["video"]: hit["similarity"] for hit in map(json.loads, outcome.out.splitlines())}
+    right = {name: LABELS[scores[name] < other[name]] for name in scores}
+    wrong = max(scores, key=lambda name: abs(scores[name] - other[name]))
+    given = right | {wrong: LABELS[right[wrong] == LABELS[0]]}
+    if set(given.values()) != set(LABELS):
+        given["5.mp4" if wrong != "5.mp4" else "4.mp4"] = LABELS[given[wrong] == LABELS[0]]
+    Path("given.csv").write_text("path,label\n" + "".join(f"{n},{label}\n" for n, label in given.items()))
+    outcome = command("suggest", "index", "--labeled", "given.csv", "--errors", "--count", 1, "--out", "wrong.csv")
+    assert outcome.status == 0
+    assert f"  {wrong}  {given[wrong]} -> {right[wrong]}" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["suggest", "index", *WORDS, "--out", "next.txt"], "let its name end in .csv, .parquet or .json"),
+        (["suggest", "index", *WORDS, "--errors", "--out", "next.csv"], "give a list with --labeled"),
+        (["suggest", "index", "--out", "next.csv"], "label"),
+        (["suggest", "nothing", *WORDS, "--out", "next.csv"], "is no index"),
+        (["data", "import", "label-studio", "mini.json", "out.csv"], "not JSON-MIN"),
+        (["data", "import", "label-studio", "empty.json", "out.csv"], "not one has an answer"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(words: list[str], says: str, command: Run, indexed: Path) -> None:
+    Path("mini.json").write_text('[{"video": "a.mp4", "choice": "x"}]')
+    Path("empty.json").write_text('[{"data": {"video": "a.mp4"}, "annotations": []}]')
+    outcome = command(*words)
+    assert outcome.status in (1, 2)
+    assert outcome.err.count("\n") == 1
+    assert says in outcome.err
