@@ -135,7 +135,7 @@ class Records:
                     writer.writeheader()
                     writer.writerows(_cells(self._row(record)) for record in self.each())
                 else:
-                    file.writelines(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self.each())
+                    file.writelines(f"{plain_json(record, ensure_ascii=False)}\n" for record in self.each())
 
     def _written(self) -> Iterator[Record]:
         """The records of a whole file."""
@@ -195,7 +195,7 @@ def _key(record: Mapping[str, Any]) -> Key:
 
 
 def _cells(row: Record) -> Record:
-    nested = {name: json.dumps(row[name], ensure_ascii=False) for name in NESTED if row[name] is not None}
+    nested = {name: plain_json(row[name], ensure_ascii=False) for name in NESTED if row[name] is not None}
     return row | nested
 
 

@@ -105,7 +105,7 @@ def captions(
 
     videos, rows, missing = import_captions(name, root, annotations, out)
     if missing:
-        print(f"crossframe: {len(missing)} videos are not there: {some(missing)}", file=sys.stderr)
+        print(f"crossframe: {len(missing)} videos are not there: {escaped(some(missing))}", file=sys.stderr)
     print(f"{videos:,} videos, {rows:,} captions")
     print(out)
 
@@ -215,7 +215,7 @@ def few_shot(
     source = read_manifest(manifest, split if has_splits else None, everything.labels, root)
     recordings = {clip.recording for clip in source.clips}
     if shared := check_apart(clip for clip in everything.clips if clip.recording in recordings):
-        typer.echo(f"crossframe: {shared}", err=True)
+        typer.echo(f"crossframe: {escaped(shared)}", err=True)
     drawn = draw(source, shots, seed)
     others = [clip for clip in everything.clips if has_splits and clip.split != split_named(split)]
     chosen = everything.keep([*drawn.clips, *others])

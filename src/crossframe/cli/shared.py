@@ -103,7 +103,7 @@ def own_labels(model: XCLIP, given: list[str], *, quiet: bool) -> list[str]:
     from crossframe.inference import check_head
 
     if not quiet and (taught := model.taught.in_words()):
-        print(f"crossframe: trained with {taught}; used where nothing else is given", file=sys.stderr)
+        print(f"crossframe: trained with {escaped(taught)}; used where nothing else is given", file=sys.stderr)
     names = given or given_labels(model.labels, None, clean=False)
     check_head(model, names)
     return names
