@@ -65,16 +65,13 @@ def test_tiny_recipes_learn(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_log_every_step")
 def test_finetuning_learns_from_files_and_counts_what_it_cannot_read(tmp_path: Path) -> None:
-    train(tiny("shapes"), tmp_path / "first")
-    folder = write_dataset(tmp_path / "clips")
-    recipe = tiny("finetune", "data.hold_out=0")
-    summary = train(recipe, tmp_path / "run", init=tmp_path / "first" / "last", data=folder)
+    folder = write_dataset(tmp_path / "clips")  # all alike: what can be learned is to be sure of none of the classes
+    summary = train(tiny("finetune", "data.hold_out=0"), tmp_path / "run", init="shapes", data=folder)
     curve = losses(tmp_path / "run")
     assert summary.unreadable == 4
     assert summary.clips == 4 * 8
-    assert sum(curve[-4:]) < sum(curve[:4])
-    before, after = (crossframe.load(tmp_path / name / "last").config for name in ("first", "run"))
-    assert after == before
+    assert sum(curve[-4:]) < 0.5 * sum(curve[:4])
+    assert crossframe.load(tmp_path / "run" / "last").config == crossframe.load("shapes").config
 
 
 def test_a_linear_head_learns_the_classes_of_a_folder(tmp_path: Path) -> None:

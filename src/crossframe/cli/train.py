@@ -21,6 +21,7 @@ from crossframe.cli.shared import (
     list_entries,
 )
 from crossframe.data.layouts import check_there
+from crossframe.files import check_writable
 from crossframe.pace import figure
 from crossframe.weights.sources import check_source
 
@@ -67,8 +68,6 @@ def train(
     going_on = resume and out is not None and (out / RECIPE).is_file()
     if chosen.data.kind == "files" and not going_on:  # whose data may not be named, or must be what it was
         check_there(data)
-    if init is not None:
-        check_source(init)
     if dry_run:
         _print_dry_run(chosen, init, data, device_like)
         return
@@ -79,6 +78,9 @@ def train(
     further = _further(out, chosen, recipe, asked, tiny=tiny) if going_on else None
 
     # after the recipe was read: what is wrong with it need not wait for torch
+    check_writable(out)
+    if init is not None and not going_on:
+        check_source(init)
     from crossframe.train.run import TrainingStopped
     from crossframe.train.run import train as run
 
