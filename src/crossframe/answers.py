@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -76,3 +77,15 @@ def as_vector(frames: Frames, row: Tensor) -> Embedding | VideoError:
     if not row.isfinite().all():
         return VideoError(f"{frames.source}: its vector is not of numbers; the weights have diverged, or need float32")
     return Embedding(frames.source, F.normalize(row, dim=-1), frames.seen())
+
+
+def stack(features: VideoFeatures) -> Tensor:
+    """All that the score of B clips needs, (B, 1 + N, E): the embedding, and behind it the patches, if labels look at
+    them."""
+    embedding = features.embedding[:, None]
+    return embedding if features.patches is None else torch.cat([embedding, features.patches], dim=1)
+
+
+def unstack(rows: Tensor) -> VideoFeatures:
+    """The features that `stack` put together; `frames` are not in it, and the embedding stands for them."""
+    return VideoFeatures(rows[:, 0], rows[:, 1:] if rows.shape[1] > 1 else None, rows[:, :1])

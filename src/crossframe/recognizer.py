@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import crossframe
-from crossframe.answers import Question, as_vector
+from crossframe.answers import Question, as_vector, stack
 from crossframe.explain.explain import Explanation, explain
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.config import FrameRule
@@ -325,9 +325,9 @@ class Recognizer:
         """The frames of each video with all that scores and vectors are made of, float32 (1 + N, E) on the CPU.
 
         They are in the order of `videos`, as they come: the embedding, not normalized, for `answers.as_vector`; behind
-        it the N patches that labels look at. `VideoFeatures.of_stacked` makes of B of them what `Question` takes.
+        it the N patches that labels look at. `answers.unstack` makes of B of them what `Question` takes.
         """
-        return self._computed(self._decoded(videos), lambda features: features.stacked())
+        return self._computed(self._decoded(videos), stack)
 
     def embed_texts(self, labels: Sequence[str]) -> Tensor:
         """Labels to unit vectors (K, E). Raises `ValueError` for a model with a linear head."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossframe.answers import as_vector
+from crossframe.answers import as_vector, stack
 from crossframe.archive.decoding import Batch, Job
 from crossframe.archive.indexing import source_of
 from crossframe.archive.store import Row
@@ -89,7 +89,7 @@ class Annotator:
             group = clips[first : first + size]
             features = self._recognizer.encode(group)
             logits = None if self._question is None else self._question.logits(features)
-            whole = features.stacked().float().cpu()  # (B, 1 + N, E)
+            whole = stack(features).float().cpu()  # (B, 1 + N, E)
             for place, frames in enumerate(group):
                 yield self._answer(frames, whole[place], None if logits is None else logits[place])
 

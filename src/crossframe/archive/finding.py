@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crossframe.answers import unstack
 from crossframe.archive.hits import Hit
 from crossframe.archive.store import PLAIN, Key, Row, Store, Vector
 from crossframe.model.xclip import VideoFeatures
@@ -171,7 +172,7 @@ class Finder:
         kept = torch.from_numpy(np.stack([row["features"] for row in rows]))
         model = self.recognizer.model
         there = kept.to(model.device, model.dtype).unflatten(1, (-1, self.store.run["width"]))  # (B, 1 + N, E)
-        return VideoFeatures.of_stacked(there)
+        return unstack(there)
 
 
 def _content(path: Path) -> bytes:

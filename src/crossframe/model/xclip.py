@@ -45,16 +45,6 @@ class VideoFeatures:
         patches = self.patches if self.patches is None else self.patches[rows]
         return VideoFeatures(self.embedding[rows], patches, self.frames[rows])
 
-    def stacked(self) -> Tensor:
-        """All that `score` needs, (B, 1 + N, E): the embedding, and behind it the patches."""
-        embedding = self.embedding[:, None]
-        return embedding if self.patches is None else torch.cat([embedding, self.patches], dim=1)
-
-    @classmethod
-    def of_stacked(cls, rows: Tensor) -> VideoFeatures:
-        """The features that were `stacked`; `frames` are not in it, and the embedding stands for them."""
-        return cls(rows[:, 0], rows[:, 1:] if rows.shape[1] > 1 else None, rows[:, :1])
-
 
 class XCLIP(nn.Module, Published):
     """A language-image model expanded to video. With `mit`, `prompts` and mixing all off it is CLIP on mean frames.
