@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.torture.report import Options
 from benchmarks.torture.videos import DAMAGE, streams
+from crossframe import Recognizer
 from tests.serve.conftest import LABELS, Running, Serve, running
 
 HEAD = "POST /v1/classify?labels=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
@@ -30,8 +31,9 @@ SCRIPTS = (
 
 @pytest.fixture(scope="module")
 def narrow(clips: Path) -> Iterator[Running]:
-    """A server with little patience and little room."""
-    with running("--max-size", 1, "--max-seconds", 1.5, "--queue", 4) as found:
+    """A server with little patience and little room, which computes clips together."""
+    together = ("--batch-size", 4, "--latency", 100, "--precision", "float32")
+    with running("--max-size", 1, "--max-seconds", 4, "--queue", 4, *together) as found:
         yield found
 
 
@@ -160,7 +162,9 @@ def test_clients_that_are_slow_or_go_away_hold_no_place(narrow: Running, clips: 
     assert answer.status_code == 200
 
 
-def test_a_flood_is_refused_at_once_and_the_server_recovers(narrow: Running, clips: Path) -> None:
+def test_a_flood_is_refused_at_once_and_the_server_recovers(
+    narrow: Running, clips: Path, recognizer: Recognizer
+) -> None:
     files: dict[str, Any] = {"video": (clips / "0.mp4").read_bytes()}
     limits = httpx.Limits(max_connections=16)
     with httpx.Client(base_url=narrow.address, limits=limits, timeout=60) as client, ThreadPoolExecutor(16) as threads:
@@ -169,11 +173,17 @@ def test_a_flood_is_refused_at_once_and_the_server_recovers(narrow: Running, cli
         )
     statuses = {answer.status_code for answer in answers}
     assert statuses == {200, 503}
+    expected = dict(recognizer.classify(clips / "0.mp4", LABELS).top())
     for answer in answers:
         if answer.status_code == 503:
             assert int(answer.headers["retry-after"]) >= 1
             assert "requests wait already; try again in" in answer.json()["error"]
+        else:  # whichever clips were computed together
+            scores = {each["label"]: each["score"] for each in answer.json()["predictions"]}
+            assert scores == pytest.approx(expected, abs=1e-5)
     idle(narrow)
+    counted = dict(line.rsplit(" ", 1) for line in httpx.get(f"{narrow.address}/metrics").text.splitlines())
+    assert float(counted["crossframe_batch_clips_sum"]) > float(counted["crossframe_batch_clips_count"])
     assert httpx.get(f"{narrow.address}/readyz").status_code == 200
 
 
