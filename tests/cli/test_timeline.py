@@ -54,3 +54,19 @@ def test_what_cannot_be_is_said_before_anything_slow(command: Run, clip: Path, t
         assert one_line(done, *words), done.err
     assert command("timeline", "gone.mp4", *LABELS, "--model", tiny_folder).status == 2
     assert one_line(command("timeline", clip, clip, *LABELS, "--model", tiny_folder, "--out", "a.srt"), "of one video")
+
+
+def test_what_really_happens_says_how_well_it_is_told(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"path,start,end,label\n{clip},1.0,2.0,arm wrestling\n{clip},3,4,cleaning a pool\n")
+    done = command("timeline", clip, *LABELS, "--model", tiny_folder, "--truth", truth, "--json")
+    assert done.status == 0
+    measured = json.loads(done.out.splitlines()[-1])["localization"]
+    assert [row["label"] for row in measured["per_label"]] == ["arm wrestling", "cleaning a pool"]
+    assert all(0 <= measured[name] <= 1 for name in ("ap_30", "ap_70", "points", "mean_ap", "covered", "overlap"))
+    shown = command("timeline", clip, *LABELS, "--model", tiny_folder, "--truth", truth)
+    assert "average precision at overlaps" in shown.out
+    truth.write_text("path,start,end,label\nother.mp4,1.0,2.0,arm wrestling\n")
+    assert one_line(command("timeline", clip, *LABELS, "--model", tiny_folder, "--truth", truth), "no event of")

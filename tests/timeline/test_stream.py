@@ -239,6 +239,14 @@ def test_a_file_that_grows_is_followed_until_it_has_not_grown_for_a_while(tmp_pa
     assert watch.dropped == 0
 
 
+def test_a_file_that_is_complete_is_watched_to_its_end(tmp_path: Path) -> None:
+    """Its index is at its end, where one that grows has none yet."""
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE)
+    (segment,) = Watch(Live(str(path)), stream_of())
+    assert isinstance(segment, Segment)
+    assert segment.label == "red"
+
+
 def test_a_segment_can_be_recorded_without_encoding_it_again(tmp_path: Path, parts: list[bytes]) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(parts[1])

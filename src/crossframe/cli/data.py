@@ -288,6 +288,26 @@ def hold_out(
     _write(divided, out)
 
 
+@data.command()
+def between(
+    manifest: ManifestFile,
+    out: OutFile,
+    label: Annotated[str, Option(help="The class of what lies between events.")] = "nothing happens",
+    shortest: Annotated[float, Option(min=0.1, metavar="<seconds>", help="Shorter stretches are left out.")] = 1.0,
+    window: Annotated[
+        float | None, Option(min=0.1, metavar="<seconds>", help="Length of a clip; as events usually have.")
+    ] = None,
+    root: RootOption = None,
+) -> None:
+    """Add clips of what lies between the events of a list, so that a model learns what nothing looks like."""
+    from crossframe.data.between import with_between
+    from crossframe.data.manifest import read_manifest
+
+    found, count = with_between(read_manifest(manifest, root=root), label, shortest=shortest, longest=window)
+    print(f"{count} clips of {label!r} lie between {len(found) - count} events", file=sys.stderr)
+    _write(found, out)
+
+
 def _report(imported: Imported) -> None:
     """Writes to standard error all that a reader must know beside the list."""
     from crossframe.text.labels import some

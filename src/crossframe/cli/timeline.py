@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ from crossframe.text.labels import escaped
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from crossframe.evaluate.localization import Event
     from crossframe.recognizer import Recognizer
     from crossframe.timeline.timeline import Timeline
     from crossframe.video.given import Video
@@ -72,6 +74,9 @@ def timeline(
         Option(help="Write .csv, .json, .srt, .vtt, .html or label-studio.json; repeat it."),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
+    truth: Annotated[
+        Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
+    ] = None,
     frames: FramesOption = None,
     precision: PrecisionOption = "auto",
     device: DeviceOption = None,
@@ -92,6 +97,7 @@ def timeline(
     found, absent = given_videos(videos, start, end, contained=contained)
     present = [video for video in found if video not in absent]
     _check_outputs(out or [], len(present), window, stride)
+    events = _events(truth) if truth else {}
     if not present:
         raise typer.Exit(NOTHING_DONE)
     if shots:
@@ -116,7 +122,9 @@ def timeline(
                 console.out(json_line(result.to_dict(), console.encoding), highlight=False)
             else:
                 console.print(_table(result), "", soft_wrap=True)
-            timelines.append(result if out else replace(result, pictures=()))
+            timelines.append(result)
+    if events and timelines:
+        _tell_how_well(timelines, events, as_json=as_json)
     _write_all(out or [], timelines)
     if timelines and model == "shapes" and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
@@ -182,6 +190,44 @@ def _check_shots() -> None:
 
     if find_spec("scenedetect") is None:
         raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}")
+
+
+def _events(truth: Path) -> dict[str, list[Event]]:
+    """The events of a list, by the absolute path of their video."""
+    from crossframe.data.manifest import read_manifest
+    from crossframe.evaluate.localization import events_by_video
+
+    manifest = read_manifest(truth)
+    rows = [(clip, label) for clip in manifest.clips for label in clip.labels]
+    return events_by_video([(os.path.abspath(manifest.locate(c)), label, c.start, c.end) for c, label in rows])
+
+
+def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *, as_json: bool) -> None:
+    """Print how well segments tell the events of their videos."""
+    from rich.table import Table
+
+    from crossframe.evaluate.localization import OVERLAPS, localization
+
+    tracks = {os.path.abspath(each.video): each.track for each in timelines}
+    found = {os.path.abspath(each.video): each.segments for each in timelines}
+    own = {video: each for video, each in events.items() if video in tracks}
+    if not own:
+        raise ValueError(f"the list of --truth has no event of {timelines[0].video}; its paths name other videos")
+    result = localization(found, own, tracks)
+    console = screen()
+    if as_json:
+        console.out(json_line({"localization": result.summary()}, console.encoding), highlight=False)
+        return
+    names = [*(f"ap_{round(100 * overlap)}" for overlap in OVERLAPS), "points"]
+    table = Table(title="average precision at overlaps, and at points", title_justify="left", box=None, pad_edge=False)
+    table.add_column("label")
+    for name in ("events", *(f".{round(10 * overlap)}" for overlap in OVERLAPS), "points"):
+        table.add_column(name, justify="right")
+    for label, row in result.per_label.items():
+        table.add_row(escaped(label), f"{row['events']:.0f}", *(f"{row[name]:.1%}" for name in names))
+    total = sum(map(len, own.values()))
+    table.add_row("mean", str(total), *(f"{result.means[name]:.1%}" for name in names))
+    console.print(table, "", soft_wrap=True)
 
 
 def _write_all(out: list[Path], timelines: list[Timeline]) -> None:

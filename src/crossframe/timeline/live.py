@@ -221,7 +221,7 @@ class Live:
             form = CAMERAS.get(sys.platform, "v4l2")
             source = f"/dev/video{source}" if source.isdecimal() and form == "v4l2" else source
             options = {}
-        else:
+        elif not _is_complete(Path(source)):
             source = Growing(open(source, "rb", buffering=0), self, self.idle)  # noqa: SIM115 - it closes it
         self.close()
         opened = av.open(source, mode="r", format=form, container_options=options, timeout=(READ, READ))
@@ -257,6 +257,15 @@ class Growing:
         """Close the file."""
         with suppress(OSError):
             self._file.close()
+
+
+def _is_complete(path: Path) -> bool:
+    """True for MP4 that is not made of fragments: it has an index, for which it is read here and there."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+    return head[4:8] == b"ftyp" and b"moof" not in head
 
 
 def _why(error: Exception) -> str:

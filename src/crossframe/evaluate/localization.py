@@ -1,0 +1,148 @@
+"""How well segments tell when things happen: average precision at temporal overlaps, and at points in time.
+
+A segment is right if it overlaps an event of its label, which no better segment has taken, by at least a given share of
+what both cover (temporal intersection over union). Precision over recall is made to fall before its area is taken, as
+the evaluations of ActivityNet and THUMOS do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossframe.evaluate.ranking import average_precision
+from crossframe.timeline.segments import Segment, Track
+
+OVERLAPS = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The truth: `label` is shown from `start` until before `end`, in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Localization:
+    """`per_label`: for each label that has events, its average precision at each of `OVERLAPS` and at points, and its
+    number of events. `means`: the same over labels; `covered`: the mean share of an event that segments of its label
+    cover, `overlap`: the mean of its best overlap with one."""
+
+    per_label: Mapping[str, Mapping[str, float]]
+    covered: float
+    overlap: float
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean average precision at each overlap, at points, and over the overlaps (`mean_ap`)."""
+        names = [*map(_name, OVERLAPS), "points"]
+        found = {name: float(np.nanmean([row[name] for row in self.per_label.values()])) for name in names}
+        return found | {"mean_ap": float(np.mean([found[_name(overlap)] for overlap in OVERLAPS]))}
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        rows = [{"label": label, **row} for label, row in self.per_label.items()]
+        return {**self.means, "covered": self.covered, "overlap": self.overlap, "per_label": rows}
+
+
+def localization(
+    found: Mapping[str, Sequence[Segment]], events: Mapping[str, Sequence[Event]], tracks: Mapping[str, Track]
+) -> Localization:
+    """Compare the segments of each video with its events; videos without any of them count too.
+
+    `tracks` give the scores at points: the middles of windows. Raises ValueError where there is no event at all.
+    """
+    labels = list(dict.fromkeys(event.label for each in events.values() for event in each))
+    if not labels:
+        raise ValueError("there are no events to compare with; give a list with columns path, start, end and label")
+    per_label = {
+        label: {
+            **{_name(overlap): segment_precision(found, events, label, overlap) for overlap in OVERLAPS},
+            "points": _point_precision(tracks, events, label),
+            "events": float(sum(event.label == label for each in events.values() for event in each)),
+        }
+        for label in labels
+    }
+    shares = [_best(event, found.get(video, ())) for video, each in events.items() for event in each]
+    covered, overlap = np.array(shares).mean(axis=0).tolist()
+    return Localization(per_label, covered, overlap)
+
+
+def overlap(a: Segment | Event, b: Segment | Event) -> float:
+    """The temporal intersection over union.
+
+    >>> overlap(Event("x", 0.0, 4.0), Event("x", 2.0, 6.0))
+    0.3333333333333333
+    """
+    both = min(a.end, b.end) - max(a.start, b.start)
+    return max(both, 0.0) / (max(a.end, b.end) - min(a.start, b.start))
+
+
+def segment_precision(
+    found: Mapping[str, Sequence[Segment]], events: Mapping[str, Sequence[Event]], label: str, least: float
+) -> float:
+    """The average precision of one label at one overlap; NaN where it has no event."""
+    left = {video: [event for event in each if event.label == label] for video, each in events.items()}
+    total = sum(map(len, left.values()))
+    told = [(each, video) for video, several in found.items() for each in several if each.label == label]
+    told.sort(key=lambda pair: -pair[0].score)
+    right = np.zeros(len(told))
+    for place, (segment, video) in enumerate(told):
+        best = max(left.get(video, ()), key=lambda event: overlap(segment, event), default=None)
+        if best is not None and overlap(segment, best) >= least:
+            left[video].remove(best)
+            right[place] = 1
+    if not total:
+        return float("nan")
+    hits = right.cumsum()
+    precision = hits / np.arange(1, len(told) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((envelope * right).sum() / total)
+
+
+def _point_precision(tracks: Mapping[str, Track], events: Mapping[str, Sequence[Event]], label: str) -> float:
+    scores: list[NDArray[np.float64]] = []
+    true: list[NDArray[np.bool_]] = []
+    for video, track in tracks.items():
+        if label not in track.labels:
+            continue
+        scores.append(track.scores[:, track.labels.index(label)])
+        at = track.centers[:, None]
+        spans = np.array([(e.start, e.end) for e in events.get(video, ()) if e.label == label]).reshape(-1, 2)
+        inside: NDArray[np.bool_] = (spans[:, 0] <= at) & (at < spans[:, 1])
+        true.append(np.asarray(inside.any(axis=1)))
+    if not scores or not sum(map(len, scores)):
+        return 0.0
+    return average_precision(np.concatenate(scores), np.concatenate(true))
+
+
+def _best(event: Event, segments: Sequence[Segment]) -> tuple[float, float]:
+    """The share of an event that segments of its label cover, and its best overlap with one."""
+    own = [segment for segment in segments if segment.label == event.label]
+    inside = sum(max(0.0, min(s.end, event.end) - max(s.start, event.start)) for s in own)
+    return min(inside / (event.end - event.start), 1.0), max((overlap(event, s) for s in own), default=0.0)
+
+
+def events_by_video(rows: Sequence[tuple[str, str, float | None, float | None]]) -> dict[str, list[Event]]:
+    """Events by the name of their video, of rows (video, label, start, end).
+
+    Raises ValueError for a row without times.
+    """
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    for video, label, start, end in rows:
+        if end is None:
+            raise ValueError(f"{video}: an event of {label!r} has no end; give a list with columns start and end")
+        found[video].append(Event(label, start or 0.0, end))
+    return dict(found)
+
+
+def _name(overlap: float) -> str:
+    return f"ap_{round(100 * overlap)}"
