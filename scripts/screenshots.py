@@ -1,5 +1,5 @@
 """Takes the pictures of the docs anew: the page of the demo, one about reasons, the report of an evaluation on Shapes,
-what a search found, and the page of a server.
+what a search found, the page of a server, and the page about a long video.
 
     python scripts/screenshots.py
 
@@ -34,6 +34,8 @@ PICTURES = (  # page, name, size of the window, and pixels of the picture to one
     ("test/report.html", "report-phone", 390, 1960, 1.0),
     ("found.html", "search", 1000, 850, 0.8),
     ("found.html", "search-phone", 390, 975, 1.0),
+    ("long.html", "timeline", 1000, 1120, 0.8),
+    ("long.html", "timeline-phone", 390, 1000, 1.0),
 )
 SERVED: tuple[tuple[str, int, Literal["light", "dark"], str], ...] = (  # picture, width, by day or night, example
     ("serve", 900, "light", "A long one"),
@@ -67,6 +69,12 @@ def main() -> None:
         with chdir(here), suppress(SystemExit):
             words = ["a red circle moving left", "--top", "3", "--html", "found.html"]
             app(["search", str(index), *words], standalone_mode=False)
+        with chdir(here), suppress(SystemExit):
+            drawn = ["shapes", "render", "long", "--split", "test", "--long", "180", "--videos", "1"]
+            app(drawn, standalone_mode=False)
+        with chdir(here), suppress(SystemExit):
+            words = ["long/test/long-000.mp4", "--labels", "long/labels.txt", "--model", "shapes", "--stride", "1"]
+            app(["timeline", *words, "--out", "long.html"], standalone_mode=False)
         for page, name, width, height, scale in PICTURES:
             picture = DOCS / f"{name}.png"
             size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]

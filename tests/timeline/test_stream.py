@@ -239,6 +239,20 @@ def test_a_file_that_grows_is_followed_until_it_has_not_grown_for_a_while(tmp_pa
     assert watch.dropped == 0
 
 
+def test_a_pause_in_a_file_is_passed_and_its_windows_are_kept(tmp_path: Path) -> None:
+    """For twenty seconds no frame is shown; the windows before it have those that came."""
+    frames = film(20, [(0, 8.0, 10.0), (1, 10.0, 14.0)])
+    times = [number if number < 100 else number + 200 for number in range(200)]
+    path = write_clip(tmp_path / "pause.ts", frames=frames, rate=RATE, times=times, options={"g": "10", "bf": "0"})
+    watch = Watch(Live(str(path), idle=0.1, sleep=lambda _: None), stream_of())
+    first, second = watch
+    assert isinstance(first, Segment)
+    assert isinstance(second, Segment)
+    assert (first.label, second.label) == ("red", "green")
+    assert first.end <= 12.0
+    assert second.start == pytest.approx(30.0, abs=GRID.window)  # where the first window with a frame begins
+
+
 def test_a_file_that_is_complete_is_watched_to_its_end(tmp_path: Path) -> None:
     """Its index is at its end, where one that grows has none yet."""
     path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE)

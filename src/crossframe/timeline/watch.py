@@ -17,6 +17,7 @@ from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import DIGITS
 from crossframe.video.decode import Frames
 
+LEAVING = 2.0  # seconds for the reader to notice that it is over; one that waits for the network is left behind
 PATIENCE = 0.5  # seconds between looks at what nobody told of: Ctrl-C on systems whose locks do not hear it
 
 
@@ -56,7 +57,7 @@ class Watch:
             self.live.stop()
             with self._changed:
                 self._changed.notify_all()
-        reader.join()
+            reader.join(LEAVING)
         if self._failure is not None:
             raise self._failure
         yield from self.close()
@@ -85,17 +86,20 @@ class Watch:
                 self._changed.notify_all()
 
     def _add(self, shown: Shown) -> None:
-        """Take a frame into the ring; one of a source that can wait does so until there is room."""
-        if not self.live.is_live:
-            room = self.stream.grid.window + self.stream.grid.stride / 2
-            self._changed.wait_for(
-                lambda: self._begins is None or shown.time < self._begins + room or self.live.stopped
-            )
+        """Take a frame into the ring; a source that waits does so until the windows before it have been taken."""
         self._latest = shown.time
         self._begins = shown.time if self._begins is None else self._begins
+        self._changed.notify_all()
+        if not self.live.is_live:
+            self._changed.wait_for(lambda: not self._is_full() or self.live.stopped)
         if shown.picture is not None:
             self.stream.ring.add(shown.picture, shown.time)
-        self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        """True if all frames of the next window have come, however long none came."""
+        if self._latest is None or self._begins is None:
+            return False
+        return self._latest >= self._begins + self.stream.grid.window - 1e-6
 
     def _next(self) -> Frames | Lost | None:
         """The frames of the next window that is full, or else what was lost; None at the end."""
@@ -124,7 +128,7 @@ class Watch:
         while self.live.is_live and latest >= self._begins + window + stride:
             self._begins = round(self._begins + stride, DIGITS)
             self.dropped += 1
-        if latest < self._begins + window - 1e-6:
+        if not self._is_full():
             return None
         span = self._begins, round(self._begins + window, DIGITS)
         self._begins = round(self._begins + stride, DIGITS)
