@@ -155,7 +155,7 @@ def test_an_archive_on_two_nodes_is_whole_after_kills_of_driver_and_workers(
         words += ["--model", "shapes", "--precision", "float32", "--address", address]
         for kill in range(kills):
             # parts as small as a batch, so that each kill leaves some work done
-            code = f"import crossframe.archive.parts as p; p.ROWS = {max(1, sound // (2 * kills))}; "
+            code = f"import crossframe.archive.results as p; p.ROWS = {max(1, sound // (2 * kills))}; "
             code += "import sys; from crossframe.cli import main; main(sys.argv[1:])"
             driver = subprocess.Popen([sys.executable, "-c", code, *words[3:]], stderr=subprocess.DEVNULL)
             before = len([*out.glob("part-*")])

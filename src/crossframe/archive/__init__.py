@@ -2,5 +2,5 @@
 
 - `store` keeps vectors, `indexing` fills it, `finding` asks it, `hits` are its answers, `duplicates` compares all.
 - `choosing` finds clips to label next and wrong labels, `suggested` writes them.
-- `pipeline` runs `decoding` and `annotator` on one machine or many, `parts` keeps what they find.
+- `pipeline` runs `decoding` and `annotator` on one machine or many, `results` keeps what they find.
 """

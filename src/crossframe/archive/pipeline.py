@@ -1,7 +1,7 @@
 """An archive through Ray Data: CPU actors decode, and models in actors answer, on one machine or many.
 
 Ray schedules, keeps memory flat by holding back what reads ahead, and does again what a lost process had in work.
-`decoding` and `annotator` are what runs in its processes, `parts` is what is kept.
+`decoding` and `annotator` are what runs in its processes, `results` is what is kept.
 """
 
 from __future__ import annotations

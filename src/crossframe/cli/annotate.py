@@ -42,7 +42,7 @@ from crossframe.text.labels import escaped
 from crossframe.video.media import limits_here
 
 if TYPE_CHECKING:
-    from crossframe.archive.parts import Parts
+    from crossframe.archive.results import Parts
 
 
 def annotate(
@@ -96,7 +96,7 @@ def annotate(
     from crossframe.archive.annotator import Answering
     from crossframe.archive.decoding import Reading
     from crossframe.archive.indexing import features_size
-    from crossframe.archive.parts import Parts, columns
+    from crossframe.archive.results import Parts, columns
     from crossframe.timeline.windows import STRIDES
 
     recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, num_frames=frames, template=template)

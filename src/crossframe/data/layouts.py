@@ -7,7 +7,7 @@
 | CSV, TSV, Parquet, JSON, JSON lines with columns `path` (or `file_name`) and `label` | `lists` |
 | names of class numbers and videos' paths, as Hugging Face's `datasets` writes them | `hugging_face` |
 | paths and class numbers, with or without a header, comma or space | `lists` |
-| JSON of ActivityNet and Kinetics | `segments` |
+| JSON of ActivityNet and Kinetics | `annotations` |
 | webdataset's .tar, one, several by a pattern, or a folder of them | `archives` |
 """
 
@@ -22,11 +22,11 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from crossframe.data.annotations import database_of, place_segments, read_segments
 from crossframe.data.archives import Archive, read_samples, shards
 from crossframe.data.clip import Clip
 from crossframe.data.hugging_face import check_not_saved
 from crossframe.data.lists import SPLITS, is_list, read_table, split_named
-from crossframe.data.segments import database_of, place_segments, read_segments
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
 from crossframe.video.guard import check_unpacked, is_archive

@@ -19,7 +19,7 @@ from crossframe.recognizer import Recognizer
 from crossframe.serve.clips import Shelf, examples
 from crossframe.serve.front import page
 from crossframe.serve.gate import GONE, Gate, refusal
-from crossframe.serve.schema import (
+from crossframe.serve.requests import (
     REFUSALS,
     Classified,
     ClassifyAsked,

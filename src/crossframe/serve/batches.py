@@ -17,8 +17,8 @@ from crossframe.answers import Question, as_vector
 from crossframe.model.xclip import VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.recognizer import Recognizer
+from crossframe.serve.metrics import Watch
 from crossframe.serve.settings import Settings
-from crossframe.serve.watch import Watch
 from crossframe.video.decode import Frames
 from crossframe.video.exact import read_arrays
 from crossframe.video.given import Video

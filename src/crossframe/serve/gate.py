@@ -12,8 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from crossframe.serve.metrics import Watch
 from crossframe.serve.settings import Places, RefusedError, Settings
-from crossframe.serve.watch import Watch
 
 WORK = "/v1/"  # paths below it need a place
 OPEN = ("/", "/healthz", "/readyz")  # need no token

@@ -11,7 +11,7 @@ from crossframe import pages
 from crossframe.archive.finding import Finder
 from crossframe.archive.hits import Hit
 from crossframe.serve.batches import Batches
-from crossframe.serve.schema import SearchAsked
+from crossframe.serve.requests import SearchAsked
 from crossframe.serve.settings import in_words
 from crossframe.video.given import Video
 from crossframe.video.guard import VideoError

@@ -20,7 +20,8 @@ from crossframe.recognizer import Recognizer
 from crossframe.scoring import with_background
 from crossframe.serve.batches import Batches
 from crossframe.serve.lookup import Lookup
-from crossframe.serve.schema import (
+from crossframe.serve.metrics import Watch
+from crossframe.serve.requests import (
     Asked,
     ClassifyAsked,
     EmbedAsked,
@@ -32,7 +33,6 @@ from crossframe.serve.schema import (
 from crossframe.serve.settings import Places, RefusedError, Settings, in_words
 from crossframe.serve.timelines import timeline_of
 from crossframe.serve.uploads import received
-from crossframe.serve.watch import Watch
 from crossframe.text.groups import LabelSet
 from crossframe.video.given import Video
 

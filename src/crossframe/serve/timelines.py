@@ -11,8 +11,8 @@ from crossframe.answers import Question
 from crossframe.pace import figure
 from crossframe.prediction import Prediction
 from crossframe.serve.batches import Batches, or_raise
-from crossframe.serve.reading import read_windows_of, span_of
-from crossframe.serve.schema import TimelineAsked
+from crossframe.serve.jobs import read_windows_of, span_of
+from crossframe.serve.requests import TimelineAsked
 from crossframe.serve.settings import RefusedError, Settings
 from crossframe.timeline.timeline import Timeline
 from crossframe.timeline.windows import Grid

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from crossframe.data.manifest import lies_outside
 from crossframe.pace import figure
-from crossframe.serve.schema import Asked
+from crossframe.serve.requests import Asked
 from crossframe.serve.settings import FIELDS, RefusedError, Settings
 from crossframe.video.given import Video, address_of
 from crossframe.video.guard import VideoError, file_of

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossframe.data.annotations import Segment, database_of, place_segments, read_segments
 from crossframe.data.clip import Clip
 from crossframe.data.importers.imported import Imported, collect
 from crossframe.data.importers.tree import Tree, read_lists
-from crossframe.data.segments import Segment, database_of, place_segments, read_segments
 from crossframe.text.reading import read_values
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as arrow
 import pytest
 
-from crossframe.archive import parts as module
+from crossframe.archive import results as module
 from crossframe.archive.decoding import Job
-from crossframe.archive.parts import Parts, columns
+from crossframe.archive.results import Parts, columns
 from crossframe.video.given import Video
 
 RUN = {"model": "x", "weights": "a" * 64, "width": 2, "features": 0, "labels": ["a", "b"]}
