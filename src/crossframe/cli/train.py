@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from typer import Argument, Option
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from crossframe.train.dry_run import DryRun, Speed
     from crossframe.train.run import Summary
 
+HoldOutOption: TypeAlias = Annotated[
+    float | None, Option(min=0, help="The share of undivided clips kept for testing: --set data.hold_out=.")
+]
+DryRunOption: TypeAlias = Annotated[
+    bool, Option("--dry-run", help="Say what the run would be, its cost, memory and hours, and stop.")
+]
+DeviceLikeOption: TypeAlias = Annotated[
+    str | None, Option(help="With --dry-run: estimate for GPUs that are not here, for instance a100x8.")
+]
+
 
 def train(
     recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
@@ -40,9 +50,7 @@ def train(
     epochs: Annotated[int | None, Option(min=1, help="Short for --set train.epochs=.")] = None,
     lr: Annotated[float | None, Option(help="The learning rate: short for --set train.rates.base=.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Short for --set train.batch_size=.")] = None,
-    hold_out: Annotated[
-        float | None, Option(min=0, help="The share of undivided clips kept for testing: --set data.hold_out=.")
-    ] = None,
+    hold_out: HoldOutOption = None,
     labels: ClassNamesOption = None,
     root: RootOption = None,
     timeout: FileSecondsOption = None,
@@ -51,12 +59,8 @@ def train(
     contained: ContainedOption = False,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Say what the run would be, its cost, memory and hours, and stop.")
-    ] = False,
-    device_like: Annotated[
-        str | None, Option(help="With --dry-run: estimate for GPUs that are not here, for instance a100x8.")
-    ] = None,
+    dry_run: DryRunOption = False,
+    device_like: DeviceLikeOption = None,
 ) -> None:
     """Train a model as a recipe says. Ctrl-C saves first; --resume goes on where it stopped."""
     from crossframe.recipes.load import RECIPE, load_recipe
