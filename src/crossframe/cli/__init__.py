@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -81,31 +82,18 @@ def _options(
     """Options that come before the command. `main` reads `--debug`, wherever it stands."""
 
 
-app.command()(classify)
-app.command()(embed)
-app.command()(timeline)
-app.command()(watch)
-app.command()(explain)
-app.command()(annotate)
-app.command()(index)
-app.command()(search)
-app.command()(suggest)
-app.command()(models)
-app.command()(doctor)
-app.command()(demo)
-app.command()(train)
-app.command()(recipes)
-app.command()(evaluate)
-app.command()(retrieval)
-app.command()(base_to_novel)
-app.command()(compare)
-app.command()(blend)
-app.command()(calibrate)
-app.command()(report)
-app.command()(card)
-app.command()(serve)
-app.add_typer(data, name="data")
-app.add_typer(shapes, name="shapes")
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # as --help shows them
+    "Videos": (classify, timeline, watch, explain, embed, demo),
+    "Archives and teams": (annotate, index, search, suggest, serve),
+    "Training": (train, recipes, blend, calibrate, card),
+    "Measuring": (evaluate, retrieval, base_to_novel, compare, report),
+    "This installation": (models, doctor),
+}
+for purpose, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=purpose)(command)
+app.add_typer(data, name="data", rich_help_panel="Data")
+app.add_typer(shapes, name="shapes", rich_help_panel="Data")
 
 
 def main(arguments: list[str] | None = None) -> None:

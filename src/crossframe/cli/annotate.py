@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typer
 from typer import Argument, Option
@@ -42,7 +42,31 @@ from crossframe.text.labels import escaped
 from crossframe.video.media import limits_here
 
 if TYPE_CHECKING:
+    from crossframe.archive.annotator import Answering
+    from crossframe.archive.decoding import Reading
     from crossframe.archive.results import Parts
+    from crossframe.recognizer import Recognizer
+    from crossframe.text.groups import LabelSet
+
+SummaryOption: TypeAlias = Annotated[
+    bool, Option("--summary", help="Keep what the whole model's score needs, for an index that re-ranks.")
+]
+
+CutOption: TypeAlias = Annotated[
+    float | None, Option(min=0.001, metavar="<seconds>", help="Cut videos into windows of so many seconds.")
+]
+
+StepOption: TypeAlias = Annotated[
+    float | None, Option(min=0.001, metavar="<seconds>", help="From window to window; a quarter if not given.")
+]
+
+AddressOption: TypeAlias = Annotated[
+    str | None, Option(help="Of a Ray cluster, such as 10.0.0.1:6379; if not given, Ray runs on this machine.")
+]
+
+KindOption: TypeAlias = Annotated[
+    Literal["cpu", "cuda"] | None, Option(metavar="<name>", help="cpu or cuda; all GPUs, if there are any.")
+]
 
 
 def annotate(
@@ -52,25 +76,15 @@ def annotate(
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to keep of each video.")] = 5,
-    summary: Annotated[
-        bool, Option("--summary", help="Keep what the whole model's score needs, for an index that re-ranks.")
-    ] = False,
+    summary: SummaryOption = False,
     dtype: Annotated[Literal["float32", "float16"], Option(help="Of the vectors.")] = "float32",
-    window: Annotated[
-        float | None, Option(min=0.001, metavar="<seconds>", help="Cut videos into windows of so many seconds.")
-    ] = None,
-    stride: Annotated[
-        float | None, Option(min=0.001, metavar="<seconds>", help="From window to window; a quarter if not given.")
-    ] = None,
+    window: CutOption = None,
+    stride: StepOption = None,
     retry: Annotated[bool, Option("--retry", help="Try again what ended in an error.")] = False,
-    address: Annotated[
-        str | None, Option(help="Of a Ray cluster, such as 10.0.0.1:6379; if not given, Ray runs on this machine.")
-    ] = None,
+    address: AddressOption = None,
     frames: FramesOption = None,
     precision: PrecisionOption = "auto",
-    device: Annotated[
-        Literal["cpu", "cuda"] | None, Option(metavar="<name>", help="cpu or cuda; all GPUs, if there are any.")
-    ] = None,
+    device: KindOption = None,
     template: TemplateOption = None,
     clean: HumanizeOption = False,
     background: BackgroundOption = None,
@@ -93,10 +107,8 @@ def annotate(
     found, absent = given_videos(videos, contained=contained)
     if len(absent) == len(set(found)):
         raise typer.Exit(NOTHING_DONE)
-    from crossframe.archive.annotator import Answering
-    from crossframe.archive.decoding import Reading
     from crossframe.archive.indexing import features_size
-    from crossframe.archive.results import Parts, columns
+    from crossframe.archive.results import Parts
     from crossframe.timeline.windows import STRIDES
 
     recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, num_frames=frames, template=template)
@@ -108,27 +120,38 @@ def annotate(
     run: dict[str, Any] = made_by(model, recognizer) | {"num_frames": recognizer.num_frames, "dtype": dtype, "top": top}
     run |= {"precision": _precision(precision, device), "width": recognizer.model.config.embed_dim}
     run |= {"features": features_size(recognizer.model) if summary else 0, "labels": names}
-    cut = (window, stride or (window / STRIDES if window else None))
-    run |= dict(zip(("window", "stride"), cut, strict=True))
-    reading = Reading(recognizer.num_frames, recognizer.view, replace(limits_here(), seconds=timeout), *cut)
-    answering = Answering(
-        num_frames=recognizer.num_frames,
-        precision=run["precision"],
-        template=template,
-        labels=chosen,
-        top=top,
-        batch_size=batch_size,
-        columns=columns(run["width"], run["features"], dtype),
-        weights=run["weights"],
-    )
+    run |= {"window": window, "stride": stride or (window / STRIDES if window else None)}
+    reading, answering = _work(recognizer, run, chosen, timeout, batch_size)
     with Parts(out, run | (chosen.to_dict() if chosen else {})) as parts:
         if retry:
             parts.forget_errors()
         if jobs := parts.jobs(found, cut=window is not None):
             with cluster(address):
                 _keep(parts, annotated(jobs, reading, answering, recognizer.model, device), len(jobs))
-    _say(parts)
-    raise typer.Exit(exit_status(parts.results, parts.results + parts.errors))
+    raise typer.Exit(_status(parts))
+
+
+def _work(
+    recognizer: Recognizer, run: dict[str, Any], chosen: LabelSet | None, timeout: float, batch_size: int | None
+) -> tuple[Reading, Answering]:
+    """How the processes of the run read, and what they answer."""
+    from crossframe.archive.annotator import Answering
+    from crossframe.archive.decoding import Reading
+    from crossframe.archive.results import columns
+
+    limits = replace(limits_here(), seconds=timeout)
+    reading = Reading(recognizer.num_frames, recognizer.view, limits, run["window"], run["stride"])
+    answering = Answering(
+        num_frames=recognizer.num_frames,
+        precision=run["precision"],
+        template=run["template"],
+        labels=chosen,
+        top=run["top"],
+        batch_size=batch_size,
+        columns=columns(run["width"], run["features"], run["dtype"]),
+        weights=run["weights"],
+    )
+    return reading, answering
 
 
 def _precision(given: str, device: str) -> str:
@@ -159,6 +182,8 @@ def _keep(parts: Parts, tables: Iterator[Any], count: int) -> None:
                 print(f"crossframe: {line}, {waiting}", file=sys.stderr)
 
 
-def _say(parts: Parts) -> None:
+def _status(parts: Parts) -> int:
+    """The exit status of what is in the folder, which is told."""
     line = f"{parts.folder}: {parts.results:,} results, {parts.errors:,} errors in {len(parts.paths()):,} files"
     screen().print(escaped(line), soft_wrap=True)
+    return exit_status(parts.results, parts.results + parts.errors)

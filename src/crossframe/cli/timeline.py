@@ -59,6 +59,10 @@ StrideOption: TypeAlias = Annotated[
 ]
 MultiOption: TypeAlias = Annotated[bool, Option("--multi", help="Labels that compete may be shown at the same time.")]
 
+OutputsOption: TypeAlias = Annotated[
+    list[Path] | None, Option(help="Write .csv, .json, .srt, .vtt, .html or label-studio.json; repeat it.")
+]
+
 
 def timeline(
     videos: Annotated[list[str], Argument(help=VIDEOS)],
@@ -69,10 +73,7 @@ def timeline(
     stride: StrideOption = None,
     multi: MultiOption = False,
     shots: Annotated[bool, Option("--shots", help="No segment crosses the border of a shot (extra 'shots').")] = False,
-    out: Annotated[
-        list[Path] | None,
-        Option(help="Write .csv, .json, .srt, .vtt, .html or label-studio.json; repeat it."),
-    ] = None,
+    out: OutputsOption = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     truth: Annotated[
         Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
