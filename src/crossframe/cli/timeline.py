@@ -59,6 +59,9 @@ StrideOption: TypeAlias = Annotated[
 ]
 MultiOption: TypeAlias = Annotated[bool, Option("--multi", help="Labels that compete may be shown at the same time.")]
 
+TruthOption: TypeAlias = Annotated[
+    Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
+]
 OutputsOption: TypeAlias = Annotated[
     list[Path] | None, Option(help="Write .csv, .json, .srt, .vtt, .html or label-studio.json; repeat it.")
 ]
@@ -75,9 +78,7 @@ def timeline(
     shots: Annotated[bool, Option("--shots", help="No segment crosses the border of a shot (extra 'shots').")] = False,
     out: OutputsOption = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
-    truth: Annotated[
-        Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
-    ] = None,
+    truth: TruthOption = None,
     frames: FramesOption = None,
     precision: PrecisionOption = "auto",
     device: DeviceOption = None,
@@ -112,10 +113,21 @@ def timeline(
     chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
+    timelines = _told(work, present, as_json=as_json)
+    if events and timelines:
+        _tell_how_well(timelines, events, as_json=as_json)
+    _write_all(out or [], timelines)
+    if timelines and model == "shapes" and not as_json:
+        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
+    raise typer.Exit(exit_status(len(timelines), len(found)))
+
+
+def _told(work: _Work, videos: list[Video], *, as_json: bool) -> list[Timeline]:
+    """The timelines of videos, each printed as it comes; of those that cannot be read, why is said."""
     timelines: list[Timeline] = []
     console = screen()
     with progress() as bar:
-        for video in present:
+        for video in videos:
             result = work.of(video, bar)
             if result is None:
                 continue
@@ -124,12 +136,7 @@ def timeline(
             else:
                 console.print(_table(result), "", soft_wrap=True)
             timelines.append(result)
-    if events and timelines:
-        _tell_how_well(timelines, events, as_json=as_json)
-    _write_all(out or [], timelines)
-    if timelines and model == "shapes" and not as_json:
-        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
-    raise typer.Exit(exit_status(len(timelines), len(found)))
+    return timelines
 
 
 @dataclass
