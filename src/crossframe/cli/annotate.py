@@ -53,11 +53,11 @@ SummaryOption: TypeAlias = Annotated[
 ]
 
 CutOption: TypeAlias = Annotated[
-    float | None, Option(min=0.001, metavar="<seconds>", help="Cut videos into windows of so many seconds.")
+    float | None, Option(min=0.001, metavar="<s>", help="Cut videos into windows of so many seconds.")
 ]
 
 StepOption: TypeAlias = Annotated[
-    float | None, Option(min=0.001, metavar="<seconds>", help="From window to window; a quarter if not given.")
+    float | None, Option(min=0.001, metavar="<s>", help="From window to window; a quarter if not given.")
 ]
 
 AddressOption: TypeAlias = Annotated[
