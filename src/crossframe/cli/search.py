@@ -42,7 +42,9 @@ def search(
         int | None,
         Option(min=0, help="How many of the nearest get the whole model's score; 200 if the index has summaries."),
     ] = None,
-    where: Annotated[str | None, Option(help="A condition, such as \"label = 'waving' AND score > 0.5\".")] = None,
+    where: Annotated[
+        str | None, Option(help="A condition, such as \"label = 'waving' AND duration BETWEEN 2 AND 9\".")
+    ] = None,
     dedupe: Annotated[bool, Option("--dedupe", help="Find clips that are nearly the same.")] = False,
     alike: Annotated[float, Option(min=0, max=1, metavar="<cosine>", help="From where on clips are the same.")] = 0.98,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each clip, and nothing else.")] = False,
