@@ -88,6 +88,27 @@ def test_msr_vtt_has_the_test_of_a_thousand_clips(tmp_path: Path) -> None:
     assert len(read_captions(out, "train").pairs) == 4
 
 
+def test_the_sentences_of_charades_sta_have_their_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "videos").mkdir()
+    write_numbered(tmp_path / "videos" / "AO8RW.mp4")
+    lines = ["AO8RW 0.0 1.5##a person sits.", "AO8RW 0.5 1.9##a person, seated, reads.", "ZZZZZ 0.0 6.9##gone"]
+    (tmp_path / "charades_sta_test.txt").write_text("\n".join([*lines, "AO8RW 1.9 0.5##backward"]))
+    out = tmp_path / "list.csv"
+    assert import_captions("charades-sta", tmp_path / "videos", tmp_path, out) == (1, 2, ["ZZZZZ"])
+    assert "1 lines end before they begin" in caplog.text
+    with out.open(newline="") as file:
+        assert list(csv.DictReader(file))[1] == {
+            **{"path": "videos/AO8RW.mp4", "start": "0.5", "end": "1.9"},
+            **{"caption": "a person, seated, reads.", "split": "test"},
+        }
+    captioned = read_captions(out, "test")
+    assert [(clip.start, clip.end) for clip in captioned.clips.clips] == [(0.0, 1.5), (0.5, 1.9)]
+    assert captioned.pairs == ((0, 0), (1, 1))
+    (tmp_path / "charades_sta_test.txt").write_text("AO8RW 0.0##no end")
+    with pytest.raises(ValueError, match=r"test\.txt, line 1: .* is not 'VIDEO START END##SENTENCE'"):
+        import_captions("charades-sta", tmp_path / "videos", tmp_path, out)
+
+
 def test_the_sentences_of_a_video_of_didemo_are_one_paragraph(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     write_numbered(tmp_path / "videos" / "a_1.mp4")

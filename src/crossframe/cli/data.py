@@ -94,7 +94,7 @@ def import_(
 
 @data.command()
 def captions(
-    name: Annotated[Literal["msrvtt", "didemo"], Argument(help="The data set.")],
+    name: Annotated[Literal["msrvtt", "didemo", "charades-sta"], Argument(help="The data set.")],
     root: Annotated[Path, Argument(help="The folder that holds the videos, at any depth.")],
     out: Annotated[Path, Argument(help="The .csv file to write, for crossframe retrieval.")],
     annotations: Annotated[Path | None, Option(help="The folder of the annotations, if not below ROOT.")] = None,

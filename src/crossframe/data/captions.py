@@ -4,17 +4,19 @@
 |---|---|---|
 | MSR-VTT | `MSRVTT_data.json` or `*videodatainfo.json`; with `MSRVTT_JSFUSION_test.csv`, the 1k-A test | as they are |
 | DiDeMo | `train_data.json`, `val_data.json`, `test_data.json` | all of a video, joined to one paragraph |
+| Charades-STA | `charades_sta_train.txt`, `charades_sta_test.txt` | each with its `start` and `end` |
 """
 
 from __future__ import annotations
 
 import csv
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from crossframe.data.clip import Clip
 from crossframe.data.importers.tree import Tree, read_lists
@@ -22,10 +24,21 @@ from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.manifest import Manifest, check_files
 from crossframe.files import write_text
 from crossframe.text.labels import some
-from crossframe.text.reading import read_text, read_values
+from crossframe.text.reading import read_lines, read_text, read_values
 
-DataSet: TypeAlias = Literal["msrvtt", "didemo"]
-Caption: TypeAlias = tuple[str, str, str]  # the video's name, its split, a sentence about it
+log = logging.getLogger(__name__)
+
+DataSet: TypeAlias = Literal["msrvtt", "didemo", "charades-sta"]
+
+
+class Caption(NamedTuple):
+    """A sentence about a video, or about a part of it, in seconds."""
+
+    video: str
+    split: str
+    text: str
+    start: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +84,29 @@ def import_captions(name: DataSet, root: Path, annotations: Path | None, out: Pa
     if name not in get_args(DataSet):
         raise ValueError(f"no data set of captions is called {name!r}; choose one of {', '.join(get_args(DataSet))}")
     videos, lists = read_lists(root, annotations)
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, Caption]] = []
     missing: dict[str, None] = {}
-    read: Callable[[Tree], Iterator[Caption]] = _msrvtt if name == "msrvtt" else _didemo
-    for video, split, caption in read(lists):
-        file = videos.find(video, "", ())
+    for caption in READERS[name](lists):
+        file = videos.find(caption.video, "", ())
         if file is None:
-            missing[video] = None
+            missing[caption.video] = None
         else:
-            rows.append((_path_from(out.parent, file), caption, split))
+            rows.append((_path_from(out.parent, file), caption))
     if not rows:
         raise ValueError(f"{root} has none of the {len(missing)} videos listed: {some(missing)}; give their folder")
+    _write(out, rows)
+    return len({path for path, _ in rows}), len(rows), list(missing)
+
+
+def _write(out: Path, rows: Sequence[tuple[str, Caption]]) -> None:
+    columns = ["path", "caption", "split"]
+    if any(caption.end is not None for _, caption in rows):
+        columns[1:1] = ["start", "end"]
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("path", "caption", "split"), *rows])
-    out.parent.mkdir(parents=True, exist_ok=True)
+    table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows({**caption._asdict(), "path": path, "caption": caption.text} for path, caption in rows)
     write_text(out, text.getvalue())
-    return len({path for path, _, _ in rows}), len(rows), list(missing)
 
 
 def _path_from(folder: Path, file: Path) -> str:
@@ -106,7 +126,7 @@ def _msrvtt(lists: Tree) -> Iterator[Caption]:
     if not files and not chosen:
         raise ValueError(f"{lists.root}: MSRVTT_data.json is not below this folder; give its folder with --annotations")
     for video, sentence in chosen.items():
-        yield video, "test", sentence
+        yield Caption(video, "test", sentence)
     for path in files.values():
         values = _values(path, dict)
         splits = {str(entry.get("video_id")): str(entry.get("split", "")) for entry in values.get("videos", ())}
@@ -116,7 +136,7 @@ def _msrvtt(lists: Tree) -> Iterator[Caption]:
                 raise ValueError(f"{path}: {str(entry)[:80]} has no video_id or no caption; get the file again")
             if video not in chosen:  # what is left of its test is trained on, beside the 1k-A test
                 split = split_named(splits.get(video, ""))
-                yield video, "train" if chosen else split, caption
+                yield Caption(video, "train" if chosen else split, caption)
 
 
 def _didemo(lists: Tree) -> Iterator[Caption]:
@@ -132,7 +152,40 @@ def _didemo(lists: Tree) -> Iterator[Caption]:
                 raise ValueError(f"{path}: {str(entry)[:80]} has no video or no description; get the file again")
             said[video].append(description.strip())
         for video, sentences in said.items():
-            yield video, split_named(file.partition("_")[0]), " ".join(sentences)
+            yield Caption(video, split_named(file.partition("_")[0]), " ".join(sentences))
+
+
+def _charades_sta(lists: Tree) -> Iterator[Caption]:
+    """Lines such as `AO8RW 0.0 6.9##a person is putting a book on a shelf.`"""
+    files = lists.lists_named(r"charades_sta_(train|test)\.txt")
+    if not files:
+        raise ValueError(
+            f"{lists.root}: charades_sta_test.txt is not below this folder; give its folder with --annotations"
+        )
+    for file, path in files.items():
+        backward = 0
+        for number, line in read_lines(path):
+            place, mark, sentence = line.partition("##")
+            words = place.split()
+            try:
+                video, (start, end) = words[0], map(float, words[1:])
+            except (IndexError, ValueError):
+                video, start, end = "", 0.0, 0.0
+            if not (mark and sentence.strip() and video):
+                raise ValueError(f"{path}, line {number}: {line[:80]!r} is not 'VIDEO START END##SENTENCE'")
+            if not 0 <= start < end:
+                backward += 1
+            else:
+                yield Caption(video, split_named(Path(file).stem.rpartition("_")[2]), sentence.strip(), start, end)
+        if backward:
+            log.warning("%s: %d lines end before they begin, and are left out", path, backward)
+
+
+READERS: dict[str, Callable[[Tree], Iterator[Caption]]] = {
+    "msrvtt": _msrvtt,
+    "didemo": _didemo,
+    "charades-sta": _charades_sta,
+}
 
 
 def _values(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
