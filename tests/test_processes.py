@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,12 @@ def work(pipe: Connection) -> None:
 
 @pytest.mark.parametrize("way", ["fork", "forkserver"])
 def test_a_worker_ends_when_its_parent_says_so_and_for_nobody_else(way: str) -> None:
+    # In a process of its own: threads that others leave behind, such as those of Ray, take signals in a fork.
+    program = "import sys; from tests.test_processes import end_a_worker; end_a_worker(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, way], check=True, cwd=Path(__file__).parents[1])
+
+
+def end_a_worker(way: str) -> None:
     context = multiprocessing.get_context(way)
     mine, theirs = context.Pipe()
     worker = context.Process(target=work, args=(theirs,))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from threading import current_thread, main_thread
 from typing import Any, Literal
 
 import torch
@@ -52,7 +54,7 @@ def cluster(address: str | None) -> Generator[None]:
     if address is None:
         options |= {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": OBJECTS}
     try:
-        with _quiet():
+        with _quiet(), _own_signals():
             library.init(address or "local", **options)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -68,6 +70,17 @@ def cluster(address: str | None) -> Generator[None]:
         yield
     finally:
         library.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Generator[None]:
+    """SIGTERM afterwards does what it did before: Ray's own handler ends the process, and those forked from it."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
