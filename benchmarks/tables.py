@@ -24,8 +24,7 @@ from typing import Any
 from benchmarks.harness import RESULTS, ROOT, mean_and_spread
 from crossframe.recipes.paper import HEADLINE, experiments
 
-PAGE = ROOT / "docs" / "performance.md"
-EXPLAIN_PAGE = ROOT / "docs" / "explain.md"
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("performance", "explain", "timeline", "scale"))
 STUDY_PAGES = (ROOT / "docs" / "results.md", ROOT / "EXPERIMENTS.md")
 STUDY = re.compile(r"(?P<comment><!-- study: (?P<asked>.*?) -->\n)(?:\*.*\*\n(?:\n(?:\|.*\n)+)?)?")
 COMMANDS_PAGE = ROOT / "docs" / "results.md"
@@ -136,7 +135,7 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    for page in (PAGE, EXPLAIN_PAGE):
+    for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
     COMMANDS_PAGE.write_text(filled(with_commands(COMMANDS_PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
     for study_page in STUDY_PAGES:

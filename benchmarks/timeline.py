@@ -64,7 +64,7 @@ def measure(options: Options) -> Result:
                 "windows": windows,
                 "windows a second": windows / took,
                 "times real time": seconds / took,
-                "decoding, of all": decoding["windows"].wall / took,
+                "share of decoding": decoding["windows"].wall / took,
             },
             *rows,
         ],

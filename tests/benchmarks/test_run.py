@@ -18,7 +18,7 @@ from benchmarks.harness import RESULTS, Bar, run
 from benchmarks.peers import config_of
 from benchmarks.scaling import gmacs
 from benchmarks.study import keep, options, parsed
-from benchmarks.tables import EXPLAIN_PAGE, PAGE, STUDY_PAGES, filled, with_studies
+from benchmarks.tables import PAGES, STUDY_PAGES, filled, with_studies
 from crossframe.shapes import VERSION
 
 
@@ -60,7 +60,7 @@ def test_published_results_are_complete_runs() -> None:
 
 
 def test_the_tables_of_the_docs_are_those_of_the_results() -> None:
-    for page in (PAGE, EXPLAIN_PAGE, *STUDY_PAGES):
+    for page in (*PAGES, *STUDY_PAGES):
         text = page.read_text(encoding="utf-8")
         assert filled(text) == text, "python -m benchmarks.tables writes them"
     assert filled("<!-- table: start command, seconds -->\n| old |\nText").splitlines()[1] == "| command | seconds |"
