@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import Bar, Options, Result, run
-from crossframe.answers import as_vector
+from crossframe.answers import as_vector, stack
 from crossframe.archive.choosing import choose, doubts, fit, learned, probabilities
 from crossframe.archive.finding import Finder
 from crossframe.archive.indexing import features_size, row_of
@@ -154,7 +154,7 @@ class _Set:
 def _rows(recognizer: Recognizer, scenes: list[Any]) -> Iterator[Row]:
     for number, scene in enumerate(scenes):
         frames = _frames(frames_of(scene, 8), f"/{number}.mp4")
-        features = recognizer.encode([frames]).stacked()[0].float()
+        features = stack(recognizer.encode([frames]))[0].float()
         found = as_vector(frames, features[0])
         assert isinstance(found, Embedding)
         yield row_of(Video(f"/{number}.mp4"), found, features)
