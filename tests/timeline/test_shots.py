@@ -20,6 +20,9 @@ def test_a_cut_is_found_in_seconds_after_the_first_frame(tmp_path: Path) -> None
     assert shots.shot_changes(Video(path)) == [pytest.approx(60 / 25, abs=0.05)]
     with pytest.raises(VideoError, match="shots are found in files"):
         shots.shot_changes(Video(path.read_bytes()))
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {path.name}\n")
+    with pytest.raises(VideoError, match=r"list\.mp4: is a playlist or a script that names other files"):
+        shots.shot_changes(Video(tmp_path / "list.mp4"))
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"bad\.mp4: shots cannot be found"):
         shots.shot_changes(Video(tmp_path / "bad.mp4"))

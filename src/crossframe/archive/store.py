@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -249,17 +250,15 @@ def quoted(text: str) -> str:
     return text.replace("'", "''")
 
 
-class _in_one_line:  # noqa: N801 - it reads as a word
+@contextmanager
+def _in_one_line(where: str | None) -> Generator[None]:
     """Inside, a condition that cannot be understood is told in one line."""
-
-    def __init__(self, where: str | None) -> None:
-        self._where = where
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._where is not None and isinstance(error, (ValueError, RuntimeError)):
-            raise ValueError(f"--where {self._where!r} is no condition ({_reason(error)})") from error
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if where is None:
+            raise
+        raise ValueError(f"--where {where!r} is no condition ({_reason(error)})") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from crossframe.extras import install_command
 from crossframe.video.given import Video, at_hand
-from crossframe.video.guard import VideoError
+from crossframe.video.guard import VideoError, check_readable
+from crossframe.video.media import limits_here
 
 
 def shot_changes(video: Video) -> list[float]:
@@ -23,6 +24,7 @@ def shot_changes(video: Video) -> list[float]:
     with at_hand(video) as given:
         if not isinstance(given.source, Path):
             raise VideoError(f"{given.name}: shots are found in files; save it to one first")
+        check_readable(given.source, given.name, limits_here())  # its decoder would follow a playlist
         try:
             stream = found.open_video(str(given.source), backend="pyav", suppress_output=True)
             manager = found.SceneManager()
