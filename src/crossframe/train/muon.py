@@ -57,12 +57,21 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """(N, R, C) -> float32 (N, R, C): each U S V^T becomes about U V^T, with singular values of 0.7 to 1.2."""
+    """(N, R, C) -> float32 (N, R, C): each U S V^T becomes about U V^T, with singular values of 0.7 to 1.2.
+
+    Each round multiplies X by a polynomial of its Gram matrix X X^T. All of these commute, so the rounds go over the
+    small Gram matrix alone, and their product meets X once.
+    """
     x = matrices.float()
     tall = x.shape[1] > x.shape[2]
-    x = x.mT if tall else x  # the products below are of the smaller side
+    x = x.mT if tall else x  # the Gram matrix is of the smaller side
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    for _ in range(ROUNDS):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=B, alpha=C), x, beta=A)
+    gram = x @ x.mT
+    whole = identity = torch.eye(gram.shape[1], device=x.device)
+    for number in range(ROUNDS):
+        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + A * identity
+        whole = factor @ whole
+        if number + 1 < ROUNDS:
+            gram = factor @ gram @ factor
+    x = whole @ x
     return x.mT if tall else x
