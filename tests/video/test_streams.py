@@ -107,6 +107,26 @@ def test_an_attached_picture_is_no_stream(tmp_path: Path, suffix: str, caplog: p
     assert (frames.total, len(caplog.records)) == (12, 0)
 
 
+@pytest.mark.parametrize("name", ["moving.avif", "moving.gif", "moving.png"])
+def test_an_animation_is_read_and_not_its_cover(tmp_path: Path, name: str) -> None:
+    values = [20, 90, 160, 230]
+    first, *others = [Image.new("RGB", (64, 48), (value, value, value)) for value in values]
+    first.save(tmp_path / name, save_all=True, append_images=others, duration=100)
+    frames = read_video(tmp_path / name, 4)
+    assert frames.total == 4
+    assert frames.pixels.float().mean(dim=(1, 2, 3)).tolist() == pytest.approx(values, abs=4)
+
+
+def test_an_animated_webp_is_said_to_be_one(tmp_path: Path) -> None:
+    first, other = (Image.new("RGB", (64, 48), color) for color in ("red", "blue"))
+    path = tmp_path / "moving.webp"
+    first.save(path, save_all=True, append_images=[other], duration=100)
+    with pytest.raises(VideoError, match=r"is an animated WebP, .*; convert it to \.gif or \.mp4"):
+        read_video(path, 2)
+    first.save(tmp_path / "still.webp")
+    assert read_video(tmp_path / "still.webp", 2).total == 1
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
 def test_metadata_in_any_encoding_does_not_matter(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

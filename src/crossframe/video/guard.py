@@ -41,6 +41,7 @@ FORMATS = ",".join(
 # A file of the disk, or a part of one; bytes need no protocol.
 PROTOCOLS = "file,subfile"
 PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"RTSPtext", b"[Reference]")
+WEBP_MOVES = 0x02  # the flag of an animation, in a WebP's extended header
 MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"emsg"}
 MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
 DEEPEST = 8  # five are usual
@@ -227,6 +228,8 @@ def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limi
     start = file.read(min(64, end - begin)).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(PLAYLISTS):
         raise VideoError(f"{name}: is a playlist or a script that names other files; give the video itself")
+    if start[8:16] == b"WEBPVP8X" and len(start) > 20 and start[20] & WEBP_MOVES:
+        raise VideoError(f"{name}: is an animated WebP, which FFmpeg does not read; convert it to .gif or .mp4")
     claimed, sound, by_tick = 0, False, False
     for kind, body, stop in _boxes(file, begin, end):
         file.seek(body)

@@ -325,11 +325,15 @@ def open_media(
 
 
 def _usual(streams: Sequence[VideoStream]) -> int:
-    """The stream that FFmpeg would take: one marked as the default before others, then the largest, then the first."""
+    """The stream that FFmpeg would take: one marked as the default before others, then the largest, then the first.
 
-    def rank(number: int) -> tuple[bool, int, int]:
+    A single picture comes last: that is how an animated AVIF shows its cover.
+    """
+
+    def rank(number: int) -> tuple[bool, bool, int, int]:
         decoder = streams[number].codec_context
         size = 0 if decoder is None else decoder.width * decoder.height  # pyright: ignore[reportUnnecessaryComparison]
-        return bool(streams[number].disposition & Disposition.default), size, -number
+        default = bool(streams[number].disposition & Disposition.default)
+        return streams[number].frames != 1, default, size, -number
 
     return max(range(len(streams)), key=rank)
