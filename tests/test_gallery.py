@@ -36,3 +36,17 @@ def test_many_clips_are_counted_and_the_first_are_shown(tmp_path: Path, monkeypa
 def test_a_page_without_a_named_clip_is_a_page(tmp_path: Path) -> None:
     Gallery.of([{"video": "x.mp4", "error": "x.mp4: is empty"}]).write(tmp_path / "page.html", MADE_WITH)
     assert "0 of 1 videos were named" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_what_counts_is_said_where_it_is_not_the_best_label_alone(tmp_path: Path) -> None:
+    several = named("several.mp4") | {"start": 1.5, "end": None}
+    several["predictions"] = [{"label": label, "score": 0.7, "group": "home"} for label in LABELS]
+    records = [named("one.mp4") | {"accepted": LABELS[:1]}, several | {"accepted": LABELS[1:]}]
+    Gallery.of([*records, named("none.mp4") | {"accepted": []}]).write(tmp_path / "page.html", MADE_WITH)
+    one, part, none = (tmp_path / "page.html").read_text(encoding="utf-8").split('class="clip"')[1:]
+    assert "counts" not in one + none
+    assert "none of these" in none
+    assert "none of these" not in one + part
+    assert "several.mp4, 1.5 s to the end" in part
+    assert part.index("home: arm wrestling") < part.index("home: cleaning a pool <small>counts")
+    assert part.count("counts") == 1

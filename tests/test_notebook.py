@@ -7,8 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
 
+from crossframe import pages
+from tests.browser import CHROMIUM, opened
 from tests.pages import ROOT
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -36,3 +39,26 @@ def test_the_notebook_runs_and_shows_what_it_says(path: Path, monkeypatch: pytes
 
 def test_there_is_a_notebook() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["recognize"]
+
+
+# What notebooks do to tables.
+THEIRS = "<style>.rendered td { text-align: right; white-space: normal }</style>"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_prediction_reads_well_among_the_styles_of_a_notebook(tmp_path: Path, width: int) -> None:
+    label = "a label that is long enough to be broken into two lines on any phone that shows it"
+    pixels = torch.zeros(8, 3, 40, 40, dtype=torch.uint8)
+    clip = pages.Clip("clip.mp4", [(label, 0.368), ("b", 0.004)], pictures=pages.strip(pixels), none=True)
+    html = f'{THEIRS}<div class="rendered">{pages.render("notebook", each=clip)}</div>'
+    phone = '<meta name="viewport" content="width=device-width">'
+    (tmp_path / "a.html").write_text(f"<!doctype html>{phone}{html}", encoding="utf-8")
+    with opened(tmp_path / "a.html", tmp_path / "profile", width=width) as page:
+        assert page.errors == []
+        assert page.ask("document.documentElement.scrollWidth") <= width
+        assert page.ask("document.querySelector('td').textContent") == "none of these"
+        bars = page.ask("[...document.querySelectorAll('.bar')].map(bar => bar.getBoundingClientRect().left)")
+        assert bars[0] == bars[1]  # all begin in one place
+        heights = page.ask("[...document.querySelectorAll('tr')].map(row => row.getBoundingClientRect().height)")
+        assert heights[2] == heights[0]  # number and sign share a line

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+PAGES = (".html", ".htm")
+
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
@@ -101,6 +103,26 @@ def check_writable(folder: Path) -> None:
     else:
         return
     raise OSError(reason, os.strerror(reason), str(folder))
+
+
+def check_page(path: Path) -> None:
+    """Raise ValueError or OSError now, rather than after an hour, where no page can be written to `path`.
+
+    Another file than a page, the video that was asked about above all, is not written over because of a slip.
+    """
+    if path.suffix.lower() not in PAGES:
+        raise ValueError(f"{path} is no name for a page; let it end in .html")
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    check_writable(path.parent)
+
+
+def check_not_read(out: Path, *inputs: str | Path | None) -> None:
+    """Raise ValueError where writing `out` would destroy what is read: one of `inputs`, whatever name it has there."""
+    for given in inputs:
+        path = Path(given) if given else None
+        if path and path.exists() and out.exists() and path.samefile(out):
+            raise ValueError(f"{out} is read, and would be written over; give what is written another name")
 
 
 def remove_parts(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import crossframe
 from crossframe import pages
 from crossframe.files import write_text
-from crossframe.prediction import pictures_of
+from crossframe.prediction import on_page, pictures_of
 
 SHOWN = 100  # clips with pictures, and files without an answer
 LABELS = 24  # with how often each was the best
@@ -77,9 +77,7 @@ class Gallery:
 
 
 def _clip(record: dict[str, Any]) -> pages.Clip:
-    pictures, problem = pictures_of(record["video"], record["frames"]["indices"])
-    top = [(best["label"], best["score"]) for best in record["predictions"]]
-    return pages.Clip(record["video"], top, "", pictures, problem, record.get("warnings", ()))
+    return on_page(record, *pictures_of(record["video"], record["frames"]["indices"]))
 
 
 def _is_short(value: object) -> bool:

@@ -69,9 +69,8 @@ class Prediction:
     def on_page(self, top: int = 5, truth: str = "") -> pages.Clip:
         """The `top` best labels beside pictures of the frames that were seen, kept or read from the file once more."""
         if self.pixels is not None:
-            return pages.Clip(self.video, self.top(top), truth, pages.strip(self.pixels))
-        pictures, problem = pictures_of(self.video, self.frames.indices.tolist())
-        return pages.Clip(self.video, self.top(top), truth, pictures, problem)
+            return on_page(self.to_dict(top), pages.strip(self.pixels), truth=truth)
+        return on_page(self.to_dict(top), *pictures_of(self.video, self.frames.indices.tolist()), truth=truth)
 
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
         """Plain values, ready for JSON: the `top` best labels with their scores and groups, those that are `accepted`,
@@ -143,6 +142,36 @@ def _seen(frames: Seen | Frames) -> dict[str, Any]:
         },
         **({"warnings": wrong} if wrong else {}),
     }
+
+
+def on_page(record: dict[str, Any], pictures: list[str], problem: str = "", truth: str = "") -> pages.Clip:
+    """A record of `Prediction.to_dict` beside pictures of its frames, or the `problem` that they have."""
+    best = record["predictions"]
+    accepted = set(record.get("accepted", [best[0]["label"]]))
+    usual = accepted == {best[0]["label"]} and "group" not in best[0]  # that the best one counts need not be said
+    return pages.Clip(
+        title(record),
+        [(in_group(each["label"], each.get("group")), each["score"]) for each in best],
+        truth,
+        pictures,
+        problem,
+        record.get("warnings", ()),
+        [in_group(each["label"], each.get("group")) for each in best if each["label"] in accepted and not usual],
+        none=not accepted,
+    )
+
+
+def title(about: dict[str, Any]) -> str:
+    """The video's name, and which part of it was looked at."""
+    begin, end = about.get("start"), about.get("end")
+    if begin is None and end is None:
+        return about["video"]
+    return f"{about['video']}, {begin or 0:g} s to {'the end' if end is None else f'{end:g} s'}"
+
+
+def in_group(label: str, group: str | None) -> str:
+    """A label as people read it, after the name of its group."""
+    return f"{group}: {label}" if group else label
 
 
 def pictures_of(video: str | os.PathLike[str], indices: list[int] | None) -> tuple[list[str], str]:

@@ -95,7 +95,11 @@ def test_no_command_at_all_is_answered_with_the_help_alone(run: Run) -> None:
         (("verify", "nothing.csv"), 1, "nothing.csv does not exist"),
         (("prepare", "nothing.csv", "out"), 1, "nothing.csv does not exist"),
         (("few-shot", "nothing.csv", "out.csv", "--shots", "2"), 1, "nothing.csv does not exist"),
-        (("import", "ucf101", "nowhere", "out.txt"), 1, "out.txt: a manifest is written to a .csv or a .parquet file"),
+        (
+            ("import", "ucf101", "nowhere", "out.txt"),
+            1,
+            "out.txt: a list of clips is written to a .csv or a .parq",
+        ),
         (("prepare", ".", "."), 1, ". holds the list itself, which would be written over; choose another folder"),
         (("verify", ".", "--record", "file/record"), 1, "file/record: cannot be written (File exists); give --record"),
         (

@@ -47,7 +47,7 @@ from crossframe.cli.videos import (
     given_videos,
     results_of,
 )
-from crossframe.files import check_writable
+from crossframe.files import check_page
 from crossframe.model.config import FrameRule
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
@@ -175,7 +175,7 @@ class _Output:
         if self.out:
             check_free(self.out, resume=resume)
         if self.html:
-            check_writable(self.html.parent)
+            check_page(self.html)
 
     def keep(self, videos: list[Video], results: Results, run: dict[str, Any], *, resume: bool) -> int:
         """Write the `results` of `videos`, of which --out may have some; returns how many of them are named."""
@@ -226,14 +226,17 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
     if model == "shapes":
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     if len(names) == 1:
-        print("One label alone always gets 100%; give others, or --background generic.", file=sys.stderr)
+        others = "repeat -l, since commas divide no labels" if "," in names[0] else "give others"
+        print(f"One label alone always gets 100%; {others}, or --background generic.", file=sys.stderr)
 
 
 def _table(prediction: Prediction, top: int) -> Table:
     from rich.table import Table
 
+    from crossframe.prediction import in_group, title
+
     table = Table(
-        title=escaped(_title(prediction.about())), title_justify="left", title_style="bold", box=None, pad_edge=False
+        title=escaped(title(prediction.about())), title_justify="left", title_style="bold", box=None, pad_edge=False
     )
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -242,15 +245,7 @@ def _table(prediction: Prediction, top: int) -> Table:
         table.add_row("none of these", "", "")
     groups = dict(zip(prediction.labels, prediction.groups, strict=True)) if prediction.groups else {}
     for name, score in prediction.top(top):
-        shown = f"{groups[name]}: {name}" if name in groups else name
+        shown = in_group(name, groups.get(name))
         mark = " counts" if name in prediction.accepted and prediction.counted is not None else ""
         table.add_row(escaped(shown), f"{score:.1%}", "█" * round(20 * score) + mark)
     return table
-
-
-def _title(about: dict[str, Any]) -> str:
-    """The video's name, and which part of it was looked at."""
-    begin, end = about.get("start"), about.get("end")
-    if begin is None and end is None:
-        return about["video"]
-    return f"{about['video']}, {begin or 0:g} s to {'the end' if end is None else f'{end:g} s'}"

@@ -19,6 +19,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.data.importers import Layout
+from crossframe.files import check_not_read
 from crossframe.processes import cores
 from crossframe.text.labels import escaped
 
@@ -77,6 +78,7 @@ def import_(
     from crossframe.data.manifest import check_contained
     from crossframe.files import write_text
 
+    check_not_read(out, root, *(annotations or []))
     imported = import_dataset(cast("Layout", name), root, annotations, split_number=split_number)
     manifest = imported.manifest
     if contained:
@@ -87,7 +89,10 @@ def import_(
         clips = tuple(replace(clip, label=words(clip.label)) for clip in manifest.clips)
         manifest = replace(manifest, clips=clips, labels=tuple(map(words, manifest.labels)))
     if labels is not None:
-        write_text(labels, "".join(f"{label}\n" for label in manifest.labels))
+        text = "".join(f"{label}\n" for label in manifest.labels)
+        if labels.exists() and labels.read_bytes() != text.encode():
+            raise ValueError(f"{labels} is there already; give another path: --labels is where all classes are written")
+        write_text(labels, text)
     _report(imported)
     _write(manifest, out)
 
@@ -210,6 +215,7 @@ def few_shot(
     from crossframe.data.manifest import read_manifest
     from crossframe.data.split import few_shot as draw
 
+    check_not_read(out, manifest, labels)
     everything = read_manifest(manifest, None, labels, root, contained=contained)
     has_splits = any(clip.split for clip in everything.clips)
     source = read_manifest(manifest, split if has_splits else None, everything.labels, root)
@@ -241,6 +247,7 @@ def new_classes(
     from crossframe.data.zero_shot import match_classes, read_renamed
     from crossframe.data.zero_shot import new_classes as unmatched
 
+    check_not_read(out, manifest, old, renamed, labels)
     everything = read_manifest(manifest, None, labels, root, contained=contained)
     matches = match_classes(read_candidates(old), everything.labels, read_renamed(renamed) if renamed else None)
     for match in matches:
@@ -271,6 +278,7 @@ def hold_out(
     from crossframe.data.manifest import read_manifest
     from crossframe.data.split import hold_out as divide
 
+    check_not_read(out, manifest, labels)
     if split_named(name) in ("", "train"):
         raise typer.BadParameter(
             f"'{name}' does not tell them from the others; call them val or test", param_hint="--name"
@@ -303,6 +311,7 @@ def between(
     from crossframe.data.between import with_between
     from crossframe.data.manifest import read_manifest
 
+    check_not_read(out, manifest, root)
     found, count = with_between(read_manifest(manifest, root=root), label, shortest=shortest, longest=window)
     print(f"{count} clips of {label!r} lie between {len(found) - count} events", file=sys.stderr)
     _write(found, out)

@@ -32,7 +32,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.cli.videos import CacheOption, EndOption, StartOption, given_videos
-from crossframe.files import check_writable, write_text
+from crossframe.files import check_page, check_writable, write_text
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ def explain(
         raise typer.BadParameter(f"{video} has {len(found)} videos; give one", param_hint="VIDEO")
     if absent:
         raise typer.Exit(NOTHING_DONE)
-    for path in (html, png):
-        if path:
-            check_writable(path.parent)
+    if html:
+        check_page(html)
+    if png:
+        check_writable(png)
     # Slow, and of no use before the command line is known to make sense.
     settings = {"num_frames": frames, "precision": "float32", "template": template}
     recognizer = open_recognizer(model, device, 0, None, timeout, **settings)

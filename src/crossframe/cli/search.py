@@ -23,7 +23,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.files import check_writable
+from crossframe.files import check_not_read, check_page, check_writable
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def search(
     if dedupe and (words or like or image or html):
         raise typer.BadParameter("compares all clips: give no question, no page", param_hint="--dedupe")
     _check_outputs(html, out)
+    if out:
+        check_not_read(out, like, image)
     set_file_limits(memory, most_frames)
     from crossframe.archive.finding import Finder
     from crossframe.archive.store import Store
@@ -98,7 +100,7 @@ def _check_outputs(html: Path | None, out: Path | None) -> None:
         check_form(out)
         check_writable(out.parent)
     if html:
-        check_writable(html.parent)
+        check_page(html)
 
 
 def _show(hits: list[Hit], finder: Finder, asked: str, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from crossframe.cli.shared import (
     open_recognizer,
     screen,
 )
-from crossframe.files import check_writable
+from crossframe.files import check_not_read, check_writable
 from crossframe.text.labels import check_labels, escaped
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def suggest(
 
     check_form(out)
     check_writable(out.parent)
+    check_not_read(out, labeled, labels)
     if errors and labeled is None:
         raise typer.BadParameter("looks at labels that there are: give a list with --labeled", param_hint="--errors")
     names = given_labels(label or [], labels, clean) if label or labels else []

@@ -38,7 +38,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.cli.videos import VIDEOS, EndOption, StartOption, given_videos
-from crossframe.files import check_writable
+from crossframe.files import check_not_read, check_writable
 from crossframe.text.groups import LabelSet
 from crossframe.text.labels import escaped
 
@@ -99,6 +99,8 @@ def timeline(
     found, absent = given_videos(videos, start, end, contained=contained)
     present = [video for video in found if video not in absent]
     _check_outputs(out or [], len(present), window, stride)
+    for path in out or []:
+        check_not_read(path, *videos, labels, truth)
     events = _events(truth) if truth else {}
     if not present:
         raise typer.Exit(NOTHING_DONE)

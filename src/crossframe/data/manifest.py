@@ -222,7 +222,7 @@ def lies_outside(path: Path, folder: Path) -> bool:
 def check_form(path: Path) -> None:
     """Raise ValueError where no manifest can be written to a file of this name."""
     if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"{path}: a manifest is written to a .csv or a .parquet file; change its ending")
+        raise ValueError(f"{path}: a list of clips is written to a .csv or a .parquet file; change its ending")
     if path.suffix.lower() == ".parquet":
         pyarrow()
 

@@ -19,7 +19,7 @@ from crossframe.evaluate.result import PREDICTIONS, SHARES, SUMMARY, show_score
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
 from crossframe.evaluate.trained import warning_of
-from crossframe.files import write_text
+from crossframe.files import check_page, write_text
 from crossframe.recipes.paper import published
 from crossframe.shapes import VERSION as WORLD
 from crossframe.shapes.splits import draw
@@ -63,6 +63,7 @@ def write_report(run: str | Path, out: str | Path | None = None, root: str | Pat
     run = Path(run)
     out = run if out is None else Path(out)
     out = out / REPORT if out.is_dir() else out
+    check_page(out)
     summary = _summary(run)
     if "trials" in summary:
         for trial in summary["trials"]:

@@ -80,6 +80,9 @@ class Explanation:
         """(T,): the share that each frame has in the answer."""
         return self.places.sum(dim=(1, 2))
 
+    def __repr__(self) -> str:
+        return f"Explanation({self.prediction.video!r}: {self.label!r} {self.score:.1%})"
+
     def _repr_html_(self) -> str:
         """The frames under the map of relevance, in a notebook."""
         from crossframe.explain.pictures import in_notebook  # which is made of explanations

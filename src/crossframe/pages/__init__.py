@@ -23,7 +23,8 @@ PICTURE_SIDE = 144  # pixels: sharp at the width of a page, small enough for a h
 class Clip:
     """A clip on a page: its predicted labels, best first, the true one if it is known, and images of its frames.
 
-    `problem` says why there are no images, `notes` what else is wrong with the file.
+    `problem` says why there are no images, `notes` what else is wrong with the file. `counts` are the labels that
+    count, where that is not the best one alone; `none` is True where the answer is none of them.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Clip:
     pictures: Sequence[str] = ()
     problem: str = ""
     notes: Sequence[str] = ()
+    counts: Sequence[str] = ()
+    none: bool = False
 
     @property
     def right(self) -> bool:

@@ -52,6 +52,9 @@ class Timeline:
             rate = rate or frame_rate(window.frames)
         return cls(track, track.segments(shots), shots, rate, strip.pictures(), made_by)
 
+    def __repr__(self) -> str:
+        return f"Timeline({self.video!r}: {len(self.segments)} segments in {len(self.track.spans)} windows)"
+
     @property
     def video(self) -> str:
         """Its name."""

@@ -86,6 +86,10 @@ class Frames:
         if self.indices.min() < 0 or self.indices.max() >= self.total:
             raise ValueError(f"indices {self.indices.tolist()} lie outside the {self.total} frames of the video")
 
+    def __repr__(self) -> str:
+        frames, _, height, width = self.pixels.shape
+        return f"Frames({self.source!r}: {frames} of {self.total}, {width}x{height} pixels, at {self.indices.tolist()})"
+
     @classmethod
     def from_arrays(cls, decoded: Decoded) -> Self:
         """The same memory, as tensors."""

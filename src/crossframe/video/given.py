@@ -146,6 +146,8 @@ def _content(file: Readable, name: str) -> bytes:
         raise VideoError(f"{name}: cannot be read ({error}); open it again") from error
     if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - not every caller is checked
         raise VideoError(f"{name}: is open for text; open it with mode 'rb'")
+    if not data and name == "-":
+        raise VideoError("-: has nothing left to read: standard input was empty; pipe the bytes of a video into it")
     if not data:
         raise VideoError(f"{name}: has nothing left to read; call seek(0) first, or give the bytes of a video file")
     if len(data) > most:

@@ -107,7 +107,7 @@ def kind_of(folder: Path, weights: str | None = None) -> Kind:
             f"{folder / CONFIG} describes a model of type {config.get('model_type')!r}; "
             f"known are crossframe's own, 'clip', 'xclip', {', '.join(map(repr, READERS))}"
         )
-    for checkpoint in (folder / BEST, folder / LAST):
+    for checkpoint in (folder / LAST, folder / BEST):  # the best one is chosen on clips that are often those of a test
         if (checkpoint / CONFIG).is_file():
             raise WeightsError(f"{folder} is the folder of a run: give {checkpoint}, a checkpoint in it")
     for sign, what in _OTHER_FOLDERS:
