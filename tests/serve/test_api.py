@@ -168,7 +168,12 @@ def test_bodies_of_other_kinds_are_refused_in_words(serve: Serve, clips: Path) -
     elsewhere = client.post("/v1/classify", files={"file": ("clip.mp4", b"x")})
     assert elsewhere.json()["error"] == "the file is in the field 'file'; call it video"
     assert client.get("/v1/classify").json() == {"error": "Method Not Allowed"}
-    assert client.get("/nowhere").status_code == 404
+    nowhere, wrong = client.get("/nowhere"), client.get("/v1/classify")
+    assert (nowhere.status_code, nowhere.json()["error"]) == (
+        404,
+        "/nowhere is no address of this server; see /openapi.json",
+    )
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "/v1/classify does not take GET; see /openapi.json")
 
 
 def test_a_video_that_is_too_long_is_refused_and_a_part_of_it_is_not(serve: Serve) -> None:

@@ -221,6 +221,11 @@ def test_a_table_that_claims_millions_of_frames_is_refused_at_once(
     for source in (path, data):
         with pytest.raises(VideoError, match=r"claims \d{8} frames, and 4194304 are the most that are read"):
             read_video(source)
+        more = Limits(frames=1 << 27)  # whoever allows so many is told of the memory, not that there is no frame
+        with pytest.raises(
+            VideoError, match=r"claims \d{8} frames, whose table takes 409\d MB, more than 2048; .*damaged"
+        ):
+            read_arrays(source, limits=more)
 
 
 def test_boxes_within_boxes_end(tmp_path: Path) -> None:

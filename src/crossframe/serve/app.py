@@ -155,7 +155,7 @@ def _add_watch(app: FastAPI, service: Service) -> None:
 def _add_errors(app: FastAPI) -> None:
     """Every error is an object with one line."""
 
-    async def refused(_: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         match error:
             case RefusedError():
                 return refusal(error)
@@ -163,7 +163,7 @@ def _add_errors(app: FastAPI) -> None:
                 return Response(status_code=GONE)
             case HTTPException():
                 headers = dict(error.headers or {})
-                return refusal(RefusedError(error.status_code, str(error.detail), **headers))
+                return refusal(RefusedError(error.status_code, _in_words(request, error), **headers))
             case VideoError():
                 return refusal(RefusedError(422, str(error)))
             case _:
@@ -171,3 +171,15 @@ def _add_errors(app: FastAPI) -> None:
 
     for kind in (RefusedError, ClientDisconnect, HTTPException, VideoError, Exception):
         app.add_exception_handler(kind, refused)
+
+
+def _in_words(request: Request, error: HTTPException) -> str:
+    """What was wrong with a request that no route took, with the value and the remedy."""
+    method, path = request.method, request.url.path
+    match error.status_code:
+        case 404:
+            return f"{path} is no address of this server; see /openapi.json"
+        case 405:
+            return f"{path} does not take {method}; see /openapi.json"
+        case _:
+            return str(error.detail)

@@ -45,6 +45,7 @@ WEBP_MOVES = 0x02  # the flag of an animation, in a WebP's extended header
 MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"emsg"}
 MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
 DEEPEST = 8  # five are usual
+ENTRY = 64  # bytes that FFmpeg takes for each frame of such a table while it opens a file: 4.4 GB for 2^26 of them
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
 PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
@@ -245,6 +246,11 @@ def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limi
         if claimed > limits.frames:
             raise VideoError(
                 f"{name}: claims {claimed} frames, and {limits.frames} are the most that are read; it may be damaged"
+            )
+        if claimed * ENTRY > limits.memory:  # FFmpeg would end its table where memory ends, and show no frame at all
+            raise VideoError(
+                f"{name}: claims {claimed} frames, whose table takes {claimed * ENTRY >> 20} MB, more than "
+                f"{limits.memory >> 20}; it may be damaged, or allow more memory"
             )
 
 
