@@ -85,3 +85,9 @@ def test_a_folder_that_cannot_be_is_refused_first(tmp_path: Path, capsys: pytest
     (tmp_path / "file").touch()
     assert run("blend", "no weights", "nor these", "--weight", 0.5, "--out", tmp_path / "file") == 1
     assert capsys.readouterr().err.endswith("file: is a file, where a folder is needed; give another path\n")
+
+
+def test_a_checkpoint_is_not_written_over_by_its_blend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "last").mkdir()
+    assert run("blend", tmp_path / "last", "shapes", "--weight", 0.5, "--out", tmp_path / "last") == 1
+    assert "last is read, and would be written over" in capsys.readouterr().err

@@ -47,6 +47,7 @@ def test_what_cannot_be_is_said_before_anything_slow(command: Run, clip: Path, t
     for arguments, words in (
         (("--window", "0"), ("a window of 0 seconds",)),
         (("--stride", "-1"), ("a stride of -1 seconds",)),
+        (("--window", "1", "--stride", "1.5"), ("a stride of 1.5 seconds leaves out", "windows of 1 seconds")),
         (("--out", "a.txt"), ("a.txt", "label-studio.json")),
     ):
         done = command("timeline", clip, *LABELS, "--model", tiny_folder, *arguments)

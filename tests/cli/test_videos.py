@@ -52,7 +52,7 @@ def test_patterns_in_quotes(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found("clips/*.mp4") == found("**/[ab].mp4") == BOTH
     assert capsys.readouterr().err == ""
     assert found("clips/*") == BOTH
-    assert "clips/*: 1 files are left out, which are not called videos: 1 .md" in capsys.readouterr().err
+    assert "clips/*: 1 file is left out, which is not called a video: 1 .md" in capsys.readouterr().err
     assert found("clips/*.mov") == []
     assert capsys.readouterr().err == "crossframe: clips/*.mov: no file is called so; check the pattern\n"
     (folder / "clips" / "c[1].mp4").write_bytes((folder / "clips" / "a.mp4").read_bytes())
@@ -84,7 +84,7 @@ def test_lists_of_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert found("clips/train.txt") == found("clips/paths.txt") == BOTH
     (folder / "paths.txt").write_text("a.mp4\nb.mp4\n")
     assert found("paths.txt") == []
-    assert "paths.txt: is not a video, and of the 2 files that it lists none is there" in capsys.readouterr().err
+    assert "paths.txt: is not a video, and of the 2 names that it lists none is a file" in capsys.readouterr().err
     (folder / "empty.txt").write_text("\n")
     with pytest.raises(ValueError, match=r"^empty\.txt lists no clips; write one on each row$"):
         found("empty.txt")

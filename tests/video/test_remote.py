@@ -90,6 +90,11 @@ def test_an_address_gives_the_frames_of_the_file_and_its_name(site: Site, clip: 
     assert str(error) == f"{gone}: the server says 404 Not Found; check the address"
 
 
+def test_an_address_is_taken_as_browsers_show_it(site: Site, clip: Path, folder: Path) -> None:
+    site.put("a%20%C3%BC.mp4?a=b%2Fc", clip.read_bytes())
+    assert len(read_video(f"{site.address}/a ü.mp4?a=b%2Fc", 4)) == 4
+
+
 def test_a_copy_is_used_until_the_original_changes(site: Site, clip: Path, folder: Path, tmp_path: Path) -> None:
     address = site.put("a.mp4", clip.read_bytes(), ETag='"1"')
     with fetched(address) as first, fetched(address) as again:

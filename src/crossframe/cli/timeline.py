@@ -158,7 +158,11 @@ class _Work:
     def grid(self) -> Any:
         from crossframe.timeline.windows import Grid
 
-        return Grid.of(self.window, self.stride, self.recognizer.num_frames, self.recognizer.model.taught)
+        grid = Grid.of(self.window, self.stride, self.recognizer.num_frames, self.recognizer.model.taught)
+        if grid.stride > grid.window:  # what lies between windows would be told as without a frame
+            between = f"leaves out what lies between windows of {grid.window:g} seconds; give at most that"
+            raise ValueError(f"a stride of {grid.stride:g} seconds {between}")
+        return grid
 
     def of(self, video: Video, bar: Progress) -> Timeline | None:
         """The timeline of a video; None, said on standard error, where it cannot be read."""

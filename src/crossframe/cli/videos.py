@@ -195,7 +195,7 @@ def _in_list(source: Path, *, contained: bool) -> Iterator[tuple[Video, str]]:
     if all(reason for _, reason in found):
         first = f"the first would be {found[0][0].name}"
         reason = (
-            f"{source}: is not a video, and of the {len(found)} files that it lists none is there, {first}; paths are "
+            f"{source}: is not a video, and of the {len(found)} names that it lists none is a file, {first}; paths are "
             f"relative to the list's folder"
         )
         found = [(Video(source), reason)]

@@ -262,7 +262,8 @@ def problems(frames: Seen | Frames) -> list[str]:
     """The faults of a video that could be read all the same, a line each."""
     found: list[str] = []
     if frames.total < len(frames):
-        found.append(f"has {frames.total} frames, {len(frames)} were wanted; some are repeated")
+        has = f"{frames.total} frame{'s' * (frames.total != 1)}"
+        found.append(f"has {has}, {len(frames)} were wanted; some are repeated")
     elif (frames.start, frames.end) != (None, None) and (few := len(frames.indices.unique())) < len(frames):
         found.append(f"has {few} frames in the part asked for, {len(frames)} were wanted; some are repeated")
     if frames.missing:

@@ -81,7 +81,9 @@ def left_out_of(files: Iterable[Path]) -> str | None:
     if not others:
         return None
     counts = ", ".join(f"{count} {ending}" for count, ending in others)
-    return f"{sum(count for count, _ in others)} files are left out, which are not called videos: {counts}"
+    total = sum(count for count, _ in others)
+    one = "1 file is left out, which is not called a video"
+    return f"{one if total == 1 else f'{total} files are left out, which are not called videos'}: {counts}"
 
 
 def files_below(root: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from crossframe import __version__
@@ -157,7 +157,9 @@ def _opened(address: str) -> Generator[_Remote]:
 
 
 def _over_http(address: str) -> HTTPResponse:
-    request = Request(address, headers={"User-Agent": f"crossframe/{__version__}"})
+    # blanks and letters beyond ASCII, as browsers show addresses; what is encoded already stays
+    written = quote(address, safe="%/:=&?#+!$,;'@()*[]~")
+    request = Request(written, headers={"User-Agent": f"crossframe/{__version__}"})
     try:
         return urlopen(request, timeout=STALLED)
     except HTTPError as error:
