@@ -26,6 +26,8 @@ def test_retrieval_writes_both_directions(command: Run, tiny_folder: Path, tmp_p
     assert "R@10" in outcome.out
     found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
     assert found["text_to_video"]["recall_at_5"] == found["video_to_text"]["recall_at_10"] == 1.0
+    again = command("retrieval", "--model", tiny_folder, "--data", listed, "--out", tmp_path / "run")
+    assert (again.status, "holds retrieval.json already; give another folder" in again.err) == (1, True)
 
 
 def test_base_to_novel_trains_on_half_of_the_classes(command: Run, tmp_path: Path) -> None:

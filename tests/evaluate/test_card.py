@@ -77,3 +77,13 @@ def test_the_command_writes_it_into_the_checkpoint(run: Path, command: Run) -> N
     outcome = command("card", run.parent)
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     assert "give RUN/last or RUN/best" in outcome.err
+
+
+def test_drawn_clips_have_no_crops_to_tell(run: Path) -> None:
+    path = run / "last-test/summary.json"
+    summary = json.loads(path.read_text())
+    del summary["made_with"]["crops"]
+    path.write_text(json.dumps(summary))
+    assert "| my_clips, val | 20 | 50.0% | 25.0% to 75.0% | 100.0% | 1 x 1 |" in str(
+        model_card(crossframe.load(run / "last"), run)
+    )

@@ -30,6 +30,8 @@ def retrieval(
     from crossframe.weights import load
 
     check_writable(out)
+    if (out / "retrieval.json").exists():
+        raise ValueError(f"{out} holds retrieval.json already; give another folder, or remove it")
     given = read_captions(data, split, root)
     network = load(model, device=None if device is None else choose_device(device))
     with progress() as bar:

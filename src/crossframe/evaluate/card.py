@@ -138,7 +138,7 @@ def _scores(found: Sequence[dict[str, Any]]) -> str:
     notes: list[str] = []
     for summary in found:
         made, (low, high) = summary["made_with"], summary["top1_interval"]
-        views = f"{made['sampling']['views']} x {made['crops']}"
+        views = f"{made['sampling']['views']} x {made.get('crops', 1)}"  # drawn clips have no crops
         cells = (_data_of(summary), f"{summary['videos']:,}", f"{summary['top1']:.1%}", f"{low:.1%} to {high:.1%}")
         lines.append(f"| {' | '.join(cells)} | {summary['top5']:.1%} | {views} |")
         if summary["trained_on"]:

@@ -174,7 +174,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _in_words(request: Request, error: HTTPException) -> str:
-    """What was wrong with a request that no route took, with the value and the remedy."""
+    """The fault of a request that no route took, with the value and the remedy."""
     method, path = request.method, request.url.path
     match error.status_code:
         case 404:
