@@ -21,6 +21,7 @@ def replacing(path: Path) -> Generator[Path]:
 
     When the block fails (a full disk, Ctrl-C), the old content of `path` stays and the temporary file is removed.
     """
+    check_ordinary(path)
     part = _part(path.parent, path.name)
     try:
         yield part
@@ -103,6 +104,12 @@ def check_writable(folder: Path) -> None:
     else:
         return
     raise OSError(reason, os.strerror(reason), str(folder))
+
+
+def check_ordinary(path: Path) -> None:
+    """Raise OSError for a device, a pipe or a socket, or a link to one: a file would take its place."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "is a device or a pipe, where a file is needed", str(path))
 
 
 def check_page(path: Path) -> None:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO, TypeAlias
 
 from crossframe.data.parquet import each_row, pyarrow, write_rows
-from crossframe.files import plain_json, replacing, write_json
+from crossframe.files import check_ordinary, plain_json, replacing, write_json
 
 Record: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[Any, ...]  # what a record is about: a video, perhaps a part of it, or a text
@@ -166,6 +166,7 @@ def check_free(path: Path, *, resume: bool) -> None:
         if there.exists() and not resume and there.stat().st_size:
             raise ValueError(f"{there} is there already; give --out another path, or --resume to go on with it")
     try:
+        check_ordinary(path)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         partial = path.with_name(f"{path.name}.partial")

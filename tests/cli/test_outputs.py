@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.files import check_not_read, check_page
+from crossframe.files import check_not_read, check_page, replacing
 from crossframe.text.labels import some
 from tests.cli.conftest import Run
 from tests.video.clips import moving, write_clip
@@ -84,3 +84,20 @@ def test_a_list_is_not_written_over_what_it_is_made_of(
     assert outcome.err.count("\n") == 1
     assert "list.csv is" in outcome.err
     assert Path("list.csv").read_bytes() == kept
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(
+    name: str, command: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    os.mkfifo("pipe")
+    Path("link").symlink_to("pipe")
+    refused = command("classify", "clip.mp4", *LABELS, "--out", name)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert f"{name}: cannot be written (is a device or a pipe, where a file is needed)" in refused.err
+    with pytest.raises(OSError, match="is a device or a pipe"), replacing(Path(name)):
+        pytest.fail("something was written")
+    assert Path(name).is_fifo()
+    assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4", "link", "pipe"]
