@@ -28,6 +28,8 @@ SAVED = tuple(
         "docs/performance.md",
         "docs/results.md",
         "docs/explain.md",
+        "docs/timeline.md",
+        "docs/scale.md",
         "EXPERIMENTS.md",
     )
 )

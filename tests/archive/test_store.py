@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +31,20 @@ for group in count():
     print(group, flush=True)
 """
 
+# Adds groups of 50 rows, takes the one before last away, and tidies up now and then; closes its output when done.
+GROWING = """
+import sys
+from pathlib import Path
+from tests.archive.test_store import rows
+from crossframe.archive.store import Store
+store = Store.open(Path(sys.argv[1]))
+for group in range(12):
+    store.add(rows(50, first=50 * group))
+    store.remove_clips([row["source"] for row in rows(50, first=50 * (group - 2))] if group > 1 else [])
+    if group % 4 == 3:
+        store.finish()
+"""
+
 
 def rows(count: int, first: int = 0) -> list[Row]:
     """Unit vectors around a few middles, as those of videos are."""
@@ -50,6 +65,12 @@ def rows(count: int, first: int = 0) -> list[Row]:
         }
         for name, at, v in zip(names, times, vectors.astype(np.float32), strict=True)
     ]
+
+
+def at_work(code: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A process of its own that changes an index."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, env=environment)
 
 
 def test_the_nearest_are_those_of_numpy_with_their_cosines(tmp_path: Path) -> None:
@@ -125,11 +146,9 @@ def test_rows_before_an_interruption_are_kept(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_whole_steps_that_are_gone_on_with(tmp_path: Path) -> None:
     Store.create(tmp_path / "index", RUN)
-    command = [sys.executable, "-c", ENDLESS, str(tmp_path / "index")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     told = 0
     for _ in range(2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        with at_work(ENDLESS, tmp_path / "index") as process:
             assert process.stdout is not None
             for _ in range(3):
                 process.stdout.readline()
@@ -143,6 +162,26 @@ def test_a_killed_process_leaves_whole_steps_that_are_gone_on_with(tmp_path: Pat
     assert store.nearest(question, 1)[0]["cosine"] == pytest.approx(1, abs=1e-5)
     store.finish()
     assert len(store) == told
+
+
+def test_readers_see_whole_steps_while_another_process_adds_and_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FRESH", timedelta(0))
+    Store.create(tmp_path / "index", RUN).add(rows(50, first=5000))
+    reader = Store.open(tmp_path / "index")
+    question = rows(50, first=5000)[0]["vector"]
+    seen: set[tuple[int, ...]] = set()
+    with at_work(GROWING, tmp_path / "index") as process:
+        while process.poll() is None:
+            groups = Counter(int(Path(row["source"]).stem) // 50 for row in reader.rows())
+            assert set(groups.values()) == {50}
+            seen.add(tuple(sorted(groups)))
+            assert reader.nearest(question, 1)[0]["source"] == "/clips/5000.mp4"
+            assert len({row["source"] for row in reader.nearest(question, 60)}) >= 50
+    assert process.returncode == 0
+    assert len(seen) > 2
+    assert sorted(Counter(int(Path(row["source"]).stem) // 50 for row in reader.rows())) == [10, 11, 100]
 
 
 @pytest.mark.parametrize("where", ["labl = 'a'", "label = '", "label > 3 AND"])

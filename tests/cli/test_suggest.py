@@ -88,7 +88,10 @@ def test_labels_that_the_model_contradicts_are_shown(command: Run, indexed: Path
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["suggest", "index", *WORDS, "--out", "next.txt"], "let its name end in .csv, .parquet or .json"),
+        (
+            ["suggest", "index", *WORDS, "--out", "next.txt"],
+            "end in .csv, .parquet, .json or fiftyone.json",
+        ),
         (["suggest", "index", *WORDS, "--errors", "--out", "next.csv"], "give a list with --labeled"),
         (["suggest", "index", "--out", "next.csv"], "label"),
         (["suggest", "nothing", *WORDS, "--out", "next.csv"], "is no index"),

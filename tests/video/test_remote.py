@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +17,7 @@ import pytest
 from crossframe.video import remote
 from crossframe.video.decode import decode_many, read_video
 from crossframe.video.guard import VideoError
-from crossframe.video.remote import fetched, listed, set_cache_limit
+from crossframe.video.remote import fetched, listed, listed_within, set_cache_limit
 from tests.video.clips import moving, write_clip
 
 
@@ -43,7 +45,11 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
                 self.send_error(404)
                 return
             content, length, headers = here.files[self.path]
-            self.send_response(200)
+            asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+            if asked and "Accept_Ranges" in headers:
+                content = content[int(asked[1]) : int(asked[2]) + 1]
+                length = len(content)
+            self.send_response(206 if asked and "Accept_Ranges" in headers else 200)
             for name, value in {"Content-Type": "video/mp4", **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
             if length >= 0:
@@ -183,3 +189,51 @@ def test_a_remote_folder_and_a_pattern_stand_for_their_videos(tmp_path: Path, mo
         server.server_close()
     with pytest.raises(VideoError, match="check the address"):
         listed("nothing://x/")
+
+
+@pytest.fixture
+def packed(clip: Path, tmp_path: Path) -> bytes:
+    """A tar archive of two clips and a text."""
+    (tmp_path / "b.txt").write_text("b")
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name in ("run/a.mp4", "b.txt", "c.mp4"):
+            tar.add(tmp_path / name if name == "b.txt" else clip, name)
+    return (tmp_path / "s.tar").read_bytes()
+
+
+def test_of_an_archive_elsewhere_the_videos_are_found_and_fetched_alone(
+    clip: Path, packed: bytes, folder: Path
+) -> None:
+    for name, content in (("s.tar", packed), ("t.tar", b"buy milk" * 99)):
+        with fsspec.open(f"memory://shards/{name}", "wb") as file:
+            file.write(content)
+    assert listed("memory://shards/*.tar") == ["memory:///shards/s.tar", "memory:///shards/t.tar"]
+    found, damaged, gone = listed_within([f"memory://shards/{name}.tar" for name in ("s", "t", "gone")])
+    assert "t.tar cannot be read as an uncompressed .tar" in str(damaged)
+    assert "gone.tar: cannot be looked into" in str(gone)
+    assert not isinstance(found, VideoError)
+    assert [re.sub(r"\d+\+\d+", "-", place) for place in found] == [
+        "memory://shards/s.tar/-/c.mp4",
+        "memory://shards/s.tar/-/run/a.mp4",
+    ]
+    for place in found:
+        with fetched(place) as path:
+            assert path.read_bytes() == clip.read_bytes()
+    assert len([*folder.iterdir()]) == 2
+    assert read_video(found[0], 4).pixels.equal(read_video(clip, 4).pixels)
+    with pytest.raises(VideoError, match=r"broke off after 100 of 200 bytes"):
+        read_video(f"memory://shards/s.tar/{len(packed) - 100}+200/late.mp4")
+
+
+def test_a_server_of_an_archive_is_asked_for_the_part(site: Site, clip: Path, packed: bytes) -> None:
+    with fsspec.open("memory://one.tar", "wb") as file:
+        file.write(packed)
+    (found,) = listed_within(["memory://one.tar"])
+    assert not isinstance(found, VideoError)
+    part = found[0].removeprefix("memory://one.tar")
+    address = site.put("s.tar", packed, Accept_Ranges="bytes", ETag='"1"') + part
+    assert read_video(address, 4).pixels.equal(read_video(clip, 4).pixels)
+    assert site.sent == clip.stat().st_size
+    address = site.put("whole.tar", packed) + part
+    with pytest.raises(VideoError, match=r"whole\.tar: the server gives whole archives alone; fetch it first"):
+        read_video(address)

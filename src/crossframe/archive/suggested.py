@@ -1,4 +1,4 @@
-"""Clips that a person should look at, as a list, or as tasks of Label Studio with the model's guess filled in."""
+"""Clips that a person should look at: a list, or what Label Studio or FiftyOne reads, with the guess filled in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from pathlib import Path
 
 from crossframe.archive.hits import Hit, write_list
 from crossframe.files import write_json, write_text
+from crossframe.video.exact import open_video
+from crossframe.video.given import address_of
+from crossframe.video.guard import VideoError
 
 FORMS = (".csv", ".parquet", ".json")
+FIFTYONE = "fiftyone.json"
+FIELDS = {
+    "guess": "EmbeddedDocumentField(fiftyone.core.labels.Classification)",
+    "ground_truth": "EmbeddedDocumentField(fiftyone.core.labels.Classification)",
+    "part": "EmbeddedDocumentField(fiftyone.core.labels.TemporalDetection)",
+    "doubt": "FloatField",
+    "start": "FloatField",
+    "end": "FloatField",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +40,17 @@ class Suggestion:
 
 
 def write_suggestions(path: Path, suggestions: Sequence[Suggestion], labels: Sequence[str], weights: str) -> None:
-    """Write a list with the guesses as labels (.csv, .parquet), or tasks of Label Studio (.json).
+    """Write a list with the guesses as labels (.csv, .parquet), a data set of FiftyOne (`FIFTYONE` at the end of the
+    name), or tasks of Label Studio (any other .json).
 
     Beside the tasks, an .xml of the same name is the labeling setup: a video and these labels to choose from.
     """
     check_form(path)
     if path.suffix.lower() != ".json":
         write_list(path, [replace(each.hit, label=each.guess) for each in suggestions], None)
+        return
+    if path.name.lower().endswith(FIFTYONE):
+        write_json(path, _data_set(path, suggestions, labels, weights))
         return
     write_json(path, [_task(each, weights) for each in suggestions])
     choices = "".join(f'    <Choice value="{escape(label)}"/>\n' for label in labels)
@@ -50,9 +66,7 @@ def write_suggestions(path: Path, suggestions: Sequence[Suggestion], labels: Seq
 def check_form(path: Path) -> None:
     """Raise ValueError where nothing can be written to a file of this name."""
     if path.suffix.lower() not in FORMS:
-        raise ValueError(
-            f"{path} is neither a list nor tasks; let its name end in {', '.join(FORMS[:-1])} or {FORMS[-1]}"
-        )
+        raise ValueError(f"{path} is neither a list nor tasks; let its name end in {', '.join(FORMS)} or {FIFTYONE}")
 
 
 def _task(suggestion: Suggestion, weights: str) -> dict[str, object]:
@@ -67,3 +81,41 @@ def _task(suggestion: Suggestion, weights: str) -> dict[str, object]:
     guess = {"model_version": f"crossframe {weights[:12]}", "score": suggestion.probability, "result": [result]}
     has = {} if suggestion.label is None else {"label": suggestion.label}
     return {"data": {"video": hit.source, "source": hit.source, **times, **has}, "predictions": [guess]}
+
+
+def _data_set(path: Path, suggestions: Sequence[Suggestion], labels: Sequence[str], weights: str) -> dict[str, object]:
+    """What `fiftyone.Dataset.from_json` reads: a sample for each clip, which it numbers and dates itself."""
+    return {
+        "name": path.name.lower().removesuffix(FIFTYONE).rstrip(".-_ ") or "suggested",
+        "media_type": "video",
+        "info": {"made_by": f"crossframe {weights[:12]}"},
+        "default_classes": list(labels),
+        "sample_fields": {name: f"fiftyone.core.fields.{kind}" for name, kind in FIELDS.items()},
+        "samples": [_sample(each) for each in suggestions],
+    }
+
+
+def _sample(suggestion: Suggestion) -> dict[str, object]:
+    hit = suggestion.hit
+    guess = {"_cls": "Classification", "label": suggestion.guess, "confidence": suggestion.probability}
+    sample: dict[str, object] = {"filepath": hit.source, "guess": guess, "doubt": suggestion.doubt}
+    if suggestion.label is not None:
+        sample["ground_truth"] = {"_cls": "Classification", "label": suggestion.label}
+    if hit.start is None and hit.end is None:
+        return sample
+    sample |= {"start": hit.start, "end": hit.end}
+    if frames := _frames_of(hit):
+        sample["part"] = {**guess, "_cls": "TemporalDetection", "support": list(frames)}
+    return sample
+
+
+def _frames_of(hit: Hit) -> tuple[int, int] | None:
+    """The first and the last frame of a part, counted from 1, as FiftyOne does; None where the file does not tell."""
+    if address_of(hit.source):  # asking for it would fetch the whole video
+        return None
+    try:
+        with open_video(hit.source) as video:
+            first, last = video.frame_range(hit.start, hit.end)
+    except VideoError:
+        return None
+    return first + 1, last

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def suggest(
     folder: Annotated[Path, Argument(help="An index that crossframe index made.", show_default=False)],
-    out: Annotated[Path, Option(help="Write a list, .csv or .parquet, or tasks for Label Studio, .json.")],
+    out: Annotated[Path, Option(help="A list, .csv or .parquet; .json is Label Studio's, fiftyone.json FiftyOne's.")],
     label: Annotated[list[str] | None, Option("-l", "--label", help="A label to choose among; repeat it.")] = None,
     labels: LabelsOption = None,
     labeled: Annotated[Path | None, Option(help="A list of clips that have labels already.")] = None,

@@ -111,20 +111,36 @@ def _named(given: str, *, contained: bool) -> Iterator[tuple[Video, str]]:
 
 
 def _at_address(given: str) -> Iterator[tuple[Video, str]]:
-    """A video at an address; of a folder, which ends in a slash, or of a pattern all that are there."""
-    if not given.endswith("/") and "*" not in given:
+    """A video at an address; of a folder, which ends in a slash, of a pattern or a .tar archive all that are there."""
+    packed = given.lower().endswith(".tar")
+    several = given.endswith("/") or "*" in given
+    if not several and not packed:
         yield Video(given), ""
         return
-    from crossframe.video.remote import listed  # few need it
+    from crossframe.video.remote import listed, listed_within  # few need it
 
     try:
-        found = listed(given)
+        found = listed(given) if several else [given]
     except VideoError as error:
         yield Video(given), str(error)
         return
     if not found:
         yield Video(given), f"{given}: no video is there; check the address"
-    yield from ((Video(name), "") for name in found)
+    if not packed:
+        yield from ((Video(name), "") for name in found)
+        return
+    for archive, inside in zip(found, listed_within(found), strict=True):
+        if isinstance(inside, VideoError):
+            yield Video(archive), str(inside)
+        elif not inside:
+            yield Video(archive), f"{archive}: no video in this archive; give one with videos"
+        else:
+            yield from ((_in_tar(name), "") for name in inside)
+
+
+def _in_tar(place: str | Path) -> Video:
+    """A video of an archive, by the name that people give it."""
+    return Video(place, name=re.sub(r"(\.tar/)\d+\+\d+/", r"\1", str(place), count=1))
 
 
 def _packed(path: Path) -> str:
@@ -185,7 +201,7 @@ def _in_archive(archive: Path) -> Iterator[tuple[Video, str]]:
     if not found:
         yield Video(archive), f"{archive}: no video in this archive; give one with videos"
     for path in found:
-        yield Video(path, name=re.sub(r"(\.tar/)\d+\+\d+/", r"\1", str(path), count=1)), ""
+        yield _in_tar(path), ""
 
 
 def _in_list(source: Path, *, contained: bool) -> Iterator[tuple[Video, str]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from crossframe.pace import figure
 
@@ -137,14 +137,15 @@ def member(path: Path) -> Member | None:
     return _named(path)
 
 
-def places(archive: Path) -> dict[str, tuple[int, int]]:
+def places(archive: Path | str, file: IO[bytes] | None = None) -> dict[str, tuple[int, int]]:
     """The files in an archive by their names: where each begins and how long it is, in bytes.
 
-    Raises ValueError, in one line, where it is no archive that can be read where it lies, or names lead out of it.
+    Of one that lies elsewhere, `file` is the open archive, and `archive` its address. Raises ValueError, in one line,
+    where it is no archive that can be read where it lies, or names lead out of it.
     """
     found: dict[str, tuple[int, int]] = {}
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with tarfile.open(None if file else archive, "r:", fileobj=file) as tar:
             for entry in tar:
                 name = PurePosixPath(entry.name)
                 if name.is_absolute() or ".." in name.parts:

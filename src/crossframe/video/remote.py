@@ -3,21 +3,24 @@
 `https` and `http` are read by Python itself, any other address by `fsspec`, the extra `remote`. A copy is named by its
 address and by what the server says of its version (ETag, date, size), so one that is there already is used as long as
 the original stays the same. Those that were used longest ago make room for others; while a copy is being read, it is
-locked, and no process removes it.
+locked, and no process removes it. Of a tar archive, the part that a path leads to is downloaded alone, as
+`s3://bucket/00000.tar/1536+48213/run/a.mp4` says it (`crossframe.video.guard`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
@@ -25,23 +28,49 @@ from urllib.request import Request, urlopen
 from crossframe import __version__
 from crossframe.extras import install_command
 from crossframe.files import replacing
-from crossframe.video.guard import VideoError
+from crossframe.video.guard import MEMBER, VideoError, places
 from crossframe.video.media import VIDEO_SUFFIXES
 
 MOST = 10 << 30
 STALLED = 30.0  # seconds without a byte, after which a connection is given up
 BLOCK = 1 << 20
+HEADERS = 1 << 14  # bytes that are read of an archive at each of its files
+AT_ONCE = 16  # archives that are looked into
 _most = MOST
 _downloads: dict[Path, Lock] = {}  # one at a time of each copy, in this process
 
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """An open file somewhere else; its `version` is empty where nobody knows it."""
+    """An open file somewhere else, or a part of one; its `version` is empty where nobody knows it."""
 
-    stream: BinaryIO | HTTPResponse
+    stream: BinaryIO | HTTPResponse | _Part
     size: int | None
     version: str
+
+
+@dataclass(slots=True)
+class _Part:
+    """The bytes of a file in a storage from `at` until before `end`, to be read from first to last."""
+
+    system: Any
+    path: str
+    at: int
+    end: int
+
+    def read(self, size: int) -> bytes:
+        """Raises what this kind of storage does where they cannot be had."""
+        if self.at >= self.end:
+            return b""
+        found: bytes = self.system.cat_file(self.path, start=self.at, end=min(self.at + size, self.end))
+        self.at += len(found)
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
 
 
 def cache_folder() -> Path:
@@ -97,7 +126,31 @@ def listed(address: str) -> list[str]:
     except Exception as error:  # each kind of storage has its own
         raise VideoError(f"{address}: cannot be looked into ({_reason(error)}); check the address") from error
     names = sorted(str(system.unstrip_protocol(name)) for name in cast("list[str]", found))
-    return [name for name in names if Path(urlsplit(name).path).suffix.lower() in VIDEO_SUFFIXES]
+    wanted = (".tar",) if address.lower().endswith(".tar") else VIDEO_SUFFIXES
+    return [name for name in names if Path(urlsplit(name).path).suffix.lower() in wanted]
+
+
+def listed_within(archives: Sequence[str]) -> Iterator[list[str] | VideoError]:
+    """The addresses of all videos in each of these tar archives, of which only the headers are read; or why there are
+    none."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look-into") as threads:
+        yield from threads.map(_listed_within, archives)
+
+
+def _listed_within(archive: str) -> list[str] | VideoError:
+    try:
+        system, path = _system(archive)
+        with system.open(path, "rb", block_size=HEADERS) as file:
+            try:
+                found = places(archive, file)
+            except ValueError as error:
+                return VideoError(str(error))
+    except VideoError as error:
+        return error
+    except Exception as error:  # each kind of storage has its own
+        return VideoError(f"{archive}: cannot be looked into ({_reason(error)}); check the address")
+    names = sorted(name for name in found if Path(name).suffix.lower() in VIDEO_SUFFIXES)
+    return [f"{archive}/{found[name][0]}+{found[name][1]}/{name}" for name in names]
 
 
 def _system(address: str) -> tuple[Any, str]:
@@ -118,7 +171,7 @@ def _copy(address: str, remote: _Remote, file: Any) -> None:
     while True:
         try:
             block = remote.stream.read(BLOCK)
-        except (OSError, HTTPException) as error:
+        except Exception as error:  # each kind of storage has its own
             raise VideoError(f"{address}: broke off after {size} bytes ({_reason(error)}); try again") from error
         if not block:
             break
@@ -133,41 +186,51 @@ def _copy(address: str, remote: _Remote, file: Any) -> None:
 
 @contextmanager
 def _opened(address: str) -> Generator[_Remote]:
+    inside = MEMBER.fullmatch(address)
+    begin, size = (int(inside["offset"]), int(inside["size"])) if inside else (0, None)
+    whole = inside["archive"] if inside else address
     if urlsplit(address).scheme.lower() in ("http", "https"):
-        with _over_http(address) as answer:
+        with _over_http(whole, begin, size) as answer:
             header = answer.headers
             if header.get_content_type() == "text/html":
                 raise VideoError(
                     f"{address}: is a web page; give the address of the video file itself (yt-dlp finds it)"
                 )
-            size = header.get("Content-Length")
+            length = header.get("Content-Length")
             version = header.get("ETag") or header.get("Last-Modified") or ""
-            yield _Remote(answer, int(size) if size and size.isdecimal() else None, version and f"{version} {size}")
+            known = int(length) if length and length.isdecimal() else None
+            yield _Remote(answer, known, version and f"{version} {length}")
         return
-    system, path = _system(address)
+    system, path = _system(whole)
     try:
         about = system.info(path)
-        stream = system.open(path, "rb")
+        stream = system.open(path, "rb") if size is None else _Part(system, path, begin, begin + size)
     except FileNotFoundError as error:
         raise VideoError(f"{address}: does not exist; check the address") from error
     except Exception as error:  # each kind of storage has its own
         raise VideoError(f"{address}: cannot be opened ({_reason(error)}); check the address") from error
     with stream:
-        yield _Remote(stream, about.get("size"), str(system.ukey(path)))
+        yield _Remote(stream, about.get("size") if size is None else size, str(about))  # without asking again
 
 
-def _over_http(address: str) -> HTTPResponse:
+def _over_http(address: str, begin: int, size: int | None) -> HTTPResponse:
     # blanks and letters beyond ASCII, as browsers show addresses; what is encoded already stays
     written = quote(address, safe="%/:=&?#+!$,;'@()*[]~")
-    request = Request(written, headers={"User-Agent": f"crossframe/{__version__}"})
+    headers = {"User-Agent": f"crossframe/{__version__}"}
+    if size is not None:
+        headers["Range"] = f"bytes={begin}-{begin + size - 1}"
     try:
-        return urlopen(request, timeout=STALLED)
+        answer = urlopen(Request(written, headers=headers), timeout=STALLED)
     except HTTPError as error:
         error.close()
         raise VideoError(f"{address}: the server says {error.code} {error.reason}; check the address") from error
     except (URLError, OSError, HTTPException, ValueError) as error:
         reason = _reason(getattr(error, "reason", error))
         raise VideoError(f"{address}: cannot be reached ({reason}); check the address and the network") from error
+    if size is not None and answer.status != HTTPStatus.PARTIAL_CONTENT:
+        answer.close()
+        raise VideoError(f"{address}: the server gives whole archives alone; fetch it first")
+    return answer
 
 
 def _make_room(folder: Path, size: int) -> None:
