@@ -114,7 +114,7 @@ def test_ray_that_does_not_start_is_told_in_one_line(
 
     monkeypatch.setattr("ray.init", late)
     outcome = command("annotate", clips[0], "--out", tmp_path / "out", *WORDS, "--model", "shapes")
-    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "Ray cannot be reached or started (The current node timed out during startup.)" in outcome.err
 
 
