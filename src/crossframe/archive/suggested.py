@@ -84,7 +84,7 @@ def _task(suggestion: Suggestion, weights: str) -> dict[str, object]:
 
 
 def _data_set(path: Path, suggestions: Sequence[Suggestion], labels: Sequence[str], weights: str) -> dict[str, object]:
-    """What `fiftyone.Dataset.from_json` reads: a sample for each clip, which it numbers and dates itself."""
+    """Data for `fiftyone.Dataset.from_json`: a sample for each clip, which it numbers and dates itself."""
     return {
         "name": path.name.lower().removesuffix(FIFTYONE).rstrip(".-_ ") or "suggested",
         "media_type": "video",
