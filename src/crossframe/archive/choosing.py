@@ -26,6 +26,7 @@ SCALE = 20.0  # of vectors, so that classes can be told apart within that decay
 STEPS = 100
 DOUBTED = 5  # times as many doubtful clips as are wanted, among which those far apart are taken
 FOLDS = 5
+FEWEST = 2  # clips of a label, on average, from which its classifier is worth more than the model's logits alone
 
 
 def fit(vectors: Vector, targets: Sequence[int], logits: Numbers) -> Weights:
@@ -104,12 +105,12 @@ def doubts(vectors: Vector, targets: Sequence[int], logits: Numbers) -> tuple[Nu
     """How much speaks against each label, (n,): by how much the best other label's logit is above its own, by
     classifiers that did not see the clip; and these logits, (n, K).
 
-    Of labels with few clips, fewer than `FOLDS` on average, nothing can be learned while some are left out: the
-    model's logits decide alone.
+    Of labels with fewer than `FEWEST` clips on average nothing can be learned while some are left out: the model's
+    logits decide alone.
     """
     y = np.asarray(targets)
     found = logits.copy()
-    if len(y) >= FOLDS * logits.shape[1]:
+    if len(y) >= FEWEST * logits.shape[1]:
         order = np.random.default_rng(0).permutation(len(y))
         for fold in range(FOLDS):
             out, kept = order[fold::FOLDS], np.delete(order, np.s_[fold::FOLDS])
