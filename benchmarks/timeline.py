@@ -2,8 +2,10 @@
 
     python -m benchmarks.timeline --save     # then python -m benchmarks.tables
 
-- One video of two hours in one pass: the memory of the process beside the part of the video that has been read, the
-  time that decoding its windows takes beside a plain decode of the file, events found.
+- One video of two hours in one pass: the memory of the process beside the part of the video that has been read, events
+  found.
+- The time that decoding windows takes beside a plain decode of the file: of pictures as drawn and as cameras have them.
+- The first hour of it as a stream by HTTP, as fast as it is answered: memory over its length.
 - Other strides on two videos of five minutes: windows a second, and average precision.
 
 The bundled model, in the precision that is fast here.
@@ -11,8 +13,12 @@ The bundled model, in the precision that is fast here.
 
 from __future__ import annotations
 
+import shutil
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -24,8 +30,13 @@ from crossframe.data.manifest import read_manifest
 from crossframe.evaluate.localization import Event, Localization, events_by_video, localization
 from crossframe.shapes.long import render_long
 from crossframe.text.groups import LabelSet
+from crossframe.timeline.live import Live, Lost
+from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Timeline
+from crossframe.timeline.watch import Watch
 from crossframe.timeline.windows import Grid, read_windows
+from crossframe.video.decode import Frames
+from crossframe.video.media import x264_options
 
 HOURS = 2.0
 WINDOW, STRIDE = 2.0, 0.5
@@ -39,32 +50,35 @@ def measure(options: Options) -> Result:
         here = Path(folder)
         long = render_long(here / "long", "test", 1, seconds, seed=0)
         path = here / "long" / "test" / "long-000.mp4"
-        decoding = in_turn(
-            {"plain": lambda: _plain(path), "windows": lambda: _windows(path)}, min(options.repeats, 2), 0
-        )
+        large = _enlarged(path, here / "large.mp4", 5.0 if options.tiny else 60.0)
+        costs = [_decoding(path, 64, options), _decoding(large, 64, options), _decoding(large, 224, options)]
         memory, took, found = _in_one_pass(path, long)
+        streamed = _streamed(path, long, here / "live.ts", min(seconds / 2, 3600.0))
         short = render_long(here / "short", "val", 1 if options.tiny else 2, 30.0 if options.tiny else 300.0, seed=0)
         rows = [_at_stride(short, stride) for stride in (STRIDES[-2:] if options.tiny else STRIDES)]
     windows = int((seconds - WINDOW) / STRIDE) + 1
-    share = decoding["windows"].wall / decoding["plain"].wall
-    early, late = max(m for at, m in memory if at <= 0.25), max(m for _, m in memory)
+    share = [row["of one plain decode"] for row in costs]
+    late = max(m for _, m in memory)
     longer = [row for row in found if row["seconds"] >= WINDOW]
     return Result(
         [
-            Bar("decoding the windows, of one plain decode", share, 1.1, True),
+            Bar("decoding the windows of 720p for pictures of 224, of one plain decode", share[-1], 1.1, True),
             Bar("greatest memory, MB", late, 1500, True),
-            Bar("greatest memory, of that in the first quarter", late / early, 1.1, True),
+            Bar("greatest memory, of that in the first quarter", _growth(memory), 1.1, True),
+            Bar("greatest memory of a stream of an hour, of that in its first quarter", _growth(streamed), 1.1, True),
             Bar("events longer than a window, covered by 80% or more", _share(longer, "covered", 0.8), 1.0),
             Bar("their mean overlap", sum(row["overlap"] for row in longer) / len(longer), 0.5),
         ],
         [
             *({"part": round(at, 3), "memory": round(size)} for at, size in memory),
+            *({"streamed": round(at, 3), "memory": round(size)} for at, size in streamed),
+            *costs,
             {
                 "length": seconds,
                 "windows": windows,
                 "windows a second": windows / took,
                 "times real time": seconds / took,
-                "share of decoding": decoding["windows"].wall / took,
+                "share of decoding": costs[0]["seconds"] / took,
             },
             *rows,
         ],
@@ -82,8 +96,95 @@ def _plain(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def _windows(path: Path) -> int:
-    return sum(1 for _ in read_windows(path, Grid(WINDOW, STRIDE), 8, short_side=64))
+def _windows(path: Path, short_side: int) -> int:
+    return sum(1 for _ in read_windows(path, Grid(WINDOW, STRIDE), 8, short_side=short_side))
+
+
+def _decoding(path: Path, short_side: int, options: Options) -> dict[str, Any]:
+    """What windows cost beside a plain decode."""
+    ways = {"plain": lambda: _plain(path), "windows": lambda: _windows(path, short_side)}
+    found = in_turn(ways, min(options.repeats, 3), 0)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        size = f"{stream.width}x{stream.height}"
+    return {
+        "picture": size,
+        "short side": short_side,
+        "of one plain decode": found["windows"].cpu / found["plain"].cpu,
+        "seconds": found["windows"].wall,
+    }
+
+
+def _enlarged(path: Path, out: Path, seconds: float) -> Path:
+    """The beginning of a video as 720p at 24 frames a second."""
+    with av.open(str(path)) as container, av.open(str(out), "w") as written:
+        stream = written.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        stream.options = dict(x264_options(24))
+        number = 0
+        for frame in container.decode(video=0):
+            if number >= 24 * seconds:
+                break
+            for _ in range(2):  # it was drawn at 12
+                large = frame.reformat(1280, 720, "yuv420p")
+                large.pts, large.time_base = number, Fraction(1, 24)
+                number += 1
+                written.mux(stream.encode(large))
+        written.mux(stream.encode(None))
+    return out
+
+
+def _growth(memory: list[tuple[float, float]]) -> float:
+    """The greatest memory, of that in the first quarter."""
+    return max(size for _, size in memory) / max(size for at, size in memory if at <= 0.25)
+
+
+class _Sends(BaseHTTPRequestHandler):
+    """One file, to whoever asks."""
+
+    path_sent: Path
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp2t")
+        self.end_headers()
+        with self.path_sent.open("rb") as file:
+            shutil.copyfileobj(file, self.wfile, 1 << 16)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _streamed(path: Path, events: Path, live: Path, seconds: float) -> list[tuple[float, float]]:
+    """Memory in MB by the part that has been watched of a stream: a video's beginning, as fast as it is answered."""
+    with av.open(str(path)) as container, av.open(str(live), "w", format="mpegts") as written:
+        stream = container.streams.video[0]
+        copy = written.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            if packet.pts is not None and float(packet.pts * packet.time_base) < seconds:
+                packet.stream = copy
+                written.mux(packet)
+    recognizer, _ = _recognizer()
+    handler = type("Sends", (_Sends,), {"path_sent": live})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        stream = recognizer.open_stream(_labels(events), window=WINDOW, stride=STRIDE)
+        source = Live(f"http://127.0.0.1:{server.server_port}/live.ts", 64, retries=0, waits=True)
+        memory: list[tuple[float, float]] = []
+        answer = stream.look
+
+        def look(frames: Frames | None) -> list[Segment]:
+            part = (frames.end or 0.0) / seconds if frames else 0.0
+            if part >= len(memory) / POINTS:
+                memory.append((min(part, 1.0), _memory()))
+            return answer(frames)
+
+        stream.look = look
+        for found in Watch(source, stream):
+            if isinstance(found, Lost):
+                break
+        server.shutdown()
+    return memory
 
 
 def _recognizer() -> tuple[Recognizer, float]:

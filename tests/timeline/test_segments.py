@@ -151,6 +151,6 @@ def test_curves_of_a_model_without_similarities_are_those_of_its_scores() -> Non
     track = Track()
     for each in seen_of([(0, 10.0, 20.0)]):
         track.add(Prediction(each.video, each.labels, each.scores, None, each.frames))
-        rows.append(each.scores.numpy())
+        rows.append(each.scores.float().numpy())
     assert np.array_equal(track.scores, np.array(rows))
     assert all(segment.label == "walking" for segment in track.segments())

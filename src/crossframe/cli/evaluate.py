@@ -22,7 +22,9 @@ from crossframe.cli.shared import (
     alarm,
     limit_entries,
     list_entries,
+    screen,
 )
+from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption
 from crossframe.pace import told
 from crossframe.text.labels import escaped
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from crossframe.data.batch import Batch
     from crossframe.data.loader import EvalLoader
+    from crossframe.evaluate.events import EventsEvaluation
     from crossframe.evaluate.probes import Probe
     from crossframe.evaluate.result import Evaluation
     from crossframe.evaluate.trials import Trial
@@ -51,6 +54,9 @@ BlendOption = Annotated[
 ]
 ExactOption = Annotated[  # there is no `auto`, because a number should not depend on the machine
     Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")
+]
+TimelineOption = Annotated[
+    bool, Option("--timeline", help="Clips are events of longer videos: how well is told when they happen?")
 ]
 LabelsTooOption = Annotated[
     list[str] | None, Option(help="A list of clips or labels whose labels are candidates too; repeat it.")
@@ -78,6 +84,10 @@ def evaluate(
     candidates: CandidatesOption = None,
     background: BackgroundOption = None,
     probe: ProbeOption = None,
+    timeline: TimelineOption = False,
+    window: WindowOption = None,
+    stride: StrideOption = None,
+    multi: MultiOption = False,
     videos: Annotated[int | None, Option(min=1, help="How many clips of Shapes are drawn: 1100, if not given.")] = None,
     seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
     blend: BlendOption = None,
@@ -95,6 +105,7 @@ def evaluate(
     With several models, lists or splits, each is measured on each, and the summary has mean and deviation.
     Options are short for --set test.views=4 and so on. Under torchrun, the processes share the clips.
     """
+    from crossframe.cli.localization import check_for_events
     from crossframe.distributed import joined
     from crossframe.evaluate.probes import read_probes
     from crossframe.recipes.load import RECIPE, load_recipe
@@ -106,10 +117,12 @@ def evaluate(
     if not model or out is None:
         raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
-    flags |= {"candidates": candidates, "background": background}
+    flags |= {"candidates": candidates, "background": background, "window": window, "stride": stride}
+    flags |= {"timeline": timeline or None, "multi": multi or None}
     asked = [f"test.{name}={json.dumps(value)}" for name, value in flags.items() if value is not None]
     asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames, contained=contained)]
     chosen = load_recipe(recipe, [*(changes or ()), *asked])
+    check_for_events(chosen, asked, probes=bool(probes))
     _check_free(out, overwrite=overwrite)
     given = tuple(change.partition("=")[0].strip() for change in changes or ())
     with joined() as writes:
@@ -168,7 +181,8 @@ def _write(measuring: Measuring, trials: Sequence[Trial], out: Path, *, writes: 
         write_text(out / RECIPE, dump_recipe(measuring.recipe))
         _print_scores(found, out)
         print(write_report(out))
-        if any(failure["reason"] == NO_NUMBERS for _, summary in found.values() for failure in summary["failures"]):
+        failures = [failure for _, summary in found.values() for failure in summary["failures"]]
+        if any(failure["reason"].endswith(NO_NUMBERS) for failure in failures):
             raise typer.Exit(1)
 
 
@@ -229,16 +243,22 @@ class Measuring:
     given: tuple[str, ...]
     probes: tuple[Probe, ...] = ()
 
-    def result(self, trial: Trial, name: str | None) -> tuple[Evaluation, torch.device]:
+    def result(self, trial: Trial, name: str | None) -> tuple[Evaluation | EventsEvaluation, torch.device]:
         """The result of one trial, with what it was made with, and the device that computed it. `name`: of a bar."""
+        from crossframe.evaluate.result import Evaluation
         from crossframe.evaluate.trials import training_of
         from crossframe.weights import load
 
         model, origin = load(trial.model), None
         if self.blend is not None:
             model, origin = self._blended(trial.model, model, self.blend)
-        evaluation = self._evaluate(trial, model, name)
-        if self.probes:
+        if self.recipe.test.timeline:
+            from crossframe.cli.localization import tell_events
+
+            evaluation = tell_events(model, trial, self.recipe, self.given, name)
+        else:
+            evaluation = self._evaluate(trial, model, name)
+        if self.probes and isinstance(evaluation, Evaluation):
             found = {probe: self._probed(trial, model, name, probe) for probe in self.probes}
             evaluation = replace(evaluation, probes=found)
         what = {"recipe": self.recipe.name, "model": trial.model, "training": training_of(trial.model)}
@@ -306,29 +326,39 @@ def _watched(loader: EvalLoader, show: Callable[[int, int], None]) -> Iterator[B
 
 def _print_scores(found: Mapping[str, tuple[Trial, dict[str, Any]]], out: Path) -> None:
     """Scores on standard output; videos that could not be read on standard error."""
-    from crossframe.evaluate.result import show_score
     from crossframe.evaluate.trained import warning_of
     from crossframe.evaluate.trials import save_overview, scores
 
     for name, (_, summary) in found.items():
         _warn_of_files(summary)
-        if line := warning_of(summary.get("trained_on"), summary["videos"]):
+        if line := warning_of(summary):
             alarm(f"{name}: {line}" if name else line)
     if len(found) == 1:
         ((_, summary),) = found.values()
-        low, high = summary["top1_interval"]
-        over = f" over {summary['recordings']} recordings" if summary["recordings"] else ""
-        interval = f"  (95% interval{over}: {low:.1%} to {high:.1%})"
-        for name, value in scores(summary).items():
-            print(f"{name:<10} {show_score(name, value)}" + (interval if name == "top1" else ""))
-        for name, part in summary.get("probes", {}).items():
-            low, high = part["drop_interval"]
-            drop = f"falls by {100 * part['drop']:.1f} points (95% interval: {100 * low:.1f} to {100 * high:.1f})"
-            print(f"{name:<10} {part['top1']:.1%}  {drop}")
+        _print_one(summary)
     else:
         together = save_overview(found, out)
         print("\n".join(_table({name: scores(summary) for name, (_, summary) in found.items()}, together)))
     print(out / "summary.json")
+
+
+def _print_one(summary: Mapping[str, Any]) -> None:
+    from crossframe.cli.localization import localization_table
+    from crossframe.evaluate.result import show_score
+    from crossframe.evaluate.trials import scores
+
+    over = f" over {summary['recordings']} recordings" if summary.get("recordings") else ""
+    if "events" in summary:
+        screen().print(localization_table(summary), "", soft_wrap=True)
+        over = f" over {summary['videos']} videos"
+    for name, value in scores(summary).items():
+        low, high = summary.get(f"{name}_interval", (None, None))
+        interval = "" if low is None else f"  (95% interval{over}: {low:.1%} to {high:.1%})"
+        print(f"{name:<10} {show_score(name, value)}{interval}")
+    for name, part in summary.get("probes", {}).items():
+        low, high = part["drop_interval"]
+        drop = f"falls by {100 * part['drop']:.1f} points (95% interval: {100 * low:.1f} to {100 * high:.1f})"
+        print(f"{name:<10} {part['top1']:.1%}  {drop}")
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
 from crossframe.cli.classify import ThresholdOption, label_set
+from crossframe.cli.localization import localization_table
 from crossframe.cli.shared import (
     NOTHING_DONE,
     BackgroundOption,
@@ -218,9 +219,7 @@ def _events(truth: Path) -> dict[str, list[Event]]:
 
 def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *, as_json: bool) -> None:
     """Print how well segments tell the events of their videos."""
-    from rich.table import Table
-
-    from crossframe.evaluate.localization import OVERLAPS, localization
+    from crossframe.evaluate.localization import localization
 
     tracks = {os.path.abspath(each.video): each.track for each in timelines}
     found = {os.path.abspath(each.video): each.segments for each in timelines}
@@ -232,16 +231,7 @@ def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *,
     if as_json:
         console.out(json_line({"localization": result.summary()}, console.encoding), highlight=False)
         return
-    names = [*(f"ap_{round(100 * overlap)}" for overlap in OVERLAPS), "points"]
-    table = Table(title="average precision at overlaps, and at points", title_justify="left", box=None, pad_edge=False)
-    table.add_column("label")
-    for name in ("events", *(f".{round(10 * overlap)}" for overlap in OVERLAPS), "points"):
-        table.add_column(name, justify="right")
-    for label, row in result.per_label.items():
-        table.add_row(escaped(label), f"{row['events']:.0f}", *(f"{row[name]:.1%}" for name in names))
-    total = sum(map(len, own.values()))
-    table.add_row("mean", str(total), *(f"{result.means[name]:.1%}" for name in names))
-    console.print(table, "", soft_wrap=True)
+    console.print(localization_table(result.summary()), "", soft_wrap=True)
 
 
 def _write_all(out: list[Path], timelines: list[Timeline]) -> None:

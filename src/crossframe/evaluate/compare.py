@@ -89,7 +89,7 @@ def _alarm(run: Path) -> str | None:
     if not (run / SUMMARY).is_file():
         return None
     summary = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
-    return warning_of(summary.get("trained_on"), summary["videos"])
+    return warning_of(summary)
 
 
 def _rows(run: Path) -> dict[tuple[str, str], dict[str, Any]]:

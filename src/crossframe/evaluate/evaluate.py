@@ -82,18 +82,22 @@ def evaluate_manifest(
         setting=setting,
         truths=manifest.all_targets() if manifest.several else None,
     )
-    facts = {
+    facts = {**facts_of(model, manifest), "short_side": short_side}
+    made_with = {**facts, **evaluation.made_with, **(made_with or {})}
+    given = [clip.label for clip in manifest.clips] if manifest.several or manifest.outside else None
+    return replace(evaluation, made_with=made_with, recordings=manifest.recordings, given=given)
+
+
+def facts_of(model: XCLIP, manifest: Manifest) -> dict[str, Any]:
+    """What weights and which clips a result is of: for the summary, with hashes of both."""
+    return {
         "data": str(manifest.root.absolute()),
         "split": "+".join(sorted({clip.split for clip in manifest.clips} - {""})) or "all",
         "split_hash": manifest.digest(),
         "weights": fingerprint(model),
         "variant": variant_of(model.config),
-        "short_side": short_side,
         **({} if model.taught.calibration is None else {"temperature": model.taught.calibration.temperature}),
     }
-    made_with = {**facts, **evaluation.made_with, **(made_with or {})}
-    given = [clip.label for clip in manifest.clips] if manifest.several or manifest.outside else None
-    return replace(evaluation, made_with=made_with, recordings=manifest.recordings, given=given)
 
 
 def scoring_of(model: XCLIP, labels: Sequence[str], setting: Setting, *, several: bool = False) -> Scoring:

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossframe.evaluate.ranking import average_precision
+from crossframe.evaluate.statistics import percentiles, resampled
 from crossframe.timeline.segments import Segment, Track
 
 OVERLAPS = (0.3, 0.4, 0.5, 0.6, 0.7)
+AT_OVERLAPS = tuple(f"ap_{round(100 * least)}" for least in OVERLAPS)  # the names of the average precisions there
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class Localization:
     @property
     def means(self) -> dict[str, float]:
         """Mean average precision at each overlap, at points, and over the overlaps (`mean_ap`)."""
-        names = [*map(_name, OVERLAPS), "points"]
+        names = [*AT_OVERLAPS, "points"]
         found = {name: float(np.nanmean([row[name] for row in self.per_label.values()])) for name in names}
-        return found | {"mean_ap": float(np.mean([found[_name(overlap)] for overlap in OVERLAPS]))}
+        return found | {"mean_ap": float(np.mean([found[name] for name in AT_OVERLAPS]))}
 
     def summary(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -63,15 +65,16 @@ def localization(
     labels = list(dict.fromkeys(event.label for each in events.values() for event in each))
     if not labels:
         raise ValueError("there are no events to compare with; give a list with columns path, start, end and label")
+    least = dict(zip(AT_OVERLAPS, OVERLAPS, strict=True))
     per_label = {
         label: {
-            **{_name(overlap): segment_precision(found, events, label, overlap) for overlap in OVERLAPS},
+            **{name: segment_precision(found, events, label, share) for name, share in least.items()},
             "points": _point_precision(tracks, events, label),
             "events": float(sum(event.label == label for each in events.values() for event in each)),
         }
         for label in labels
     }
-    shares = [_best(event, found.get(video, ())) for video, each in events.items() for event in each]
+    shares = [told_of(event, found.get(video, ())) for video, each in events.items() for event in each]
     covered, overlap = np.array(shares).mean(axis=0).tolist()
     return Localization(per_label, covered, overlap)
 
@@ -90,22 +93,56 @@ def segment_precision(
     found: Mapping[str, Sequence[Segment]], events: Mapping[str, Sequence[Event]], label: str, least: float
 ) -> float:
     """The average precision of one label at one overlap; NaN where it has no event."""
-    left = {video: [event for event in each if event.label == label] for video, each in events.items()}
-    total = sum(map(len, left.values()))
-    told = [(each, video) for video, several in found.items() for each in several if each.label == label]
-    told.sort(key=lambda pair: -pair[0].score)
-    right = np.zeros(len(told))
-    for place, (segment, video) in enumerate(told):
-        best = max(left.get(video, ()), key=lambda event: overlap(segment, event), default=None)
-        if best is not None and overlap(segment, best) >= least:
-            left[video].remove(best)
-            right[place] = 1
-    if not total:
-        return float("nan")
-    hits = right.cumsum()
-    precision = hits / np.arange(1, len(told) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((envelope * right).sum() / total)
+    return float(_Compared.of(found, events, label, least).precision(np.ones((1, len(events))))[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """The segments of a label, best first: `right` (N,), and the place of its `video` among V, or V for one without
+    events; and the number of `events` in each video, (V,)."""
+
+    right: NDArray[np.float64]
+    video: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, found: Mapping[str, Sequence[Segment]], events: Mapping[str, Sequence[Event]], label: str, least: float
+    ) -> Self:
+        left = {video: [event for event in each if event.label == label] for video, each in events.items()}
+        places = {video: place for place, video in enumerate(events)}
+        total = np.array([len(each) for each in left.values()], dtype=np.int64)
+        told = [(each, video) for video, several in found.items() for each in several if each.label == label]
+        told.sort(key=lambda pair: -pair[0].score)
+        right = np.zeros(len(told))
+        for place, (segment, video) in enumerate(told):
+            best = max(left.get(video, ()), key=lambda event: overlap(segment, event), default=None)
+            if best is not None and overlap(segment, best) >= least:
+                left[video].remove(best)
+                right[place] = 1
+        return cls(right, np.array([places.get(video, len(places)) for _, video in told], dtype=np.int64), total)
+
+    def precision(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average precision, (D,), were each of V videos there so many `times`, (D, V); NaN without an event."""
+        drawn = np.concatenate([times, np.ones((len(times), 1))], axis=1)[:, self.video]  # (D, N)
+        hits, told = (self.right * drawn).cumsum(axis=1), drawn.cumsum(axis=1)
+        precision = np.divide(hits, told, out=np.zeros_like(hits), where=told > 0)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        area, total = (envelope * self.right * drawn).sum(axis=1), times @ self.events
+        return np.divide(area, total, out=np.full(len(times), np.nan), where=total > 0)
+
+
+def mean_ap_interval(
+    found: Mapping[str, Sequence[Segment]], events: Mapping[str, Sequence[Event]]
+) -> tuple[float, float]:
+    """The 95% interval of the mean average precision over `OVERLAPS`: the bootstrap over videos with events."""
+    labels = list(dict.fromkeys(event.label for each in events.values() for event in each))
+    times = resampled(len(events))
+    whole = np.zeros(len(times))
+    for least in OVERLAPS:
+        rows = [_Compared.of(found, events, label, least).precision(times) for label in labels]
+        whole += np.nanmean(rows, axis=0) / len(OVERLAPS)
+    return percentiles(whole)
 
 
 def _point_precision(tracks: Mapping[str, Track], events: Mapping[str, Sequence[Event]], label: str) -> float:
@@ -124,7 +161,7 @@ def _point_precision(tracks: Mapping[str, Track], events: Mapping[str, Sequence[
     return average_precision(np.concatenate(scores), np.concatenate(true))
 
 
-def _best(event: Event, segments: Sequence[Segment]) -> tuple[float, float]:
+def told_of(event: Event, segments: Sequence[Segment]) -> tuple[float, float]:
     """The share of an event that segments of its label cover, and its best overlap with one."""
     own = [segment for segment in segments if segment.label == event.label]
     inside = sum(max(0.0, min(s.end, event.end) - max(s.start, event.start)) for s in own)
@@ -142,7 +179,3 @@ def events_by_video(rows: Sequence[tuple[str, str, float | None, float | None]])
             raise ValueError(f"{video}: an event of {label!r} has no end; give a list with columns start and end")
         found[video].append(Event(label, start or 0.0, end))
     return dict(found)
-
-
-def _name(overlap: float) -> str:
-    return f"ap_{round(100 * overlap)}"

@@ -15,6 +15,7 @@ import crossframe
 from crossframe import pages
 from crossframe.data.parquet import read_rows
 from crossframe.data.reader import Job, Sampling, read_clip
+from crossframe.evaluate.events_report import OVERLAP_NAMES, events_values
 from crossframe.evaluate.result import PREDICTIONS, SHARES, SUMMARY, show_score
 from crossframe.evaluate.shapes import DATA as SHAPES
 from crossframe.evaluate.shapes import frames_of
@@ -37,6 +38,7 @@ NAMES = {
     "mean_ap": "mAP",
     "auroc": "AUROC",
     "fpr95": "FPR95",
+    **OVERLAP_NAMES,
 }
 MORE_NOTES = {
     "mean_ap": "mean over labels of the average precision",
@@ -65,7 +67,9 @@ def write_report(run: str | Path, out: str | Path | None = None, root: str | Pat
     out = out / REPORT if out.is_dir() else out
     check_page(out)
     summary = _summary(run)
-    if "trials" in summary:
+    if "events" in summary:
+        page = pages.render("events", **events_values(summary, run), **_ends(summary))
+    elif "trials" in summary:
         for trial in summary["trials"]:
             write_report(run / trial["folder"], root=root)
         page = pages.render("overview", **_overview(summary, os.path.relpath(run, out.parent)))
@@ -82,7 +86,7 @@ def _summary(run: Path) -> Values:
         summary: Values = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{run / SUMMARY} is not JSON ({error}); evaluate again") from None
-    if "confusion" not in summary and "trials" not in summary:
+    if not {"confusion", "trials", "events"} & set(summary):
         raise ValueError(f"{run / SUMMARY} is not that of an evaluation, or of an older version; evaluate again")
     return summary
 
@@ -92,9 +96,8 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
     if not (run / PREDICTIONS).is_file():
         raise ValueError(f"{run} holds no {PREDICTIONS}; evaluate again")
     return {
-        "title": _title([summary]),
+        **_ends(summary),
         "lead": f"{_lead(summary)} {_paper(summary['made_with'])}".strip(),
-        "alarm": warning_of(summary.get("trained_on"), summary["videos"]),
         "tiles": _tiles(summary),
         "calibration": _calibration(summary),
         "bins": _bins(summary),
@@ -104,6 +107,14 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
         "probes": summary.get("probes", {}),
         "per_label": sorted(summary.get("per_label", []), key=lambda row: row["average_precision"]),
         "mistakes": _mistakes(read_rows(run / PREDICTIONS), _pictures(summary, root)),
+    }
+
+
+def _ends(summary: Values) -> Values:
+    """What the pages of clips and of events have in common, above and below."""
+    return {
+        "title": _title([summary]),
+        "alarm": warning_of(summary),
         "failures": summary["failures"][:SHOWN],
         "failures_lead": _failures_lead(summary),
         "made_with": _flat(summary["made_with"]),
@@ -118,9 +129,7 @@ def _overview(summary: Values, run: str) -> Values:
     return {
         "title": _title(trials),
         "lead": f"Mean and deviation of {len(trials)} trials. {_paper(trials[0]['made_with'])}".strip(),
-        "alarm": warning_of(
-            sum(trial.get("trained_on") or 0 for trial in trials), sum(trial["videos"] for trial in trials)
-        ),
+        "alarm": warning_of(*trials),
         "tiles": [
             {
                 "name": NAMES.get(name, name),
@@ -307,7 +316,8 @@ def _job(folder: Path, name: str) -> Job:
 def _failures_lead(summary: Values) -> str:
     count = len(summary["failures"])
     more = f" The first {SHOWN} of them; {SUMMARY} has all." if count > SHOWN else ""
-    return f"{count} of {summary['videos']:,} videos gave no answer and count as wrong.{more}"
+    what = "all of their events are missed" if "events" in summary else "count as wrong"
+    return f"{count} of {summary['videos']:,} videos gave no answer and {what}.{more}"
 
 
 def _flat(values: Values, before: str = "") -> list[tuple[str, str]]:

@@ -42,7 +42,15 @@ SHARES = (
     "color",
     "shape",
     "mean_ap",
-)  # the scores that are shares of videos
+    "ap_30",
+    "ap_40",
+    "ap_50",
+    "ap_60",
+    "ap_70",
+    "points",
+    "covered",
+    "overlap",
+)  # the scores that are shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def paired_interval(gains: Sequence[Group]) -> tuple[float, float]:
     generator = np.random.default_rng(SEED)
     parts = [generator.multinomial(len(gains), shares, DRAWN_AT_ONCE) @ values for _ in range(DRAWS // DRAWN_AT_ONCE)]
     totals, videos = np.concatenate(parts).T
-    return _percentiles(totals / videos)
+    return percentiles(totals / videos)
 
 
 def mcnemar(gains: Iterable[Group]) -> float:
@@ -178,6 +178,13 @@ def calibration_error(bins: Sequence[Bin]) -> float | None:
     return sum(gaps) / sum(part.videos for part in bins) if gaps else None
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+def resampled(count: int) -> NDArray[np.float64]:
+    """How often each of `count` things is drawn in each bootstrap, (1000, count), the same every time."""
+    drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), DRAWN_AT_ONCE)
+    return drawn.astype(np.float64)
+
+
+def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Where 95% of the values lie, in the middle of them; values that are not numbers are left out."""
+    low, high = np.nanquantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

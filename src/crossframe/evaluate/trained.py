@@ -4,8 +4,9 @@ measured on unmarked."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from crossframe.data.manifest import Manifest
 from crossframe.data.seen import marks, seen
@@ -51,11 +52,13 @@ def clips_for(model: XCLIP, manifest: Manifest, *, chosen: bool) -> Clips:
     return Clips(manifest.keep(kept), trained_on=0, left_out=count)
 
 
-def warning_of(trained_on: int | None, videos: int) -> str | None:
-    """The line that marks a number as none of a test; None where there is nothing to say."""
+def warning_of(*summaries: Mapping[str, Any]) -> str | None:
+    """The line that marks the numbers of evaluations as none of a test; None where there is nothing to say."""
+    trained_on = sum(summary.get("trained_on") or 0 for summary in summaries)
     if not trained_on:
         return None
-    which = "these clips" if trained_on == videos else f"{trained_on:,} of these {videos:,} clips"
+    clips = sum(summary.get("events", summary["videos"]) for summary in summaries)
+    which = "these clips" if trained_on == clips else f"{trained_on:,} of these {clips:,} clips"
     return f"the model was trained on {which}: its accuracy on clips that it never saw will be lower"
 
 

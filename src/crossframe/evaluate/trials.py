@@ -182,7 +182,7 @@ def overview(trials: Mapping[str, tuple[Trial, Mapping[str, Any]]]) -> dict[str,
         "trials": [
             {
                 **{"folder": name, "model": trial.model, "data": trial.data, "split": trial.split},
-                **{key: summary[key] for key in ("videos", "unreadable", "classes")},
+                **{key: summary[key] for key in ("videos", "unreadable", "classes", "events") if key in summary},
                 "trained_on": summary.get("trained_on"),
                 **scores(summary),
                 "made_with": summary["made_with"],

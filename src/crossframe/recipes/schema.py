@@ -260,6 +260,8 @@ class Test:
     code, here the same in every run, and not evenly shifted (`video.sample`). `labels_too`: lists of clips or files of
     labels, whose labels are candidates beside the clips' own. `candidates`: such a file or list, whose labels are the
     only candidates; clips of others are unknown. `background` words take part in the softmax and are no answer.
+    `timeline`: the clips are events of longer videos, of which timelines are told, with windows of `window` seconds
+    every `stride`; `multi` lets labels that compete be shown at once.
     """
 
     splits: tuple[str, ...] = ()
@@ -270,6 +272,10 @@ class Test:
     labels_too: tuple[str, ...] = ()
     candidates: str | None = None
     background: tuple[str, ...] = ()
+    timeline: bool = False
+    window: Positive | None = None
+    stride: Positive | None = None
+    multi: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -45,6 +45,35 @@ class Segment:
         return asdict(self)
 
 
+class Rows:
+    """Rows of numbers in one block of memory, which grows: an array for each of a long video's windows would take ten
+    times as much."""
+
+    def __init__(self, dtype: type[np.generic]) -> None:
+        self._block = np.empty((0, 0), dtype)
+        self._count = 0
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """All rows, (N, K), until the next one is added."""
+        return self._block[: self._count]
+
+    def add(self, row: NDArray[Any]) -> None:
+        """Put a row, (K,), behind the others; all have one length."""
+        if self._count == len(self._block):
+            block = np.empty((max(2 * self._count, 64), len(row)), self._block.dtype)
+            if self._count:
+                block[: self._count] = self._block
+            self._block = block
+        self._block[self._count] = row
+        self._count += 1
+
+    def drop(self, count: int) -> None:
+        """Forget the first rows, in place."""
+        self._block[: self._count - count] = self._block[count : self._count].copy()
+        self._count -= count
+
+
 @dataclass
 class Track:
     """The windows of one video, without their frames: what is needed to tell segments and to draw curves.
@@ -61,9 +90,9 @@ class Track:
     spans: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     damaged: list[bool] = field(default_factory=list[bool])
     notes: tuple[str, ...] = ()
-    _scores: list[Floats] = field(default_factory=list[Floats])
-    _curves: list[Floats] = field(default_factory=list[Floats])
-    _accepted: list[Bools] = field(default_factory=list[Bools])
+    _scores: Rows = field(default_factory=lambda: Rows(np.float32))
+    _curves: Rows = field(default_factory=lambda: Rows(np.float32))
+    _accepted: Rows = field(default_factory=lambda: Rows(np.bool_))
 
     def add(self, window: Prediction) -> None:
         """Take up the next window. Raises ValueError for one of another time or with other labels."""
@@ -77,23 +106,24 @@ class Track:
         self.spans.append((start, end))
         self.damaged.append(bool(window.frames.damaged.any()))
         scores = window.scores.double().numpy()
-        self._scores.append(scores)
+        self._scores.add(scores)
         odds = np.log((scores + 1e-6) / (1 - scores + 1e-6)) / 100  # as cosines are scaled
-        self._curves.append(odds if window.similarities is None else window.similarities.double().numpy())
+        self._curves.add(odds if window.similarities is None else window.similarities.double().numpy())
         counted = np.zeros(len(scores), dtype=np.bool_)
         counted[list(window.ranking()[:1] if window.counted is None else window.counted)] = True
-        self._accepted.append(counted)
+        self._accepted.add(counted)
 
     def forget_before(self, time: float) -> None:
         """Drop windows that end before this time, for videos without an end."""
         old = next((place for place, (_, end) in enumerate(self.spans) if end >= time), len(self.spans))
-        for rows in (self.spans, self.damaged, self._scores, self._curves, self._accepted):
-            del rows[:old]
+        del self.spans[:old], self.damaged[:old]
+        for rows in (self._scores, self._curves, self._accepted):
+            rows.drop(old)
 
     @property
     def scores(self) -> Floats:
         """(N, K) of N windows."""
-        return np.array(self._scores).reshape(len(self.spans), len(self.labels))
+        return self._scores.rows.astype(np.float64).reshape(len(self.spans), len(self.labels))
 
     @property
     def centers(self) -> Floats:
@@ -114,8 +144,8 @@ class Track:
             return []
         found: list[Segment] = []
         edges = [first for first, (before, after) in enumerate(pairwise(self.spans), start=1) if before[1] < after[0]]
-        scores, curves = np.array(self._scores), np.array(self._curves)
-        accepted = np.array(self._accepted)
+        scores, curves = self.scores, self._curves.rows.astype(np.float64)
+        accepted = self._accepted.rows
         rest = np.quantile(curves, REST, axis=0)
         height = np.quantile(curves, PEAK, axis=0) - rest
         parts = list(pairwise([0, *edges, len(self.spans)]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from crossframe.data.clip import Clip
 from crossframe.files import write_json, write_text
+from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Timeline
 
 COLUMNS = ("path", "start", "end", "label", "score")
@@ -39,12 +40,16 @@ def write(path: Path, timelines: Sequence[Timeline]) -> None:
 
 def write_csv(path: Path, timelines: Sequence[Timeline]) -> None:
     """A list of clips; paths are relative to the list's folder where the video lies in it or below."""
+    write_list(path, [(beside(timeline.video, path.parent), timeline.segments) for timeline in timelines])
+
+
+def write_list(path: Path, segments: Iterable[tuple[str, Sequence[Segment]]]) -> None:
+    """A list of clips: the segments of each video by its path."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for timeline in timelines:
-        name = beside(timeline.video, path.parent)
-        for each in timeline.segments:
+    for name, several in segments:
+        for each in several:
             clip = Clip(name, each.label, start=each.start, end=each.end)
             writer.writerow((clip.path, f"{each.start:g}", f"{each.end:g}", clip.label, f"{each.score:.4f}"))
     write_text(path, text.getvalue())

@@ -95,7 +95,8 @@ class OpenVideo:
         """
         unit, rate, stamps = self._scanned.stream.time_base, self._scanned.stream.average_rate, self.found.times
         if stamps and unit:
-            return [float((stamp - stamps[0]) * unit) for stamp in stamps]
+            first, above, below = stamps[0], unit.numerator, unit.denominator
+            return [(stamp - first) * above / below for stamp in stamps]  # float((stamp - first) * unit), and sooner
         return [float(number / rate) for number in range(self.found.shown)] if rate else []
 
     @property

@@ -226,7 +226,9 @@ class Media:
     def seconds(self, frame: VideoFrame) -> float:
         """When a frame is shown, on the file's own clock; NaN where the file does not say."""
         unit = self.stream.time_base
-        return float("nan") if frame.pts is None or unit is None else float(frame.pts * unit)
+        if frame.pts is None or unit is None:
+            return float("nan")
+        return frame.pts * unit.numerator / unit.denominator  # the same number as float(frame.pts * unit), and sooner
 
     def view(self, frame: VideoFrame, short_side: int | None, square_pixels: bool) -> View:
         """How to show frames like this one."""
@@ -257,7 +259,8 @@ class Media:
             size, scaling = (view.width, view.height), "BICUBIC"
         try:
             shown = self._reformatter.reformat(frame, *size, format="rgb24", interpolation=scaling, threads=threads)
-            return np.rot90(cast("NDArray[np.uint8]", shown.to_ndarray()), view.turns)
+            picture = cast("NDArray[np.uint8]", shown.to_ndarray())
+            return np.rot90(picture, view.turns) if view.turns else picture
         except Exception as error:
             raise failure(self.name, error) from error
 
