@@ -56,8 +56,9 @@ class Live:
     """A live source. `frames` reads it; `stop` ends that, from any thread.
 
     `idle`: seconds after which a file that has stopped growing has ended. `retries`: attempts in a row without a frame
-    after which a stream has ended. `record`: keep packets, of which `save` writes clips. `waits`: the source waits
-    until it is read, so that nothing need be dropped; files and pipes do.
+    after which a stream has ended; a complete video at an address ends where it does. `record`: keep packets, of which
+    `save` writes clips. `waits`: the source waits until it is read, so that nothing need be dropped; files, pipes and
+    complete videos at an address do.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Live:
     _template: Any = None
     _container: InputContainer | None = None
     _failure: Exception | None = None  # which ended the connection
+    _has_end: bool = False  # an address whose video is complete, and waits
 
     def stop(self) -> None:
         """End reading after the next packet."""
@@ -92,7 +94,9 @@ class Live:
     @property
     def is_live(self) -> bool:
         """It does not wait for whoever reads it."""
-        return self.is_stream or self.is_camera if self.waits is None else not self.waits
+        if self.waits is not None:
+            return not self.waits
+        return (self.is_stream and not self._has_end) or self.is_camera
 
     def frames(self, wants: Callable[[float], bool]) -> Iterator[Shown | Lost]:
         """Frames as they come, and what was lost between them. `wants` says which times are to be converted.
@@ -114,7 +118,7 @@ class Live:
                 if not self.is_stream and first:
                     raise VideoError(f"{self.source}: cannot be watched ({_why(error)}); check it") from error
                 reason = _why(error)
-            if self.stopped or not self.is_stream:
+            if self.stopped or not self.is_stream or (self._has_end and reason == "ended"):
                 return
             failures = failures + 1 if first else 0
             if failures > self.retries:
@@ -158,6 +162,8 @@ class Live:
         with self._opened() as container:
             if not container.streams.video:
                 raise VideoError(f"{self.source}: holds no video")
+            # A playlist or a file that says how long it is; RTSP says it of what it plays at its own pace, too.
+            self._has_end = self.source.startswith("http") and bool(container.duration)
             stream = container.streams.video[0]
             media = Media(self.source, container, stream)
             self._template = stream
@@ -213,8 +219,8 @@ class Live:
         if self.is_stream:
             options = {"protocol_whitelist": NETWORK}
             form = "rtsp" if source.startswith("rtsp") else None
-            if form is None:
-                options["format_whitelist"] = f"{FORMATS},hls"
+            # A camera's packets by UDP are lost on the way, or in front of a firewall; most have TCP too.
+            options |= {"format_whitelist": f"{FORMATS},hls"} if form is None else {"rtsp_flags": "prefer_tcp"}
         elif source == "-":
             source = Growing(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), self, 0.0)
         elif self.is_camera:

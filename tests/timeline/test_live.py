@@ -1,0 +1,129 @@
+"""Live sources from servers that others wrote: RTSP, and playlists of HLS."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from crossframe.timeline.live import Live, Lost
+from crossframe.timeline.segments import Segment
+from crossframe.timeline.watch import Watch
+from tests.timeline.test_stream import RATE, film, stream_of
+from tests.video.clips import write_clip
+
+SERVER = Path(__file__).with_name("rtsp_server.py")
+PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+PYTHONS = (sys.executable, "/usr/bin/python3")  # that of the system has the bindings, where they are installed
+IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+
+class Rtsp:
+    """A server of one file, which can be killed and started again."""
+
+    def __init__(self, python: str, path: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"rtsp://127.0.0.1:{self.port}/live"
+        self.started = 0
+        self._words = [python, str(SERVER), str(self.port), str(path)]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, if it does not run; it is ready then."""
+        if self._process is None:
+            self._process = subprocess.Popen(self._words, stdout=subprocess.PIPE, text=True)
+            assert self._process.stdout is not None
+            assert self._process.stdout.readline() == "ready\n"
+            self.started += 1
+
+    def kill(self) -> None:
+        """End it as a loss of power would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture
+def rtsp(tmp_path: Path) -> Iterator[Rtsp]:
+    """A server of a film of nine seconds, with something red from second 2 to 4."""
+    able = (
+        python
+        for python in PYTHONS
+        if Path(python).exists() and subprocess.run([python, "-c", IMPORTS], capture_output=True).returncode == 0
+    )
+    python = next(able, None)
+    if python is None:
+        pytest.skip(f"no RTSP server of GStreamer here: apt-get install {PACKAGES}")
+    path = write_clip(tmp_path / "a.mp4", frames=film(9, [(0, 2.0, 4.0)]), rate=RATE, options={"g": "10", "bf": "0"})
+    found = Rtsp(python, path)
+    yield found
+    found.kill()
+
+
+@pytest.mark.slow
+def test_an_rtsp_server_that_is_killed_three_times_is_watched_on(rtsp: Rtsp) -> None:
+    def wait(_: float) -> None:
+        if rtsp.started < 4:
+            rtsp.start()
+
+    rtsp.start()
+    segments: list[Segment] = []
+    lost: list[Lost] = []
+    watch = Watch(Live(rtsp.address, retries=1, sleep=wait), stream_of())
+    for found in watch:
+        if isinstance(found, Lost):
+            lost.append(found)
+        else:
+            segments.append(found)
+            rtsp.kill()
+    assert rtsp.started == 4
+    assert [segment.label for segment in segments] == ["red"] * 4
+    assert all(segment.end - segment.start == pytest.approx(2.0, abs=0.8) for segment in segments)
+    assert all(before.end < after.start for before, after in pairwise(segments))
+    assert lost[-1].wait is None
+
+
+@pytest.fixture
+def playlist(tmp_path: Path) -> Iterator[str]:
+    """The address of a complete playlist of HLS, in pieces of two seconds."""
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10"})
+    with (
+        av.open(str(path)) as container,
+        av.open(str(tmp_path / "a.m3u8"), "w", format="hls", options={"hls_time": "2", "hls_list_size": "0"}) as pieces,
+    ):
+        stream = container.streams.video[0]
+        copy = pieces.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                packet.stream = copy
+                pieces.mux(packet)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/a.m3u8"
+        server.shutdown()
+
+
+def test_a_complete_playlist_is_told_once_and_whole(playlist: str) -> None:
+    watch = Watch(Live(playlist, retries=0, sleep=lambda _: None), stream_of())
+    (segment,) = watch
+    assert isinstance(segment, Segment)
+    assert (segment.label, segment.start, segment.end) == ("red", pytest.approx(5, abs=0.4), pytest.approx(9, abs=0.4))
+    assert watch.dropped == 0
+    assert watch.stream.windows >= 25
