@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from crossframe.data.manifest import read_manifest
@@ -137,3 +138,30 @@ def test_the_page_fits_a_phone(command: Run, words: tuple[object, ...], tmp_path
         assert tab.ask("document.documentElement.scrollWidth") <= 360
         assert tab.ask("document.querySelectorAll('.lane').length") == 2 * 3
     assert tab.errors == []
+
+
+def test_a_list_of_events_and_what_lies_between_trains_a_model_of_timelines(command: Run, tmp_path: Path) -> None:
+    """From videos whose events are known to a model that knows what nothing looks like, and its measure."""
+    nothing = "nothing happens"
+    assert command("shapes", "render", tmp_path / "long", "--split", "train", "--long", 24, "--videos", 2).status == 0
+    events, both, run = tmp_path / "long/events.csv", tmp_path / "long/both.csv", tmp_path / "run"
+    assert command("data", "between", events, both, "--label", nothing).status == 0
+    assert nothing in read_manifest(both).labels
+    few = ("--set", "train.epochs=1", "--set", "train.warmup_epochs=0", "--set", "train.workers=0", "--hold-out", 0)
+    done = command("train", "finetune", "--init", "shapes", "--data", both, "--out", run, *few)
+    assert done.status == 0, done.err
+    assert nothing in load(run / "last").labels
+    words = ("--split", "all", "--timeline", "--background", nothing)
+    measured = command("evaluate", run, *words, "--out", tmp_path / "measured")
+    assert measured.status == 0, measured.err
+    assert "the model was trained on these clips: its accuracy" in measured.err
+    found = summary(tmp_path / "measured")
+    assert found["events"] == len(read_manifest(events))  # the stretches between are none
+    assert nothing not in [row["label"] for row in found["per_label"]]
+    assert found["made_with"]["background"] == [nothing]
+    usual = load(run / "last").taught.clips
+    assert usual is not None
+    assert found["made_with"]["window"] == pytest.approx(float(np.median(usual["end"] - usual["start"])), abs=0.01)
+    told = command("timeline", tmp_path / "long/train/long-000.mp4", "--model", run / "last", "--background", nothing)
+    assert told.status == 0, told.err
+    assert nothing not in told.out

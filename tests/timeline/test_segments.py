@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -144,6 +145,23 @@ def test_a_track_refuses_windows_that_do_not_follow() -> None:
 def test_nothing_was_seen_and_nothing_is_told() -> None:
     assert Track().segments() == []
     assert Track().damaged_stretches() == []
+
+
+def test_a_window_leaves_little_behind() -> None:
+    """Two hours are 14,000 windows: an array or a tensor kept of each would be megabytes."""
+    track = Track()
+    track.add(window(0.0, [0.2, 0.19]))
+    tracemalloc.start()
+    try:
+        for number in range(1, 4000):
+            track.add(window(number * STRIDE, [0.2, 0.19]))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert track.scores.shape == (len(track.spans), len(LABELS)) == (4000, 2)
+    assert held < 4000 * 300
+    track.forget_before(track.spans[-1][0])
+    assert len(track.scores) == len(track.spans) < 10
 
 
 def test_curves_of_a_model_without_similarities_are_those_of_its_scores() -> None:

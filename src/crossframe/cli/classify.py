@@ -123,7 +123,7 @@ def classify(
     settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
     # Slow, and of no use before the command line is known to make sense.
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
-    names = own_labels(recognizer.model, names, quiet=as_json)
+    names = own_labels(recognizer.model, names, quiet=as_json, background=background or [])
     recognizer.sampling, recognizer.stream = sampling, stream
     chosen = label_set(names, labels, background or [], threshold, said)
     if as_json or out or html:

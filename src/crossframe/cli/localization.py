@@ -60,6 +60,7 @@ def tell_events(
     from crossframe.evaluate.events import evaluate_events
     from crossframe.evaluate.trained import clips_for, data_as_taught
     from crossframe.recipes.schema import FileData
+    from crossframe.text.groups import background_texts
     from crossframe.timeline.timeline import Timeline
     from crossframe.timeline.windows import Grid
     from crossframe.video.media import limited
@@ -68,8 +69,12 @@ def tell_events(
     if not isinstance(data, FileData) or manifest is None:
         raise ValueError(f"recipe '{recipe.name}' draws its clips, and timelines are of files")
     data = data_as_taught(model, data, given)
-    clips = clips_for(model, manifest, chosen=True)  # an event that is left out would count as told wrongly
-    recognizer, labels, described = _asked(model, clips.manifest.labels, data, test)
+    # All of them are chosen: what is told of an event that is left out would count as wrong.
+    found, nothing = clips_for(model, manifest, chosen=True).manifest, background_texts(test.background)
+    if set(nothing) & set(found.labels):  # what lies between events, which is none itself
+        found = found.only(label for label in found.labels if label not in nothing)
+    events = found.keep(clip for clip in found.clips if set(clip.labels) & set(found.labels))
+    recognizer, labels, described = _asked(model, found.labels, data, test)
     grid = Grid.of(test.window, test.stride, recognizer.num_frames, model.taught)
     multi = test.multi or manifest.several
     shown = recognizer.question(labels).scoring.labels
@@ -82,7 +87,7 @@ def tell_events(
         recognizer.timeout = data.limits.seconds
         return evaluate_events(
             model,
-            clips.manifest,
+            found,
             tell,
             made_with={
                 "window": grid.window,
@@ -98,7 +103,7 @@ def tell_events(
                 "labels_too": list(test.labels_too),
                 **({"candidates": test.candidates} if test.candidates else {}),
             },
-            trained_on=clips.trained_on,
+            trained_on=clips_for(model, events, chosen=True).trained_on,
             watch=lambda videos: bar.track(videos, description=name or "videos"),
         )
 

@@ -98,13 +98,17 @@ def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: st
         raise typer.BadParameter(str(error), param_hint="--label") from None
 
 
-def own_labels(model: XCLIP, given: list[str], *, quiet: bool) -> list[str]:
-    """The labels given, or else those that the model was trained on, which are said; a linear head takes no others."""
+def own_labels(model: XCLIP, given: list[str], *, quiet: bool, background: Sequence[str] = ()) -> list[str]:
+    """The labels given, or else those that the model was trained on, which are said; a linear head takes no others.
+
+    Of the model's own, words of the `background` are none: it may have learned what nothing looks like.
+    """
     from crossframe.inference import check_head
 
     if not quiet and (taught := model.taught.in_words()):
         print(f"crossframe: trained with {escaped(taught)}; used where nothing else is given", file=sys.stderr)
-    names = given or given_labels(model.labels, None, clean=False)
+    own = [label for label in model.labels if label not in background or model.head is not None]
+    names = given or given_labels(own, None, clean=False)
     check_head(model, names)
     return names
 

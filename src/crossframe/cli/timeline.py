@@ -110,7 +110,7 @@ def timeline(
     recognizer = open_recognizer(
         model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
     )
-    names = own_labels(recognizer.model, names, quiet=as_json)
+    names = own_labels(recognizer.model, names, quiet=as_json, background=background or [])
     from crossframe.scoring import with_background
 
     chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
