@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -21,6 +23,7 @@ from crossframe.timeline.watch import Watch
 from tests.timeline.test_stream import RATE, film, stream_of
 from tests.video.clips import write_clip
 
+PAGE = mmap.PAGESIZE
 SERVER = Path(__file__).with_name("rtsp_server.py")
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 PYTHONS = (sys.executable, "/usr/bin/python3")  # that of the system has the bindings, where they are installed
@@ -95,35 +98,63 @@ def test_an_rtsp_server_that_is_killed_three_times_is_watched_on(rtsp: Rtsp) -> 
     assert lost[-1].wait is None
 
 
-@pytest.fixture
-def playlist(tmp_path: Path) -> Iterator[str]:
-    """The address of a complete playlist of HLS, in pieces of two seconds."""
-    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10"})
-    with (
-        av.open(str(path)) as container,
-        av.open(str(tmp_path / "a.m3u8"), "w", format="hls", options={"hls_time": "2", "hls_list_size": "0"}) as pieces,
-    ):
-        stream = container.streams.video[0]
-        copy = pieces.add_stream_from_template(stream)
-        for packet in container.demux(stream):
-            if packet.pts is not None:
-                packet.stream = copy
-                pieces.mux(packet)
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a folder."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/a.m3u8"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def test_a_complete_playlist_is_told_once_and_whole(playlist: str) -> None:
-    watch = Watch(Live(playlist, retries=0, sleep=lambda _: None), stream_of())
-    (segment,) = watch
+def copied(path: Path, out: Path, form: str, times: int = 1, **options: str) -> None:
+    """The packets of a film so many times, one after the other, in another container."""
+    with av.open(str(out), "w", format=form, options=options) as written:
+        copy, ended = None, 0
+        for _ in range(times):
+            with av.open(str(path)) as container:
+                stream = container.streams.video[0]
+                copy = copy or written.add_stream_from_template(stream)
+                begun = ended
+                for packet in container.demux(stream):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + begun, packet.dts + begun, copy
+                    ended = max(ended, packet.pts + (packet.duration or 0))
+                    written.mux(packet)
+
+
+def test_a_complete_playlist_is_told_once_and_whole(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "a.m3u8", "hls", hls_time="2", hls_list_size="0")
+    with served(tmp_path) as address:
+        watch = Watch(Live(f"{address}/a.m3u8", retries=0, sleep=lambda _: None), stream_of())
+        (segment,) = watch
     assert isinstance(segment, Segment)
     assert (segment.label, segment.start, segment.end) == ("red", pytest.approx(5, abs=0.4), pytest.approx(9, abs=0.4))
     assert watch.dropped == 0
     assert watch.stream.windows >= 25
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory there is")
+def test_an_hour_of_a_stream_takes_no_more_memory_than_its_first_ten_minutes(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=film(30, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "hour.ts", "mpegts", 120)
+    stream = stream_of()
+    ended: list[float] = []
+    memory: dict[int, int] = {}  # bytes, by the minute
+    with served(tmp_path) as address:
+        for found in Watch(Live(f"{address}/hour.ts", waits=True, retries=0), stream):
+            if isinstance(found, Lost):
+                break
+            ended.append(found.end)
+            memory[int(found.end / 60)] = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    assert len(ended) == 120
+    assert ended[-1] == pytest.approx(3600 - 21, abs=1)
+    assert memory[59] - memory[9] < 4 << 20, f"{memory[9] >> 20} MB after ten minutes, {memory[59] >> 20} after an hour"
