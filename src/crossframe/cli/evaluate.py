@@ -55,6 +55,15 @@ BlendOption = Annotated[
 ExactOption = Annotated[  # there is no `auto`, because a number should not depend on the machine
     Literal["float32", "bfloat16"] | None, Option(help="Of the image encoder: float32, if not given.")
 ]
+RecipeArgument = Annotated[
+    str, Argument(help="A run, or a checkpoint in one; or a recipe by name (see crossframe recipes).")
+]
+ModelsOption = Annotated[
+    list[str] | None, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")
+]
+OutOption = Annotated[
+    Path | None, Option(help="The folder for summary.json, predictions.parquet and report.html; a run has its own.")
+]
 TimelineOption = Annotated[
     bool, Option("--timeline", help="Clips are events of longer videos: how well is told when they happen?")
 ]
@@ -64,16 +73,9 @@ LabelsTooOption = Annotated[
 
 
 def evaluate(
-    recipe: Annotated[
-        str,
-        Argument(help="A run, or a checkpoint in one; or a recipe by name (see crossframe recipes)."),
-    ],
-    model: Annotated[
-        list[str] | None, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'; repeat it.")
-    ] = None,
-    out: Annotated[
-        Path | None, Option(help="The folder for summary.json, predictions.parquet and report.html; a run has its own.")
-    ] = None,
+    recipe: RecipeArgument,
+    model: ModelsOption = None,
+    out: OutOption = None,
     data: Annotated[list[str] | None, Option(help="A list of clips, or a folder for each class; repeat it.")] = None,
     lists: Annotated[Path | None, Option(help="A file with a list of clips on each line, for all of --data.")] = None,
     split: Annotated[list[str] | None, Option(help="Which clips: test, if not given, or all; repeat it.")] = None,

@@ -89,7 +89,7 @@ def evaluate_manifest(
 
 
 def facts_of(model: XCLIP, manifest: Manifest) -> dict[str, Any]:
-    """What weights and which clips a result is of: for the summary, with hashes of both."""
+    """The weights and the clips that a result is of, with hashes of both, for its summary."""
     return {
         "data": str(manifest.root.absolute()),
         "split": "+".join(sorted({clip.split for clip in manifest.clips} - {""})) or "all",

@@ -111,7 +111,7 @@ def _report(summary: Values, run: Path, root: str | Path | None) -> Values:
 
 
 def _ends(summary: Values) -> Values:
-    """What the pages of clips and of events have in common, above and below."""
+    """Title, alarm, failures and settings: the same on the pages of clips and of events."""
     return {
         "title": _title([summary]),
         "alarm": warning_of(summary),
