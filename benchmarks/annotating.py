@@ -31,7 +31,7 @@ from crossframe.text.groups import LabelSet
 from crossframe.video.given import Video
 from crossframe.video.guard import Limits, VideoError
 
-CLIPS, SKIPPED = 96, 1 / 4
+CLIPS, SKIPPED = 600, 1 / 4  # far more than are read ahead, which would pass for speed
 MANY, DRAWN = 4000, 200  # clips for memory, of so many files
 ROLES = {"Annotator": "models", "Decoder": "readers", "crossframe.video.isolate": "decoders", "raylet": "ray"}
 
