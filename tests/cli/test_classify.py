@@ -126,9 +126,10 @@ def test_table_shows_every_label_with_its_share(command: Run, clip: Path, tiny_f
 
 
 def test_what_a_share_of_one_label_is_worth_is_said(command: Run, clip: Path, tiny_folder: Path) -> None:
-    outcome = command("classify", clip, "-l", "yoga, judo", "--model", tiny_folder)
-    assert outcome.status == 0
-    assert one_line(outcome, "One label alone always gets 100%; give others, or --background generic.")
+    for label, hint in (("yoga", "give others"), ("yoga, judo", "repeat -l, since commas divide no labels")):
+        outcome = command("classify", clip, "-l", label, "--model", tiny_folder)
+        assert outcome.status == 0
+        assert one_line(outcome, f"One label alone always gets 100%; {hint}, or --background generic.")
     for words in (("-l", "yoga", "--json"), ("-l", "yoga", "-l", "judo")):
         assert command("classify", clip, *words, "--model", tiny_folder).err == ""
 

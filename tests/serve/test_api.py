@@ -167,7 +167,7 @@ def test_bodies_of_other_kinds_are_refused_in_words(serve: Serve, clips: Path) -
     assert "with curl that is -F video=@clip.mp4" in as_text.json()["error"]
     elsewhere = client.post("/v1/classify", files={"file": ("clip.mp4", b"x")})
     assert elsewhere.json()["error"] == "the file is in the field 'file'; call it video"
-    assert client.get("/v1/classify").json() == {"error": "Method Not Allowed"}
+    assert client.get("/v1/classify").json() == {"error": "/v1/classify does not take GET; see /openapi.json"}
     nowhere, wrong = client.get("/nowhere"), client.get("/v1/classify")
     assert (nowhere.status_code, nowhere.json()["error"]) == (
         404,

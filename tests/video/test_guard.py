@@ -286,9 +286,9 @@ def test_a_sparse_giant_holds_nobody_for_long(tmp_path: Path, clip: Clip) -> Non
 
 @pytest.mark.parametrize("error", [UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), MemoryError(), OverflowError("big")])
 def test_whatever_is_raised_within_names_the_file(
-    clip: Clip, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    path = clip("h264.ts")
+    path = write_clip(tmp_path / "turned.mp4", rotation=90)
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
