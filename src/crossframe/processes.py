@@ -1,6 +1,8 @@
-"""This process: the processors it may use, its place under torchrun, and Ctrl-C and SIGTERM where it works for another.
+"""This process: the processors and memory it may use, its place under torchrun, and signals where it works for another.
 
-Nothing here needs torch: the command line asks before torch is imported.
+Containers and job schedulers leave it a share of the machine, its control group's. A group within a group has no more
+than each of those around it. Both versions of Linux's interface are read; elsewhere, and without a limit, there is
+no quota. Nothing here needs torch: the command line asks before torch is imported.
 """
 
 from __future__ import annotations
@@ -8,20 +10,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from math import ceil
+from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
-from crossframe import quotas
-
+GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+UNLIMITED = 1 << 60  # version 1 has no word for it, but the largest number of whole pages
 GRACE = 10.0  # seconds for a parent that got the signal too to finish what it needs this process for
 
 
 def cores() -> int:
     """The CPUs that this process may use: all, or the share that `taskset`, a container or a job scheduler gave it."""
     visible = _visible_cores()
-    share = quotas.processors()
+    share = cpu_quota()
     return visible if share is None else max(1, min(visible, ceil(share)))
 
 
@@ -41,6 +46,75 @@ def share_cores() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # some 20 microseconds, about what waking up takes
+
+
+class MemoryQuota(NamedTuple):
+    """Of the tightest group, in bytes: what all its processes may take together, and how much of that is left."""
+
+    limit: int
+    left: int
+
+
+def cpu_quota() -> float | None:
+    """The processors that may be kept busy all the time, for instance 1.5."""
+    found: list[float] = []
+    for folder in _groups("cpu"):
+        with suppress(OSError, ValueError):  # a ValueError is "max"
+            if (folder / "cpu.max").is_file():
+                quota, period = map(int, (folder / "cpu.max").read_text().split())
+            else:
+                quota, period = (_number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+            if quota > 0 and period > 0:
+                found.append(quota / period)
+    return min(found, default=None)
+
+
+def memory_quota() -> MemoryQuota | None:
+    """Memory that holds files read before counts as left: it is given back when needed."""
+    found: list[MemoryQuota] = []
+    for folder in _groups("memory"):
+        with suppress(OSError, ValueError):
+            if (folder / "memory.max").is_file():
+                limit, used = (_number(folder / f"memory.{name}") for name in ("max", "current"))
+            else:
+                limit, used = (_number(folder / f"memory.{name}_in_bytes") for name in ("limit", "usage"))
+            if limit < UNLIMITED:
+                found.append(MemoryQuota(limit, max(limit - used + _kept_files(folder), 0)))
+    return min(found, key=lambda quota: quota.left, default=None)
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """The folders of this process's group and of those around it.
+
+    A container may see the path of its group from outside, and the files of the group at the root: what is not there is
+    left out.
+    """
+    try:
+        lines = MEMBERSHIP.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        tops = [GROUPS / controllers, GROUPS / controller] if controllers else [GROUPS, GROUPS / "unified"]
+        top = next((folder for folder in tops if folder.is_dir()), None)
+        if top is None or (not controllers and number != "0"):
+            continue
+        inner = top / path.strip("/")
+        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top) and folder.is_dir())
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text())
+
+
+def _kept_files(folder: Path) -> int:
+    """Bytes of files that the kernel keeps and nobody has used for a while."""
+    with suppress(OSError, ValueError):
+        rows = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return int(rows.get("total_inactive_file", rows.get("inactive_file", 0)))
+    return 0
 
 
 def launched() -> tuple[int, int]:

@@ -22,11 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe import quotas
 from crossframe.data.batch import Task
 from crossframe.inference import DTYPES, choose_precision
 from crossframe.model.xclip import XCLIP
 from crossframe.pace import figure
+from crossframe.processes import memory_quota
 from crossframe.recipes.schema import FileData, Recipe, Train
 from crossframe.train.loop import Learner
 from crossframe.train.objective import Learned, Objective, build_objective
@@ -119,7 +119,7 @@ def free_memory(device: torch.device) -> int | None:
     """Bytes that are free; None where the device does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    known, group = Path("/proc/meminfo"), quotas.memory()
+    known, group = Path("/proc/meminfo"), memory_quota()
     if device.type != "cpu" or not known.is_file():
         return None
     lines = (line.split() for line in known.read_text(encoding="ascii").splitlines())

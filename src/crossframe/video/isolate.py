@@ -28,9 +28,8 @@ from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from crossframe import quotas
 from crossframe.pace import figure
-from crossframe.processes import leave_signals_to_parent, starting_workers
+from crossframe.processes import leave_signals_to_parent, memory_quota, starting_workers
 from crossframe.video.collect import Decoded
 from crossframe.video.guard import Limits, VideoError
 from crossframe.video.media import read_beside_others, set_limits
@@ -254,7 +253,7 @@ def _limit_memory(growth: int) -> None:
             used = int(statm.read().split()[0]) * resource.getpagesize()
     except (ImportError, OSError):
         return
-    if group := quotas.memory():
+    if group := memory_quota():
         growth = min(growth, max(group.left, LEAST))
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     allowed = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]

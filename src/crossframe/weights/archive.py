@@ -24,7 +24,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from crossframe import quotas
+from crossframe.processes import memory_quota
 from crossframe.weights.errors import WeightsError, errors_in, one_line
 from crossframe.weights.pickles import Storage, StoredTensor, read_pickle
 from crossframe.weights.search import is_training_state, paths_in, plain_name
@@ -127,7 +127,7 @@ def check_memory(needed: int) -> None:
     """Raises `WeightsError` for more bytes than there is memory, in this machine or for this process's control group; a
     sparse file may claim any number."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
-    whose, group = "this machine has", quotas.memory()
+    whose, group = "this machine has", memory_quota()
     if group is not None and group.limit < memory:
         whose, memory = "this process may take", group.limit
     if needed > memory:
