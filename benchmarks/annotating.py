@@ -27,7 +27,7 @@ from crossframe.archive.results import columns
 from crossframe.recognizer import Recognizer
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.video.given import Video
 from crossframe.video.guard import Limits, VideoError
 

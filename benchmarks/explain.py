@@ -32,11 +32,10 @@ from torch import Tensor
 
 from benchmarks.harness import Bar, Options, Result, run
 from crossframe import XCLIP, Prediction, load
-from crossframe.answers import Question
+from crossframe.answers import Question, Scoring
 from crossframe.explain.explain import explain
 from crossframe.explain.relevance import Pass, carried, look
 from crossframe.inference import Inference, TextFeatures, evaluating
-from crossframe.scoring import Scoring
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.render import silhouettes, sparse_times
 from crossframe.shapes.scene import Scene

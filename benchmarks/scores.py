@@ -25,6 +25,7 @@ from torch import Tensor
 
 from benchmarks.harness import Bar, Options, Result, run
 from crossframe import load
+from crossframe.answers import Scoring
 from crossframe.evaluate.calibration import Scored, fit, reliability
 from crossframe.evaluate.open_set import open_set
 from crossframe.evaluate.probes import PROBES, probe_frames
@@ -32,7 +33,6 @@ from crossframe.evaluate.retrieval import both_ways, score_all
 from crossframe.evaluate.shapes import frames_of
 from crossframe.inference import Inference, evaluating
 from crossframe.model.xclip import XCLIP
-from crossframe.scoring import Scoring
 from crossframe.shapes import actions
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.splits import Split, draw, split_actions

@@ -29,7 +29,7 @@ from crossframe import Recognizer, load
 from crossframe.data.manifest import read_manifest
 from crossframe.evaluate.localization import Event, Localization, events_by_video, localization
 from crossframe.shapes.long import render_long
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.timeline.live import Live, Lost
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Timeline

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from crossframe.answers import Scoring
 from crossframe.recognizer import Recognizer
-from crossframe.scoring import Scoring
 from crossframe.text import GENERIC, Group, LabelSet
 from crossframe.weights import load
 

@@ -14,16 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import crossframe
-from crossframe.answers import Question, as_vector, stack
+from crossframe.answers import Question, Scoring, as_vector, stack
 from crossframe.explain.explain import Explanation, explain
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
 from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
-from crossframe.scoring import Scoring
-from crossframe.text.groups import LabelSet
-from crossframe.text.labels import PLACE, Descriptions, wordings
+from crossframe.text.labels import PLACE, Descriptions, LabelSet, wordings
 from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows
 from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, timed_frames

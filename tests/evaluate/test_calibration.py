@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
+from crossframe.answers import Scoring
 from crossframe.evaluate.calibration import NEVER, Scored, fit, fit_temperature, fit_thresholds, reliability
 from crossframe.model.taught import Calibration
-from crossframe.scoring import Scoring
 from crossframe.text import Group, LabelSet
 
 LABELS = tuple("abcde")

@@ -21,7 +21,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.shapes.caption import all_sentences, sentence
 from crossframe.shapes.splits import draw
 from crossframe.shapes.write import write_clip
-from crossframe.text.groups import Group, LabelSet
+from crossframe.text.labels import Group, LabelSet
 from tests.video.clips import moving
 
 SCENE = draw("test", 0, 24)

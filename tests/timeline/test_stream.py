@@ -15,7 +15,7 @@ import torch
 
 import crossframe
 from crossframe import Prediction, Recognizer, VideoError
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.timeline.live import Live, Lost
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.stream import HISTORY, SPARE, Ring, Stream

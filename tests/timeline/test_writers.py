@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.data.manifest import read_manifest
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.timeline.timeline import Strip, Timeline
 from crossframe.timeline.writers import check_name, write
 from tests.browser import CHROMIUM, opened

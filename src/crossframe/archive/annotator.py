@@ -18,7 +18,7 @@ from crossframe.archive.indexing import source_of
 from crossframe.archive.store import Row
 from crossframe.inference import Precision
 from crossframe.recognizer import Recognizer
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames
 from crossframe.video.guard import VideoError

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from crossframe.archive.decoding import Reading
     from crossframe.archive.results import Parts
     from crossframe.recognizer import Recognizer
-    from crossframe.text.groups import LabelSet
+    from crossframe.text.labels import LabelSet
 
 SummaryOption: TypeAlias = Annotated[
     bool, Option("--summary", help="Keep what the whole model's score needs, for an index that re-ranks.")

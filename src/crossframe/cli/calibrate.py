@@ -14,7 +14,7 @@ from crossframe.cli.shared import DeviceOption, LabelsOption, TemplateOption, ch
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
     from crossframe.model.xclip import XCLIP
-    from crossframe.text.groups import LabelSet
+    from crossframe.text.labels import LabelSet
 
 
 def calibrate(
@@ -38,10 +38,10 @@ def calibrate(
 
     Every later command uses them and says so. A page shows how far scores and accuracy were apart before and after.
     """
+    from crossframe.answers import Scoring
     from crossframe.data.reader import Sampling
     from crossframe.evaluate.calibration import fit, reliability, score_clips, write_calibration
     from crossframe.inference import evaluating, label_features
-    from crossframe.scoring import Scoring
     from crossframe.weights import load, save
     from crossframe.weights.folder import CONFIG, kind_of
 
@@ -91,8 +91,8 @@ def _clips(model: XCLIP, data: Path, split: str | None, labels: Path | None) -> 
     """The clips to calibrate on and the labels to choose among."""
     from crossframe.data.manifest import read_manifest
     from crossframe.evaluate.trained import clips_for
-    from crossframe.text.groups import Group, LabelSet
     from crossframe.text.label_files import read_label_set
+    from crossframe.text.labels import Group, LabelSet
 
     chosen = None if labels is None else read_label_set(labels)
     splits = {clip.split for clip in read_manifest(data).clips}

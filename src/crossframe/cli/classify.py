@@ -51,9 +51,8 @@ from crossframe.files import check_page
 from crossframe.model.config import FrameRule
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
-from crossframe.text.groups import LabelSet, background_texts
 from crossframe.text.label_files import read_label_set
-from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
+from crossframe.text.labels import PLACE, LabelSet, background_texts, escaped, read_descriptions, wordings
 
 if TYPE_CHECKING:
     from rich.console import Console

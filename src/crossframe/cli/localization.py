@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crossframe.model.xclip import XCLIP
     from crossframe.recipes.schema import FileData, Recipe, Test
     from crossframe.recognizer import Recognizer
-    from crossframe.text.groups import LabelSet
+    from crossframe.text.labels import LabelSet
     from crossframe.timeline.timeline import Timeline
 
 
@@ -60,7 +60,7 @@ def tell_events(
     from crossframe.evaluate.events import evaluate_events
     from crossframe.evaluate.trained import clips_for, data_as_taught
     from crossframe.recipes.schema import FileData
-    from crossframe.text.groups import background_texts
+    from crossframe.text.labels import background_texts
     from crossframe.timeline.timeline import Timeline
     from crossframe.timeline.windows import Grid
     from crossframe.video.media import limited
@@ -110,10 +110,10 @@ def tell_events(
 
 def _asked(model: XCLIP, names: tuple[str, ...], data: FileData, test: Test) -> tuple[Recognizer, LabelSet, str | None]:
     """A recognizer, the labels with their words, and where their descriptions are from."""
+    from crossframe.answers import with_background
     from crossframe.evaluate.trained import words_for
     from crossframe.recognizer import Recognizer
-    from crossframe.scoring import with_background
-    from crossframe.text.groups import Group, LabelSet, background_texts
+    from crossframe.text.labels import Group, LabelSet, background_texts
 
     words, described = words_for(model, names, data)
     said = {} if model.head is not None else dict(zip(names, map(tuple, words), strict=True))

@@ -36,7 +36,7 @@ from crossframe.text.label_files import read_label_set
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crossframe.text.groups import LabelSet
+    from crossframe.text.labels import LabelSet
 
 PACKAGES = ("fastapi", "uvicorn", "multipart", "prometheus_client")  # of the extra
 TOKEN = "CROSSFRAME_TOKEN"

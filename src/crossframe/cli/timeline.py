@@ -40,8 +40,7 @@ from crossframe.cli.shared import (
 )
 from crossframe.cli.videos import VIDEOS, EndOption, StartOption, given_videos
 from crossframe.files import check_not_read, check_writable
-from crossframe.text.groups import LabelSet
-from crossframe.text.labels import escaped
+from crossframe.text.labels import LabelSet, escaped
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -111,7 +110,7 @@ def timeline(
         model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
     )
     names = own_labels(recognizer.model, names, quiet=as_json, background=background or [])
-    from crossframe.scoring import with_background
+    from crossframe.answers import with_background
 
     chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))

@@ -75,7 +75,7 @@ def watch(
     settings = {"num_frames": frames, "precision": precision, "template": template}
     recognizer = open_recognizer(model, device, None, None, 60.0, **settings)
     names = own_labels(recognizer.model, names, quiet=True, background=background or [])
-    from crossframe.scoring import with_background
+    from crossframe.answers import with_background
 
     chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
     stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=source)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossframe import pages
+from crossframe.answers import Scoring
 from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
@@ -26,7 +27,6 @@ from crossframe.files import write_json, write_text
 from crossframe.inference import Inference, evaluating
 from crossframe.model.taught import Calibration
 from crossframe.model.xclip import XCLIP
-from crossframe.scoring import Scoring
 
 ENOUGH = 20  # answers of one label, from which it gets a threshold of its own and not that of its group
 NEVER = 1.0  # the threshold where no score is right often enough

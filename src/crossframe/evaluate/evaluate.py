@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from crossframe.answers import Scoring
 from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
@@ -19,8 +20,7 @@ from crossframe.evaluate.statistics import TOP
 from crossframe.inference import Crops, Inference, Precision, check_precision, evaluating
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
-from crossframe.scoring import Scoring
-from crossframe.text.groups import Group, LabelSet
+from crossframe.text.labels import Group, LabelSet
 from crossframe.weights.saving import fingerprint
 
 NO_NUMBERS = "the model's scores are not numbers; its weights have diverged, or need float32"

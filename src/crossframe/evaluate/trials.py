@@ -28,7 +28,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
-from crossframe.text.groups import background_texts
+from crossframe.text.labels import background_texts
 from crossframe.video.media import limited
 from crossframe.weights.folder import BEST, LAST
 

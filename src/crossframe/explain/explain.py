@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossframe.answers import Question
+from crossframe.answers import Question, Scoring
 from crossframe.explain.attention import AttentionWeights
 from crossframe.explain.relevance import Pass, carried, look, message_places
 from crossframe.inference import exact_convolutions
@@ -23,7 +23,6 @@ from crossframe.model.geometry import center_box
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.prediction import Prediction
-from crossframe.scoring import Scoring
 
 AT_ONCE = 8  # clips computed together
 

@@ -12,8 +12,7 @@ from crossframe import pages
 from crossframe.pace import figure
 from crossframe.serve.clips import Example
 from crossframe.serve.settings import Settings
-from crossframe.text.groups import LabelSet
-from crossframe.text.labels import some
+from crossframe.text.labels import LabelSet, some
 
 
 def page(settings: Settings, examples: Mapping[str, Example]) -> tuple[bytes, str]:

@@ -11,13 +11,12 @@ from starlette.requests import ClientDisconnect
 from torch import Tensor
 
 from crossframe import pages
-from crossframe.answers import Question
+from crossframe.answers import Question, with_background
 from crossframe.explain.explain import explain
 from crossframe.explain.pictures import overlays
 from crossframe.files import plain_json
 from crossframe.pace import figure
 from crossframe.recognizer import Recognizer
-from crossframe.scoring import with_background
 from crossframe.serve.batches import Batches
 from crossframe.serve.lookup import Lookup
 from crossframe.serve.metrics import Watch
@@ -33,7 +32,7 @@ from crossframe.serve.requests import (
 from crossframe.serve.settings import Places, RefusedError, Settings, in_words
 from crossframe.serve.timelines import timeline_of
 from crossframe.serve.uploads import received
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.video.given import Video
 
 A = TypeVar("A", bound=Asked)

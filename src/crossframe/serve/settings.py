@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LABEL_LENGTH = 500  # characters; a model reads far fewer

@@ -6,9 +6,8 @@ returns tensors, so it is in `crossframe.text.tokenizer`, which imports torch.
 
 from __future__ import annotations
 
-from crossframe.text.groups import GENERIC, Group, LabelSet
 from crossframe.text.label_files import read_label_set, read_labels
-from crossframe.text.labels import ENSEMBLE, check_labels, fill, humanize, read_descriptions
+from crossframe.text.labels import ENSEMBLE, GENERIC, Group, LabelSet, check_labels, fill, humanize, read_descriptions
 
 __all__ = [
     "ENSEMBLE",

@@ -20,8 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
-from crossframe.text.groups import Group, LabelSet, background_texts
-from crossframe.text.labels import escaped, normalized, some
+from crossframe.text.labels import Group, LabelSet, background_texts, escaped, normalized, some
 from crossframe.text.reading import YAML, read_lines, read_text, read_values
 
 TABLES = (".csv", ".tsv")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossframe.prediction import Prediction
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.timeline.segments import Segment, Track
 from crossframe.timeline.windows import DIGITS, Grid
 from crossframe.video.decode import Frames

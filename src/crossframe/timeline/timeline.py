@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crossframe import pages
 from crossframe.prediction import Prediction
-from crossframe.text.groups import LabelSet
+from crossframe.text.labels import LabelSet
 from crossframe.timeline.segments import Segment, Track
 from crossframe.video.decode import Frames, Seen
 
