@@ -125,6 +125,7 @@ def _result(
         Bar("largest difference of a score from classify", load.difference, NEAR, at_most=True),
         Bar("served / plain loop, clips a second", served / loop, 0.5),
         Bar("refusals at 200 requests a second, seconds (p95)", refused["200 a second"]["p95"], 0.1, at_most=True),
+        Bar(f"refusals of {FLOOD} requests at once, seconds (p95)", refused["at once"]["p95"], 0.1, at_most=True),
         Bar("answered after the flood", again.statuses[200], 1),
         Bar("memory after / before", after["megabytes"] / before["megabytes"], 1.25, at_most=True),
         Bar("files left over", after["files"] - before["files"], 0, at_most=True),

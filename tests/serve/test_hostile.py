@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -55,6 +56,12 @@ def idle(server: Running) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("a request is still in work")
+
+
+def counted(server: Running, name: str) -> float:
+    """A counter of the server; 0 if it has counted nothing yet."""
+    lines = httpx.get(f"{server.address}/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"crossframe_{name} "))
 
 
 def connect(server: Running, text: str) -> socket.socket:
@@ -185,6 +192,29 @@ def test_a_flood_is_refused_at_once_and_the_server_recovers(
     counted = dict(line.rsplit(" ", 1) for line in httpx.get(f"{narrow.address}/metrics").text.splitlines())
     assert float(counted["crossframe_batch_clips_sum"]) > float(counted["crossframe_batch_clips_count"])
     assert httpx.get(f"{narrow.address}/readyz").status_code == 200
+
+
+def test_those_who_are_turned_away_can_still_read_why(narrow: Running) -> None:
+    held = [connect(narrow, f"{HEAD}Content-Length: 1000\r\n\r\nab") for _ in range(4)]
+    while "crossframe_requests_taken 4.0" not in httpx.get(f"{narrow.address}/metrics").text:
+        time.sleep(0.01)
+    before = counted(narrow, 'requests_total{route="/v1/classify",status="503"}')
+    long = "x" * 900_000  # more than arrives at once
+    many = [connect(narrow, f"{HEAD}Content-Length: {len(long)}\r\n\r\n{long}") for _ in range(20)]
+    for answer in map(rest, many):
+        head, _, body = answer.partition("\r\n\r\n")
+        lines = head.lower().split("\r\n")
+        assert lines[0] == "http/1.1 503 service unavailable"
+        assert f"content-length: {len(body)}" in lines
+        assert {"connection: close", "cache-control: no-store", "x-content-type-options: nosniff"} <= {*lines}
+        name = next(line.partition(": ")[2] for line in lines if line.startswith("x-request-id"))
+        assert any(f'"request": "{name}", "route": "/v1/classify", "status": 503' in line for line in narrow.lines)
+        assert json.loads(body)["error"].startswith("4 requests wait already; try again in ")
+    assert counted(narrow, 'requests_total{route="/v1/classify",status="503"}') == before + 20
+    assert httpx.get(f"{narrow.address}/healthz").status_code == 200
+    for there in (*held, *many):
+        there.close()
+    idle(narrow)
 
 
 def test_damaged_files_and_files_that_are_none_cost_their_own_request_alone(server: Running, clips: Path) -> None:

@@ -33,7 +33,7 @@ class Gate:
         self._app = app
         self._token = settings.token.encode()
         self._hosts = settings.hosts
-        self._places = places
+        self.places = places
         self._watch = watch
         self._routes = {getattr(route, "path", "") for route in app.routes}
 
@@ -65,8 +65,19 @@ class Gate:
         except RefusedError as refused:
             await refusal(refused)(scope, receiving, sending)
         finally:
-            route = scope["path"] if scope["path"] in self._routes else "other"
-            self._watch.note(name, route, status, monotonic() - begun, size)
+            self._watch.note(name, self._route(scope["path"]), status, monotonic() - begun, size)
+
+    def turn_away(self, path: str) -> bytes:
+        """The answer to a request that is one too many, as it is sent, where nothing but its first line was read."""
+        name = uuid4().hex
+        answer = refusal(self.places.refusal())
+        answer.headers.update({**ALWAYS, "x-request-id": name, "cache-control": "no-store", "connection": "close"})
+        self._watch.note(name, self._route(path), answer.status_code, 0.0, 0)
+        head = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (head, answer.body)
+
+    def _route(self, path: str) -> str:
+        return path if path in self._routes else "other"
 
     def _check(self, path: str, headers: Headers) -> None:
         if self._hosts and _host(headers.get("host", "")) not in self._hosts:
@@ -78,7 +89,7 @@ class Gate:
             reason = "a token is needed; send it as Authorization: Bearer TOKEN"
             raise RefusedError(401, reason, WWW_Authenticate="Bearer")
         if path.startswith(WORK):  # here, where a refusal costs the least: there may be many
-            self._places.check()
+            self.places.check()
 
 
 def refusal(refused: RefusedError) -> JSONResponse:

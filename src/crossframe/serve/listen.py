@@ -1,37 +1,66 @@
-"""The socket: uvicorn, without patience for those who never ask, and with an end that finishes what it took."""
+"""The socket: uvicorn, without patience for those who never ask or come in a flood, and with an end that finishes what
+it took."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 from contextlib import suppress
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from crossframe.serve.gate import WORK, Gate
 from crossframe.serve.settings import Settings
 
 PATIENCE = 15.0  # seconds for the head of a request to arrive
 IDLE = 30  # seconds that a connection is kept without a request
+LINGER = 2.0  # seconds in which a client that is turned away may go on sending, so that it reads why
 MORE = 5  # connections for each request that may be in work or wait: others are kept, or are refused in words
 
 
-class Hurried(H11Protocol):
-    """HTTP/1.1 that ends a connection on which no request begins, or whose head does not end."""
+ASKING = f"POST {WORK}".encode()
 
+
+class Hurried(H11Protocol):
+    """HTTP/1.1 that ends a connection on which no request begins, or whose head does not end.
+
+    Of a flood of requests, those for which there will clearly be no place are turned away by their first line: the gate
+    would refuse them too, but only after each was parsed and had its task, which for hundreds takes a while.
+    """
+
+    gate: Gate
     patience = PATIENCE
     _alarm: asyncio.TimerHandle | None = None
+    _turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self._turned_away:
+            return
+        if self._is_one_too_many(data):
+            self._turn_away(data)
+            return
         super().data_received(data)
         self._watch()
+
+    def _is_one_too_many(self, data: bytes) -> bool:
+        crowded = len(self.tasks) >= self.gate.places.most
+        return crowded and self.conn.their_state is h11.IDLE and data.startswith(ASKING)
+
+    def _turn_away(self, data: bytes) -> None:
+        self._turned_away = True
+        self._calm()
+        target = data.split(maxsplit=2)[1].partition(b"?")[0]
+        self.transport.write(self.gate.turn_away(target.decode("latin-1")))
+        # An end before the client has sent all would take the answer away from it; mostly it ends by itself.
+        self._alarm = self.loop.call_later(LINGER, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._calm()
@@ -55,6 +84,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # All that is there by now stays: looked through for garbage, it would stop the server for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         if self.started and sockets:
             print(f"crossframe: listening on {address(sockets[0])}", file=sys.stderr, flush=True)
 
@@ -81,11 +113,11 @@ def address(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def listen(app: ASGIApp, settings: Settings, where: socket.socket) -> None:
+def listen(app: Gate, settings: Settings, where: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM. Requests that were taken are answered first; a second Ctrl-C does not wait."""
     config = uvicorn.Config(
         app,
-        http=type("Hurried", (Hurried,), {"patience": min(PATIENCE, settings.seconds)}),
+        http=type("Hurried", (Hurried,), {"gate": app, "patience": min(PATIENCE, settings.seconds)}),
         ws="none",
         lifespan="on",
         log_config=None,

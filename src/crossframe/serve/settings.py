@@ -78,8 +78,12 @@ class Places:
     def check(self) -> None:
         """Raise RefusedError where one more request would have no place."""
         if not self.free:
-            soon = str(max(1, math.ceil(self.taken * self._pace)))
-            raise RefusedError(503, f"{self.most} requests wait already; try again in {soon} s", Retry_After=soon)
+            raise self.refusal()
+
+    def refusal(self) -> RefusedError:
+        """The error of a request that is one too many."""
+        soon = str(max(1, math.ceil(self.most * self._pace)))
+        return RefusedError(503, f"{self.most} requests wait already; try again in {soon} s", Retry_After=soon)
 
     @contextmanager
     def one(self) -> Generator[None]:
