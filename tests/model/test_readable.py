@@ -11,7 +11,7 @@ PATH = ("xclip", "vision", "layers", "cross_frame", "multi_frame", "text", "vide
 FAMILIES = ("beyond", "pooling")
 # Sizes; what comes before that path, frames to pixels; values before training; names; what a checkpoint was taught;
 # the hub.
-BESIDE = ("config", "geometry", "preprocess", "initialize", "parts", "taught", "published", "__init__")
+BESIDE = ("config", "preprocess", "initialize", "parts", "taught", "published", "__init__")
 
 
 def test_from_pixels_to_logits_is_an_afternoons_reading() -> None:

@@ -16,10 +16,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from crossframe.model.geometry import center_box, multiscale_boxes
-from crossframe.model.preprocess import Preprocess
+from crossframe.model.preprocess import Preprocess, center_box
 from crossframe.video import augment
-from crossframe.video.draws import REACH, Augment, Change, Draw, Jitter
+from crossframe.video.draws import REACH, Augment, Change, Draw, Jitter, multiscale_boxes
 
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)

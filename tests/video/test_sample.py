@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossframe.model import geometry
-from crossframe.video import sample
+from crossframe.model import config, preprocess
+from crossframe.video import draws, sample
 
 
 def cases(golden: Path, kind: str) -> list[tuple[int, int, object]]:
@@ -20,7 +20,7 @@ def cases(golden: Path, kind: str) -> list[tuple[int, int, object]]:
     return [(num_frames, total, table[key]) for key, num_frames, total in keys]
 
 
-@pytest.mark.parametrize("module", [sample, geometry])
+@pytest.mark.parametrize("module", [sample, config, preprocess, draws])
 def test_documented_examples_are_true(module: object) -> None:
     result = doctest.testmod(module)  # pyright: ignore[reportArgumentType]
     assert result.attempted > 0

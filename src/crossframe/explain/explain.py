@@ -19,8 +19,7 @@ from crossframe.answers import Question, Scoring
 from crossframe.explain.attention import AttentionWeights
 from crossframe.explain.relevance import Pass, carried, look, message_places
 from crossframe.inference import exact_convolutions
-from crossframe.model.geometry import center_box
-from crossframe.model.preprocess import Preprocess
+from crossframe.model.preprocess import Preprocess, center_box
 from crossframe.model.xclip import XCLIP
 from crossframe.prediction import Prediction
 

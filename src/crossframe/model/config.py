@@ -1,9 +1,9 @@
-"""The configuration of a model: frozen dataclasses, and the paper's variants by name."""
+"""The configuration of a model: frozen dataclasses, and the paper's variants by name; and the size of its frames."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 Activation = Literal["quick_gelu", "gelu", "gelu_tanh", "silu", "relu"]
 Mixing = Literal["cross_frame", "none", "joint"]
@@ -12,6 +12,7 @@ Projection = Literal["matrix", "biased", "none"]
 Resize = Literal["bicubic", "bicubic_smooth", "bilinear", "bilinear_smooth"]
 FrameRule = Literal["sparse", "dense", "time"]  # by which frames are chosen: `video.sample`
 FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two excluded
 C = TypeVar("C")
 
 # What other families need and CLIP does not: `to_dict` leaves it out where it has CLIP's value.
@@ -21,6 +22,16 @@ BEYOND_CLIP = frozenset([
     "causal", "read", "end_id", "positions", "embed_scale", "logit_bias",
 ])
 # fmt: on
+
+
+def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """The size whose short side is `short_side`, in the same proportions; each side is rounded to the nearest pixel.
+
+    >>> resized(1280, 720, 256)
+    (455, 256)
+    """
+    factor = short_side / min(width, height)
+    return int(width * factor + 0.5), int(height * factor + 0.5)
 
 
 class ConfigError(ValueError):

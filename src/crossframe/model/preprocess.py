@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossframe.model.config import ModelConfig, VisionConfig
-from crossframe.model.geometry import Box, center_box, resized, three_crop_boxes
+from crossframe.model.config import Box, ModelConfig, VisionConfig, resized
 
 Color: TypeAlias = tuple[float, float, float]
 
@@ -114,6 +113,41 @@ class Preprocess:
             to_device(torch.tensor(color), images.device).view(3, 1, 1) * 255.0 for color in (self.mean, self.std)
         )
         return images.sub_(mean).div_(std)
+
+
+def center_box(width: int, height: int, size: int) -> Box:
+    """The square of side `size` in the middle.
+
+    >>> center_box(340, 256, 224)
+    (58, 16, 282, 240)
+    """
+    _check_fits(width, height, size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return left, top, left + size, top + size
+
+
+def three_crop_boxes(width: int, height: int, size: int) -> list[Box]:
+    """Three squares along the long side: left, center, right, or top, center, bottom.
+
+    They are whole steps of `(long side - size) // 2` apart, so an odd remainder leaves the last column or row
+    unused. The frame's short side must be `size`.
+
+    >>> three_crop_boxes(298, 224, 224)
+    [(0, 0, 224, 224), (37, 0, 261, 224), (74, 0, 298, 224)]
+    """
+    _check_fits(width, height, size)
+    if min(width, height) != size:
+        raise ValueError(
+            f"three crops of {size} need a short side of {size}, and the frame is {width}x{height}; resize it first"
+        )
+    step = (max(width, height) - size) // 2
+    starts = [(0, 0), (step, 0), (2 * step, 0)] if width > height else [(0, 0), (0, step), (0, 2 * step)]
+    return [(x, y, x + size, y + size) for x, y in starts]
+
+
+def _check_fits(width: int, height: int, size: int) -> None:
+    if min(width, height) < size:
+        raise ValueError(f"a crop of {size}x{size} does not fit into a frame of {width}x{height}; resize it first")
 
 
 def check_input(video: Tensor, vision: VisionConfig) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from crossframe.model.geometry import MULTISCALE, Box, multiscale_boxes
+from crossframe.model.config import Box
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["brightness", "contrast", "saturation", "hue"]
 
+MULTISCALE = (1.0, 0.875, 0.75, 0.66)
 # How far the paper's jitter goes: factors lie in 1 - reach .. 1 + reach, and the hue's shift in -reach .. reach.
 REACH: dict[Kind, float] = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
 
@@ -112,3 +113,26 @@ def _draw_jitter(generator: random.Random) -> Jitter:
     ]
     generator.shuffle(changes)
     return tuple(changes)
+
+
+def multiscale_boxes(width: int, height: int, size: int, scales: tuple[float, ...] = MULTISCALE) -> list[Box]:
+    """The boxes of the paper's training crop; a draw takes one of them uniformly, and repeated boxes count twice.
+
+    Sides are the short side times a scale (one that is within 2 pixels of `size` becomes `size`); width and height are
+    at most one scale apart; boxes lie in the four corners and the middle, on a grid of quarters of the free space.
+
+    >>> len(multiscale_boxes(340, 256, 224))
+    50
+    >>> multiscale_boxes(340, 256, 224)[5:10]
+    [(0, 0, 224, 256), (116, 0, 340, 256), (0, 0, 224, 256), (116, 0, 340, 256), (58, 0, 282, 256)]
+    """
+    sides = [int(min(width, height) * scale) for scale in scales]
+    sides = [size if abs(side - size) <= 2 else side for side in sides]
+    boxes: list[Box] = []
+    for row, box_height in enumerate(sides):
+        for box_width in sides[max(row - 1, 0) : row + 2]:
+            step_x, step_y = (width - box_width) // 4, (height - box_height) // 4
+            for column, line in ((0, 0), (4, 0), (0, 4), (4, 4), (2, 2)):
+                x, y = column * step_x, line * step_y
+                boxes.append((x, y, x + box_width, y + box_height))
+    return boxes

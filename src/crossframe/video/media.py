@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from crossframe.model.geometry import resized
+from crossframe.model.config import resized
 from crossframe.processes import cores
 from crossframe.video.guard import FORMATS, PROTOCOLS, Limits, VideoError, address, check_readable, failure
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
-from crossframe.model.geometry import Box
+from crossframe.model.config import Box
 
 if TYPE_CHECKING:
     from torch import Tensor

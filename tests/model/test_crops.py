@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from crossframe.model.geometry import center_box, multiscale_boxes, resized, three_crop_boxes
+from crossframe.model.config import resized
+from crossframe.model.preprocess import center_box, three_crop_boxes
+from crossframe.video.draws import multiscale_boxes
 
 
 def cases(golden: Path, kind: str) -> list[tuple[int, dict[str, Any]]]:
