@@ -17,10 +17,10 @@ import crossframe
 from crossframe.answers import Question, Scoring, as_vector, stack
 from crossframe.explain.explain import Explanation, explain
 from crossframe.inference import ROUNDED, Inference, Precision, check_head, choose_precision
-from crossframe.model.config import FrameRule
 from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.processes import cores
+from crossframe.taught import FrameRule
 from crossframe.text.labels import PLACE, Descriptions, LabelSet, wordings
 from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows

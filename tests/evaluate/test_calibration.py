@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 
 from crossframe.answers import Scoring
 from crossframe.evaluate.calibration import NEVER, Scored, fit, fit_temperature, fit_thresholds, reliability
-from crossframe.model.taught import Calibration
+from crossframe.taught import Calibration
 from crossframe.text import Group, LabelSet
 
 LABELS = tuple("abcde")

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 import crossframe
 from crossframe.evaluate.card import model_card
-from crossframe.model.taught import Taught
+from crossframe.taught import Taught
 from crossframe.weights.saving import fingerprint
 from tests.cli.conftest import Run, command  # noqa: F401 - a fixture
 from tests.weights.small import make

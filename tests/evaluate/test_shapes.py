@@ -11,10 +11,10 @@ import torch
 
 import crossframe
 from crossframe.evaluate.shapes import evaluate_shapes, questions
-from crossframe.model.taught import Calibration
 from crossframe.shapes.actions import ACTIONS
 from crossframe.shapes.caption import sentence
 from crossframe.shapes.splits import Split, draw
+from crossframe.taught import Calibration
 
 
 @pytest.mark.parametrize("split", [Split.TEST, Split.UNSEEN, Split.ZERO_SHOT, Split.FEW_SHOT_TEST])

@@ -9,9 +9,8 @@ MODEL = Path(__file__).parents[2] / "src" / "crossframe" / "model"
 PATH = ("xclip", "vision", "layers", "cross_frame", "multi_frame", "text", "video_prompt")
 # What other families than CLIP add.
 FAMILIES = ("beyond", "pooling")
-# Sizes; what comes before that path, frames to pixels; values before training; names; what a checkpoint was taught;
-# the hub.
-BESIDE = ("config", "preprocess", "initialize", "parts", "taught", "published", "__init__")
+# Sizes; what comes before that path, frames to pixels; values before training; names.
+BESIDE = ("config", "preprocess", "initialize", "parts", "__init__")
 
 
 def test_from_pixels_to_logits_is_an_afternoons_reading() -> None:

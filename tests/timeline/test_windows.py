@@ -10,7 +10,7 @@ import torch
 
 import crossframe
 from crossframe import Prediction, Recognizer, Video, VideoError
-from crossframe.model.taught import CLIP, Taught
+from crossframe.taught import CLIP, Taught
 from crossframe.timeline.windows import Grid
 from tests.video.clips import moving, write_clip
 

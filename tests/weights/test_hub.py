@@ -23,8 +23,8 @@ from transformers import ViTConfig, ViTModel
 
 import crossframe
 from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
-from crossframe.model.taught import CLIP, Taught
 from crossframe.model.xclip import XCLIP
+from crossframe.taught import CLIP, Taught
 from crossframe.weights import WeightsError, replace_vision
 from crossframe.weights.sources import is_hub_id
 from tests.weights.hub_server import hub

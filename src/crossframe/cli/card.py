@@ -18,7 +18,7 @@ def card(
 ) -> None:
     """Write README.md into a checkpoint: data, recipe, scores with intervals, license."""
     from crossframe.evaluate.card import RECIPE, model_card
-    from crossframe.model.published import CARD
+    from crossframe.published import CARD
     from crossframe.weights import load
 
     run = checkpoint.resolve().parent

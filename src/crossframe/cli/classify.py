@@ -48,9 +48,9 @@ from crossframe.cli.videos import (
     results_of,
 )
 from crossframe.files import check_page
-from crossframe.model.config import FrameRule
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
+from crossframe.taught import FrameRule
 from crossframe.text.label_files import read_label_set
 from crossframe.text.labels import PLACE, LabelSet, background_texts, escaped, read_descriptions, wordings
 

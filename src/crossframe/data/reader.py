@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from crossframe.model.config import FRAME_RULES, FrameRule
+from crossframe.taught import FRAME_RULES, FrameRule
 from crossframe.video.collect import Decoded
 from crossframe.video.exact import open_video
 from crossframe.video.guard import Limits, VideoError

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossframe.data.manifest import Manifest
-from crossframe.model.taught import CLIP
+from crossframe.taught import CLIP
 from crossframe.video.guard import member
 
 END = 1 << 16  # bytes at each end

@@ -25,8 +25,8 @@ from crossframe.data.reader import Sampling
 from crossframe.evaluate.statistics import Group, calibration, calibration_error, interval
 from crossframe.files import write_json, write_text
 from crossframe.inference import Inference, evaluating
-from crossframe.model.taught import Calibration
 from crossframe.model.xclip import XCLIP
+from crossframe.taught import Calibration
 
 ENOUGH = 20  # answers of one label, from which it gets a threshold of its own and not that of its group
 NEVER = 1.0  # the threshold where no score is right often enough

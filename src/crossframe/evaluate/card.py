@@ -13,8 +13,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 import crossframe
 from crossframe.evaluate.result import SUMMARY
 from crossframe.model.config import variant_of
-from crossframe.model.published import PAPER
 from crossframe.model.xclip import XCLIP
+from crossframe.published import PAPER
 from crossframe.weights.saving import fingerprint
 from crossframe.weights.sources import is_hub_id, list_models
 

@@ -10,8 +10,6 @@ Mixing = Literal["cross_frame", "none", "joint"]
 BlockKind = Literal["plain", "gated", "scaled"]
 Projection = Literal["matrix", "biased", "none"]
 Resize = Literal["bicubic", "bicubic_smooth", "bilinear", "bilinear_smooth"]
-FrameRule = Literal["sparse", "dense", "time"]  # by which frames are chosen: `video.sample`
-FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two excluded
 C = TypeVar("C")
 

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 PartName = Literal["pretrained", "text", "message", "mit", "prompts", "head"]
-PRETRAINED: tuple[PartName, ...] = (
-    "pretrained",
-    "text",
-)  # the towers of CLIP; all other parts are new in a video model
+PRETRAINED: tuple[PartName, ...] = ("pretrained", "text")  # the towers of CLIP; all else is new in a video model
 
 
 @dataclass(frozen=True, slots=True)

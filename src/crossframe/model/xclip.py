@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from crossframe.model.config import ModelConfig
 from crossframe.model.multi_frame import MultiFrameTransformer
 from crossframe.model.preprocess import Preprocess, check_input, default_preprocess
-from crossframe.model.published import Published
-from crossframe.model.taught import Taught
 from crossframe.model.text import TextTransformer
 from crossframe.model.video_prompt import VideoPrompt
 from crossframe.model.vision import VisionTransformer
+from crossframe.published import Published
+from crossframe.taught import Taught
 
 
 class Tokenize(Protocol):

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from crossframe.model.config import Activation, FrameRule, Mixing
+from crossframe.model.config import Activation, Mixing
+from crossframe.taught import FrameRule
 from crossframe.text.labels import templates
 from crossframe.video.draws import Augment
 from crossframe.video.guard import Limits

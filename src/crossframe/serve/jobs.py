@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crossframe.model.config import FrameRule
+from crossframe.taught import FrameRule
 from crossframe.video.collect import Decoded
 from crossframe.video.exact import open_video
 from crossframe.video.given import Video

@@ -12,9 +12,8 @@ from math import ceil, isfinite
 
 import numpy as np
 
-from crossframe.model.config import FrameRule
-from crossframe.model.taught import Taught
 from crossframe.pace import figure
+from crossframe.taught import FrameRule, Taught
 from crossframe.video.decode import Frames
 from crossframe.video.exact import open_video
 from crossframe.video.given import File, Readable, Video, at_hand

@@ -16,9 +16,9 @@ from crossframe.distributed import Processes
 from crossframe.inference import choose_precision
 from crossframe.model.config import ModelConfig, PoolConfig, TextConfig, VisionConfig, variant
 from crossframe.model.preprocess import Preprocess
-from crossframe.model.taught import Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import Model, Recipe, Start, Towers, Train, Variant
+from crossframe.taught import Taught
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.train.loop import Learner, Loop, TextCache
 from crossframe.train.objective import build_objective

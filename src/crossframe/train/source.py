@@ -26,10 +26,10 @@ from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
 from crossframe.evaluate.multi_label import MultiLabelEvaluation
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.inference import evaluating, label_features
-from crossframe.model.taught import Taught
 from crossframe.model.xclip import XCLIP
 from crossframe.recipes.schema import ClipData, FileData, Recipe, StillData
 from crossframe.shapes.splits import Split, index_among
+from crossframe.taught import Taught
 from crossframe.text.labels import read_descriptions, some, wordings
 from crossframe.train.loop import TextCache
 from crossframe.video.guard import Limits

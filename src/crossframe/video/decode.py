@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crossframe.model.config import FrameRule
+from crossframe.taught import FrameRule
 from crossframe.video.collect import Decoded
 from crossframe.video.exact import read_arrays
 from crossframe.video.given import File, Readable, Video, at_hand, source_name

@@ -20,8 +20,8 @@ from typing import Any, cast
 
 from av.video.frame import VideoFrame
 
-from crossframe.model.config import FrameRule
 from crossframe.pace import figure
+from crossframe.taught import FrameRule
 from crossframe.video.collect import Collector, Decoded, NewCollector
 from crossframe.video.given import File, Readable, Video, at_hand
 from crossframe.video.guard import Limits, VideoError

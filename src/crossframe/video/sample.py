@@ -22,7 +22,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from crossframe.model.config import FRAME_RULES, FrameRule
+from crossframe.taught import FRAME_RULES, FrameRule
 from crossframe.video.guard import VideoError
 
 DENSE_STRIDE = 4

@@ -18,7 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from crossframe.model.config import FrameRule
+from crossframe.taught import FrameRule
 from crossframe.video.collect import Decoded, IndexOf, Pass
 from crossframe.video.exact import OpenVideo
 from crossframe.video.guard import VideoError

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess, default_preprocess
-from crossframe.model.taught import CLIP, Taught
+from crossframe.taught import CLIP, Taught
 from crossframe.text.conventions import Conventions, FamilyTokenizer
 from crossframe.text.tokenizer import FILE_NAME
 from crossframe.weights.archive import read_tensors

@@ -27,7 +27,7 @@ from crossframe.model.config import (
     VisionConfig,
 )
 from crossframe.model.preprocess import Preprocess, default_preprocess
-from crossframe.model.taught import Taught
+from crossframe.taught import Taught
 from crossframe.text.conventions import Cleaning, Conventions, FamilyTokenizer, pad_id
 from crossframe.text.tokenizer import Tokenizer
 from crossframe.weights.archive import Contents, open_weights

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossframe.model.config import FRAME_RULES, FrameRule
+FrameRule = Literal["sparse", "dense", "time"]  # by which frames are chosen: `video.sample`
+FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 
 # A clip by the content of its file (`data.seen`) and its seconds in it; infinity for the end of the file.
 CLIP = np.dtype([("file", "<u8"), ("start", "<f4"), ("end", "<f4")])

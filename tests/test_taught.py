@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossframe.model.config import FRAME_RULES, FrameRule
-from crossframe.model.taught import Taught
+from crossframe.taught import FRAME_RULES, FrameRule, Taught
 
 
 @pytest.mark.parametrize("rule", FRAME_RULES)
