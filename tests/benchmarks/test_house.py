@@ -31,6 +31,9 @@ def test_what_is_counted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert house.long_functions() == ["b/other.py:4 long: 61 lines"]
     assert house.long_signatures() == ["b/other.py:3 eight: 8 parameters"]
     assert (len(house.files()), house.lines()) == (7, 67)
+    text = '"""Two\nlines."""\n\n# none\ndef f():\n    """None."""\n    return (\n        1\n    )\n'
+    (tmp_path / "b" / "lines.py").write_text(text)
+    assert house.code_lines(tmp_path / "b" / "lines.py") == 4
     (tmp_path / "a" / "program.py").write_text("def inside():\n    pass\n\ndef outside():\n    pass\n")
     program = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom a.program import inside\n"
     assert house.entered(program + "enter()\nleave()\ninside()\n") == []
