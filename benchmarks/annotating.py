@@ -28,8 +28,7 @@ from crossframe.recognizer import Recognizer
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
 from crossframe.text.labels import LabelSet
-from crossframe.video.given import Video
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.given import Limits, Video, VideoError
 
 CLIPS, SKIPPED = 600, 1 / 4  # far more than are read ahead, which would pass for speed
 MANY, DRAWN = 4000, 200  # clips for memory, of so many files

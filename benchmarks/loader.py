@@ -21,8 +21,8 @@ from typing import Any
 import av
 
 from crossframe.video import exact
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames, decode_many
+from crossframe.video.exact import Decoded
 from crossframe.video.media import Media
 
 FFMPEG, HEADERS, KEEPING, HANDING = "FFmpeg", "headers for the proof", "keeping frames", "handing over"

@@ -22,7 +22,7 @@ from benchmarks.harness import Bar, Options, Result, in_turn, run
 from benchmarks.peers import by_rule, config_of, kinetics_labels, ten_second_clip
 from crossframe.recognizer import Recognizer
 from crossframe.video.decode import decode_many
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 
 def measure(options: Options) -> Result:

@@ -11,7 +11,7 @@ from crossframe import Recognizer, read_video
 from crossframe.answers import ScoreError, as_vector
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 import crossframe
 from crossframe import Embedding, Prediction, Recognizer
 from crossframe.inference import Precision
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from tests.video.clips import moving, write_clip
 
 LABELS = ["arm wrestling", "shaking hands", "cleaning a pool"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.torture.report import Options, Row
 from crossframe.video.decode import Frames, decode_many
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from tests.video.clips import decode_fully, moving, write_clip
 
 CODECS: dict[str, dict[str, Any]] = {

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from crossframe.prediction import Embedding, Prediction
     from crossframe.recognizer import Recognizer
     from crossframe.video.decode import Frames, read_video
-    from crossframe.video.given import Video
-    from crossframe.video.guard import VideoError
+    from crossframe.video.given import Video, VideoError
     from crossframe.weights import WeightsError, expand, list_models, load, save
 
 __version__ = "0.1.0"
@@ -43,7 +42,7 @@ _HOME = {
     "Prediction": "crossframe.prediction",
     "Recognizer": "crossframe.recognizer",
     "Video": "crossframe.video.given",
-    "VideoError": "crossframe.video.guard",
+    "VideoError": "crossframe.video.given",
     "WeightsError": "crossframe.weights",
     "expand": "crossframe.weights",
     "list_models": "crossframe.weights",

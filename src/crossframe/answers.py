@@ -19,7 +19,7 @@ from crossframe.model.xclip import XCLIP, VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.text.labels import GENERIC, Group, LabelSet
 from crossframe.video.decode import Frames
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 EVEN = 0.5  # the threshold of a label that is scored by itself and has none of its own
 

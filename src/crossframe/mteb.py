@@ -28,7 +28,7 @@ from crossframe.inference import TEXTS_AT_ONCE, Inference, Precision, choose_pre
 from crossframe.model.xclip import VideoFeatures
 from crossframe.text.labels import PLACE, wordings
 from crossframe.video.decode import decode_many
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from crossframe.weights import load
 from crossframe.weights.saving import fingerprint
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from crossframe import pages
 from crossframe.video.decode import Frames, Seen, problems
 from crossframe.video.exact import read_arrays
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

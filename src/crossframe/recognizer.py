@@ -25,9 +25,7 @@ from crossframe.text.labels import PLACE, Descriptions, LabelSet, wordings
 from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows
 from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, timed_frames
-from crossframe.video.given import File, Readable, Video
-from crossframe.video.guard import VideoError
-from crossframe.video.media import limits_here
+from crossframe.video.given import File, Readable, Video, VideoError, limits_here
 from crossframe.weights import load
 
 R = TypeVar("R")

@@ -24,8 +24,7 @@ from crossframe.recognizer import Recognizer
 from crossframe.shapes.splits import draw
 from crossframe.shapes.write import write_clip
 from crossframe.video.exact import open_video
-from crossframe.video.given import Video
-from crossframe.video.guard import Limits
+from crossframe.video.given import Limits, Video
 from tests.cli.conftest import Run, command  # noqa: F401 - a fixture
 
 LABELS = ["moving to the left", "growing"]

@@ -14,8 +14,8 @@ from crossframe.cli.shared import limit_entries
 from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import FileData
 from crossframe.text.labels import escaped
-from crossframe.video import media
-from crossframe.video.guard import Limits
+from crossframe.video import given
+from crossframe.video.given import Limits
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset
 from tests.video.clips import moving, write_clip
@@ -26,7 +26,7 @@ STEERING = "\x1b[2J\x1b[31m\u202e"
 
 @pytest.fixture(autouse=True)
 def _usual_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_limits", Limits())  # put back afterwards
+    monkeypatch.setattr(given, "_limits", Limits())  # put back afterwards
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from crossframe.data.reader import Job, read_clip
-from crossframe.video.collect import Decoded
+from crossframe.video.exact import Decoded
 
 HANGS = 0
 

@@ -15,8 +15,7 @@ from crossframe.data.batch import Batch
 from crossframe.data.loader import EvalLoader, TrainLoader, evaluation_batches, shuffled, training_batches
 from crossframe.data.manifest import read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.video.guard import Limits
-from crossframe.video.media import limited
+from crossframe.video.given import Limits, limited
 from tests.data.dataset import numbers
 from tests.data.hanging import HANGS, read_or_hang
 

@@ -15,7 +15,7 @@ import pytest
 from crossframe.data.reader import Job, Sampling, read_clip
 from crossframe.video.decode import Frames, read_video
 from crossframe.video.exact import open_video
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.given import Limits, VideoError
 from tests.data.dataset import numbers, write_numbered
 from tests.video.clips import cut_start, write_clip
 

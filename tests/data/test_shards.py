@@ -17,7 +17,7 @@ from crossframe.data.reader import Sampling
 from crossframe.data.shards import pack
 from crossframe.data.verify import verify
 from crossframe.video.decode import read_video
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from tests.data.dataset import FRAMES, numbers, write_dataset, write_numbered
 
 

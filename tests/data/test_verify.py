@@ -11,7 +11,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.resumable import Outcome
 from crossframe.data.verify import record_of, verify
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from tests.data.dataset import FRAMES, write_dataset, write_numbered
 from tests.video.clips import write_clip
 

@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 
-from crossframe.video.collect import Decoded
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded
+from crossframe.video.given import VideoError
 
 
 def misbehave(source: str, num_frames: int) -> Decoded:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crossframe.video import exact
-from crossframe.video.collect import Decoded
+from crossframe.video.exact import Decoded
 from crossframe.video.media import open_media
 from crossframe.video.plan import scan
 from crossframe.video.sample import Choice

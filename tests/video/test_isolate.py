@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames, VideoError, decode_many, read_video
+from crossframe.video.exact import Decoded
 from crossframe.video.isolate import receive, send
 from tests.video.clips import moving
 from tests.video.hooks import misbehave

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.video.decode import read_video
-from crossframe.video.guard import VideoError
-from crossframe.video.media import videos_in
+from crossframe.video.given import VideoError, videos_in
 
 
 def test_a_folder_stands_for_what_is_in_it_and_where_its_links_lead(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from crossframe.video import remote
 from crossframe.video.decode import decode_many, read_video
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 from crossframe.video.remote import fetched, listed, listed_within, set_cache_limit
 from tests.video.clips import moving, write_clip
 

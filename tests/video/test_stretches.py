@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 from crossframe.video import stretches
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import OpenVideo, open_video, read_arrays
-from crossframe.video.given import Video
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded, OpenVideo, open_video, read_arrays
+from crossframe.video.given import Video, VideoError
 from crossframe.video.stretches import Span, read_parts
 from tests.video.clips import moving, packets_of, write_clip
 from tests.video.kinds import KINDS, mpeg4

@@ -19,9 +19,9 @@ from crossframe.archive.store import Row
 from crossframe.inference import Precision
 from crossframe.recognizer import Recognizer
 from crossframe.text.labels import LabelSet
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded
+from crossframe.video.given import VideoError
 
 
 @dataclass(frozen=True, slots=True)

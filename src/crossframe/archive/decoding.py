@@ -12,10 +12,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import open_video
-from crossframe.video.given import Video, at_hand
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.exact import Decoded, open_video
+from crossframe.video.given import Limits, Video, VideoError, at_hand
 from crossframe.video.isolate import Readers, Worker
 from crossframe.video.sample import Wanted
 from crossframe.video.stretches import Span, read_parts

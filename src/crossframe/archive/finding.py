@@ -22,8 +22,7 @@ from crossframe.archive.store import PLAIN, Key, Row, Store, Vector
 from crossframe.model.xclip import VideoFeatures
 from crossframe.recognizer import Recognizer
 from crossframe.video.decode import Source, read_video
-from crossframe.video.given import File, Video, at_hand
-from crossframe.video.guard import VideoError
+from crossframe.video.given import File, Video, VideoError, at_hand
 from crossframe.weights.saving import fingerprint
 
 TOGETHER = 16  # clips that are asked about labels at once

@@ -18,8 +18,7 @@ from crossframe.model.xclip import XCLIP
 from crossframe.prediction import Embedding
 from crossframe.recognizer import Recognizer
 from crossframe.records import read_records
-from crossframe.video.given import Video, address_of
-from crossframe.video.guard import VideoError
+from crossframe.video.given import Video, VideoError, address_of
 
 SAME = ("weights", "precision", "num_frames")  # what rows of one index must share
 VECTORS = (".parquet", ".npy", ".jsonl")

@@ -10,8 +10,7 @@ from pathlib import Path
 from crossframe.archive.hits import Hit, write_list
 from crossframe.files import write_json, write_text
 from crossframe.video.exact import open_video
-from crossframe.video.given import address_of
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError, address_of
 
 FORMS = (".csv", ".parquet", ".json")
 FIFTYONE = "fiftyone.json"

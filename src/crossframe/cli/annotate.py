@@ -39,7 +39,7 @@ from crossframe.cli.shared import (
 from crossframe.cli.videos import VIDEOS, CacheOption, given_videos
 from crossframe.pace import Pace
 from crossframe.text.labels import escaped
-from crossframe.video.media import limits_here
+from crossframe.video.given import limits_here
 
 if TYPE_CHECKING:
     from crossframe.archive.annotator import Answering

@@ -60,8 +60,7 @@ if TYPE_CHECKING:
 
     from crossframe.gallery import Gallery
     from crossframe.prediction import Prediction
-    from crossframe.video.given import Video
-    from crossframe.video.guard import VideoError
+    from crossframe.video.given import Video, VideoError
 
     Results: TypeAlias = Callable[[list[Video]], Iterable[tuple[Video, Prediction | str]]]
 

@@ -63,7 +63,7 @@ def tell_events(
     from crossframe.text.labels import background_texts
     from crossframe.timeline.timeline import Timeline
     from crossframe.timeline.windows import Grid
-    from crossframe.video.media import limited
+    from crossframe.video.given import limited
 
     data, test, manifest = recipe.data, recipe.test, trial.manifest
     if not isinstance(data, FileData) or manifest is None:

@@ -14,8 +14,7 @@ from typer import Option
 from crossframe.files import plain_json
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import check_labels, escaped, humanize
-from crossframe.video.guard import Limits
-from crossframe.video.media import set_limits
+from crossframe.video.given import Limits, set_limits
 from crossframe.video.remote import set_cache_limit
 from crossframe.weights.sources import check_source
 

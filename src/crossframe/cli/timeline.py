@@ -168,7 +168,7 @@ class _Work:
         """The timeline of a video; None, said on standard error, where it cannot be read."""
         from crossframe.timeline.shots import shot_changes
         from crossframe.timeline.timeline import Timeline
-        from crossframe.video.guard import VideoError
+        from crossframe.video.given import VideoError
 
         task = bar.add_task(escaped(video.name), total=None)
         try:

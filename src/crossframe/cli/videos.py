@@ -19,9 +19,19 @@ from crossframe.data.lists import named_lines, read_places
 from crossframe.data.manifest import lies_outside
 from crossframe.text.labels import escaped
 from crossframe.text.reading import read_text
-from crossframe.video.given import Video, address_of, at_hand
-from crossframe.video.guard import VideoError, check_unpacked, file_of, is_archive
-from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
+from crossframe.video.given import (
+    VIDEO_SUFFIXES,
+    Video,
+    VideoError,
+    address_of,
+    at_hand,
+    check_unpacked,
+    file_of,
+    files_below,
+    is_archive,
+    left_out_of,
+    videos_in,
+)
 
 R = TypeVar("R")
 Absent: TypeAlias = Mapping[Video, str]  # why a video cannot be read, in one line

@@ -1,6 +1,6 @@
 """Videos in tar archives, where they lie: by the names that a list gives them, and as samples of webdataset.
 
-The paths lead into the archives (`crossframe.video.guard`), so nothing is unpacked. A pattern such as
+The paths lead into the archives (`crossframe.video.given`), so nothing is unpacked. A pattern such as
 `train-{000..009}.tar` means several, in order. Names in an archive that lead out of it are refused, and so are archives
 that are compressed, in which nothing can be read where it lies.
 """
@@ -19,8 +19,7 @@ from pathlib import Path, PurePosixPath
 from crossframe.data.clip import Clip
 from crossframe.data.lists import LABELS, class_named, split_of_file
 from crossframe.text.labels import some
-from crossframe.video.guard import member, places
-from crossframe.video.media import VIDEO_SUFFIXES
+from crossframe.video.given import VIDEO_SUFFIXES, member, places
 
 LONGEST = 1 << 20  # bytes of a sample's label
 MOST_SHARDS = 100_000

@@ -29,8 +29,7 @@ from crossframe.data.hugging_face import check_not_saved
 from crossframe.data.lists import SPLITS, is_list, read_table, split_named
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
-from crossframe.video.guard import check_unpacked, is_archive
-from crossframe.video.media import VIDEO_SUFFIXES, files_below, left_out_of, videos_in
+from crossframe.video.given import VIDEO_SUFFIXES, check_unpacked, files_below, is_archive, left_out_of, videos_in
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,10 @@ import torch
 from crossframe.data.batch import Batch, Failure
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Job, Sampling, read_clip
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded
+from crossframe.video.given import VideoError, limits_here
 from crossframe.video.isolate import Readers, Worker
-from crossframe.video.media import limits_here
 
 
 class TrainLoader:
@@ -147,7 +146,7 @@ def _check(batch_size: int, rank: int, world: int) -> None:
 class _Clips:
     """The clips of jobs, read ahead by `workers` processes, or with none of them here, when they are asked for.
 
-    A file may cost what it may in the process that makes this (`media.set_limits`); one that is worse is a failure.
+    A file may cost what it may in the process that makes this (`given.set_limits`); one that is worse is a failure.
     """
 
     def __init__(self, sampling: Sampling, short_side: int | None, workers: int) -> None:

@@ -17,7 +17,7 @@ from crossframe.data.parquet import pyarrow, write_rows
 from crossframe.files import replacing
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import humanize, some
-from crossframe.video.guard import file_of
+from crossframe.video.given import file_of
 
 
 @dataclass(frozen=True, slots=True)

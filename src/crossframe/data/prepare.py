@@ -27,10 +27,8 @@ from numpy.typing import NDArray
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
 from crossframe.files import remove_parts, replacing
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import open_video
-from crossframe.video.given import source_name
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded, open_video
+from crossframe.video.given import VideoError, source_name
 from crossframe.video.media import Media, View, x264_options
 
 USUAL_RATE = Fraction(25)  # frames a second where the file does not say

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crossframe.taught import FRAME_RULES, FrameRule
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import open_video
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.exact import Decoded, open_video
+from crossframe.video.given import Limits, VideoError
 from crossframe.video.sample import (
     Wanted,
     dense,

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from crossframe.video.collect import Decoded
-from crossframe.video.guard import VideoError, file_of
+from crossframe.video.exact import Decoded
+from crossframe.video.given import VideoError, file_of
 from crossframe.video.isolate import Read
 
 File: TypeAlias = "os.PathLike[str]"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crossframe.data.manifest import Manifest
 from crossframe.taught import CLIP
-from crossframe.video.guard import member
+from crossframe.video.given import member
 
 END = 1 << 16  # bytes at each end
 READERS = 8  # files read at a time: they are waited for, more than worked on

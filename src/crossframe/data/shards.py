@@ -1,6 +1,6 @@
 """Packing a data set into a few large tar archives, which suit network drives better than many files.
 
-The archives are ordinary ones. The new list says where in them each video lies (`crossframe.video.guard`), so clips are
+The archives are ordinary ones. The new list says where in them each video lies (`crossframe.video.given`), so clips are
 read in any order, and shuffling, resuming and verifying work as with files.
 """
 

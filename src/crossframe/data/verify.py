@@ -9,9 +9,8 @@ from typing import Any
 
 from crossframe.data.manifest import Manifest
 from crossframe.data.resumable import Outcome, Work, process_each
-from crossframe.video.collect import Collector, Decoded
-from crossframe.video.exact import open_video
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Collector, Decoded, open_video
+from crossframe.video.given import VideoError
 
 
 def verify(manifest: Manifest, record: Path, *, workers: int = 2, timeout: float = 300.0) -> Iterator[Outcome]:

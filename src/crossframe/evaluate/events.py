@@ -23,7 +23,7 @@ from crossframe.files import replacing, write_json
 from crossframe.model.xclip import XCLIP
 from crossframe.timeline.timeline import Timeline
 from crossframe.timeline.writers import write_list
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 SEGMENTS = "segments.csv"
 RIGHT = 0.5  # the overlap from which an event counts as told

@@ -25,7 +25,7 @@ from crossframe.recipes.paper import published
 from crossframe.shapes import VERSION as WORLD
 from crossframe.shapes.splits import draw
 from crossframe.video.decode import Frames
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 REPORT = "report.html"
 MANY = 24  # classes; of more than these, the page shows a choice

@@ -29,7 +29,7 @@ from crossframe.recipes.load import RECIPE, RecipeError, load_recipe
 from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.labels import background_texts
-from crossframe.video.media import limited
+from crossframe.video.given import limited
 from crossframe.weights.folder import BEST, LAST
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from crossframe.model.config import Activation, Mixing
 from crossframe.taught import FrameRule
 from crossframe.text.labels import templates
 from crossframe.video.draws import Augment
-from crossframe.video.guard import Limits
+from crossframe.video.given import Limits
 from crossframe.video.mixing import Mixup
 
 Count = Annotated[int, Field(ge=1)]

@@ -36,8 +36,7 @@ from crossframe.serve.requests import (
 )
 from crossframe.serve.service import Service
 from crossframe.serve.settings import RefusedError, Settings
-from crossframe.video.given import Video
-from crossframe.video.guard import VideoError
+from crossframe.video.given import Video, VideoError
 
 DESCRIPTION = (
     "Names what happens in videos, in your own words. A video comes as a form, as the body itself, or as a path in one "

@@ -21,10 +21,8 @@ from crossframe.serve.metrics import Watch
 from crossframe.serve.settings import Settings
 from crossframe.video.decode import Frames
 from crossframe.video.exact import read_arrays
-from crossframe.video.given import Video
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.given import Limits, Video, VideoError, limits_here
 from crossframe.video.isolate import Worker
-from crossframe.video.media import limits_here
 
 R = TypeVar("R")
 LEAST_READERS = 2  # so that one file that takes long does not keep others waiting

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crossframe.taught import FrameRule
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import open_video
-from crossframe.video.given import Video
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded, open_video
+from crossframe.video.given import Video, VideoError
 from crossframe.video.stretches import Span, read_parts
 
 

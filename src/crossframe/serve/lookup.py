@@ -13,8 +13,7 @@ from crossframe.archive.hits import Hit
 from crossframe.serve.batches import Batches
 from crossframe.serve.requests import SearchAsked
 from crossframe.serve.settings import in_words
-from crossframe.video.given import Video
-from crossframe.video.guard import VideoError
+from crossframe.video.given import Video, VideoError
 
 
 class Lookup:

@@ -16,8 +16,8 @@ from crossframe.serve.requests import TimelineAsked
 from crossframe.serve.settings import RefusedError, Settings
 from crossframe.timeline.timeline import Timeline
 from crossframe.timeline.windows import Grid
-from crossframe.video.collect import Decoded
 from crossframe.video.decode import Frames
+from crossframe.video.exact import Decoded
 from crossframe.video.given import Video
 from crossframe.video.stretches import Span
 

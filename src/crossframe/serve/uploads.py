@@ -23,8 +23,7 @@ from crossframe.data.manifest import lies_outside
 from crossframe.pace import figure
 from crossframe.serve.requests import Asked
 from crossframe.serve.settings import FIELDS, RefusedError, Settings
-from crossframe.video.given import Video, address_of
-from crossframe.video.guard import VideoError, file_of
+from crossframe.video.given import Video, VideoError, address_of, file_of
 
 A = TypeVar("A", bound=Asked)
 

@@ -24,8 +24,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from crossframe.files import replacing
-from crossframe.video.guard import FORMATS, VideoError
-from crossframe.video.media import Media, VideoPacket
+from crossframe.video.given import VideoError
+from crossframe.video.media import FORMATS, Media, VideoPacket
 
 READ = 10.0  # seconds without data after which a connection counts as lost
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before the next attempts

@@ -6,9 +6,8 @@ from importlib import import_module
 from pathlib import Path
 
 from crossframe.extras import install_command
-from crossframe.video.given import Video, at_hand
-from crossframe.video.guard import VideoError, check_readable
-from crossframe.video.media import limits_here
+from crossframe.video.given import Video, VideoError, at_hand, limits_here
+from crossframe.video.media import check_readable
 
 
 def shot_changes(video: Video) -> list[float]:

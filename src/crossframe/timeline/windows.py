@@ -16,9 +16,7 @@ from crossframe.pace import figure
 from crossframe.taught import FrameRule, Taught
 from crossframe.video.decode import Frames
 from crossframe.video.exact import open_video
-from crossframe.video.given import File, Readable, Video, at_hand
-from crossframe.video.guard import Limits, VideoError
-from crossframe.video.media import limits_here
+from crossframe.video.given import File, Limits, Readable, Video, VideoError, at_hand, limits_here
 from crossframe.video.stretches import Span, read_parts
 
 FRAMES_A_SECOND = 4  # that a window looks at where nothing else says how long it is

@@ -32,8 +32,7 @@ from crossframe.shapes.splits import Split, index_among
 from crossframe.taught import Taught
 from crossframe.text.labels import read_descriptions, some, wordings
 from crossframe.train.loop import TextCache
-from crossframe.video.guard import Limits
-from crossframe.video.media import limited
+from crossframe.video.given import Limits, limited
 
 Scores = dict[str, float]
 

@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossframe.taught import FrameRule
-from crossframe.video.collect import Decoded
-from crossframe.video.exact import read_arrays
-from crossframe.video.given import File, Readable, Video, at_hand, source_name
-from crossframe.video.guard import Limits, VideoError
+from crossframe.video.exact import Decoded, read_arrays
+from crossframe.video.given import File, Limits, Readable, Video, VideoError, at_hand, limits_here, source_name
 from crossframe.video.isolate import Read, Readers, Worker
-from crossframe.video.media import limits_here
 from crossframe.video.sample import Choice, Wanted
 
 log = logging.getLogger(__name__)
@@ -209,7 +206,7 @@ def decode_many(
     """Read every source, in order; one that cannot be read gives its VideoError instead of frames.
 
     Each of `workers` processes reads one video at a time, for which it may take `timeout` seconds and grow by
-    `memory` bytes, by default as much as this process allows itself (`media.set_limits`); a process that goes beyond,
+    `memory` bytes, by default as much as this process allows itself (`given.set_limits`); a process that goes beyond,
     or dies, is replaced. A few videos are read ahead, so that decoding overlaps what the caller does. With 0 workers
     everything is read in this process when it is asked for; a decoder that hangs or dies is then not helped. `options`
     are those of `read_video`; a rule for `indices`, like `read` itself, must be importable by name where there are

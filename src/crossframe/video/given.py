@@ -1,24 +1,111 @@
-"""The forms in which a video may be given, and how it comes to hand: a path or bytes, whatever it was."""
+"""The forms in which videos are given, how they come to hand, and what reading one may cost.
+
+A video is a file, its bytes, an address, a part of one of these (`Video`), or lies in a tar archive, where it is read
+in place: a path such as `shards/00000.tar/1536+48213/run/a.mp4` means the 48213 bytes from byte 1536 of
+`shards/00000.tar` on. It says all that a reader needs: no index has to be read or kept, however many videos there are
+and in whatever order they are asked for. The rest of the path is the video's name.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+import tarfile
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from crossframe.video.guard import VideoError
-from crossframe.video.media import limits_here
+from crossframe.pace import figure
 
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.")
 _OF_PATH = re.compile(r"(https?:)/(?=[^/])")  # what pathlib makes of an address
+MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
+PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
+# The endings of the names of files that FFmpeg reads as video; a file of another name is read where it is asked for.
+_ENDINGS = (
+    "264 265 3g2 3gp 3gpp amv asf av1 avi avs2 avs3 cavs dav dif divx dv evo f4v flv gif gxf h261 h263 h264 h265 hevc "
+    "ifv ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nsv nut obu ogg ogm "
+    "ogv qt rec rm rmvb roq swf tod trp ts vc1 vob vp8 vp9 vro webm wmv wtv xvid y4m"
+)
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
+
+
+class VideoError(ValueError):
+    """A video that cannot be used. The message is one line that names the video and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of reading one file: seconds, bytes of memory, and frames.
+
+    Seconds and frames are kept to in any process; memory by the size of what is decoded, and in processes of their own
+    (`isolate`) by the system.
+    """
+
+    seconds: float = 60.0
+    memory: int = 2 << 30
+    frames: int = 4 << 20  # 46 hours at 25 frames a second
+
+    def __post_init__(self) -> None:
+        if not (self.seconds > 0 and self.memory > 0 and self.frames > 0):
+            raise ValueError(
+                f"limits of {self.seconds} seconds, {self.memory} bytes and {self.frames} frames: use numbers above 0"
+            )
+
+    def out_of_time(self, name: str) -> VideoError:
+        return VideoError(
+            f"{name}: was not read within {figure(self.seconds, 6)} seconds; leave it out, or allow more time"
+        )
+
+    def check_memory(self, name: str, size: int) -> None:
+        """Raise VideoError where frames take more than is allowed."""
+        if size > self.memory:
+            most = f"more than {self.memory >> 20}; ask for fewer or smaller ones"
+            raise VideoError(f"{name}: needs {size >> 20} MB for its frames, {most}")
+
+
+def failure(name: str, error: Exception) -> VideoError:
+    """The VideoError for whatever PyAV, FFmpeg or NumPy raised while a file was read."""
+    if isinstance(error, VideoError):
+        return error
+    if isinstance(error, MemoryError):
+        reason = "asks for more memory than there is, as a damaged table does"
+        return VideoError(f"{name}: {reason}; leave it out, or allow more memory")
+    text = " ".join((getattr(error, "strerror", None) or str(error) or "").split())
+    return VideoError(f"{name}: cannot be read ({text or type(error).__name__}); give a video file that plays")
+
+
+_limits = Limits()
+
+
+def set_limits(limits: Limits) -> None:
+    """Sets the limits for each file that this process reads from now on."""
+    global _limits
+    _limits = limits
+
+
+def limits_here() -> Limits:
+    """The cost that is allowed now for each file that this process reads."""
+    return _limits
+
+
+@contextmanager
+def limited(limits: Limits) -> Generator[None]:
+    """Inside, each file may cost this much, also where a loader made here reads it later."""
+    before = limits_here()
+    set_limits(limits)
+    try:
+        yield
+    finally:
+        set_limits(before)
 
 
 class Readable(Protocol):
@@ -153,3 +240,124 @@ def _content(file: Readable, name: str) -> bytes:
     if len(data) > most:
         raise VideoError(f"{name}: has more than {most >> 20} MB; give its path, or allow more memory")
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`size` bytes of an archive, from `offset` on."""
+
+    archive: Path
+    offset: int
+    size: int
+
+    @property
+    def address(self) -> str:
+        """The name that FFmpeg opens."""
+        return f"subfile,,start,{self.offset},end,{self.offset + self.size},,:file:{self.archive}"
+
+
+def is_archive(path: Path) -> bool:
+    """True for the name of a .tar, or of several by a pattern."""
+    return path.suffix.lower() == ".tar" and not path.is_dir()
+
+
+def check_unpacked(path: Path) -> None:
+    """Raise ValueError for the name of a compressed file."""
+    if path.suffix.lower() in PACKED and not path.is_dir():
+        raise ValueError(f"{path} is compressed, and files are read where they lie: unpack it, to a folder or a .tar")
+
+
+def member(path: Path) -> Member | None:
+    """The part of an archive that a path means, None where it means a file, or nothing that is there.
+
+    People write `shards/00000.tar/run/a.mp4`, for which the archive is looked through.
+
+    >>> member(Path("s/0.tar/512+7/run/a.mp4"))
+    Member(archive=PosixPath('s/0.tar'), offset=512, size=7)
+    """
+    text = path.as_posix()
+    if ".tar/" not in text:
+        return None
+    if found := MEMBER.fullmatch(text):
+        return Member(Path(found["archive"]), int(found["offset"]), int(found["size"]))
+    return _named(path)
+
+
+def places(archive: Path | str, file: IO[bytes] | None = None) -> dict[str, tuple[int, int]]:
+    """The files in an archive by their names: where each begins and how long it is, in bytes.
+
+    Of one that lies elsewhere, `file` is the open archive, and `archive` its address. Raises ValueError, in one line,
+    where it is no archive that can be read where it lies, or names lead out of it.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(None if file else archive, "r:", fileobj=file) as tar:
+            for entry in tar:
+                name = PurePosixPath(entry.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise ValueError(f"{archive}: {entry.name!r} leads out of the archive; pack it anew")
+                if entry.isreg() and not entry.issparse():
+                    found[name.as_posix()] = (entry.offset_data, entry.size)
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{archive} cannot be read as an uncompressed .tar ({error}); pack it anew") from error
+    return found
+
+
+def _named(path: Path) -> Member | None:
+    for archive in path.parents:
+        if archive.suffix == ".tar" and archive.is_file():
+            status = archive.stat()
+            try:
+                inside = _known_places(archive, status.st_size, status.st_mtime_ns)
+            except ValueError:  # it does not exist, then
+                return None
+            place = inside.get(path.relative_to(archive).as_posix())
+            return Member(archive, *place) if place else None
+    return None
+
+
+@lru_cache(8)
+def _known_places(archive: Path, _size: int, _changed: int) -> dict[str, tuple[int, int]]:
+    return places(archive)
+
+
+def file_of(path: Path) -> Path:
+    """The file on the disk: the archive, where the path leads into one."""
+    inside = member(path)
+    return path if inside is None else inside.archive
+
+
+def address(path: Path) -> str:
+    """The name that FFmpeg opens. The prefix keeps it from taking a name with a colon for an address."""
+    inside = member(path)
+    return f"file:{path}" if inside is None else inside.address
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The videos in a folder and below it, by the endings of their names, sorted."""
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def left_out_of(files: Iterable[Path]) -> str | None:
+    """One line about those files that are not taken for videos, by ending; None where there are none."""
+    endings = Counter(file.suffix.lower() or "without an ending" for file in files)
+    others = [(count, ending) for ending, count in endings.most_common() if ending not in VIDEO_SUFFIXES]
+    if not others:
+        return None
+    counts = ", ".join(f"{count} {ending}" for count, ending in others)
+    total = sum(count for count, _ in others)
+    one = "1 file is left out, which is not called a video"
+    return f"{one if total == 1 else f'{total} files are left out, which are not called videos'}: {counts}"
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones. Links to folders are followed, a link that leads back is not."""
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))

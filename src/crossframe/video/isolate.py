@@ -30,9 +30,9 @@ import numpy as np
 
 from crossframe.pace import figure
 from crossframe.processes import leave_signals_to_parent, memory_quota, starting_workers
-from crossframe.video.collect import Decoded
-from crossframe.video.guard import Limits, VideoError
-from crossframe.video.media import read_beside_others, set_limits
+from crossframe.video.exact import Decoded
+from crossframe.video.given import Limits, VideoError, set_limits
+from crossframe.video.media import read_beside_others
 
 log = logging.getLogger(__name__)
 

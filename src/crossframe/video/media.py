@@ -1,18 +1,22 @@
-"""One open video stream: its packets, its decoder, and its pictures as arrays; and how the encoder is set."""
+"""One open video stream: its packets, its decoder, and its pictures as arrays; and how the encoder is set.
+
+FFmpeg goes where a file's content sends it: playlists, scripts and descriptions of sessions open other files and
+sockets. Only formats that hold their pictures themselves are read, whatever the file is called.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import stat
+import struct
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
 import av
 import av.error
@@ -27,9 +31,33 @@ from numpy.typing import NDArray
 
 from crossframe.model.config import resized
 from crossframe.processes import cores
-from crossframe.video.guard import FORMATS, PROTOCOLS, Limits, VideoError, address, check_readable, failure
+from crossframe.video.given import Limits, VideoError, address, failure, file_of, limits_here, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
+
+# FFmpeg's own names. Left out, beside sound and subtitles: concat, dash, hls, imf, sdp, rtsp, rtp, sap, mlv,
+# webm_dash_manifest and vobsub, which open other files or sockets; image2, which takes a name for a pattern; lavfi and
+# devices; tty, which draws text.
+FORMATS = ",".join(
+    (
+        "4xm,amv,anm,apng,asf,av1,avi,avs,avs2,avs3,bethsoftvid,bfi,bink,bmv,c93,cavsvideo,cdxl,cine",
+        "dcstr,dfa,dhav,dirac,dnxhd,dv,dxa,ea,film_cpk,flic,flv,gdv,gif,gxf,h261,h263,h264,hevc,hnm,idcin,iff,ifv,ipu",
+        "iv8,ivf,jpegxl_anim,jv,kux,live_flv,lmlm4,lvf,lxf,m4v,matroska,mgsts,mjpeg,mjpeg_2000,mm,mods,moflex,mov",
+        "mpeg,mpegts,mpegvideo,mtv,mv,mvi,mxf,mxg,nsv,nut,nuv,obu,ogg,paf,pmp,psxstr,pva,r3d,rl2,rm,roq,rpl,ser,siff",
+        "smjpeg,smk,smush,swf,thp,tiertexseq,tmv,ty,usm,vc1,vc1test,vividas,vivo,vmd,vvc,wc3movie,webm,wsvqa,wtv,xmv",
+        "yop,yuv4mpegpipe,bmp_pipe,dpx_pipe,exr_pipe,gif_pipe,j2k_pipe,jpeg_pipe,jpegxl_pipe,png_pipe,ppm_pipe,tiff_pipe",
+        "webp_pipe",
+    )
+)
+# A file of the disk, or a part of one; bytes need no protocol.
+PROTOCOLS = "file,subfile"
+PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"RTSPtext", b"[Reference]")
+WEBP_MOVES = 0x02  # the flag of an animation, in a WebP's extended header
+MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"emsg"}
+MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
+DEEPEST = 8  # five are usual
+ENTRY = 64  # bytes that FFmpeg takes for each frame of such a table while it opens a file: 4.4 GB for 2^26 of them
+PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 
 # Threads hold frames of their own, and starting them takes time: they pay for big frames, and for smaller ones where a
 # codec is slow to decode, unless the process reads beside others, to which it then leaves the processors.
@@ -45,7 +73,6 @@ TELLING = {"hevc": {"err_detect": "explode"}}
 # short clips. It decodes none if told to leave all out, which goes for this look alone.
 UNPROBED = {"skip_frame": "all"}
 _beside_others = False
-_limits = Limits()
 # A process that reads clip after clip needs the same megabytes for each, which glibc would give back to the system and
 # get anew, page by page. These are the highest of its own M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (malloc.h).
 KEPT_MEMORY = {-3: 32 << 20, -1: 64 << 20}
@@ -58,67 +85,6 @@ def read_beside_others() -> None:
     with suppress(AttributeError, OSError, TypeError):  # another C library than glibc
         for parameter, size in KEPT_MEMORY.items():
             ctypes.CDLL(None).mallopt(parameter, size)
-
-
-# The endings of the names of files that FFmpeg reads as video; a file of another name is read where it is asked for.
-_ENDINGS = (
-    "264 265 3g2 3gp 3gpp amv asf av1 avi avs2 avs3 cavs dav dif divx dv evo f4v flv gif gxf h261 h263 h264 h265 hevc "
-    "ifv ismv ivf m1v m2t m2ts m2v m4v mj2 mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nsv nut obu ogg ogm "
-    "ogv qt rec rm rmvb roq swf tod trp ts vc1 vob vp8 vp9 vro webm wmv wtv xvid y4m"
-)
-VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
-
-
-def videos_in(folder: Path) -> list[Path]:
-    """The videos in a folder and below it, by the endings of their names, sorted."""
-    return sorted(path for path in files_below(folder) if path.suffix.lower() in VIDEO_SUFFIXES)
-
-
-def left_out_of(files: Iterable[Path]) -> str | None:
-    """One line about those files that are not taken for videos, by ending; None where there are none."""
-    endings = Counter(file.suffix.lower() or "without an ending" for file in files)
-    others = [(count, ending) for ending, count in endings.most_common() if ending not in VIDEO_SUFFIXES]
-    if not others:
-        return None
-    counts = ", ".join(f"{count} {ending}" for count, ending in others)
-    total = sum(count for count, _ in others)
-    one = "1 file is left out, which is not called a video"
-    return f"{one if total == 1 else f'{total} files are left out, which are not called videos'}: {counts}"
-
-
-def files_below(root: Path) -> Iterator[Path]:
-    """All files below a folder but hidden ones. Links to folders are followed, a link that leads back is not."""
-    seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-
-
-def set_limits(limits: Limits) -> None:
-    """Sets the limits for each file that this process reads from now on."""
-    global _limits
-    _limits = limits
-
-
-def limits_here() -> Limits:
-    """The cost that is allowed now for each file that this process reads."""
-    return _limits
-
-
-@contextmanager
-def limited(limits: Limits) -> Generator[None]:
-    """Inside, each file may cost this much, also where a loader made here reads it later."""
-    before = limits_here()
-    set_limits(limits)
-    try:
-        yield
-    finally:
-        set_limits(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +105,7 @@ class Media:
     stream: VideoStream
     number: int = 0  # of the stream, among the video streams
     notes: tuple[str, ...] = ()  # on what else the file holds
-    limits: Limits = field(default_factory=lambda: _limits)
+    limits: Limits = field(default_factory=limits_here)
     read_errors: int = 0
     begun: float = field(default_factory=monotonic)
     _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
@@ -265,14 +231,6 @@ class Media:
             raise failure(self.name, error) from error
 
 
-def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
-    """A packet of the same time with other data."""
-    piece = cast("VideoPacket", Packet(len(data)))  # FFmpeg's own memory, since decoders read a bit beyond the end
-    piece.update(data)
-    piece.pts, piece.dts, piece.time_base = packet.pts, packet.dts, packet.time_base
-    return piece
-
-
 def x264_options(quality: int) -> dict[str, str]:
     """FFmpeg's options for libx264 that give the same bytes for the same frames; `quality` is the constant rate factor.
 
@@ -293,7 +251,7 @@ def open_media(
 
     Raises VideoError for what cannot be opened or holds no video.
     """
-    limits = limits or _limits
+    limits = limits or limits_here()
     begun = monotonic()
     check_readable(source, name, limits)
     file, protocols = (BytesIO(source), "none") if isinstance(source, bytes) else (address(source), PROTOCOLS)
@@ -342,3 +300,91 @@ def _usual(streams: Sequence[VideoStream]) -> int:
         return streams[number].frames != 1, default, size, -number
 
     return max(range(len(streams)), key=rank)
+
+
+def check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
+    """Raise VideoError for the mistakes for which we have better words than FFmpeg."""
+    if isinstance(source, bytes):
+        if not source:
+            raise VideoError(f"{name}: is empty; give the bytes of a video file")
+        _check_content(BytesIO(source), 0, len(source), name, limits)
+        return
+    try:
+        status = file_of(source).stat()
+    except FileNotFoundError as error:
+        raise VideoError(f"{name}: does not exist; check the path") from error
+    except (OSError, ValueError) as error:  # a ValueError is a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"{name}: cannot be opened ({reason}); check the path") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoError(f"{name}: is a folder; give the video files in it")
+    if not stat.S_ISREG(status.st_mode):  # nobody may ever write to a pipe, and what was read is gone
+        raise VideoError(f"{name}: is a pipe or a device; write the video to a file first")
+    inside = member(source)
+    if inside is not None and inside.offset + inside.size > status.st_size:
+        raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
+    if status.st_size == 0:
+        raise VideoError(f"{name}: is empty; give a video file that plays")
+    try:
+        with file_of(source).open("rb") as file:
+            begin, end = (0, status.st_size) if inside is None else (inside.offset, inside.offset + inside.size)
+            _check_content(file, begin, end, name, limits)
+    except PermissionError as error:
+        raise VideoError(f"{name}: may not be read; check the path") from error
+    except OSError as error:
+        raise VideoError(f"{name}: cannot be opened ({error.strerror}); check the path") from error
+
+
+def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limits) -> None:
+    """Refuse playlists, and files of QuickTime's family whose tables claim more frames than anybody has.
+
+    The file's bytes are those from `begin` until before `end`. FFmpeg makes an entry of its own for each frame that a
+    table claims, even if that takes no byte in the file.
+    """
+    file.seek(begin)
+    start = file.read(min(64, end - begin)).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(PLAYLISTS):
+        raise VideoError(f"{name}: is a playlist or a script that names other files; give the video itself")
+    if start[8:16] == b"WEBPVP8X" and len(start) > 20 and start[20] & WEBP_MOVES:
+        raise VideoError(f"{name}: is an animated WebP, which FFmpeg does not read; convert it to .gif or .mp4")
+    claimed, sound, by_tick = 0, False, False
+    for kind, body, stop in _boxes(file, begin, end):
+        file.seek(body)
+        head = file.read(min(16, stop - body)).ljust(16, b"\0")
+        if kind == b"hdlr":
+            sound = head[8:12] == b"soun"
+        elif kind == b"stts":  # one entry of one tick each: sound whose samples nobody lists
+            by_tick = struct.unpack(">4xI4xI", head) == (1, 1)
+        elif kind == b"stsz":
+            claimed += 0 if sound and by_tick else struct.unpack(">8xI4x", head)[0]
+        elif kind == b"trun":
+            claimed += struct.unpack(">4xI8x", head)[0]
+        if claimed > limits.frames:
+            raise VideoError(
+                f"{name}: claims {claimed} frames, and {limits.frames} are the most that are read; it may be damaged"
+            )
+        if claimed * ENTRY > limits.memory:  # FFmpeg would end its table where memory ends, and show no frame at all
+            raise VideoError(
+                f"{name}: claims {claimed} frames, whose table takes {claimed * ENTRY >> 20} MB, more than "
+                f"{limits.memory >> 20}; it may be damaged, or allow more memory"
+            )
+
+
+def _boxes(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes that hold no others, depth first: their kinds, and where what is in them begins and ends."""
+    while start + 8 <= end and depth < DEEPEST:
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if depth == 0 and kind not in MOV_BOXES | MOV_MORE:
+            return
+        body = start + 8
+        if size == 1 and start + 16 <= end:
+            size, body = struct.unpack(">Q", file.read(8))[0], start + 16
+        stop = min(start + size, end) if size else end
+        if stop < body:
+            return
+        if kind in PARENTS:
+            yield from _boxes(file, body, stop, depth + 1)
+        else:
+            yield kind, body, stop
+        start = stop

@@ -16,10 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
+
+from av.packet import Packet
 
 from crossframe.video import headers
 from crossframe.video.headers import Picture, Read, Unproven
-from crossframe.video.media import Media, VideoPacket, cut
+from crossframe.video.media import Media, VideoPacket
 from crossframe.video.mpeg4 import MPEG4
 
 # By the names of the decoders that FFmpeg takes.
@@ -120,6 +123,14 @@ class Plan:
                     yield cut(packet, bytes(memoryview(source)[piece.start : piece.stop]))
                 following = next(left, None)
             before = packet
+
+
+def cut(packet: VideoPacket, data: bytes) -> VideoPacket:
+    """A packet of the same time with other data."""
+    piece = cast("VideoPacket", Packet(len(data)))  # FFmpeg's own memory, since decoders read a bit beyond the end
+    piece.update(data)
+    piece.pts, piece.dts, piece.time_base = packet.pts, packet.dts, packet.time_base
+    return piece
 
 
 @dataclass(frozen=True, slots=True)

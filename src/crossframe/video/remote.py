@@ -4,7 +4,7 @@
 address and by what the server says of its version (ETag, date, size), so one that is there already is used as long as
 the original stays the same. Those that were used longest ago make room for others; while a copy is being read, it is
 locked, and no process removes it. Of a tar archive, the part that a path leads to is downloaded alone, as
-`s3://bucket/00000.tar/1536+48213/run/a.mp4` says it (`crossframe.video.guard`).
+`s3://bucket/00000.tar/1536+48213/run/a.mp4` says it (`crossframe.video.given`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from urllib.request import Request, urlopen
 from crossframe import __version__
 from crossframe.extras import install_command
 from crossframe.files import replacing
-from crossframe.video.guard import MEMBER, VideoError, places
-from crossframe.video.media import VIDEO_SUFFIXES
+from crossframe.video.given import MEMBER, VIDEO_SUFFIXES, VideoError, places
 
 MOST = 10 << 30
 STALLED = 30.0  # seconds without a byte, after which a connection is given up

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from crossframe.taught import FRAME_RULES, FrameRule
-from crossframe.video.guard import VideoError
+from crossframe.video.given import VideoError
 
 DENSE_STRIDE = 4
 Choice: TypeAlias = Callable[[int], Sequence[int]]  # from the number of frames to the wanted indices

@@ -19,9 +19,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from crossframe.taught import FrameRule
-from crossframe.video.collect import Decoded, IndexOf, Pass
-from crossframe.video.exact import OpenVideo
-from crossframe.video.guard import VideoError
+from crossframe.video.exact import Decoded, IndexOf, OpenVideo, Pass
+from crossframe.video.given import VideoError
 from crossframe.video.media import Media, VideoPacket, View
 from crossframe.video.plan import Plan
 from crossframe.video.sample import Wanted

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.importers.imported import Imported, collect
-from crossframe.video.guard import file_of
+from crossframe.video.given import file_of
 
 PLACES = ("source", "video")  # of a task's data: where crossframe found the clip, or else what was shown
 FEW = "make the tasks with crossframe suggest, or give them a 'video'"

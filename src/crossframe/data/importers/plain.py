@@ -9,7 +9,7 @@ from crossframe.data.importers.imported import Imported
 from crossframe.data.layouts import read_clips
 from crossframe.data.manifest import Manifest
 from crossframe.text.labels import some
-from crossframe.video.guard import file_of
+from crossframe.video.given import file_of
 
 
 def import_folder(root: Path) -> Imported:

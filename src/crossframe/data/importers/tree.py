@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from crossframe.text.reading import read_text
-from crossframe.video.media import VIDEO_SUFFIXES, files_below
+from crossframe.video.given import VIDEO_SUFFIXES, files_below
 
 LIST_SUFFIXES = (".csv", ".json", ".tsv", ".txt", ".yaml", ".yml")
 

@@ -16,7 +16,7 @@ from crossframe.data.importers.tree import Tree, folded
 from crossframe.data.lists import is_list, read_table
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import some
-from crossframe.video.guard import check_unpacked, is_archive
+from crossframe.video.given import check_unpacked, is_archive
 
 
 def import_txt(root: Path, annotations: Sequence[Path] = ()) -> Imported:

@@ -14,10 +14,11 @@ import av
 import numpy as np
 import pytest
 
-from crossframe.video import guard, media
+from crossframe.video import given, media
 from crossframe.video.decode import Frames, VideoError, decode_many, read_video
 from crossframe.video.exact import open_video, read_arrays
-from crossframe.video.guard import FORMATS, Limits
+from crossframe.video.given import Limits
+from crossframe.video.media import FORMATS
 from crossframe.video.sample import Wanted
 from tests.video.clips import moving, write_clip
 
@@ -165,7 +166,7 @@ def test_every_demuxer_is_refused_or_opens_nothing_but_the_file(tmp_path: Path, 
                 container = av.open(
                     f"file:{path}",
                     format=name.split(",")[0],
-                    container_options={"format_whitelist": FORMATS, "protocol_whitelist": guard.PROTOCOLS},
+                    container_options={"format_whitelist": FORMATS, "protocol_whitelist": media.PROTOCOLS},
                     metadata_errors="replace",
                     timeout=5,
                 )
@@ -254,8 +255,8 @@ def test_limits_are_told(clip: Clip) -> None:
 
 
 def test_limits_of_a_process_hold_for_all_that_it_reads(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_limits", Limits())  # put back afterwards
-    media.set_limits(Limits(frames=3))
+    monkeypatch.setattr(given, "_limits", Limits())  # put back afterwards
+    given.set_limits(Limits(frames=3))
     with pytest.raises(VideoError, match="claims 30 frames"):
         read_video(clip("h264.mp4"))
 
