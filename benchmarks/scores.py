@@ -27,8 +27,8 @@ from benchmarks.harness import Bar, Options, Result, run
 from crossframe import load
 from crossframe.answers import Scoring
 from crossframe.evaluate.calibration import Scored, fit, reliability
-from crossframe.evaluate.open_set import open_set
 from crossframe.evaluate.probes import PROBES, probe_frames
+from crossframe.evaluate.ranking import open_set
 from crossframe.evaluate.retrieval import both_ways, score_all
 from crossframe.evaluate.shapes import frames_of
 from crossframe.inference import Inference, evaluating

@@ -18,7 +18,7 @@ from benchmarks.harness import Options, Result, run
 from crossframe import load
 from crossframe.data.clip import SEVERAL
 from crossframe.data.manifest import Manifest, read_manifest
-from crossframe.evaluate.multi_label import MultiLabelEvaluation
+from crossframe.evaluate.result import MultiLabelEvaluation
 from crossframe.evaluate.trials import Trial, run_trial
 from crossframe.recipes.load import load_recipe
 from crossframe.shapes.splits import Split, split_actions

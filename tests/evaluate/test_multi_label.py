@@ -15,7 +15,7 @@ import crossframe
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest
-from crossframe.evaluate.multi_label import MultiLabelEvaluation
+from crossframe.evaluate.result import MultiLabelEvaluation
 from crossframe.recipes.load import load_recipe
 from crossframe.text import GENERIC
 from crossframe.train.run import train

@@ -10,8 +10,15 @@ import torch
 from sklearn import metrics
 from torchmetrics.retrieval import RetrievalNormalizedDCG, RetrievalRecall
 
-from crossframe.evaluate.open_set import open_set, rejection
-from crossframe.evaluate.ranking import auroc, average_precision, discounted_gain, false_positives, ranks
+from crossframe.evaluate.ranking import (
+    auroc,
+    average_precision,
+    discounted_gain,
+    false_positives,
+    open_set,
+    ranks,
+    rejection,
+)
 
 GENERATOR = np.random.default_rng(0)
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.explain.attention import AttentionWeights
-from crossframe.explain.relevance import Weights, carried, look, message_places
+from crossframe.explain.relevance import AttentionWeights, Weights, carried, look, message_places
 from crossframe.model.config import ModelConfig, MultiFrameConfig, PromptConfig
 from crossframe.model.xclip import XCLIP
 from tests.model.tiny_families import FAMILIES, tokens_for, video_for

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.assemble import build
 from crossframe.weights.convert import to_ours
 from crossframe.weights.infer import Checkpoint, default_preprocess, infer_config
+from crossframe.weights.loading import build
 from crossframe.weights.tables import OPENAI
 
 

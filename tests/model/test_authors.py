@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.assemble import build
 from crossframe.weights.convert import their_names, to_ours
 from crossframe.weights.infer import Checkpoint, default_preprocess, infer_config
+from crossframe.weights.loading import build
 from crossframe.weights.tables import OPENAI
 from tests.model.training import freeze_text, optimizer, smoothed_loss, soft_loss
 

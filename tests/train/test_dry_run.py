@@ -18,8 +18,7 @@ from crossframe.recipes.paper import HEADLINE
 from crossframe.recipes.schema import Recipe
 from crossframe.train import dry_run, memory
 from crossframe.train.build import build_model, meta_model, meta_weights
-from crossframe.train.dry_run import Speed
-from crossframe.train.estimate import extrapolated
+from crossframe.train.dry_run import Speed, extrapolated
 from crossframe.train.memory import Estimate, Memory, batch_of, multiply_accumulates, step_flops
 from crossframe.weights import load
 from tests.data.dataset import write_dataset

@@ -132,8 +132,7 @@ def _further(out: Path, chosen: Recipe, recipe: str, asked: list[str], *, tiny: 
 
 def _print_dry_run(recipe: Recipe, init: str | None, data: str | None, device_like: str | None) -> None:
     """Print what a run would be, what it costs, and how long it may take; each line as soon as it is known."""
-    from crossframe.train.dry_run import dry_run
-    from crossframe.train.estimate import Cluster
+    from crossframe.train.dry_run import Cluster, dry_run
 
     like = None if device_like is None else Cluster.of(device_like)
     for name, value in _lines(dry_run(recipe, init, data, like)):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from crossframe.data.clip import Clip
-from crossframe.data.importers.tree import Tree, read_lists
+from crossframe.data.importers.imported import Tree, read_lists
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.manifest import Manifest, check_files
 from crossframe.files import write_text

@@ -14,8 +14,7 @@ from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest
 from crossframe.data.reader import Sampling
 from crossframe.distributed import from_all_processes, this_process
-from crossframe.evaluate.multi_label import MultiLabelEvaluation
-from crossframe.evaluate.result import Evaluation, VideoResult
+from crossframe.evaluate.result import Evaluation, MultiLabelEvaluation, VideoResult
 from crossframe.evaluate.statistics import TOP
 from crossframe.inference import Crops, Inference, Precision, check_precision, evaluating
 from crossframe.model.config import variant_of

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from crossframe.answers import Question, Scoring
-from crossframe.explain.attention import AttentionWeights
-from crossframe.explain.relevance import Pass, carried, look, message_places
+from crossframe.explain.relevance import AttentionWeights, Pass, carried, look, message_places
 from crossframe.inference import exact_convolutions
 from crossframe.model.preprocess import Preprocess, center_box
 from crossframe.model.xclip import XCLIP

@@ -11,7 +11,6 @@ from crossframe.answers import Question
 from crossframe.pace import figure
 from crossframe.prediction import Prediction
 from crossframe.serve.batches import Batches, or_raise
-from crossframe.serve.jobs import read_windows_of, span_of
 from crossframe.serve.requests import TimelineAsked
 from crossframe.serve.settings import RefusedError, Settings
 from crossframe.timeline.timeline import Timeline
@@ -19,7 +18,7 @@ from crossframe.timeline.windows import Grid
 from crossframe.video.decode import Frames
 from crossframe.video.exact import Decoded
 from crossframe.video.given import Video
-from crossframe.video.stretches import Span
+from crossframe.video.stretches import Span, read_windows_of, span_of
 
 TOGETHER = 16  # windows that are read at once: the memory of one request
 

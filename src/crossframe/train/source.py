@@ -23,7 +23,7 @@ from crossframe.data.seen import join, marks
 from crossframe.data.split import few_shot, hold_out
 from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
-from crossframe.evaluate.multi_label import MultiLabelEvaluation
+from crossframe.evaluate.result import MultiLabelEvaluation
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.inference import evaluating, label_features
 from crossframe.model.xclip import XCLIP

@@ -2,7 +2,7 @@
 
 `load`, `expand` and `save` are all that most people need. Inside: `tables` holds the parameter names of every layout
 and `convert` applies them; `pickles` and `archive` read files, `search` finds the state dict in them; `folder`, `hub`
-find folders; `assemble` makes a model of all that.
+find folders; `loading` makes a model of all that.
 """
 
 from __future__ import annotations

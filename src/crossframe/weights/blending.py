@@ -14,8 +14,8 @@ from torch import Tensor
 
 from crossframe.model.parts import PRETRAINED, part_of
 from crossframe.model.xclip import XCLIP
-from crossframe.weights.assemble import with_positions
 from crossframe.weights.errors import WeightsError, shorten
+from crossframe.weights.loading import with_positions
 
 CANDIDATES = tuple(step / 10 for step in range(11))  # the weights that `choose_weight` tries
 

@@ -18,12 +18,12 @@ from crossframe.model.vision import VisionTransformer
 from crossframe.model.xclip import XCLIP
 from crossframe.weights import hub
 from crossframe.weights.archive import read_tensors
-from crossframe.weights.assemble import check_depth, check_tensors, with_positions
 from crossframe.weights.convert import to_ours
 from crossframe.weights.errors import WeightsError, errors_in, shorten
 from crossframe.weights.folder import CONFIG, read_json, read_pictures, read_weights
 from crossframe.weights.hf_config import vit_from_hf
 from crossframe.weights.infer import infer_vision
+from crossframe.weights.loading import check_depth, check_tensors, with_positions
 from crossframe.weights.search import find
 from crossframe.weights.sources import is_hub_id
 from crossframe.weights.tables import IMAGE_ONLY

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from crossframe.data.annotations import Segment, database_of, place_segments, read_segments
 from crossframe.data.clip import Clip
-from crossframe.data.importers.imported import Imported, collect
-from crossframe.data.importers.tree import Tree, read_lists
+from crossframe.data.importers.imported import Imported, Tree, collect, read_lists
 from crossframe.text.reading import read_values
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from crossframe.data.importers.imported import Imported, Listed, assemble
-from crossframe.data.importers.tree import read_lines, read_lists
+from crossframe.data.importers.imported import Imported, Listed, assemble, read_lines, read_lists
 
 MARKS = {"0": None, "1": "train", "2": "test"}
 

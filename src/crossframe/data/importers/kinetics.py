@@ -17,8 +17,7 @@ from io import StringIO
 from pathlib import Path
 
 from crossframe.data.importers.activitynet import placed, segments_of
-from crossframe.data.importers.imported import Imported, Listed, assemble, collect
-from crossframe.data.importers.tree import Tree, read_lists
+from crossframe.data.importers.imported import Imported, Listed, Tree, assemble, collect, read_lists
 from crossframe.data.layouts import split_named
 from crossframe.text.reading import read_text
 

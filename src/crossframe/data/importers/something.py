@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crossframe.data.importers.imported import Imported, Listed, assemble
-from crossframe.data.importers.tree import read_lines, read_lists
+from crossframe.data.importers.imported import Imported, Listed, assemble, read_lines, read_lists
 from crossframe.text.reading import read_text
 
 PREFIX = "(.+-)?"  # "something-something-v2-", or nothing

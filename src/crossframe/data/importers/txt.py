@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crossframe.data.archives import Archive
-from crossframe.data.importers.imported import Imported, collect
-from crossframe.data.importers.tree import Tree, folded
+from crossframe.data.importers.imported import Imported, Tree, collect, folded
 from crossframe.data.lists import is_list, read_table
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import some

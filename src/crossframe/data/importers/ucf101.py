@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from crossframe.data.importers.imported import Imported, Listed, assemble
-from crossframe.data.importers.tree import read_lines, read_lists
+from crossframe.data.importers.imported import Imported, Listed, assemble, read_lines, read_lists
 
 LINE = re.compile(r"(?P<video>.+?)(\s+(?P<index>\d+))?")
 
