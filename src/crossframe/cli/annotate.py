@@ -12,7 +12,6 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.classify import ThresholdOption, label_set
 from crossframe.cli.shared import (
     NOTHING_DONE,
     BackgroundOption,
@@ -20,18 +19,20 @@ from crossframe.cli.shared import (
     ContainedOption,
     FramesOption,
     HumanizeOption,
+    LabelOption,
     LabelsOption,
     MemoryOption,
     ModelOption,
     MostFramesOption,
     PrecisionOption,
     TemplateOption,
+    ThresholdOption,
     TimeoutOption,
     exit_status,
     given_labels,
+    label_set,
     made_by,
     open_recognizer,
-    own_labels,
     progress_below,
     screen,
     set_file_limits,
@@ -72,7 +73,7 @@ KindOption: TypeAlias = Annotated[
 def annotate(
     videos: Annotated[list[str], Argument(help=VIDEOS)],
     out: Annotated[Path, Option(help="A folder for the results; if it has some, only what is missing is done.")],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to keep of each video.")] = 5,
@@ -114,8 +115,8 @@ def annotate(
     recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, num_frames=frames, template=template)
     chosen = None
     if names or recognizer.model.labels:
-        names = own_labels(recognizer.model, names, quiet=False)
-        chosen = label_set(names, labels, background or [], threshold, None)
+        chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=False)
+        names = list(chosen.labels)
     device = device or device_of(address)
     run: dict[str, Any] = made_by(model, recognizer) | {"num_frames": recognizer.num_frames, "dtype": dtype, "top": top}
     run |= {"precision": _precision(precision, device), "width": recognizer.model.config.embed_dim}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -20,21 +20,24 @@ from crossframe.cli.shared import (
     DeviceOption,
     FramesOption,
     HumanizeOption,
+    LabelOption,
     LabelsOption,
     MemoryOption,
     ModelOption,
     MostFramesOption,
     PrecisionOption,
     ResumeOption,
+    SamplingOption,
     TemplateOption,
+    ThresholdOption,
     TimeoutOption,
     WorkersOption,
     exit_status,
     given_labels,
     json_line,
+    label_set,
     made_by,
     open_recognizer,
-    own_labels,
     progress_below,
     screen,
     set_file_limits,
@@ -50,9 +53,7 @@ from crossframe.cli.videos import (
 from crossframe.files import check_page
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
-from crossframe.taught import FrameRule
-from crossframe.text.label_files import read_label_set
-from crossframe.text.labels import PLACE, LabelSet, background_texts, escaped, read_descriptions, wordings
+from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,19 +68,11 @@ if TYPE_CHECKING:
 DescriptionsOption: TypeAlias = Annotated[
     Path | None, Option(help="JSON or YAML of sentences for each label, read in its place; alone, it names them.")
 ]
-ThresholdOption: TypeAlias = Annotated[
-    float | None,
-    Option(metavar="<share>", min=0, max=1, help="The score below which the answer is none of the labels."),
-]
-SamplingOption: TypeAlias = Annotated[
-    FrameRule | None,
-    Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
-]
 
 
 def classify(
     videos: Annotated[list[str], Argument(help=VIDEOS)],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
@@ -121,9 +114,9 @@ def classify(
     settings = {"num_frames": frames, "precision": precision, "template": template, "descriptions": said}
     # Slow, and of no use before the command line is known to make sense.
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
-    names = own_labels(recognizer.model, names, quiet=as_json, background=background or [])
     recognizer.sampling, recognizer.stream = sampling, stream
-    chosen = label_set(names, labels, background or [], threshold, said)
+    chosen = label_set(recognizer.model, names, labels, background, threshold, said, quiet=as_json)
+    names = list(chosen.labels)
     if as_json or out or html:
         output.made_by = made_by(model, recognizer) | {"descriptions": said and str(descriptions)}
     run = {**output.made_by, "labels": names, **chosen.to_dict(), "num_frames": recognizer.num_frames, "top": top}
@@ -136,22 +129,6 @@ def classify(
     if named and not as_json:
         _say_what_scores_mean(model, names if not chosen.background else [])
     raise typer.Exit(exit_status(named, len(found), diverged=output.diverged))
-
-
-def label_set(
-    names: list[str], file: Path | None, background: list[str], threshold: float | None, said: object
-) -> LabelSet:
-    """The labels with what the file says about them, which options replace."""
-    found = read_label_set(file) if file else LabelSet.of(names)
-    if said and found.wordings:
-        raise ValueError(f"{file} has wordings of its own; leave --descriptions out, or the wordings")
-    if list(found.labels) != names:  # there are options -l too, or labels were humanized
-        if found.to_dict():
-            raise ValueError(f"{file} says more than labels; leave out --label and --humanize, or write them into it")
-        found = LabelSet.of(names)
-    if threshold is not None:
-        found = replace(found, thresholds=dict.fromkeys(names, threshold))
-    return replace(found, background=background_texts(background)) if background else found
 
 
 @dataclass

@@ -10,24 +10,25 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.classify import SamplingOption
 from crossframe.cli.shared import (
     NOTHING_DONE,
     BackgroundOption,
     DeviceOption,
     FramesOption,
     HumanizeOption,
+    LabelOption,
     LabelsOption,
     MemoryOption,
     ModelOption,
     MostFramesOption,
+    SamplingOption,
     TemplateOption,
     TimeoutOption,
     given_labels,
     json_line,
+    label_set,
     made_by,
     open_recognizer,
-    own_labels,
     screen,
     set_file_limits,
 )
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 def explain(
     video: Annotated[str, Argument(help="A video: a file, an address, or '-' for standard input.")],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     why: Annotated[str | None, Option(help="The label to explain; the best one if not given.")] = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -82,9 +83,9 @@ def explain(
     # Slow, and of no use before the command line is known to make sense.
     settings = {"num_frames": frames, "precision": "float32", "template": template}
     recognizer = open_recognizer(model, device, 0, None, timeout, **settings)
-    names = own_labels(recognizer.model, names, quiet=as_json)
+    chosen = label_set(recognizer.model, names, None, background, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
-    explanation = recognizer.explain(found[0], names, label=why, background=background or [])
+    explanation = recognizer.explain(found[0], chosen, label=why)
 
     run = made_by(model, recognizer)
     _write(explanation, html, png, run)

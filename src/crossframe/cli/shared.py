@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +13,9 @@ import typer
 from typer import Option
 
 from crossframe.files import plain_json
-from crossframe.text.label_files import read_labels
-from crossframe.text.labels import check_labels, escaped, humanize
+from crossframe.taught import FrameRule
+from crossframe.text.label_files import read_label_set, read_labels
+from crossframe.text.labels import LabelSet, background_texts, check_labels, escaped, humanize
 from crossframe.video.given import Limits, set_limits
 from crossframe.video.remote import set_cache_limit
 from crossframe.weights.sources import check_source
@@ -30,6 +32,7 @@ NOTHING_DONE = 2  # the exit status where not one video could be used
 
 # Options of the commands that read videos.
 ModelOption = Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")]
+LabelOption = Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")]
 LabelsOption = Annotated[Path | None, Option(help="A file of labels: lines, CSV, TSV, JSON or YAML; numbered or not.")]
 FramesOption = Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")]
 PrecisionOption = Annotated[
@@ -43,6 +46,14 @@ DeviceOption = Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, 
 TemplateOption = Annotated[str | None, Option(help="Words around every label, with {} in its place.")]
 BackgroundOption = Annotated[
     list[str] | None, Option(help="Words for what is none of the labels, or 'generic'; repeat it.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    Option(metavar="<share>", min=0, max=1, help="The score below which the answer is none of the labels."),
+]
+SamplingOption = Annotated[
+    FrameRule | None,
+    Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
 ]
 HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")]
 ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
@@ -110,6 +121,31 @@ def own_labels(model: XCLIP, given: list[str], *, quiet: bool, background: Seque
     names = given or given_labels(own, None, clean=False)
     check_head(model, names)
     return names
+
+
+def label_set(
+    model: XCLIP,
+    given: list[str],
+    file: Path | None,
+    background: list[str] | None,
+    threshold: float | None = None,
+    said: object = None,
+    *,
+    quiet: bool,
+) -> LabelSet:
+    """The labels given, or the model's own, with what the file says about them, which options replace."""
+    nothing = background or []
+    names = own_labels(model, given, quiet=quiet, background=nothing)
+    found = read_label_set(file) if file else LabelSet.of(names)
+    if said and found.wordings:
+        raise ValueError(f"{file} has wordings of its own; leave --descriptions out, or the wordings")
+    if list(found.labels) != names:  # there are options -l too, or labels were humanized
+        if found.to_dict():
+            raise ValueError(f"{file} says more than labels; leave out --label and --humanize, or write them into it")
+        found = LabelSet.of(names)
+    if threshold is not None:
+        found = replace(found, thresholds=dict.fromkeys(names, threshold))
+    return replace(found, background=background_texts(nothing)) if nothing else found
 
 
 def open_recognizer(

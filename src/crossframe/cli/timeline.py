@@ -12,7 +12,6 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.classify import ThresholdOption, label_set
 from crossframe.cli.localization import localization_table
 from crossframe.cli.shared import (
     NOTHING_DONE,
@@ -22,18 +21,20 @@ from crossframe.cli.shared import (
     DeviceOption,
     FramesOption,
     HumanizeOption,
+    LabelOption,
     LabelsOption,
     MemoryOption,
     ModelOption,
     PrecisionOption,
     TemplateOption,
+    ThresholdOption,
     TimeoutOption,
     exit_status,
     given_labels,
     json_line,
+    label_set,
     made_by,
     open_recognizer,
-    own_labels,
     progress,
     screen,
     set_file_limits,
@@ -69,7 +70,7 @@ OutputsOption: TypeAlias = Annotated[
 
 def timeline(
     videos: Annotated[list[str], Argument(help=VIDEOS)],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     window: WindowOption = None,
@@ -109,10 +110,10 @@ def timeline(
     recognizer = open_recognizer(
         model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
     )
-    names = own_labels(recognizer.model, names, quiet=as_json, background=background or [])
     from crossframe.answers import with_background
 
-    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
+    chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=as_json)
+    chosen = with_background(chosen, recognizer.model)
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
     timelines = _told(work, present, as_json=as_json)

@@ -12,21 +12,22 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.classify import ThresholdOption, label_set
 from crossframe.cli.shared import (
     BackgroundOption,
     DeviceOption,
     FramesOption,
     HumanizeOption,
+    LabelOption,
     LabelsOption,
     ModelOption,
     PrecisionOption,
     TemplateOption,
+    ThresholdOption,
     given_labels,
     json_line,
+    label_set,
     made_by,
     open_recognizer,
-    own_labels,
     screen,
 )
 from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption
@@ -43,7 +44,7 @@ SOURCE = "An address (http, rtsp, rtmp ...), a file that grows, '-' for standard
 
 def watch(
     source: Annotated[str, Argument(help=SOURCE)],
-    label: Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")] = None,
+    label: LabelOption = None,
     labels: LabelsOption = None,
     model: ModelOption = DEFAULT_MODEL,
     window: WindowOption = None,
@@ -74,10 +75,10 @@ def watch(
         record.mkdir(parents=True, exist_ok=True)
     settings = {"num_frames": frames, "precision": precision, "template": template}
     recognizer = open_recognizer(model, device, None, None, 60.0, **settings)
-    names = own_labels(recognizer.model, names, quiet=True, background=background or [])
     from crossframe.answers import with_background
 
-    chosen = with_background(label_set(names, labels, background or [], threshold, None), recognizer.model)
+    chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=True)
+    chosen = with_background(chosen, recognizer.model)
     stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=source)
     live = Live(source, recognizer.model.preprocess.short_side, idle, retries, record is not None)
     with ExitStack() as stack:
