@@ -12,22 +12,9 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BackgroundOption,
-    BatchSizeOption,
-    ContainedOption,
-    FramesOption,
-    HumanizeOption,
-    LabelOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    MostFramesOption,
-    PrecisionOption,
-    TemplateOption,
-    ThresholdOption,
-    TimeoutOption,
     exit_status,
     given_labels,
     label_set,
@@ -37,7 +24,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import VIDEOS, CacheOption, given_videos
+from crossframe.cli.videos import given_videos
 from crossframe.pace import Pace
 from crossframe.text.labels import escaped
 from crossframe.video.given import limits_here
@@ -71,11 +58,11 @@ KindOption: TypeAlias = Annotated[
 
 
 def annotate(
-    videos: Annotated[list[str], Argument(help=VIDEOS)],
+    videos: Annotated[list[str], Argument(help=options.VIDEOS)],
     out: Annotated[Path, Option(help="A folder for the results; if it has some, only what is missing is done.")],
-    label: LabelOption = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
+    label: options.Label = None,
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to keep of each video.")] = 5,
     summary: SummaryOption = False,
     dtype: Annotated[Literal["float32", "float16"], Option(help="Of the vectors.")] = "float32",
@@ -83,19 +70,19 @@ def annotate(
     stride: StepOption = None,
     retry: Annotated[bool, Option("--retry", help="Try again what ended in an error.")] = False,
     address: AddressOption = None,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
     device: KindOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
-    background: BackgroundOption = None,
-    threshold: ThresholdOption = None,
-    batch_size: BatchSizeOption = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    cache_size: CacheOption = None,
-    contained: ContainedOption = False,
+    template: options.Template = None,
+    clean: options.Humanize = False,
+    background: options.Background = None,
+    threshold: options.Threshold = None,
+    batch_size: options.BatchSize = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    cache_size: options.Cache = None,
+    contained: options.Contained = False,
 ) -> None:
     """Label and embed every video of an archive into Parquet files, each once, however often it is interrupted."""
     from crossframe.archive.pipeline import annotated, cluster, device_of, ray

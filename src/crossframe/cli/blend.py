@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import ClassNamesOption, RootOption
+from crossframe.cli import options
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
@@ -24,8 +24,8 @@ def blend(
         list[str] | None,
         Option(help="Choose the weight on clips, a list or a folder, of classes left out of training; repeat it."),
     ] = None,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
 ) -> None:
     """Average the weights of a tuned and a pretrained model (WiSE-FT); parts that only one has stay as they are."""
     if (weight is None) == (not choose_on):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from crossframe.cli.shared import DeviceOption, LabelsOption, TemplateOption, choose_device, progress
+from crossframe.cli import options
+from crossframe.cli.shared import choose_device, progress
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
@@ -23,16 +24,16 @@ def calibrate(
         Path, Option(help="A list of clips that the model was not trained on, or a folder for each class.")
     ],
     split: Annotated[str | None, Option(help="Which clips: val, if not given and there is one.")] = None,
-    labels: LabelsOption = None,
+    labels: options.Labels = None,
     target_precision: Annotated[
         float, Option(min=0.5, max=0.999, help="How many of the accepted answers should be right.")
     ] = 0.95,
-    template: TemplateOption = None,
+    template: options.Template = None,
     out: Annotated[
         Path | None, Option(help="The folder for the calibrated model: --model itself, if not given.")
     ] = None,
     workers: Annotated[int, Option(min=0, help="Processes that read videos.")] = 0,
-    device: DeviceOption = None,
+    device: options.Device = None,
 ) -> None:
     """Fit a temperature and a threshold for each label on clips, and save them in the model's config.
 

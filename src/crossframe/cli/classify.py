@@ -12,26 +12,9 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BackgroundOption,
-    BatchSizeOption,
-    ContainedOption,
-    DeviceOption,
-    FramesOption,
-    HumanizeOption,
-    LabelOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    MostFramesOption,
-    PrecisionOption,
-    ResumeOption,
-    SamplingOption,
-    TemplateOption,
-    ThresholdOption,
-    TimeoutOption,
-    WorkersOption,
     exit_status,
     given_labels,
     json_line,
@@ -42,14 +25,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import (
-    VIDEOS,
-    CacheOption,
-    EndOption,
-    StartOption,
-    given_videos,
-    results_of,
-)
+from crossframe.cli.videos import given_videos, results_of
 from crossframe.files import check_page
 from crossframe.pace import told
 from crossframe.records import Records, check_free, read_records
@@ -71,34 +47,34 @@ DescriptionsOption: TypeAlias = Annotated[
 
 
 def classify(
-    videos: Annotated[list[str], Argument(help=VIDEOS)],
-    label: LabelOption = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
+    videos: Annotated[list[str], Argument(help=options.VIDEOS)],
+    label: options.Label = None,
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to show for each video.")] = 5,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
-    template: TemplateOption = None,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
+    device: options.Device = None,
+    template: options.Template = None,
     descriptions: DescriptionsOption = None,
-    clean: HumanizeOption = False,
-    background: BackgroundOption = None,
-    threshold: ThresholdOption = None,
+    clean: options.Humanize = False,
+    background: options.Background = None,
+    threshold: options.Threshold = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     out: Annotated[Path | None, Option(help="Write records to this .jsonl, .csv or .parquet file.")] = None,
-    resume: ResumeOption = False,
+    resume: options.Resume = False,
     html: Annotated[Path | None, Option(help="Write a page that shows the results here.")] = None,
-    workers: WorkersOption = None,
-    batch_size: BatchSizeOption = None,
-    sampling: SamplingOption = None,
-    stream: Annotated[int | None, Option(min=0, help="Which video stream, of files with several.")] = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    cache_size: CacheOption = None,
-    contained: ContainedOption = False,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    sampling: options.Sampling = None,
+    stream: options.Stream = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    cache_size: options.Cache = None,
+    contained: options.Contained = False,
 ) -> None:
     """Name what happens in videos, among labels in your own words."""
     said = read_descriptions(descriptions) if descriptions else None

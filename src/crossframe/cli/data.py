@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import (
-    ClassNamesOption,
-    ContainedOption,
-    MemoryOption,
-    MostFramesOption,
-    RootOption,
-    set_file_limits,
-)
+from crossframe.cli import options
+from crossframe.cli.shared import set_file_limits
 from crossframe.data.importers import Layout
 from crossframe.files import check_not_read
 from crossframe.processes import cores
@@ -69,7 +63,7 @@ def import_(
     split_number: Annotated[int, Option(min=1, max=3, help="Which official split of UCF-101 or HMDB-51.")] = 1,
     humanize: Annotated[bool, Option("--humanize", help="Write ApplyEyeMakeup as 'apply eye makeup'.")] = False,
     labels: Annotated[Path | None, Option(help="Also write all classes here, one a line.")] = None,
-    contained: ContainedOption = False,
+    contained: options.Contained = False,
 ) -> None:
     """Write a list of clips from a data set as it is published. Says what is missing, and counts what is there."""
     from dataclasses import replace
@@ -121,11 +115,11 @@ def verify(
     record: Annotated[Path | None, Option(help="Where to note what was found; beside the list if not given.")] = None,
     workers: Workers = None,
     timeout: Timeout = 300,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    contained: ContainedOption = False,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    contained: options.Contained = False,
 ) -> None:
     """Decode every file to its end and list what is broken, and why. Goes on where an earlier run stopped."""
     from crossframe.data.manifest import read_manifest
@@ -160,11 +154,11 @@ def prepare(
     as_is: Annotated[bool, Option("--as-is", help="With --shards: pack the files as they are.")] = False,
     workers: Workers = None,
     timeout: Timeout = 300,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    contained: ContainedOption = False,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    contained: options.Contained = False,
 ) -> None:
     """Re-encode every file small, as H.264 that decodes fast. Goes on where an earlier run stopped."""
     from crossframe.data.manifest import read_manifest, write_manifest
@@ -205,9 +199,9 @@ def few_shot(
     shots: Annotated[int, Option(min=1, help="Clips of each class.")],
     seed: Annotated[int, Option(min=0, help="Another seed draws other clips.")] = 0,
     split: Annotated[str, Option(help="The split to draw from; the others stay as they are.")] = "train",
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    contained: ContainedOption = False,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    contained: options.Contained = False,
 ) -> None:
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.clip import check_apart
@@ -236,9 +230,9 @@ def new_classes(
     renamed: Annotated[Path | None, Option(help="A .csv of classes, columns new and old, that are one.")] = None,
     classes: Annotated[int | None, Option(min=1, help="Draw this many of the new classes.")] = None,
     seed: Annotated[int, Option(min=0, help="Another seed draws other classes.")] = 0,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    contained: ContainedOption = False,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    contained: options.Contained = False,
 ) -> None:
     """Keep the clips of classes that another data set does not have. Prints how the names were matched."""
     from crossframe.data.layouts import read_candidates
@@ -267,9 +261,9 @@ def hold_out(
     fraction: Annotated[float, Option(help="How much of each class to hold out.")] = 0.2,
     seed: Annotated[int, Option(min=0, help="Another seed holds out other clips.")] = 0,
     name: Annotated[str, Option(help="What to call their split: val, which training watches, or test.")] = "val",
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    contained: ContainedOption = False,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    contained: options.Contained = False,
 ) -> None:
     """Divide clips that have no split into train and another; clips of one group stay on one side."""
     from dataclasses import replace
@@ -305,7 +299,7 @@ def between(
     window: Annotated[
         float | None, Option(min=0.1, metavar="<seconds>", help="Length of a clip; as events usually have.")
     ] = None,
-    root: RootOption = None,
+    root: options.Root = None,
 ) -> None:
     """Add clips of what lies between the events of a list, so that a model learns what nothing looks like."""
     from crossframe.data.between import with_between

@@ -9,22 +9,9 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BatchSizeOption,
-    ContainedOption,
-    DeviceOption,
-    FramesOption,
-    HumanizeOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    MostFramesOption,
-    PrecisionOption,
-    ResumeOption,
-    TemplateOption,
-    TimeoutOption,
-    WorkersOption,
     exit_status,
     given_labels,
     made_by,
@@ -33,47 +20,40 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import (
-    VIDEOS,
-    CacheOption,
-    EndOption,
-    StartOption,
-    given_videos,
-    results_of,
-)
+from crossframe.cli.videos import given_videos, results_of
 from crossframe.pace import told
 from crossframe.records import check_free
 
 
 def embed(
     out: Annotated[Path, Option(help="Write vectors to this .parquet, .npy or .jsonl file.")],
-    videos: Annotated[list[str] | None, Argument(help=VIDEOS, show_default=False)] = None,
+    videos: Annotated[list[str] | None, Argument(help=options.VIDEOS, show_default=False)] = None,
     label: Annotated[list[str] | None, Option("-l", "--label", help="A text to embed too; repeat it.")] = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
     dtype: Annotated[Literal["float32", "float16"], Option(help="Of the numbers that are written.")] = "float32",
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
-    resume: ResumeOption = False,
-    workers: WorkersOption = None,
-    batch_size: BatchSizeOption = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    cache_size: CacheOption = None,
-    contained: ContainedOption = False,
+    device: options.Device = None,
+    template: options.Template = None,
+    clean: options.Humanize = False,
+    resume: options.Resume = False,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    cache_size: options.Cache = None,
+    contained: options.Contained = False,
 ) -> None:
     """Write a vector of unit length for each video and text, for search, clustering and vector stores."""
     texts = given_labels(label or [], labels, clean) if label or labels else []
     set_file_limits(memory, most_frames, cache_size)
     found, absent = given_videos(videos or [], start, end, contained=contained)
     if not found and not texts:
-        raise typer.BadParameter("give videos, or texts with -l", param_hint="VIDEOS")
+        raise typer.BadParameter("give videos, or texts with -l", param_hint="options.VIDEOS")
     if found and len(absent) == len(set(found)):
         raise typer.Exit(NOTHING_DONE)
     from crossframe.vectors import Vectors, check_name

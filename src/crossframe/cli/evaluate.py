@@ -11,20 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import (
-    BackgroundOption,
-    ClassNamesOption,
-    ContainedOption,
-    FileSecondsOption,
-    MemoryOption,
-    MostFramesOption,
-    RootOption,
-    alarm,
-    limit_entries,
-    list_entries,
-    screen,
-)
-from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption
+from crossframe.cli import options
+from crossframe.cli.shared import alarm, limit_entries, list_entries, screen
 from crossframe.pace import told
 from crossframe.text.labels import escaped
 
@@ -84,21 +72,21 @@ def evaluate(
     precision: ExactOption = None,
     labels_too: LabelsTooOption = None,
     candidates: CandidatesOption = None,
-    background: BackgroundOption = None,
+    background: options.Background = None,
     probe: ProbeOption = None,
     timeline: TimelineOption = False,
-    window: WindowOption = None,
-    stride: StrideOption = None,
-    multi: MultiOption = False,
+    window: options.Window = None,
+    stride: options.Stride = None,
+    multi: options.Multi = False,
     videos: Annotated[int | None, Option(min=1, help="How many clips of Shapes are drawn: 1100, if not given.")] = None,
     seed: Annotated[int | None, Option(min=0, help="Which clips of Shapes are drawn.")] = None,
     blend: BlendOption = None,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    timeout: FileSecondsOption = None,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    contained: ContainedOption = False,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    timeout: options.FileSeconds = None,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    contained: options.Contained = False,
     changes: Annotated[list[str] | None, Option("--set", help="Change an entry of the recipe; repeat it.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the evaluation that --out holds.")] = False,
 ) -> None:

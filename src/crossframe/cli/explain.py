@@ -10,20 +10,9 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BackgroundOption,
-    DeviceOption,
-    FramesOption,
-    HumanizeOption,
-    LabelOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    MostFramesOption,
-    SamplingOption,
-    TemplateOption,
-    TimeoutOption,
     given_labels,
     json_line,
     label_set,
@@ -32,7 +21,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import CacheOption, EndOption, StartOption, given_videos
+from crossframe.cli.videos import given_videos
 from crossframe.files import check_page, check_writable, write_text
 from crossframe.text.labels import escaped
 
@@ -44,27 +33,27 @@ if TYPE_CHECKING:
 
 def explain(
     video: Annotated[str, Argument(help="A video: a file, an address, or '-' for standard input.")],
-    label: LabelOption = None,
-    labels: LabelsOption = None,
+    label: options.Label = None,
+    labels: options.Labels = None,
     why: Annotated[str | None, Option(help="The label to explain; the best one if not given.")] = None,
-    model: ModelOption = DEFAULT_MODEL,
+    model: options.Model = DEFAULT_MODEL,
     top: Annotated[int, Option(min=1, help="How many labels to tell scores of.")] = 5,
-    frames: FramesOption = None,
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
-    background: BackgroundOption = None,
+    frames: options.Frames = None,
+    device: options.Device = None,
+    template: options.Template = None,
+    clean: options.Humanize = False,
+    background: options.Background = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object, and nothing else.")] = False,
     html: Annotated[Path | None, Option(help="Write a page with frames and maps here.")] = None,
     png: Annotated[Path | None, Option(help="Write frames under maps into this folder.")] = None,
-    sampling: SamplingOption = None,
-    stream: Annotated[int | None, Option(min=0, help="Which video stream, of files with several.")] = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    cache_size: CacheOption = None,
+    sampling: options.Sampling = None,
+    stream: options.Stream = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    cache_size: options.Cache = None,
 ) -> None:
     """Show which frames and places of a video speak for a label, and what frames tell each other."""
     names = given_labels(label or [], labels, clean, model)

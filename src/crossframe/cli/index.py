@@ -11,17 +11,9 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BatchSizeOption,
-    ContainedOption,
-    DeviceOption,
-    FramesOption,
-    MemoryOption,
-    MostFramesOption,
-    PrecisionOption,
-    TimeoutOption,
-    WorkersOption,
     exit_status,
     made_by,
     open_recognizer,
@@ -29,7 +21,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import VIDEOS, CacheOption, given_videos, results_of
+from crossframe.cli.videos import given_videos, results_of
 from crossframe.pace import told
 from crossframe.text.labels import escaped
 from crossframe.video.given import Video, address_of
@@ -43,7 +35,7 @@ def index(
     out: Annotated[Path, Option(help="The folder of the index.")],
     videos: Annotated[
         list[str] | None,
-        Argument(help=f"{VIDEOS} Also what embed --out or annotate --out wrote.", show_default=False),
+        Argument(help=f"{options.VIDEOS} Also what embed --out or annotate --out wrote.", show_default=False),
     ] = None,
     add: Annotated[bool, Option("--add", help="Add to an index that is there what it has not yet.")] = False,
     remove: Annotated[bool, Option("--remove", help="Remove these videos and folders from the index.")] = False,
@@ -54,22 +46,22 @@ def index(
     model: Annotated[
         str | None, Option(help=f"A hub id, a folder, a checkpoint file, or 'shapes'; {DEFAULT_MODEL}, or the index's.")
     ] = None,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
-    workers: WorkersOption = None,
-    batch_size: BatchSizeOption = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    cache_size: CacheOption = None,
-    contained: ContainedOption = False,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
+    device: options.Device = None,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    cache_size: options.Cache = None,
+    contained: options.Contained = False,
 ) -> None:
     """Keep a vector of every clip in a folder that is searched in words: it grows, and is read while it grows."""
     from crossframe.archive.store import Store, check_new
 
     if not videos and not (remove and where):
-        raise typer.BadParameter("give videos, or vectors that embed or annotate wrote", param_hint="VIDEOS")
+        raise typer.BadParameter("give videos, or vectors that embed or annotate wrote", param_hint="options.VIDEOS")
     if where and not remove:
         raise typer.BadParameter("chooses what --remove takes out; give both", param_hint="--where")
     if remove:

@@ -7,19 +7,20 @@ from typing import Annotated
 
 from typer import Option
 
-from crossframe.cli.shared import DeviceOption, FramesOption, ModelOption, TemplateOption, choose_device, progress
+from crossframe.cli import options
+from crossframe.cli.shared import choose_device, progress
 
 
 def retrieval(
     data: Annotated[Path, Option(help="A list of clips with a caption on each row; a clip may have several.")],
     out: Annotated[Path, Option(help="The folder for retrieval.json.")],
-    model: ModelOption = "microsoft/xclip-base-patch32",
+    model: options.Model = "microsoft/xclip-base-patch32",
     split: Annotated[str | None, Option(help="Which clips: all, if not given.")] = None,
     root: Annotated[Path | None, Option(help="Where the videos are, if not beside the list.")] = None,
-    frames: FramesOption = None,
-    template: TemplateOption = None,
+    frames: options.Frames = None,
+    template: options.Template = None,
     workers: Annotated[int, Option(min=0, help="Processes that read videos.")] = 0,
-    device: DeviceOption = None,
+    device: options.Device = None,
 ) -> None:
     """Rank all videos for each sentence and all sentences for each video, and write recall, ranks and nDCG."""
     from crossframe.data.captions import read_captions

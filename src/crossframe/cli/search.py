@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import (
-    BatchSizeOption,
-    DeviceOption,
-    MemoryOption,
-    MostFramesOption,
-    TemplateOption,
-    TimeoutOption,
-    WorkersOption,
-    alarm,
-    json_line,
-    open_recognizer,
-    screen,
-    set_file_limits,
-)
+from crossframe.cli import options
+from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set_file_limits
 from crossframe.files import check_not_read, check_page, check_writable
 from crossframe.text.labels import escaped
 
@@ -51,13 +39,13 @@ def search(
     html: Annotated[Path | None, Option(help="Write a page that shows the clips here.")] = None,
     out: Annotated[Path | None, Option(help="Write a list of the clips here, .csv or .parquet, for train.")] = None,
     model: Annotated[str | None, Option(help="Where the model is, if no longer where it was.")] = None,
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    workers: WorkersOption = None,
-    batch_size: BatchSizeOption = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
+    device: options.Device = None,
+    template: options.Template = None,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
 ) -> None:
     """Find clips of an index by words, by example, or both; or those that are nearly the same."""
     if not dedupe and not (words or like or image):

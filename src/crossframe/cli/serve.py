@@ -13,23 +13,8 @@ import typer
 from typer import Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.shared import (
-    BatchSizeOption,
-    DeviceOption,
-    FramesOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    MostFramesOption,
-    PrecisionOption,
-    TemplateOption,
-    WorkersOption,
-    given_labels,
-    made_by,
-    open_recognizer,
-    own_labels,
-    set_file_limits,
-)
+from crossframe.cli import options
+from crossframe.cli.shared import given_labels, made_by, open_recognizer, own_labels, set_file_limits
 from crossframe.extras import install_command
 from crossframe.text.label_files import read_label_set
 
@@ -70,8 +55,8 @@ def serve(
     host: Annotated[str, Option(help="The address to listen on; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, metavar="<port>", help="0 chooses a free one.")] = 8000,
     label: DefaultLabelOption = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
     folder: Annotated[list[Path] | None, Option(help="A folder from which requests may name videos; repeat.")] = None,
     index: IndexOption = None,
     token_file: TokenFileOption = None,
@@ -82,15 +67,15 @@ def serve(
     max_length: MaxLengthOption = 600.0,
     max_labels: Annotated[int, Option(min=1, help="Of one request.")] = 1000,
     max_seconds: MaxSecondsOption = 60.0,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    workers: WorkersOption = None,
-    batch_size: BatchSizeOption = None,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
+    device: options.Device = None,
+    template: options.Template = None,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
     timeout: Annotated[float, Option(min=0.1, metavar="<seconds>", help="Seconds to read one video.")] = 20.0,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
 ) -> None:
     """Serve an API and a page: one model, kept loaded, for a whole team."""
     if missing := next((name for name in PACKAGES if find_spec(name) is None), None):

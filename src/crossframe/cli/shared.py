@@ -1,4 +1,4 @@
-"""Shared by several commands: options, the labels that were given, devices, lines of JSON, progress."""
+"""Shared by several commands: the labels that were given, devices, lines of JSON, progress."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
-from typer import Option
 
 from crossframe.files import plain_json
-from crossframe.taught import FrameRule
 from crossframe.text.label_files import read_label_set, read_labels
 from crossframe.text.labels import LabelSet, background_texts, check_labels, escaped, humanize
 from crossframe.video.given import Limits, set_limits
@@ -29,47 +27,6 @@ if TYPE_CHECKING:
     from crossframe.recognizer import Recognizer
 
 NOTHING_DONE = 2  # the exit status where not one video could be used
-
-# Options of the commands that read videos.
-ModelOption = Annotated[str, Option(help="A hub id, a folder, a checkpoint file, or 'shapes'.")]
-LabelOption = Annotated[list[str] | None, Option("-l", "--label", help="A label, or the model's own; repeat.")]
-LabelsOption = Annotated[Path | None, Option(help="A file of labels: lines, CSV, TSV, JSON or YAML; numbered or not.")]
-FramesOption = Annotated[int | None, Option(min=1, help="Frames to look at; as many as in training if not given.")]
-PrecisionOption = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"],
-    Option(
-        metavar="<type>",  # the four together are wider than a column
-        help="Of the image encoder: float32, bfloat16 or float16; auto is the fastest that the device has in hardware.",
-    ),
-]
-DeviceOption = Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps; cuda, if there is one, when not given.")]
-TemplateOption = Annotated[str | None, Option(help="Words around every label, with {} in its place.")]
-BackgroundOption = Annotated[
-    list[str] | None, Option(help="Words for what is none of the labels, or 'generic'; repeat it.")
-]
-ThresholdOption = Annotated[
-    float | None,
-    Option(metavar="<share>", min=0, max=1, help="The score below which the answer is none of the labels."),
-]
-SamplingOption = Annotated[
-    FrameRule | None,
-    Option(help="Frames evenly by count, close together, or evenly in time; as in training if not given."),
-]
-HumanizeOption = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and brush_hair as words.")]
-ResumeOption = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
-WorkersOption = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]
-BatchSizeOption = Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")]
-TimeoutOption = Annotated[float, Option("--timeout", min=0.1, metavar="<seconds>", help="Seconds to read one video.")]
-MemoryOption = Annotated[int | None, Option("--memory", min=16, help="MB that reading one video may take: 2048.")]
-MostFramesOption = Annotated[int | None, Option("--most-frames", min=1, help="Frames that a video may have: 4194304.")]
-ContainedOption = Annotated[
-    bool, Option("--contained", help="Refuse files outside the folder of a list, also by links and '..'.")
-]
-FileSecondsOption = Annotated[float | None, Option("--timeout", min=0.1, help="Seconds to read one clip: 60.")]
-
-# Options of the commands that take lists of clips.
-ClassNamesOption = Annotated[Path | None, Option("--labels", help="The classes' names, where a list has numbers.")]
-RootOption = Annotated[Path | None, Option("--root", help="The folder or .tar of the videos, if not beside the list.")]
 
 
 def set_file_limits(memory: int | None, most_frames: int | None, downloads: float | None = None) -> None:

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from crossframe.cli.shared import (
-    DeviceOption,
-    HumanizeOption,
-    LabelsOption,
-    TemplateOption,
-    given_labels,
-    open_recognizer,
-    screen,
-)
+from crossframe.cli import options
+from crossframe.cli.shared import given_labels, open_recognizer, screen
 from crossframe.files import check_not_read, check_writable
 from crossframe.text.labels import check_labels, escaped
 
@@ -31,7 +24,7 @@ def suggest(
     folder: Annotated[Path, Argument(help="An index that crossframe index made.", show_default=False)],
     out: Annotated[Path, Option(help="A list, .csv or .parquet; .json is Label Studio's, fiftyone.json FiftyOne's.")],
     label: Annotated[list[str] | None, Option("-l", "--label", help="A label to choose among; repeat it.")] = None,
-    labels: LabelsOption = None,
+    labels: options.Labels = None,
     labeled: Annotated[Path | None, Option(help="A list of clips that have labels already.")] = None,
     count: Annotated[int, Option(min=1, help="How many clips.")] = 20,
     by: Annotated[
@@ -40,9 +33,9 @@ def suggest(
     errors: Annotated[bool, Option("--errors", help="The clips of --labeled whose labels are likely wrong.")] = False,
     where: Annotated[str | None, Option(help="Only clips that fit this condition, as in search.")] = None,
     model: Annotated[str | None, Option(help="Where the model is, if no longer where it was.")] = None,
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
+    device: options.Device = None,
+    template: options.Template = None,
+    clean: options.Humanize = False,
 ) -> None:
     """Choose the clips of an index to label next: doubtful ones, far from each other; or find wrong labels."""
     from crossframe.archive.suggested import check_form, write_suggestions

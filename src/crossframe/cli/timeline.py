@@ -12,23 +12,10 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
+from crossframe.cli import options
 from crossframe.cli.localization import localization_table
 from crossframe.cli.shared import (
     NOTHING_DONE,
-    BackgroundOption,
-    BatchSizeOption,
-    ContainedOption,
-    DeviceOption,
-    FramesOption,
-    HumanizeOption,
-    LabelOption,
-    LabelsOption,
-    MemoryOption,
-    ModelOption,
-    PrecisionOption,
-    TemplateOption,
-    ThresholdOption,
-    TimeoutOption,
     exit_status,
     given_labels,
     json_line,
@@ -39,7 +26,7 @@ from crossframe.cli.shared import (
     screen,
     set_file_limits,
 )
-from crossframe.cli.videos import VIDEOS, EndOption, StartOption, given_videos
+from crossframe.cli.videos import given_videos
 from crossframe.files import check_not_read, check_writable
 from crossframe.text.labels import LabelSet, escaped
 
@@ -51,15 +38,6 @@ if TYPE_CHECKING:
     from crossframe.timeline.timeline import Timeline
     from crossframe.video.given import Video
 
-WindowOption: TypeAlias = Annotated[
-    float | None,
-    Option(metavar="<seconds>", help="Seconds that each answer is about; by the model's training if not given."),
-]
-StrideOption: TypeAlias = Annotated[
-    float | None, Option(metavar="<seconds>", help="Seconds from one answer to the next; a quarter if not given.")
-]
-MultiOption: TypeAlias = Annotated[bool, Option("--multi", help="Labels that compete may be shown at the same time.")]
-
 TruthOption: TypeAlias = Annotated[
     Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
 ]
@@ -69,30 +47,30 @@ OutputsOption: TypeAlias = Annotated[
 
 
 def timeline(
-    videos: Annotated[list[str], Argument(help=VIDEOS)],
-    label: LabelOption = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
-    window: WindowOption = None,
-    stride: StrideOption = None,
-    multi: MultiOption = False,
+    videos: Annotated[list[str], Argument(help=options.VIDEOS)],
+    label: options.Label = None,
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
+    window: options.Window = None,
+    stride: options.Stride = None,
+    multi: options.Multi = False,
     shots: Annotated[bool, Option("--shots", help="No segment crosses the border of a shot (extra 'shots').")] = False,
     out: OutputsOption = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object for each video, and nothing else.")] = False,
     truth: TruthOption = None,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
-    background: BackgroundOption = None,
-    threshold: ThresholdOption = None,
-    batch_size: BatchSizeOption = None,
-    timeout: TimeoutOption = 60.0,
-    memory: MemoryOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    contained: ContainedOption = False,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
+    device: options.Device = None,
+    template: options.Template = None,
+    clean: options.Humanize = False,
+    background: options.Background = None,
+    threshold: options.Threshold = None,
+    batch_size: options.BatchSize = None,
+    timeout: options.Timeout = 60.0,
+    memory: options.Memory = None,
+    start: options.Start = None,
+    end: options.End = None,
+    contained: options.Contained = False,
 ) -> None:
     """Say when what happens in videos of any length, or that nothing does."""
     names = given_labels(label or [], labels, clean, model)

@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from typer import Argument, Option
 
+from crossframe.cli import options
 from crossframe.cli.processes import is_first
-from crossframe.cli.shared import (
-    ClassNamesOption,
-    ContainedOption,
-    FileSecondsOption,
-    MemoryOption,
-    MostFramesOption,
-    RootOption,
-    limit_entries,
-    list_entries,
-)
+from crossframe.cli.shared import limit_entries, list_entries
 from crossframe.data.layouts import check_there
 from crossframe.files import check_writable
 from crossframe.pace import figure
@@ -51,12 +43,12 @@ def train(
     lr: Annotated[float | None, Option(help="The learning rate: short for --set train.rates.base=.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Short for --set train.batch_size=.")] = None,
     hold_out: HoldOutOption = None,
-    labels: ClassNamesOption = None,
-    root: RootOption = None,
-    timeout: FileSecondsOption = None,
-    memory: MemoryOption = None,
-    most_frames: MostFramesOption = None,
-    contained: ContainedOption = False,
+    labels: options.ClassNames = None,
+    root: options.Root = None,
+    timeout: options.FileSeconds = None,
+    memory: options.Memory = None,
+    most_frames: options.MostFrames = None,
+    contained: options.Contained = False,
     tiny: Annotated[bool, Option("--tiny", help="The small variant: seconds instead of hours.")] = False,
     resume: Annotated[bool, Option("--resume", help="Go on with the run in this folder, exactly.")] = False,
     dry_run: DryRunOption = False,

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import typer
-from typer import Option
 
 from crossframe.data.archives import videos_within
 from crossframe.data.clip import Clip
@@ -36,17 +35,7 @@ from crossframe.video.given import (
 R = TypeVar("R")
 Absent: TypeAlias = Mapping[Video, str]  # why a video cannot be read, in one line
 
-VIDEOS = (
-    "Videos: files, folders, addresses, patterns in quotes, lists (.csv, .txt, .parquet ...), .tar archives; '-' is a "
-    "video on standard input, @FILE or @- has names."
-)
 LISTS = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl")
-StartOption = Annotated[float | None, Option(help="Of one video: the second to begin at.", show_default=False)]
-EndOption = Annotated[float | None, Option(help="Of one video: the second to end before.", show_default=False)]
-CacheOption = Annotated[
-    float | None,
-    Option("--cache-size", min=0.001, metavar="<GB>", help="GB that downloads may take: 10.", show_default=False),
-]
 
 
 def given_videos(

@@ -12,25 +12,8 @@ import typer
 from typer import Argument, Option
 
 from crossframe import DEFAULT_MODEL
-from crossframe.cli.shared import (
-    BackgroundOption,
-    DeviceOption,
-    FramesOption,
-    HumanizeOption,
-    LabelOption,
-    LabelsOption,
-    ModelOption,
-    PrecisionOption,
-    TemplateOption,
-    ThresholdOption,
-    given_labels,
-    json_line,
-    label_set,
-    made_by,
-    open_recognizer,
-    screen,
-)
-from crossframe.cli.timeline import MultiOption, StrideOption, WindowOption
+from crossframe.cli import options
+from crossframe.cli.shared import given_labels, json_line, label_set, made_by, open_recognizer, screen
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -44,23 +27,23 @@ SOURCE = "An address (http, rtsp, rtmp ...), a file that grows, '-' for standard
 
 def watch(
     source: Annotated[str, Argument(help=SOURCE)],
-    label: LabelOption = None,
-    labels: LabelsOption = None,
-    model: ModelOption = DEFAULT_MODEL,
-    window: WindowOption = None,
-    stride: StrideOption = None,
-    multi: MultiOption = False,
+    label: options.Label = None,
+    labels: options.Labels = None,
+    model: options.Model = DEFAULT_MODEL,
+    window: options.Window = None,
+    stride: options.Stride = None,
+    multi: options.Multi = False,
     webhook: Annotated[str | None, Option(metavar="<address>", help="POST each segment there, as JSON.")] = None,
     record: Annotated[Path | None, Option(help="Keep a clip of each segment in this folder, as .mkv.")] = None,
     idle: Annotated[float, Option(min=0.1, metavar="<seconds>", help="A file that grows ends after so long.")] = 10.0,
     retries: Annotated[int, Option(min=0, help="Attempts in a row to get a lost stream again.")] = 5,
-    frames: FramesOption = None,
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
-    template: TemplateOption = None,
-    clean: HumanizeOption = False,
-    background: BackgroundOption = None,
-    threshold: ThresholdOption = None,
+    frames: options.Frames = None,
+    precision: options.Precision = "auto",
+    device: options.Device = None,
+    template: options.Template = None,
+    clean: options.Humanize = False,
+    background: options.Background = None,
+    threshold: options.Threshold = None,
 ) -> None:
     """Tell what happens in a live source, a line of JSON for each segment the moment it is over; Ctrl-C ends it."""
     from crossframe.timeline.live import Live
