@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 
 from benchmarks import house
+from benchmarks.harness import Options
 
 
 def test_no_file_name_occurs_twice_no_function_is_too_long_and_none_takes_too_much() -> None:
     assert house.repeated_names() == []
     assert house.long_functions() == []
     assert house.long_signatures() == []
+
+
+@pytest.mark.slow
+def test_one_classify_and_one_training_step_enter_few_files(tmp_path: Path) -> None:
+    bars = {bar.name: bar for bar in house.measure(Options(tiny=True, repeats=1, videos=tmp_path)).bars}
+    for name in ("files entered by one classify", "files entered by one training step", "lines of code in model/"):
+        assert bars[name].met, bars[name]
 
 
 def test_what_is_counted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
