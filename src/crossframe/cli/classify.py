@@ -24,6 +24,7 @@ from crossframe.cli.shared import (
     progress_below,
     screen,
     set_file_limits,
+    titled_table,
 )
 from crossframe.cli.videos import given_videos, results_of
 from crossframe.files import check_page
@@ -182,13 +183,9 @@ def _say_what_scores_mean(model: str, names: list[str]) -> None:
 
 
 def _table(prediction: Prediction, top: int) -> Table:
-    from rich.table import Table
-
     from crossframe.prediction import in_group, title
 
-    table = Table(
-        title=escaped(title(prediction.about())), title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
+    table = titled_table(title(prediction.about()))
     table.add_column("label")
     table.add_column("score", justify="right")
     table.add_column("", no_wrap=True, overflow="crop")

@@ -20,10 +20,10 @@ from crossframe.cli.shared import (
     open_recognizer,
     screen,
     set_file_limits,
+    titled_table,
 )
 from crossframe.cli.videos import given_videos
 from crossframe.files import check_page, check_writable, write_text
-from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,10 +99,7 @@ def _write(explanation: Explanation, html: Path | None, png: Path | None, run: d
 
 
 def _table(explanation: Explanation) -> Table:
-    from rich.table import Table
-
-    title = f"{explanation.prediction.video}: {explanation.label}, {explanation.score:.1%}"
-    table = Table(title=escaped(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = titled_table(f"{explanation.prediction.video}: {explanation.label}, {explanation.score:.1%}")
     for name in ("frame", "time", "places", "attention", "without", "evidence"):
         table.add_column(name, justify="right")
     table.add_column("", no_wrap=True, overflow="crop")

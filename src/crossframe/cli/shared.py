@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
     from crossframe.model.xclip import XCLIP
     from crossframe.recognizer import Recognizer
@@ -205,3 +206,10 @@ def progress_below(screen: Console, count: int) -> Progress:
         redirect_stdout=False,  # it may be a file; where it is the terminal, `screen` prints above the bar
         redirect_stderr=sys.stderr.isatty(),
     )
+
+
+def titled_table(title: str) -> Table:
+    """A table without lines under a bold title."""
+    from rich.table import Table
+
+    return Table(title=escaped(title), title_justify="left", title_style="bold", box=None, pad_edge=False)

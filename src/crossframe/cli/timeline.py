@@ -25,6 +25,7 @@ from crossframe.cli.shared import (
     progress,
     screen,
     set_file_limits,
+    titled_table,
 )
 from crossframe.cli.videos import given_videos
 from crossframe.files import check_not_read, check_writable
@@ -84,7 +85,9 @@ def timeline(
     if not present:
         raise typer.Exit(NOTHING_DONE)
     if shots:
-        _check_shots()
+        from crossframe.timeline.shots import detector
+
+        detector()  # missing, it is said before a model loads
     recognizer = open_recognizer(
         model, device, None, batch_size, timeout, num_frames=frames, precision=precision, template=template
     )
@@ -176,15 +179,6 @@ def _check_outputs(out: list[Path], videos: int, window: float | None, stride: f
         check_writable(path.parent)
 
 
-def _check_shots() -> None:
-    from importlib.util import find_spec
-
-    from crossframe.extras import install_command
-
-    if find_spec("scenedetect") is None:
-        raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}")
-
-
 def _events(truth: Path) -> dict[str, list[Event]]:
     """The events of a list, by the absolute path of their video."""
     from crossframe.data.manifest import read_manifest
@@ -221,11 +215,9 @@ def _write_all(out: list[Path], timelines: list[Timeline]) -> None:
 
 
 def _table(result: Timeline) -> Any:
-    from rich.table import Table
-
     from crossframe.timeline.page import clock
 
-    table = Table(title=escaped(result.video), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = titled_table(result.video)
     for name in ("from", "to"):
         table.add_column(name, justify="right")
     table.add_column("label")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from crossframe.extras import install_command
 from crossframe.video.given import Video, VideoError, at_hand, limits_here
 from crossframe.video.media import check_readable
 
 
+def detector() -> Any:
+    """PySceneDetect. Raises ImportError, in one line with the command that helps, without the extra."""
+    try:
+        return import_module("scenedetect")
+    except ImportError as error:
+        raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}") from error
+
+
 def shot_changes(video: Video) -> list[float]:
     """The seconds, after the first frame, at which a new shot begins.
 
-    Raises ImportError, in one line with the command that helps, without the extra, and VideoError where the video
-    cannot be read.
+    Raises ImportError as `detector` does, and VideoError where the video cannot be read.
     """
-    try:
-        found = import_module("scenedetect")
-    except ImportError as error:
-        raise ImportError(f"PySceneDetect finds where shots change; install it: {install_command('shots')}") from error
+    found = detector()
     with at_hand(video) as given:
         if not isinstance(given.source, Path):
             raise VideoError(f"{given.name}: shots are found in files; save it to one first")
