@@ -36,6 +36,15 @@ def test_the_command_prints_a_line_for_each_clip(
     assert "of 2 named right" in out
 
 
+def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
+    for name in ("clip-1.mp4", "index.html"):
+        file = tmp_path / name
+        file.write_text("mine")
+        with pytest.raises(ValueError, match=f"{name} is there, and no"):
+            run_demo(tmp_path, on_clip=lambda _: None)
+        assert file.read_text() == "mine"
+
+
 def test_pictures_survive_jpeg() -> None:
     across, down = torch.meshgrid(torch.linspace(0, 255, 32), torch.linspace(0, 255, 24), indexing="xy")
     pixels = torch.stack([across, down, 255 - across]).to(torch.uint8)

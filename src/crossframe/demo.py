@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossframe import pages
-from crossframe.files import write_text
+from crossframe.files import check_page, write_text
 from crossframe.prediction import Prediction
 from crossframe.recognizer import Recognizer
 from crossframe.shapes.caption import all_sentences, sentence
@@ -37,8 +37,13 @@ def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, on_clip: Call
     """Write `clips` clips of unseen seeds to `out`, classify each among everything its object could do, pass each
     result to `on_clip`, and return the path of an HTML page with all of them.
 
-    Raises `ValueError` when the model cannot be loaded and `OSError` when `out` cannot be written.
+    Raises `ValueError` when the model cannot be loaded or `out` has files of somebody else, `OSError` when it cannot be
+    written.
     """
+    page = out / "index.html"
+    check_page(page)
+    if not page.exists() and (foreign := sorted(out.glob("clip-*.mp4"))):
+        raise ValueError(f"{foreign[0]} is there, and not from a demo; choose another folder")
     recognizer = Recognizer.from_pretrained(source)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Shown] = []
@@ -48,7 +53,6 @@ def run_demo(out: Path, *, source: str = "shapes", clips: int = 8, on_clip: Call
         result = Shown(path, sentence(scene), recognizer.classify(path, candidates))
         on_clip(result)
         shown.append(result)
-    page = out / "index.html"
     write_text(page, _page(shown, source))
     return page
 

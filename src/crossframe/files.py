@@ -115,12 +115,14 @@ def check_ordinary(path: Path) -> None:
 def check_page(path: Path) -> None:
     """Raise ValueError or OSError now, rather than after an hour, where no page can be written to `path`.
 
-    Another file than a page, the video that was asked about above all, is not written over because of a slip.
+    Another file than a page of ours, the video that was asked about above all, is not written over because of a slip.
     """
     if path.suffix.lower() not in PAGES:
         raise ValueError(f"{path} is no name for a page; let it end in .html")
     if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.is_file() and (content := path.read_bytes()) and b"crossframe" not in content:  # which our pages name
+        raise ValueError(f"{path} is there, and no page of crossframe; give another name")
     check_writable(path.parent)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 
 import pytest
 import typer
@@ -18,6 +20,14 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert all(command in out for command in ("classify", "models", "doctor"))
+
+
+def test_what_is_said_several_times_in_a_row_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])  # which sets up how things are said
+    for line in ("seen", "seen", "heard", "seen"):
+        logging.getLogger("crossframe.cli").warning(line)
+    assert capsys.readouterr().err.splitlines() == [f"crossframe: {word}" for word in ("seen", "heard", "seen")]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +64,7 @@ def test_help_fits_into_80_columns(
     assert max(map(len, out.splitlines())) <= 80
     assert "…" not in out  # nothing is cut off
     assert all(line.count("<") == line.count(">") for line in out.splitlines() if "[" not in line)  # nor divided
+    assert not re.search(r"<bool>|<list\[| range>", out)  # a flag has no type, and types are not Python's
 
 
 @pytest.mark.parametrize("columns", [80, 200])

@@ -24,6 +24,7 @@ def test_the_command_saves_what_later_commands_use_and_name(command: Run, tiny_f
     assert outcome.status == 0, outcome.err
     assert "temperature" in outcome.out
     assert "after, on the same clips" in outcome.out
+    assert outcome.err.splitlines()[-1].startswith("crossframe: 9 clips say little about a temperature")
     config = json.loads((out / "config.json").read_text())["training"]["calibration"]
     assert set(config["thresholds"]) == {"clapping", "jumping", "waving"}
     assert (out / "calibration.html").read_text().count("<svg") == 2

@@ -88,6 +88,29 @@ def test_a_full_gpu_is_said_in_one_line(
     assert outcome.err.startswith("crossframe: the GPU's memory is full;")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+    ids=repr,
+)
+def test_full_memory_is_said_in_one_line(
+    error: Exception, command: Run, clip: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("crossframe.model.xclip.XCLIP.encode_text", fail)
+    outcome = command("classify", clip, *LABELS, "--model", tiny_folder)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith("crossframe: memory is full, or limited too far;")
+
+
 def test_scores_are_those_of_the_library(command: Run, clip: Path, tiny_folder: Path) -> None:
     outcome = command("classify", clip, *LABELS, "--model", tiny_folder, "--json", "--precision", "float32")
     prediction = crossframe.Recognizer(load(tiny_folder)).classify(clip, ["arm wrestling", "cleaning a pool"])

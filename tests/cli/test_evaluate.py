@@ -58,6 +58,7 @@ def test_a_broken_video_counts_as_wrong_and_is_named(
     found = summary(tmp_path / "run")
     assert (found["videos"], found["unreadable"]) == (9, 1)
     assert f"top1       {found['top1']:.1%}  (95% interval: " in outcome.out
+    assert "top5" not in outcome.out  # among three classes, which is always right
     assert {"crossframe", "torch", "device", "processes"} <= json.loads(
         (tmp_path / "run/environment.json").read_text()
     ).keys()

@@ -48,6 +48,12 @@ def test_a_folder_is_no_page(tmp_path: Path) -> None:
     check_page(tmp_path / "new/a.HTM")
 
 
+def test_a_page_of_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<title>My garden</title>")
+    with pytest.raises(ValueError, match="is there, and no page of crossframe; give another name"):
+        check_page(tmp_path / "index.html")
+
+
 def test_another_name_of_what_is_read_is_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\n")
     os.link(tmp_path / "list.csv", tmp_path / "linked.csv")

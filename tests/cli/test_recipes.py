@@ -25,6 +25,17 @@ def test_all_recipes_are_listed_once_in_groups(capsys: pytest.CaptureFixture[str
         assert sum(line.startswith(f"crossframe train {name} ") for line in lines) == 1
 
 
+def test_text_fits_into_80_columns_and_commands_stay_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for arguments in ((), ("k400",)):
+        with pytest.raises(SystemExit):
+            main(["recipes", *arguments])
+        lines = capsys.readouterr().out.splitlines()
+        assert all(len(line) <= 80 for line in lines if not line.strip().startswith("crossframe "))
+
+
 def test_a_recipe_shows_the_experiments_that_it_makes(capsys: pytest.CaptureFixture[str]) -> None:
     code, lines, _ = shown(capsys, "k400")
     assert code == 0

@@ -58,6 +58,7 @@ for words in sys.argv[1:]:
 
 def test_a_mistake_is_said_before_torch_is_imported(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", frames=moving(4))
+    (tmp_path / "done/last").mkdir(parents=True)
     no_weights = "is no file, no folder and no model of the hub"
     mistakes = {
         "train finetun --out run": "did you mean 'finetune'",
@@ -67,7 +68,26 @@ def test_a_mistake_is_said_before_torch_is_imported(tmp_path: Path) -> None:
         "train finetune --out run --data gone.csv": "gone.csv does not exist; give a .csv",
         "train finetune --data .": "give a folder for the run",
         "train finetune --out run --data . --init runs/gone/last": f"'runs/gone/last' {no_weights}",
+        "train": "name one of crossframe recipes, or go on with a run: crossframe train --resume --out RUN",
+        "train finetune --out done --data .": "done holds a run already; give another folder, or --resume",
+        "classify clip.mp4 --model gone/last/x": f"'gone/last/x' {no_weights}",
+        "train --out run": "name one of crossframe recipes",
+        "train --out run --resume": "run holds no run to go on with; name the recipe of a new one",
+        "train k400 --dry-run --device-like b100x8": "device 'b100x8' is unknown; known are t4",
+        "train k400 --dry-run --device-like t4 --set train.precision=bfloat16": "a t4 has no bfloat16 in hardware",
+        "train k400 --dry-run --init runs/gone/last": f"'runs/gone/last' {no_weights}",
         "classify clip.mp4 -l yoga --model gone.pt": f"'gone.pt' {no_weights}",
+        "search gone --like gone.mp4": "gone.mp4: does not exist",
+        "search gone circles": "gone is no index; make one with crossframe index",
+        "suggest gone -l a -l b --out next.mp4": "next.mp4 is neither a list nor tasks",
+        "suggest gone -l a --out next.json": "'a' alone is no choice; give another label",
+        "suggest gone -l a --labeled gone.csv --out next.json": "gone.csv does not exist",
+        "suggest gone -l a -l b --out next.json": "gone is no index",
+        "annotate gone.mp4 -l a --out archive": "gone.mp4: does not exist",
+        "index gone.mp4 --out new": "gone.mp4: does not exist",
+        "index clip.mp4 --out clip.mp4": "clip.mp4 is there already",
+        "timeline clip.mp4 -l a --out clip.mp4": "clip.mp4 is read, and would be written over",
+        "timeline clip.mp4 -l a --out events.xls": "events.xls: has none of the endings",
         "embed clip.mp4 --out vectors.npy --model shape": f"'shape' {no_weights}",
     }
     command = [sys.executable, "-c", MISTAKES, *mistakes]

@@ -61,6 +61,13 @@ def test_tasks_are_labeled_and_read_back_and_not_asked_about_again(command: Run,
     assert sorted(then) == sorted({f"{number}.mp4" for number in range(6)} - set(asked[:2]))
 
 
+def test_nothing_to_choose_is_said(command: Run, indexed: Path) -> None:
+    Path("all.csv").write_text("path,label\n" + "".join(f"{number}.mp4,arm wrestling\n" for number in range(6)))
+    outcome = command("suggest", "index", *WORDS, "--labeled", "all.csv", "--out", "next.csv")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "no clip is left to label: 6 clips, 6 of them labeled" in outcome.err
+
+
 @pytest.mark.parametrize("by", ["margin", "diversity"])
 def test_a_list_has_guesses_for_labels(by: str, command: Run, indexed: Path) -> None:
     outcome = command("suggest", "index", *WORDS, "--count", 2, "--by", by, "--out", "next.csv")

@@ -76,7 +76,7 @@ def test_a_finished_run_is_extended_and_told_what_that_means(command: Run, tiny_
     assert outcome.status == 0, outcome.err
     assert "the warm-up shrinks with train.epochs, from 1 epochs to 0.25" in outcome.err
     assert outcome.out.startswith("2 steps")
-    outcome = command(*words, "--epochs", 3, "--resume")
+    outcome = command("train", "--out", out, "--epochs", 3, "--resume")  # the run knows its recipe
     assert outcome.status == 0, outcome.err
     assert "goes on to 3 epochs instead of 1: the learning rates from here on are those of a run of 3" in outcome.err
     assert outcome.out.startswith("6 steps")

@@ -83,6 +83,9 @@ def test_what_is_no_long_video_is_refused(tmp_path: Path) -> None:
         render_long(tmp_path, "test", 1, 5)
     with pytest.raises(ValueError, match="there is no split 'tst'"):
         render_long(tmp_path, "tst", 1, 60)
+    (tmp_path / "labels.txt").write_text("mine\n")
+    with pytest.raises(ValueError, match=r"labels\.txt is there, and not from shapes render"):
+        render_long(tmp_path, "test", 1, 60)
     (tmp_path / "events.csv").write_text("a,b\n")
     with pytest.raises(ValueError, match="another data set"):
         render_long(tmp_path, "test", 1, 60)

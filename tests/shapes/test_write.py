@@ -75,6 +75,27 @@ def test_another_data_set_is_left_alone(tmp_path: Path) -> None:
     assert "waving" in (tmp_path / "manifest.csv").read_text()
 
 
+def test_clips_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    clip = tmp_path / "train/000000.mp4"
+    clip.write_text("mine")
+    with pytest.raises(ValueError, match=r"000000\.mp4 is there, and not from shapes render"):
+        render_dataset(tmp_path, "train", 1, workers=1)
+    assert clip.read_text() == "mine"
+    assert not (tmp_path / "manifest.csv").exists()
+    assert len(read_rows(render_dataset(tmp_path, "test", 1, workers=1))) == 1  # which touches none of them
+
+
+def test_work_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_dataset(tmp_path, "train", 2, workers=1, progress=stop)
+    assert (tmp_path / "train/000000.mp4").exists()
+    assert len(read_rows(render_dataset(tmp_path, "train", 2, workers=1))) == 2
+
+
 def test_a_failed_clip_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")

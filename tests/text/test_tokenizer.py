@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import resource
 import runpy
 import subprocess
 import sys
@@ -331,3 +332,13 @@ def test_a_normalizer_that_makes_texts_longer_is_refused(tmp_path: Path) -> None
     (tmp_path / "tokenizer.json").write_text(json.dumps(values))
     with pytest.raises(ValueError, match="its normalizer Replace makes texts longer"):
         Tokenizer.from_folder(tmp_path, 16)
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # a write beyond it fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            Tokenizer.clip().save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

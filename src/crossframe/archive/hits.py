@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import crossframe
-from crossframe import pages
 from crossframe.archive.store import Row
 from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest, write_manifest
 from crossframe.files import write_text
-from crossframe.prediction import pictures_of
 from crossframe.video.given import Video, address_of
 
 UNLABELED = "unlabeled"
@@ -79,6 +77,9 @@ def write_list(path: Path, hits: Sequence[Hit], label: str | None) -> int:
 
 def write_page(path: Path, hits: Sequence[Hit], asked: str, about: Mapping[str, Any]) -> None:
     """Write a page of film strips. Pictures are read from the files once more; the page says which have gone."""
+    from crossframe import pages
+    from crossframe.prediction import pictures_of
+
     best = max((hit.similarity for hit in hits), default=0.0)
     answers = f"{len(hits)} clip{'s' * (len(hits) != 1)}" if hits else "No clip"
     write_text(

@@ -6,19 +6,21 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
-from crossframe.answers import as_vector
 from crossframe.archive.store import Key, Row, Store
 from crossframe.data.parquet import each_row
-from crossframe.model.xclip import XCLIP
-from crossframe.prediction import Embedding
-from crossframe.recognizer import Recognizer
 from crossframe.records import read_records
 from crossframe.video.given import Video, VideoError, address_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crossframe.model.xclip import XCLIP
+    from crossframe.prediction import Embedding
+    from crossframe.recognizer import Recognizer
 
 SAME = ("weights", "precision", "num_frames")  # what rows of one index must share
 VECTORS = (".parquet", ".npy", ".jsonl")
@@ -62,6 +64,8 @@ def row_of(video: Video, found: Embedding, features: Tensor) -> Row:
 
 def rows_of(recognizer: Recognizer, videos: Sequence[Video]) -> Iterator[Row | VideoError]:
     """The rows of videos in their order, as they come; one that cannot be read gives its error instead."""
+    from crossframe.answers import as_vector
+
     for video, item in zip(videos, recognizer.features_each(videos), strict=True):
         if isinstance(item, VideoError):
             yield item

@@ -92,8 +92,8 @@ class Store:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Raises ValueError where there is no index."""
-        library = lancedb()
         if (folder / f"{TABLE}.lance").is_dir():
+            library = lancedb()
             try:
                 return cls(folder, library.connect(folder, read_consistency_interval=FRESH).open_table(TABLE))
             except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
@@ -149,6 +149,10 @@ class Store:
     def known(self) -> set[Key]:
         """The keys of all rows."""
         return {(row["source"], row["start"], row["end"]) for row in self.rows(KEY)}
+
+    def check(self, where: str | None) -> None:
+        """Raise ValueError for a condition that cannot be understood."""
+        next(self.rows(where=where), None)
 
     def rows(self, columns: Sequence[str] = PLAIN, where: str | None = None) -> Iterator[Row]:
         """All rows, or those that a condition fits."""

@@ -27,6 +27,7 @@ from crossframe.cli.embed import embed
 from crossframe.cli.evaluate import evaluate
 from crossframe.cli.explain import explain
 from crossframe.cli.index import index
+from crossframe.cli.plain_help import PlainTyper
 from crossframe.cli.processes import INTERRUPTED, MESSAGE, catch_interrupts, is_first, leave_it_to_the_first
 from crossframe.cli.recipes import recipes
 from crossframe.cli.report import compare, report
@@ -54,13 +55,19 @@ _OF_FILES: dict[int | None, str] = {
     errno.ENOSPC: "no space is left on the disk; make room and start again",
 }
 
+# What the system's loader, Python and torch say where memory is at its limit.
+_OF_MEMORY = ("failed to map segment", "Cannot allocate memory", "can't start new thread", "can't allocate memory")
+
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
 _OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index", "timeline")
 
-TOO_LITTLE_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
+NO_GPU_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
+NO_MEMORY = (
+    "memory is full, or limited too far; end what else computes here, or allow more (ulimit -v, a container's limit)"
+)
 LOST_READER = "a process that reads clips has ended; see what it said last, leave that file out, and start again"
 
-app = typer.Typer(
+app = PlainTyper(
     name="crossframe",
     help="Name what happens in any video, in your own words; teach it new actions with a handful of clips.",
     pretty_exceptions_enable=False,
@@ -129,24 +136,31 @@ def _run(arguments: list[str], debug: bool) -> int:
     except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of Python would complain
         return 1
-    except (ValueError, OSError, ImportError) as error:  # what a user can cause; anything else is a fault of ours
-        if debug:
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:  # what a user can cause
+        reason = _reason(error)
+        if debug or not reason:  # a fault of ours
             raise
         if not isinstance(error, ConnectionError):  # it says which process was lost, perhaps the first
             leave_it_to_the_first(failed)
         if isinstance(error, OverlapError):
             print("\n".join(map(escaped, error.names)))
-        print(f"crossframe: {_one_line(error)}", file=sys.stderr)
-        return failed
-    except RuntimeError as error:
-        full = type(error).__name__ == "OutOfMemoryError"  # torch's, which is not imported for its sake
-        if debug or not (full or str(error).startswith("DataLoader worker")):
-            raise
-        print(f"crossframe: {TOO_LITTLE_MEMORY if full else LOST_READER}", file=sys.stderr)
+        print(f"crossframe: {reason}", file=sys.stderr)
         return failed
     if code == INTERRUPTED and is_first():
         print(MESSAGE, file=sys.stderr)
     return code
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line for the user; nothing where no user can cause it."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _OF_MEMORY):
+        return NO_MEMORY
+    if not isinstance(error, RuntimeError):
+        return _one_line(error)
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its sake
+        return NO_GPU_MEMORY
+    return LOST_READER if text.startswith("DataLoader worker") else ""
 
 
 def _one_line(error: Exception) -> str:
@@ -165,10 +179,16 @@ def _one_line(error: Exception) -> str:
 
 
 class _ToStderr(logging.Handler):
-    """Writes to the current standard error, so that a progress bar can stay below the lines."""
+    """Writes to the current standard error, so that a progress bar can stay below the lines; the same line once."""
+
+    last: str = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = self.format(record).splitlines() or [""]  # several, of a traceback
+        text = self.format(record)
+        if text == self.last:
+            return
+        self.last = text
+        lines = text.splitlines() or [""]  # several, of a traceback
         print("\n".join(["crossframe: " + escaped(lines[0]), *map(escaped, lines[1:])]), file=sys.stderr)
 
 

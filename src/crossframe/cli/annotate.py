@@ -85,9 +85,6 @@ def annotate(
     contained: options.Contained = False,
 ) -> None:
     """Label and embed every video of an archive into Parquet files, each once, however often it is interrupted."""
-    from crossframe.archive.pipeline import annotated, cluster, device_of, ray
-
-    ray()
     if stride and not window:
         raise typer.BadParameter("is between windows: give --window too", param_hint="--stride")
     names = given_labels(label or [], labels, clean) if label or labels else []
@@ -95,6 +92,9 @@ def annotate(
     found, absent = given_videos(videos, contained=contained)
     if len(absent) == len(set(found)):
         raise typer.Exit(NOTHING_DONE)
+    from crossframe.archive.pipeline import annotated, cluster, device_of, ray
+
+    ray()
     from crossframe.archive.indexing import features_size
     from crossframe.archive.results import Parts
     from crossframe.timeline.windows import STRIDES

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
 from crossframe.cli import options
-from crossframe.cli.shared import choose_device, progress
+from crossframe.cli.shared import alarm, choose_device, progress
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
     from crossframe.model.xclip import XCLIP
+    from crossframe.taught import Calibration
     from crossframe.text.labels import LabelSet
 
 
@@ -71,12 +72,20 @@ def calibrate(
     found = fit(scored, target_precision, str(data))
     network.taught = replace(taught, calibration=found, template=template or taught.template)
     folder = save(network, out or model)
-    before, after = reliability(scored, None), reliability(scored, found)
+    _tell(found, reliability(scored, None), reliability(scored, found))
+    print(write_calibration(folder, scored, found))
+
+
+def _tell(found: Calibration, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Print what was fitted, and what it changes on the same clips."""
+    from crossframe.evaluate.calibration import ENOUGH
+
+    if found.clips < ENOUGH:
+        alarm(f"{found.clips} clips say little about a temperature and nothing about thresholds; give {ENOUGH} or more")
     print(f"temperature {found.temperature:.3g}, fitted on {found.clips:,} clips")
     print(f"calibration error {before['error']:.1%} before, {after['error']:.1%} after, on the same clips")
     kept = f"{after['accepted']:,} of {after['answers']:,} answers are accepted"
     print(kept + (f", {after['precision']:.1%} of them right" if after["accepted"] else ""))
-    print(write_calibration(folder, scored, found))
 
 
 def _words(chosen: LabelSet, template: str) -> list[tuple[str, ...]]:

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli import options
+from crossframe.cli.plain_help import PlainTyper
 from crossframe.cli.shared import set_file_limits
 from crossframe.data.importers import Layout
 from crossframe.files import check_not_read
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
     from crossframe.data.resumable import Outcome
 
-data = typer.Typer(help="Make lists of clips, check and prepare their files.", no_args_is_help=True)
+data = PlainTyper(help="Make lists of clips, check and prepare their files.", no_args_is_help=True)
 
 SPLITS = ("train", "val", "test")  # the order of the columns
 

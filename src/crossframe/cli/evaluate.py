@@ -136,7 +136,7 @@ def _lists(file: Path) -> list[str]:
 def _check_free(out: Path, *, overwrite: bool) -> None:
     from crossframe.data.parquet import pyarrow
     from crossframe.evaluate.result import SUMMARY
-    from crossframe.weights.folder import LAST
+    from crossframe.weights.sources import LAST
 
     pyarrow()  # without it, nothing could be saved in the end
     if (out / LAST).is_dir():
@@ -200,7 +200,8 @@ def _trials(recipe: Recipe, models: Sequence[str], data: Sequence[str], *, drawn
 def _checkpoint(folder: Path) -> Path:
     """A checkpoint with a recipe: the folder itself, or that in a run whose result counts."""
     from crossframe.recipes.load import RECIPE, load_recipe
-    from crossframe.weights.folder import BEST, CONFIG, LAST
+    from crossframe.weights.folder import CONFIG
+    from crossframe.weights.sources import BEST, LAST
 
     if not (folder / RECIPE).is_file():
         raise ValueError(f"{folder} holds no {RECIPE}; name a recipe: crossframe evaluate finetune --model {folder}")
@@ -342,6 +343,8 @@ def _print_one(summary: Mapping[str, Any]) -> None:
         screen().print(localization_table(summary), "", soft_wrap=True)
         over = f" over {summary['videos']} videos"
     for name, value in scores(summary).items():
+        if name == "top5" and summary["classes"] <= 5:  # always right, as far as clips can be read
+            continue
         low, high = summary.get(f"{name}_interval", (None, None))
         interval = "" if low is None else f"  (95% interval{over}: {low:.1%} to {high:.1%})"
         print(f"{name:<10} {show_score(name, value)}{interval}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from typer import Argument
 if TYPE_CHECKING:
     from crossframe.recipes.paper import Experiment
 
-WIDTH = 100
+WIDTH = 100  # columns at most; a command stays in one line, to be copied
 
 
 def recipes(
@@ -30,7 +31,7 @@ def recipes(
     if name not in recipe_names():
         raise unknown(name)
     command, purpose = describe(name)
-    print(f"{textwrap.fill(purpose, WIDTH)}\n  {command}")
+    print(f"{textwrap.fill(purpose, _width())}\n  {command}")
     _print_experiments([run for run in experiments() if run.recipe == name])
 
 
@@ -44,7 +45,7 @@ def _groups() -> list[tuple[str, list[str]]]:
     drawn = [name for name in recipe_names() if name not in paper and name not in own]
     return [
         ("Your own clips", own),
-        ("The paper's experiments (crossframe recipes NAME lists those of one, with their numbers)", paper),
+        ("The paper's experiments (crossframe recipes NAME: those of one, with numbers)", paper),
         ("Shapes, the drawn world", drawn),
     ]
 
@@ -58,10 +59,15 @@ def _print_experiments(runs: Sequence[Experiment]) -> None:
         print(f"  {run.name}; the paper: {run.result}\n      {run.command}")
     if runs:
         print(
-            "\nA run is measured by its own recipe, zero-shot on lists of new classes (--data), ablations of k400 in\n"
-            "one view (--views 1 --crops 1):\n  crossframe evaluate RUN/recipe.yaml --model RUN/last --out RUN-test"
+            "\nA run is measured by its own recipe, zero-shot on lists of new classes (--data),\n"
+            "ablations of k400 in one view (--views 1 --crops 1):\n"
+            "  crossframe evaluate RUN/recipe.yaml --model RUN/last --out RUN-test"
         )
 
 
 def _indented(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return textwrap.fill(text, _width(), initial_indent="    ", subsequent_indent="    ")
+
+
+def _width() -> int:
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +15,7 @@ from crossframe.cli import options
 from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set_file_limits
 from crossframe.files import check_not_read, check_page, check_writable
 from crossframe.text.labels import escaped
+from crossframe.video.given import address_of
 
 if TYPE_CHECKING:
     from crossframe.archive.finding import Finder
@@ -52,17 +55,17 @@ def search(
         raise typer.BadParameter("say what to look for, or give --like, --image or --dedupe", param_hint="WORDS")
     if dedupe and (words or like or image or html):
         raise typer.BadParameter("compares all clips: give no question, no page", param_hint="--dedupe")
-    _check_outputs(html, out)
-    if out:
-        check_not_read(out, like, image)
+    _check_files(html, out, like, image)
     set_file_limits(memory, most_frames)
-    from crossframe.archive.finding import Finder
     from crossframe.archive.store import Store
 
     store = Store.open(folder)
+    store.check(where)
     if dedupe:
         _show_duplicates(store, alike, where, as_json=as_json, out=out)
         return
+    from crossframe.archive.finding import Finder
+
     settings: dict[str, Any] = {"num_frames": store.run["num_frames"], "precision": store.run["precision"]}
     source = model or store.run["model"]
     recognizer = open_recognizer(source, device, workers, batch_size, timeout, template=template, **settings)
@@ -80,9 +83,13 @@ def search(
     raise typer.Exit(int(any(hit.error for hit in hits)))
 
 
-def _check_outputs(html: Path | None, out: Path | None) -> None:
-    """Raise now what would be raised in the end."""
+def _check_files(html: Path | None, out: Path | None, *examples: str | None) -> None:
+    """Raise now what would be raised later."""
+    for given in examples:
+        if given and address_of(given) is None and not Path(given).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
     if out:
+        check_not_read(out, *examples)
         from crossframe.data.manifest import check_form
 
         check_form(out)

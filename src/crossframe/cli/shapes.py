@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, Option
 
-shapes = typer.Typer(help="Draw clips of the generated world of shapes.", no_args_is_help=True)
+from crossframe.cli.plain_help import PlainTyper
+
+shapes = PlainTyper(help="Draw clips of the generated world of shapes.", no_args_is_help=True)
 
 
 @shapes.command()

@@ -58,8 +58,10 @@ def list_entries(labels: Path | None, root: Path | None) -> list[str]:
 def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: str = "") -> list[str]:
     """The labels of options and of a file, checked; none where a checkpoint `model` may have its own."""
     names = [*given, *(read_labels(file) if file else [])]
-    if not names and Path(model).exists():
-        return []
+    if not names and model:
+        check_source(model)  # a name that is mistyped is no reason to ask for labels
+        if Path(model).exists():
+            return []
     try:
         return check_labels([humanize(name) for name in names] if clean else names)
     except ValueError as error:

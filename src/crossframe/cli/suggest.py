@@ -48,10 +48,15 @@ def suggest(
     names = given_labels(label or [], labels, clean) if label or labels else []
     known = _known(labeled) if labeled else {}
     names = check_labels([*dict.fromkeys([*names, *known.values()])])
-    from crossframe.archive.finding import Finder
+    if len(names) < 2:
+        raise ValueError(f"{names[0]!r} alone is no choice; give another label, or a list with several by --labeled")
     from crossframe.archive.store import Store
 
-    run = Store.open(folder).run
+    store = Store.open(folder)
+    store.check(where)
+    from crossframe.archive.finding import Finder
+
+    run = store.run
     settings = {"num_frames": run["num_frames"], "precision": run["precision"], "template": template}
     finder = Finder(folder, open_recognizer(model or run["model"], device, None, None, 60.0, **settings))
     asked = finder.ask(names, where)
@@ -64,6 +69,9 @@ def suggest(
             f"crossframe: {len(known) - found:,} of {len(known):,} labeled clips are not in the index", file=sys.stderr
         )
     chosen = _wrong(asked, targets, names, count) if errors else _next(asked, targets, names, count, by)
+    if not chosen:
+        nothing = "no label looks wrong" if errors else "no clip is left to label"
+        print(f"crossframe: {nothing}: {len(asked.keys):,} clips, {found:,} of them labeled", file=sys.stderr)
     write_suggestions(out, chosen, names, run["weights"])
     for each in chosen:
         has = f"{each.label} -> " if each.label else ""

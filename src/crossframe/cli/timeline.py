@@ -28,7 +28,7 @@ from crossframe.cli.shared import (
     titled_table,
 )
 from crossframe.cli.videos import given_videos
-from crossframe.files import check_not_read, check_writable
+from crossframe.files import check_not_read, check_page, check_writable
 from crossframe.text.labels import LabelSet, escaped
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def timeline(
     set_file_limits(memory, None)
     found, absent = given_videos(videos, start, end, contained=contained)
     present = [video for video in found if video not in absent]
-    _check_outputs(out or [], len(present), window, stride)
-    for path in out or []:
-        check_not_read(path, *videos, labels, truth)
-    events = _events(truth) if truth else {}
     if not present:
         raise typer.Exit(NOTHING_DONE)
+    for path in out or []:
+        check_not_read(path, *videos, labels, truth)
+    _check_outputs(out or [], len(present), window, stride)
+    events = _events(truth) if truth else {}
     if shots:
         from crossframe.timeline.shots import detector
 
@@ -170,13 +170,14 @@ class _Work:
 
 def _check_outputs(out: list[Path], videos: int, window: float | None, stride: float | None) -> None:
     """Raise ValueError or OSError now for what could not be done in the end."""
-    from crossframe.timeline.windows import Grid
     from crossframe.timeline.writers import check_name
 
-    Grid(1.0 if window is None else window, 1.0 if stride is None else stride)
     for path in out:
         check_name(path, videos)
-        check_writable(path.parent)
+        check_page(path) if path.suffix == ".html" else check_writable(path.parent)
+    from crossframe.timeline.windows import Grid
+
+    Grid(1.0 if window is None else window, 1.0 if stride is None else stride)
 
 
 def _events(truth: Path) -> dict[str, list[Event]]:

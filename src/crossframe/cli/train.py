@@ -15,11 +15,12 @@ from crossframe.cli.shared import limit_entries, list_entries
 from crossframe.data.layouts import check_there
 from crossframe.files import check_writable
 from crossframe.pace import figure
-from crossframe.weights.sources import check_source
+from crossframe.weights.sources import BEST, LAST, check_source
 
 if TYPE_CHECKING:
     from crossframe.recipes.schema import Recipe
     from crossframe.train.dry_run import DryRun, Speed
+    from crossframe.train.gpus import Cluster
     from crossframe.train.run import Summary
 
 HoldOutOption: TypeAlias = Annotated[
@@ -34,7 +35,9 @@ DeviceLikeOption: TypeAlias = Annotated[
 
 
 def train(
-    recipe: Annotated[str, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file.")],
+    recipe: Annotated[
+        str | None, Argument(help="A recipe by name (see crossframe recipes), or a .yaml file; a run knows its own.")
+    ] = None,
     out: Annotated[Path | None, Option(help="The run folder: checkpoints, logs and scores.")] = None,
     init: Annotated[str | None, Option(help="Weights to start from: a hub id, a folder, a file, or 'shapes'.")] = None,
     data: Annotated[str | None, Option(help="A manifest, or a folder with a folder of clips for each class.")] = None,
@@ -60,23 +63,26 @@ def train(
     flags = {"train.epochs": epochs, "train.rates.base": lr, "train.batch_size": batch_size, "data.hold_out": hold_out}
     asked = [*(changes or ()), *(f"{name}={value}" for name, value in flags.items() if value is not None)]
     asked += [*list_entries(labels, root), *limit_entries(timeout, memory, most_frames, contained=contained)]
-    chosen = load_recipe(recipe, asked, tiny=tiny)
     going_on = resume and out is not None and (out / RECIPE).is_file()
+    recipe = recipe or _recipe_of(out, resume=resume)
+    chosen = load_recipe(recipe, asked, tiny=tiny)
     if chosen.data.kind == "files" and not going_on:  # whose data may not be named, or must be what it was
         check_there(data)
-    if dry_run:
-        _print_dry_run(chosen, init, data, device_like)
-        return
-    if device_like is not None:
+    if device_like is not None and not dry_run:
         raise typer.BadParameter("is for --dry-run", param_hint="--device-like")
-    if out is None:
+    if out is None and not dry_run:
         raise typer.BadParameter("give a folder for the run", param_hint="--out")
-    further = _further(out, chosen, recipe, asked, tiny=tiny) if going_on else None
 
     # after the recipe was read: what is wrong with it need not wait for torch
-    check_writable(out)
+    like = None if device_like is None else _cluster(device_like, chosen)
+    if out is not None and not dry_run:
+        _check_folder(out, resume=resume)
     if init is not None and not going_on:
         check_source(init)
+    if dry_run or out is None:
+        _print_dry_run(chosen, init, data, like)
+        return
+    further = _further(out, chosen, recipe, asked, tiny=tiny) if going_on else None
     from crossframe.train.run import TrainingStopped
     from crossframe.train.run import train as run
 
@@ -86,15 +92,12 @@ def train(
         if is_first():
             typer.echo(f"crossframe: {stop}", err=True)
         raise SystemExit(130) from None  # where typer.Exit would have "interrupted" said too
-    if not is_first():
-        return
-    _print_result(summary, chosen, out)
+    if is_first():
+        _print_result(summary, chosen, out)
 
 
 def _print_result(summary: Summary, chosen: Recipe, out: Path) -> None:
     """Print what came of the run, and which checkpoint to use."""
-    from crossframe.weights.folder import BEST, LAST
-
     scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
     best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
@@ -122,11 +125,38 @@ def _further(out: Path, chosen: Recipe, recipe: str, asked: list[str], *, tiny: 
     return chosen.train.epochs if extends else None
 
 
-def _print_dry_run(recipe: Recipe, init: str | None, data: str | None, device_like: str | None) -> None:
-    """Print what a run would be, what it costs, and how long it may take; each line as soon as it is known."""
-    from crossframe.train.dry_run import Cluster, dry_run
+def _recipe_of(out: Path | None, *, resume: bool) -> str:
+    """The recipe of the run that is to go on."""
+    from crossframe.recipes.load import RECIPE
 
-    like = None if device_like is None else Cluster.of(device_like)
+    if out is not None and (out / RECIPE).is_file() and resume:
+        return str(out / RECIPE)
+    missing = "name one of crossframe recipes, or go on with a run: crossframe train --resume --out RUN"
+    if out is not None and resume:
+        missing = f"{out} holds no run to go on with; name the recipe of a new one"
+    raise typer.BadParameter(missing, param_hint="RECIPE")
+
+
+def _check_folder(out: Path, *, resume: bool) -> None:
+    """Raise now what the run would raise once torch is there."""
+    if (out / LAST).is_dir() and not resume:
+        raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with it")
+    check_writable(out)
+
+
+def _cluster(name: str, recipe: Recipe) -> Cluster:
+    """The devices of this name; those that cannot compute as the recipe wants are refused."""
+    from crossframe.train.gpus import Cluster
+
+    cluster = Cluster.of(name)
+    cluster.with_precision(recipe)
+    return cluster
+
+
+def _print_dry_run(recipe: Recipe, init: str | None, data: str | None, like: Cluster | None) -> None:
+    """Print what a run would be, what it costs, and how long it may take; each line as soon as it is known."""
+    from crossframe.train.dry_run import dry_run
+
     for name, value in _lines(dry_run(recipe, init, data, like)):
         print(f"{name:<11} {value}", flush=True)
 

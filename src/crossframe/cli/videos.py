@@ -182,7 +182,7 @@ def _names(given: str) -> list[str]:
 def _in_folder(folder: Path, *, contained: bool) -> Iterator[tuple[Video, str]]:
     found = videos_in(folder)
     if not found:
-        looked = f"looked for names ending in {' '.join(VIDEO_SUFFIXES)}"
+        looked = f"looked for names ending in .mp4, .mkv, .mov, .avi, .webm and {len(VIDEO_SUFFIXES) - 5} more"
         yield Video(folder), f"{folder}: no video in this folder; {looked}"
     _say_left_out(str(folder), files_below(folder) if found else ())
     for path in found:

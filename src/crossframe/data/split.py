@@ -70,9 +70,8 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
     # A class from which nothing was held out still wants what it wanted at first.
     for label, count in manifest.counts().items():
         if count and left[label] == count:
-            raise ValueError(
-                f"class {label!r} cannot be divided: its {count} clips lie in too few groups; add other recordings"
-            )
+            few = "it has one clip alone" if count == 1 else f"its {count} clips lie in too few groups"
+            raise ValueError(f"class {label!r} cannot be divided: {few}; add other recordings")
     validation = {clip for group in held for clip in groups[group]}
     return (
         manifest.keep(clip for clip in manifest.clips if clip not in validation),

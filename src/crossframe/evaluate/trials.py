@@ -30,7 +30,7 @@ from crossframe.recipes.schema import FileData, Recipe, Test
 from crossframe.shapes.splits import parse
 from crossframe.text.labels import background_texts
 from crossframe.video.given import limited
-from crossframe.weights.folder import BEST, LAST
+from crossframe.weights.sources import BEST, LAST
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ event repeats its action at the pace of the short one, so that any two seconds o
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.random import Generator
 from crossframe.files import replacing, write_text
 from crossframe.shapes import caption, splits
 from crossframe.shapes.draw import background_for, sample_scene
+from crossframe.shapes.listing import take_up, write_rows
 from crossframe.shapes.looks import Look
 from crossframe.shapes.motion import Motion
 from crossframe.shapes.render import Pixels, Times, render_stage
@@ -27,6 +27,7 @@ from crossframe.shapes.splits import Split, split_looks
 from crossframe.video.media import x264_options
 
 MANIFEST = "events.csv"
+LABELS = "labels.txt"
 COLUMNS: tuple[str, ...] = ("path", "start", "end", "label", "split")
 CAST = 6
 FPS = 12
@@ -178,15 +179,14 @@ def render_long(
     have the same cast.
 
     Raises:
-        ValueError: a length that is none, or another data set is in `out`.
+        ValueError: a length that is none, or files of somebody else are in `out`.
         OSError: the folder cannot be written.
     """
     part = splits.parse(split)
     if not seconds >= SHOT[0]:
         raise ValueError(f"{seconds:g} seconds are too few for a long video; give {SHOT[0]:g} or more")
     out = Path(out)
-    rows = [row for row in _read(out / MANIFEST) if row["split"] != split]
-    (out / split).mkdir(parents=True, exist_ok=True)
+    rows = take_up(out / MANIFEST, COLUMNS, split, f"{split}/long-*.mp4", LABELS)
     cast = draw_cast(seed)
     offset = list(Split).index(part) << 20
     for index in range(videos):
@@ -196,22 +196,8 @@ def render_long(
             rows.append(dict(zip(COLUMNS, values, strict=True)))
         if progress is not None:
             progress(index + 1)
-    write_text(out / "labels.txt", "".join(f"{member.label}\n" for member in cast))
-    with replacing(out / MANIFEST) as new, new.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out / MANIFEST
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"{path} is the list of another data set; choose a new folder")
-        return list(reader)
+    write_text(out / LABELS, "".join(f"{member.label}\n" for member in cast))
+    return write_rows(out / MANIFEST, COLUMNS, rows)
 
 
 def _shuffled(rng: Generator, names: tuple[str, ...]) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from crossframe.files import replacing
 from crossframe.processes import cores, leave_signals_to_parent, starting_workers
 from crossframe.shapes import caption, splits
+from crossframe.shapes.listing import Row, take_up, write_rows
 from crossframe.shapes.render import render
 from crossframe.shapes.scene import Scene
 from crossframe.shapes.splits import Split
@@ -23,8 +23,6 @@ from crossframe.video.media import x264_options
 MANIFEST = "manifest.csv"
 COLUMNS: tuple[str, ...] = ("path", "label", "split", "action", "color", "shape", "caption", "seed", "index")
 CHUNK = 8  # clips handed to a process at a time
-
-Row = dict[str, str]
 
 
 def write_clip(scene: Scene, path: str | Path) -> Path:
@@ -67,22 +65,21 @@ def render_dataset(
         progress: called with the number of clips done so far.
 
     Raises:
-        ValueError: there is no such split, `videos` is below 1, or another data set is in `out`.
+        ValueError: there is no such split, `videos` is below 1, or files of somebody else are in `out`.
         OSError: the folder cannot be written.
     """
     part = splits.parse(split)
     if videos < 1:
         raise ValueError(f"{videos} videos were asked for; use 1 or more")
     out = Path(out)
-    kept = [row for row in _read_manifest(out / MANIFEST) if row["split"] != part]
-    (out / part).mkdir(parents=True, exist_ok=True)
+    kept = take_up(out / MANIFEST, COLUMNS, part, f"{part}/[0-9]*.mp4")
     make = partial(_make, out, part, seed)
     rows: list[Row] = []
     for row in _in_parallel(make, videos, workers or cores()):
         rows.append(row)
         if progress is not None:
             progress(len(rows))
-    return _write_manifest(out / MANIFEST, [*kept, *rows])
+    return write_rows(out / MANIFEST, COLUMNS, [*kept, *rows])
 
 
 def _make(out: Path, split: Split, seed: int, index: int) -> Row:
@@ -118,21 +115,3 @@ def _in_parallel(make: Callable[[int], Row], videos: int, workers: int) -> Itera
             yield from rows
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _read_manifest(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"{path} is the manifest of another data set; choose a new folder")
-        return list(reader)
-
-
-def _write_manifest(path: Path, rows: Iterable[Row]) -> Path:
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path

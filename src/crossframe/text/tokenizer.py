@@ -151,7 +151,7 @@ class Tokenizer:
         """Write `tokenizer.json` into `folder`, which is made if needed, and return its path."""
         path = Path(folder) / FILE_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._backend.save(str(path), pretty=False)
+        path.write_text(self._backend.to_str(pretty=False), encoding="utf-8")  # whose own errors are no OSError
         return path
 
     def _encode(self, text: str) -> list[int]:

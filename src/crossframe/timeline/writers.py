@@ -11,12 +11,14 @@ import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossframe.data.clip import Clip
 from crossframe.files import write_json, write_text
-from crossframe.timeline.segments import Segment
-from crossframe.timeline.timeline import Timeline
+
+if TYPE_CHECKING:
+    from crossframe.timeline.segments import Segment
+    from crossframe.timeline.timeline import Timeline
 
 COLUMNS = ("path", "start", "end", "label", "score")
 LABEL_STUDIO = "label-studio.json"

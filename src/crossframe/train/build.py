@@ -26,9 +26,8 @@ from crossframe.train.optimizer import AveragedWeights, LossScale, auxiliary_opt
 from crossframe.train.schedule import Schedule
 from crossframe.train.transform import TrainTransform
 from crossframe.weights import expand, list_models, load, replace_vision
-from crossframe.weights.folder import BEST, LAST
 from crossframe.weights.saving import fingerprint
-from crossframe.weights.sources import IMAGES_AND_TEXTS, PLAIN_CLIP
+from crossframe.weights.sources import BEST, IMAGES_AND_TEXTS, LAST, PLAIN_CLIP
 
 GRID_AMPLITUDE = 0.5
 GRID_BASE = 100.0  # the longest wave, in patches, over two pi

@@ -20,7 +20,7 @@ from crossframe.evaluate.result import ENVIRONMENT, SUMMARY, environment
 from crossframe.files import check_writable, recover, replace_folder, write_json, write_text
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
-from crossframe.weights.folder import BEST, LAST
+from crossframe.weights.sources import BEST, LAST
 
 STATE = "training.pt"
 

@@ -265,7 +265,8 @@ class OpenVideo:
         last = len(self.times) if end is None else bisect_left(self.times, end - margin)
         if first >= last:
             length = self.times[-1] if self.times else 0.0
-            raise VideoError(f"{self.name}: has no frame from {start or 0} to {end} s; its last is at {length:.2f} s")
+            part = f"from {start or 0} s on" if end is None else f"from {start or 0} to {end} s"
+            raise VideoError(f"{self.name}: has no frame {part}; its last is at {length:.2f} s")
         return first, last
 
     def check_length(self, part: tuple[int, int] | None, longest: float) -> None:

@@ -28,6 +28,7 @@ from crossframe.weights.hf_families import READERS, REFUSED, missing_scale
 from crossframe.weights.infer import Checkpoint, conventions_for, default_tokenizer
 from crossframe.weights.open_clip import config_from_open_clip, layout_of, preprocess_from_open_clip, tokenizer_of
 from crossframe.weights.search import find
+from crossframe.weights.sources import BEST, LAST
 from crossframe.weights.tables import HF_CLIP, HF_XCLIP, Layout
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ BUNDLED = Path(__file__).parents[1] / "bundled" / "shapes"
 CONFIG = "config.json"
 CLIPS = "clips.npy"  # that the weights were trained on
 TAUGHT = "crossframe"  # our entry in transformers' config.json
-LAST, BEST = "last", "best"  # the checkpoints in the folder of a run
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 PREPROCESSOR = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"  # since transformers 5 in its place, as its entry "image_processor"

@@ -11,6 +11,8 @@ from crossframe.weights.errors import WeightsError
 
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
+LAST, BEST = "last", "best"  # the checkpoints in the folder of a run
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
