@@ -55,7 +55,8 @@ ENDINGS = {"labels": (".txt", ".csv", ".json", ".yaml"), "lists": (".csv", ".txt
 
 
 def headers(data: bytes, _folder: Path) -> None:
-    """The first bytes choose the codec and how much of the rest is extra data."""
+    """The first two bytes choose the codec and how much of the rest is extra data."""
+    data = data.ljust(2, b"\0")
     codec = sorted(HEADERS)[data[0] % len(HEADERS)]
     extra = data[2 : 2 + data[1]]
     try:

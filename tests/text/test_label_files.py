@@ -126,6 +126,7 @@ def test_the_layout_of_the_authors(tmp_path: Path, golden: Path) -> None:
         ("l.parquet", "jump", "is no text; save its column of labels"),
         ("config.json", '{"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}', "'LABEL_0' is no label that says anything"),
         ("l.json", '{"actions": ["jump", "run"]}', "actions could be labels or names of lists"),
+        ("l.yaml", '{"a\\nb\\x1b": [jump]}', r"a\\nb\\x1b could be labels or names of lists"),
         ("l.json", '{"train": ["jump"], "test": ["run"]}', "train, test could be labels or names of lists"),
         ("l.yaml", "a: &x [jump]\nb: *x\n", "repeats parts of itself"),
         ("l.yaml", "jump: 0\njump: 1\n", "the key 'jump' is there twice"),

@@ -89,10 +89,9 @@ class EventsEvaluation:
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write `summary.json`, `predictions.parquet` and `segments.csv`, each whole or not at all."""
+        """Write `predictions.parquet`, `segments.csv` and `summary.json`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / SUMMARY, self.summary())
         arrow = pyarrow()
         names = ("path", "recording", "label", "predicted", "error")
         types: dict[str, Any] = dict.fromkeys(names, arrow.string())
@@ -100,6 +99,7 @@ class EventsEvaluation:
         with replacing(folder / PREDICTIONS) as target:
             write_rows(target, self.rows(), types)
         write_list(folder / SEGMENTS, [(video, told.segments) for video, told in self.timelines.items()])
+        write_json(folder / SUMMARY, self.summary())  # last: where it is, all of it is
 
 
 def evaluate_events(

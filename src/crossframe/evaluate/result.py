@@ -212,10 +212,9 @@ class Evaluation:
         ]
 
     def save(self, folder: str | Path) -> None:
-        """Write `summary.json` and `predictions.parquet`, each whole or not at all."""
+        """Write `predictions.parquet` and `summary.json`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / SUMMARY, self.summary())
         arrow = pyarrow()
         text, number, yes_no = arrow.string(), arrow.float64(), arrow.bool_()
         types = {
@@ -232,6 +231,7 @@ class Evaluation:
         }
         with replacing(folder / PREDICTIONS) as target:
             write_rows(target, self.rows(), types)
+        write_json(folder / SUMMARY, self.summary())  # last: where it is, all of it is
 
 
 def show_score(name: str, value: float) -> str:

@@ -70,13 +70,13 @@ def humanize(label: str) -> str:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are.
+    """The first few names on one line, and how many more there are.
 
     >>> some(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
     names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(map(escaped, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def escaped(text: str) -> str:
