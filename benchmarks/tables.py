@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.harness import RESULTS, ROOT, mean_and_spread
 from crossframe.recipes.paper import HEADLINE, experiments
 
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("performance", "explain", "timeline", "scale"))
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("performance", "explain", "timeline", "scale", "reliability"))
 STUDY_PAGES = (ROOT / "docs" / "results.md", ROOT / "EXPERIMENTS.md")
 STUDY = re.compile(r"(?P<comment><!-- study: (?P<asked>.*?) -->\n)(?:\*.*\*\n(?:\n(?:\|.*\n)+)?)?")
 COMMANDS_PAGE = ROOT / "docs" / "results.md"

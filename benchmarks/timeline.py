@@ -14,6 +14,7 @@ The bundled model, in the precision that is fast here.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,8 +38,10 @@ from crossframe.timeline.timeline import Timeline
 from crossframe.timeline.watch import Watch
 from crossframe.timeline.windows import Grid, read_windows
 from crossframe.video.decode import Frames
-from crossframe.video.given import Video
+from crossframe.video.exact import open_video
+from crossframe.video.given import Video, VideoError
 from crossframe.video.media import x264_options
+from crossframe.video.stretches import read_parts
 
 HOURS = 2.0
 WINDOW, STRIDE = 2.0, 0.5
@@ -229,13 +232,22 @@ def _in_one_pass(path: Path, events: Path) -> tuple[list[tuple[float, float]], f
     told = Timeline.of(watched(), labels)
     took = perf_counter() - begun
     rows: list[dict[str, float]] = []
-    for event in truth:
+    for event, cut in zip(truth, _cut(path, truth, recognizer), strict=True):
         alone: Localization = localization({"v": told.segments}, {"v": [event]}, {"v": told.track})
-        cut = recognizer.classify(Video(path, event.start, event.end), labels)
-        known = cut.label == event.label
+        known = recognizer.classify(cut, labels).label == event.label
         lasts = event.end - event.start
         rows.append({"seconds": lasts, "covered": alone.covered, "overlap": alone.overlap, "known": known})
     return memory, took, rows
+
+
+def _cut(path: Path, events: list[Event], recognizer: Recognizer) -> Iterator[Frames]:
+    """The frames of each event, as `classify` reads them from its start to its end."""
+    with open_video(Video(path)) as video:
+        spans = [(event.start, event.end) for event in events]
+        for part in read_parts(video, spans, recognizer.num_frames, short_side=recognizer.view["short_side"]):
+            if isinstance(part, VideoError):
+                raise part
+            yield Frames.from_arrays(part)
 
 
 def _memory() -> float:

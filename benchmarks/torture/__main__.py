@@ -1,6 +1,6 @@
 """Everything that files, kills, full disks, limits, threads and rounding can do, tried on the package as it is.
 
-python -m benchmarks.torture [--fast] [--only videos] [--seed 0] [--save]
+python -m benchmarks.torture [--fast] [--only videos] [--seed 0] [--save]     # then python -m benchmarks.tables
 
 Prints a table in the end. Exit status 0: nothing went wrong; 1: something did.
 """
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = torture(given.only or list(PARTS), fast=given.fast, seed=given.seed)
     print(table(rows))
     minutes = round((time.perf_counter() - started) / 60, 1)
-    found = {"benchmark": "torture", "fast": given.fast, "seed": given.seed, "rows": [asdict(row) for row in rows]}
+    said = [asdict(row) | {"wrong": len(row.wrong), "lines": row.wrong} for row in rows]
+    found = {"benchmark": "torture", "fast": given.fast, "seed": given.seed, "rows": said}
     found["environment"] = environment() | {"minutes": minutes}
     if given.save:
         (RESULTS / "torture.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

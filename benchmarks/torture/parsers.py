@@ -42,6 +42,7 @@ SEEDS: dict[str, list[bytes]] = {
         b'{"0": "arm wrestling", "1": "yoga"}',
         b'["arm wrestling", "yoga"]',
         b"- arm wrestling\n- yoga\n",
+        b"{=arm\n\nwrestling}",  # found by guided fuzzing
     ],
     "descriptions": [b'{"yoga": ["someone stretches"]}', b"yoga: someone stretches\n"],
     "lists": [
