@@ -2,9 +2,9 @@
 
 A softmax always has a best label, and a model likes some labels everywhere. So a label must stand out: be well above
 what it gets where it is not shown, which is a low quantile of its own curve in the same video. It begins where it
-reaches half of its usual height, goes on while it keeps a quarter (hysteresis), and its borders are then drawn where it
-has half of its own height there: a window that is half inside an event sees half of it. A label whose curve is flat, of
-a video that shows one thing throughout for instance, is judged by its score alone.
+reaches three tenths of its usual height, goes on while it keeps a quarter (hysteresis), and its borders are then drawn
+where it has half of its own height there: a window that is half inside an event sees half of it. A label whose curve is
+flat, of a video that shows one thing throughout for instance, is judged by its score alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 REST = 0.2  # quantile of a label's curve that is taken for what it gets where it is not shown
 PEAK = 0.98  # and for its height where it is
 FLAT = 0.03  # of a cosine: a curve with less between rest and peak says nothing about when
-OPENS, HOLDS = 0.5, 0.25  # shares of a label's height
+OPENS, HOLDS = 0.3, 0.25  # shares of a label's height
 BORDER = 0.5  # share of a segment's own height
 SMOOTH = (0.25, 0.5, 0.25)  # weights of neighboring windows
 
