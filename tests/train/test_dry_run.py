@@ -48,6 +48,12 @@ def test_a_plan_counts_clips_steps_and_hours(tmp_path: Path) -> None:
     assert found.hours(speed) == pytest.approx(9 * recipe.train.epochs / speed.clips_per_second / 3600)
 
 
+def test_a_model_is_built_with_the_stochastic_depth_of_its_recipe() -> None:
+    recipe = load_recipe("k400", ["model.drop_path=0.2"], tiny=True)
+    blocks = build_model(recipe.model, None).vision.blocks
+    assert [block.drop_path.rate for block in blocks] == pytest.approx(torch.linspace(0, 0.2, len(blocks)).tolist())
+
+
 @pytest.mark.usefixtures("_two_steps")
 def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
     recipe = load_recipe(
