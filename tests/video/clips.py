@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +63,8 @@ def write_clip(
             frame.time_base = Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if codec == "libsvtav1" and sys.platform == "linux":  # which takes the highest priority of all for this thread
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     if rotation:
         _turn(path, rotation)
     return path
