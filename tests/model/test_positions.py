@@ -31,6 +31,14 @@ def test_a_grid_that_is_stretched_stays_upright(grid: int, resize: Resize) -> No
     torch.testing.assert_close(rows.mean(), steps.mean())  # neither moved up nor down
 
 
+def test_a_grid_that_shrinks_is_smoothed_as_a_picture_is() -> None:
+    checks = (-1.0) ** torch.arange(8).repeat(8, 1).add(torch.arange(8)[:, None])  # of which a mean leaves nothing
+    positions = torch.cat([torch.zeros(1), checks.flatten()])[:, None]
+    assert interpolate_grid(positions, 4)[1:].abs().max() < 0.2
+    assert interpolate_grid(positions, 3)[1:].abs().max() < 0.2
+    assert interpolate_grid(positions, 3, resize="bilinear")[1:].abs().max() > 0.4  # and others are not
+
+
 def test_places_without_a_class_token_are_all_stretched() -> None:
     steps = torch.arange(4, dtype=torch.float32)
     both = grid_of(steps, steps)

@@ -113,6 +113,17 @@ def test_frozen_text_keeps_its_weights_and_is_encoded_once(model: XCLIP, monkeyp
     assert not torch.equal(model.vision.projection, before["vision.projection"])
 
 
+def test_each_step_draws_random_numbers_of_its_own_and_draws_them_again(model: XCLIP) -> None:
+    def drawn() -> list[float]:
+        loop = make_loop(model, Schedule(1, 3))
+        return [float(torch.rand(())) for _ in loop.run(batches([2, 2, 2]))]
+
+    first = drawn()
+    assert len(set(first)) == 3
+    torch.manual_seed(7)
+    assert drawn() == first
+
+
 def test_unreadable_clips_are_counted_and_do_not_dilute_the_step(model: XCLIP) -> None:
     (report,) = make_loop(model, Schedule(1, 1)).run(batches([4], failures=2))
     assert (report.clips, report.unreadable) == (4, 2)
