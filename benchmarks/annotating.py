@@ -1,5 +1,7 @@
 """`annotate` beside a plain loop of the loader and the model, on the same cores, in one run, in turn.
 
+    python -m benchmarks.annotating --save     # then python -m benchmarks.tables
+
 Both read the same files and answer the same labels; Ray runs already, as on a cluster. A rate is that of the steady
 part: from when `SKIPPED` of the clips have come until the last has. Seconds of processors are those of all processes of
 the run, this one's included, over the same part. Memory is what each process has to itself.
@@ -18,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.harness import Bar, Options
+from benchmarks.harness import Bar, Options, Result, run
 from benchmarks.peers import by_rule, config_of, kinetics_labels, ten_second_clip
 from crossframe.archive.annotator import Answering
 from crossframe.archive.decoding import Job, Reading
@@ -121,13 +123,12 @@ class _Archive:
             yield len(table)
 
 
-def throughput(options: Options) -> tuple[list[Bar], list[dict[str, Any]]]:
-    """The bars and the rows of both comparisons."""
+def measure(options: Options) -> Result:
     with TemporaryDirectory() as folder, cluster(None):
         here = Path(folder)
         rates, rows = _rates(here, options)
         memory, more = _memory(here, options)
-    return [*rates, *memory], [*rows, *more]
+    return Result([*rates, *memory], [*rows, *more], [])
 
 
 def _rates(folder: Path, options: Options) -> tuple[list[Bar], list[dict[str, Any]]]:
@@ -139,15 +140,15 @@ def _rates(folder: Path, options: Options) -> tuple[list[Bar], list[dict[str, An
     ways: dict[str, Callable[[], Iterator[int]]] = {"plain": archive.plain, "annotate": archive.annotated}
     found: defaultdict[str, list[_Steady]] = defaultdict(list)
     for _ in range(options.repeats):
-        for way, run in ways.items():
-            found[way].append(_watched(run(), len(archive.paths)))
+        for way, start in ways.items():
+            found[way].append(_watched(start(), len(archive.paths)))
     pairs = [a.rate / p.rate for a, p in zip(found["annotate"], found["plain"], strict=True)]
     rows = [
         {
             "way": way,
-            "clips a second": median(run.rate for run in runs),
-            "processor seconds a clip": median(sum(run.cpu.values()) for run in runs),
-            "of these Ray's own": median(sum(run.cpu.get(role, 0.0) for role in ("ray", "others")) for run in runs),
+            "clips a second": median(each.rate for each in runs),
+            "processor seconds a clip": median(sum(each.cpu.values()) for each in runs),
+            "of these Ray's own": median(sum(each.cpu.get(role, 0.0) for role in ("ray", "others")) for each in runs),
             "by role": runs[-1].cpu,
             "of each pair": pairs if way == "annotate" else None,
         }
@@ -182,3 +183,7 @@ def _memory(folder: Path, options: Options) -> tuple[list[Bar], list[dict[str, A
             at_most=True,
         ),
     ], rows
+
+
+if __name__ == "__main__":
+    run("annotating", measure)

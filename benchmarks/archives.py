@@ -1,8 +1,7 @@
-"""Archives: how fast they are annotated, how fast and how well an index is searched, what chosen clips are worth.
+"""Archives: how fast and how well an index is searched, and what re-ranking and chosen clips are worth.
 
     python -m benchmarks.archives --save     # then python -m benchmarks.tables
 
-- annotating: beside a plain loop of the loader and the model (`benchmarks.annotating`), and the memory of processes.
 - search: vectors of width 512 around a thousand middles, as many as `ROWS` says; 200 questions from between the rows,
   one after the other. Recall is of the ten nearest, against comparing all.
 - rerank: sentences of a quarter of the Shapes clips in an index, three sets: how often the clip itself comes first,
@@ -28,7 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.annotating import throughput
 from benchmarks.harness import Bar, Options, Result, run
 from crossframe.answers import as_vector, stack
 from crossframe.archive.choosing import choose, doubts, fit, learned, probabilities
@@ -73,15 +71,13 @@ def measure(options: Options) -> Result:
         rows += _over_sets("errors", [_errors(*each) for each in zip(sets, alone, strict=True)])
     at = rows[0]
     found = {row["what"]: row for row in rows if "what" in row}
-    rates, more = throughput(options)
     return Result(
         [
-            *rates,
             Bar(f"milliseconds of a question, p95, {at['rows']:,} rows", at["p95_ms"], 50, at_most=True),
             Bar(f"recall@10, {at['rows']:,} rows", at["recall"], 0.98),
             Bar("planted errors among the first 5%", found["errors: sentences about one object"]["mean"], 0.5),
         ],
-        [*more, *rows],
+        rows,
         [f"{len(SETS)} sets of {len(sets[0].scenes)} clips; deviations are over the sets"],
     )
 
