@@ -51,6 +51,22 @@ def test_one_video_gives_one_prediction_equal_to_the_model_by_hand(recognizer: R
     assert prediction.frames.indices.tolist() == frames.indices.tolist()
 
 
+def test_large_frames_in_memory_are_seen_as_those_of_their_file_are(recognizer: Recognizer, tmp_path: Path) -> None:
+    coarse = (moving(12, 16, 10) // 4 + 96).repeat(36, axis=1).repeat(36, axis=2)
+    path = write_clip(tmp_path / "large.mp4", frames=coarse, options={"crf": "10"})
+    expected = recognizer.classify(path, LABELS, keep_pixels=True)
+    frames = crossframe.read_video(path, num_frames=12)
+    assert expected.pixels is not None
+    for given in (frames, frames.pixels, frames.pixels.permute(0, 2, 3, 1).numpy()):
+        found = recognizer.classify(given, LABELS, keep_pixels=True)
+        assert found.pixels is not None
+        difference = (found.pixels.float() - expected.pixels.float()).abs()
+        assert difference.mean() < 4  # gray levels: a file is scaled before its colors become RGB
+        torch.testing.assert_close(found.scores, expected.scores, atol=0.01, rtol=0)
+    timed = recognizer.classify_frames(frames.pixels, frames.times.tolist(), LABELS)
+    torch.testing.assert_close(timed.scores, expected.scores, atol=0.01, rtol=0)
+
+
 def test_a_list_of_clips_of_any_size_and_length_gives_a_list_in_order(
     recognizer: Recognizer, clips: list[Path]
 ) -> None:
@@ -336,7 +352,7 @@ def test_a_prediction_shows_itself_and_becomes_plain_values(recognizer: Recogniz
 
 
 def test_pixels_are_kept_only_where_they_are_asked_for(recognizer: Recognizer, clips: list[Path]) -> None:
-    array = crossframe.read_video(clips[0], num_frames=4).pixels
+    array = crossframe.read_video(clips[0], num_frames=4, short_side=36).pixels
     lean = recognizer.classify(array, LABELS)
     assert lean.pixels is None
     assert not hasattr(lean.frames, "pixels")

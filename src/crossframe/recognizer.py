@@ -24,7 +24,7 @@ from crossframe.taught import FrameRule
 from crossframe.text.labels import PLACE, Descriptions, LabelSet, wordings
 from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows
-from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, timed_frames
+from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, scaled_down, timed_frames
 from crossframe.video.given import File, Readable, Video, VideoError, limits_here
 from crossframe.weights import load
 
@@ -227,7 +227,7 @@ class Recognizer:
         `times` (N,) are rising seconds. Of the N, as many are looked at as the model wants, by the rule that `classify`
         has; `frames.times` of the prediction says which. Raises `ValueError` as `classify` does.
         """
-        given = timed_frames(frames, times, self.num_frames, self.view["sampling"])
+        given = timed_frames(frames, times, self.num_frames, self.view["sampling"], self.view["short_side"])
         question = self.question(labels, background=background, threshold=threshold)
         return _or_raise(next(self._answers([given], question, keep_pixels=keep_pixels)))
 
@@ -250,7 +250,8 @@ class Recognizer:
         question = self.question(labels, background=background, threshold=threshold)
 
         def answer(frames: Frames) -> Prediction:
-            return _or_raise(next(self._answers([frames], question, keep_pixels=False)))
+            seen = scaled_down(frames, self.view["short_side"])
+            return _or_raise(next(self._answers([seen], question, keep_pixels=False)))
 
         grid = Grid.of(window, stride, self.num_frames, self.model.taught)
         return Stream(answer, question.scoring.labels, grid, self.num_frames, multi=multi, name=name)

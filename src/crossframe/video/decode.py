@@ -17,6 +17,7 @@ from crossframe.taught import FrameRule
 from crossframe.video.exact import Decoded, read_arrays
 from crossframe.video.given import File, Limits, Readable, Video, VideoError, at_hand, limits_here, source_name
 from crossframe.video.isolate import Read, Readers, Worker
+from crossframe.video.media import scaled
 from crossframe.video.sample import Choice, Wanted
 
 log = logging.getLogger(__name__)
@@ -145,8 +146,8 @@ def read_video(
 
     Frames come as the file holds them: bit for bit those of a full decode to RGB, with the pixels as coded,
     turned upright where the file says how. `square_pixels` stretches them to the proportions of the screen;
-    `short_side` scales down, while they are decoded, frames that are larger. Frames are counted by what can
-    be decoded, whatever the file claims.
+    `short_side` scales down, while they are decoded, frames that are larger, and given ones alike. Frames are
+    counted by what can be decoded, whatever the file claims.
 
     `sampling` takes one frame from each of equal parts of the video ("sparse"), frames close together in its middle
     ("dense"), or those shown at even times ("time"), which differs where frames do not come at even times.
@@ -173,11 +174,24 @@ def read_video(
         file = cast("Video", source)
         return _logged(read_arrays(file, num_frames, sampling=sampling, indices=indices, stream=stream, **view))
     log_problems(frames)
-    return frames
+    return scaled_down(frames, short_side)
+
+
+def scaled_down(frames: Frames, short_side: int | None) -> Frames:
+    """The same frames with this short side, if they are larger, and as files are scaled down while they are decoded: a
+    model resizes what it is given without smoothing, as its authors do, and would see another picture."""
+    if short_side is None or min(frames.pixels.shape[-2:]) <= short_side:
+        return frames
+    pictures = scaled(list(frames.pixels.permute(0, 2, 3, 1).cpu().numpy()), short_side)
+    return replace(frames, pixels=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
 
 
 def timed_frames(
-    pictures: Pictures | Sequence[Picture], times: Sequence[float], num_frames: int, sampling: FrameRule
+    pictures: Pictures | Sequence[Picture],
+    times: Sequence[float],
+    num_frames: int,
+    sampling: FrameRule,
+    short_side: int | None = None,
 ) -> Frames:
     """`num_frames` of N pictures that are in memory and were shown at these rising times, (N,) in seconds.
 
@@ -189,7 +203,8 @@ def timed_frames(
     seconds = shown.tolist()
     end = 2 * seconds[-1] - seconds[-2] if len(seconds) > 1 else seconds[-1]
     wanted = Wanted("<array>", num_frames, sampling)
-    frames = read_video(cast("Pictures", pictures), indices=wanted.of(len(seconds), seconds, end))
+    indices = wanted.of(len(seconds), seconds, end)
+    frames = read_video(cast("Pictures", pictures), indices=indices, short_side=short_side)
     return replace(frames, times=shown[frames.indices], start=seconds[0], end=end)
 
 

@@ -231,6 +231,15 @@ class Media:
             raise failure(self.name, error) from error
 
 
+def scaled(pictures: Sequence[NDArray[np.uint8]], short_side: int) -> list[NDArray[np.uint8]]:
+    """Pictures (H, W, 3) of one size as they would have been scaled down had they just been decoded."""
+    reformatter = VideoReformatter()
+    width, height = resized(pictures[0].shape[1], pictures[0].shape[0], short_side)
+    frames = [VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24") for picture in pictures]
+    shown = (reformatter.reformat(frame, width, height, interpolation="BICUBIC") for frame in frames)
+    return [cast("NDArray[np.uint8]", frame.to_ndarray()) for frame in shown]
+
+
 def x264_options(quality: int) -> dict[str, str]:
     """FFmpeg's options for libx264 that give the same bytes for the same frames; `quality` is the constant rate factor.
 
