@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from crossframe.files import (
     replace_folder,
     replacing,
     write_json,
+    write_text,
 )
+from crossframe.records import Records
 
 
 def test_what_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -46,6 +49,21 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'") as error, replacing(tmp_path / "a.json"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as writing to a file tells it
     assert error.value.filename == str(tmp_path / "a.json")
+
+
+def test_what_ulimit_allows_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*a\.html'"):
+            write_text(tmp_path / "a.html", "x" * 2000)
+        with (
+            pytest.raises(OSError, match=r"File too large: '.*a\.jsonl\.partial'"),
+            Records(tmp_path / "a.jsonl", {}) as records,
+        ):
+            records.add({"video": "x" * 2000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 PAGES = (".html", ".htm")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or what `ulimit -f` allows
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def replacing(path: Path) -> Generator[Path]:
         os.replace(part, path)
     except OSError as error:
         # the name that people know; a full disk is told without one
-        if error.filename == str(part) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.filename == str(part) or error.errno in FULL:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -112,13 +113,22 @@ def check_ordinary(path: Path) -> None:
         raise OSError(errno.EINVAL, "is a device or a pipe, where a file is needed", str(path))
 
 
+def check_ending(path: Path, what: str, endings: Sequence[str], others: Sequence[str] = ()) -> None:
+    """Raise ValueError where `what` is to be written to a file whose name says another form, or none.
+
+    `others` are as good as `endings`, and not told.
+    """
+    if path.suffix.lower() not in (*endings, *others):
+        told = " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
+        raise ValueError(f"{path} is no name for {what}; let it end in {told}")
+
+
 def check_page(path: Path) -> None:
     """Raise ValueError or OSError now, rather than after an hour, where no page can be written to `path`.
 
     Another file than a page of ours, the video that was asked about above all, is not written over because of a slip.
     """
-    if path.suffix.lower() not in PAGES:
-        raise ValueError(f"{path} is no name for a page; let it end in .html")
+    check_ending(path, "a page", PAGES[:1], PAGES)
     if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.is_file() and (content := path.read_bytes()) and b"crossframe" not in content:  # which our pages name

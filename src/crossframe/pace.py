@@ -23,6 +23,15 @@ def figure(value: float, digits: int = 3) -> str:
     return format(Decimal(f"{value:.{digits}g}"), ",f")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "clip"), counted(2000, "clip")
+    ('1 clip', '2,000 clips')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 class Pace:
     """Follows work on `total` things, of which `done` are behind it: `what` names them, for instance "videos"."""
 

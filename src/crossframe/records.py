@@ -23,6 +23,7 @@ from crossframe.files import check_ordinary, plain_json, replacing, write_json
 Record: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[Any, ...]  # what a record is about: a video, perhaps a part of it, or a text
 
+ENDINGS = (".jsonl", ".csv", ".parquet")
 BEST = ("label", "score", "similarity")  # columns of tables, from the first of `predictions`
 NESTED = ("predictions", "accepted", "frames", "warnings")  # which CSV holds as JSON
 TIMES = ("start", "end")  # of a part, in seconds
@@ -101,8 +102,11 @@ class Records:
         """Keep a record, which replaces one of the same video or text."""
         file = self._opened()
         place = file.seek(0, 2)
-        file.write(plain_json(record, ensure_ascii=True) + "\n")
-        file.flush()
+        try:
+            file.write(plain_json(record, ensure_ascii=True) + "\n")
+            file.flush()
+        except OSError as error:  # which names no file
+            raise OSError(error.errno, error.strerror, str(self.partial)) from error
         self._note(record, place)
 
     def each(self) -> Iterator[Record]:
@@ -117,7 +121,8 @@ class Records:
             if kind is None:
                 self._finish()
         finally:
-            self._opened().close()
+            with suppress(OSError):  # each record is written by now, or was told of
+                self._opened().close()
         if kind is None:
             self.partial.unlink()
 

@@ -12,7 +12,7 @@ from crossframe.data.parquet import pyarrow
 from crossframe.files import plain_json, replacing
 from crossframe.records import ABOUT, TIMES, Record, Records, read_records, types_of_frames
 
-SUFFIXES = (".parquet", ".npy", ".jsonl")
+ENDINGS = (".parquet", ".npy", ".jsonl")
 
 
 class Vectors(Records):
@@ -83,9 +83,3 @@ def _write_lines(path: Path, records: Iterable[Record]) -> None:
         for record in records:
             given = {name: value for name, value in record.items() if value is not None}
             file.write(f"{plain_json(given, ensure_ascii=False)}\n")
-
-
-def check_name(path: Path) -> None:
-    """Raise ValueError where the name is that of no file of vectors."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path} is no name for vectors; let it end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")

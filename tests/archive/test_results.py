@@ -71,6 +71,11 @@ def test_another_model_or_writer_or_folder_is_refused_in_one_line(tmp_path: Path
         Parts(tmp_path / "out", RUN | {"labels": ["a"]}),
     ):
         pass
+    with (
+        pytest.raises(ValueError, match="out was made without --summary; do the same, or give --out another folder"),
+        Parts(tmp_path / "out", RUN | {"features": 12}),
+    ):
+        pass
     with Parts(tmp_path / "out", RUN | {"model": "where it is now"}) as parts:
         assert left(parts, "/a.mp4") == ["a.mp4"]
     (tmp_path / "other").mkdir()

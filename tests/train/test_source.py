@@ -161,7 +161,7 @@ def test_an_ensemble_is_tested_on_all_its_templates(
     if tests == "in training":
         monkeypatch.setattr("crossframe.train.source.evaluate_manifest", watched)
         source = build_source(recipe, model, ClipFiles(files.train, files.train, files.wordings))
-        assert source.test(model).keys() == {"top1", "top5"}
+        assert source.test(model).keys() == {"top1"}  # of so few labels, the best five are all
     else:
         monkeypatch.setattr("crossframe.evaluate.trials.evaluate_manifest", watched)
         run_trial(model, Trial("a model", "", str(folder), files.train), recipe)

@@ -83,6 +83,11 @@ class Parts:
         before = json.loads(known.read_text(encoding="utf-8"))
         for name, value in self._run.items():
             if name not in FREE and before.get(name) != value:
+                if name == "features":
+                    how = "with" if before.get(name) else "without"
+                    raise ValueError(
+                        f"{self.folder} was made {how} --summary; do the same, or give --out another folder"
+                    )
                 raise ValueError(
                     f"{self.folder} was made with {name} {_short(before.get(name))}, not {_short(value)}; use what it "
                     f"was made with, or give --out another folder"

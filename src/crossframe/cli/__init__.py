@@ -52,11 +52,15 @@ _OF_FILES: dict[int | None, str] = {
     errno.EISDIR: "is a folder, where a file is needed; give the path of a file",
     errno.EACCES: "permission denied; give another path, or change who may use it",
     errno.EROFS: "lies on a disk that cannot be written to; give another path",
+    errno.EFBIG: "would be larger than files may be here (ulimit -f); allow more and start again",
     errno.ENOSPC: "no space is left on the disk; make room and start again",
 }
 
 # What the system's loader, Python and torch say where memory is at its limit.
-_OF_MEMORY = ("failed to map segment", "Cannot allocate memory", "can't start new thread", "can't allocate memory")
+_OF_MEMORY = (
+    *("failed to map segment", "Cannot allocate memory", "can't allocate memory", "can't start new thread"),
+    "std::bad_alloc",
+)
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
 _OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index", "timeline")

@@ -11,6 +11,7 @@ from typer import Option
 
 from crossframe.cli import options
 from crossframe.cli.shared import alarm, choose_device, progress
+from crossframe.pace import counted
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
@@ -81,8 +82,9 @@ def _tell(found: Calibration, before: dict[str, Any], after: dict[str, Any]) -> 
     from crossframe.evaluate.calibration import ENOUGH
 
     if found.clips < ENOUGH:
-        alarm(f"{found.clips} clips say little about a temperature and nothing about thresholds; give {ENOUGH} or more")
-    print(f"temperature {found.temperature:.3g}, fitted on {found.clips:,} clips")
+        few = counted(found.clips, "clip")
+        alarm(f"{few} say little about a temperature and nothing about thresholds; give {ENOUGH} or more")
+    print(f"temperature {found.temperature:.3g}, fitted on {counted(found.clips, 'clip')}")
     print(f"calibration error {before['error']:.1%} before, {after['error']:.1%} after, on the same clips")
     kept = f"{after['accepted']:,} of {after['answers']:,} answers are accepted"
     print(kept + (f", {after['precision']:.1%} of them right" if after["accepted"] else ""))

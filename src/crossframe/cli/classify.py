@@ -27,9 +27,9 @@ from crossframe.cli.shared import (
     titled_table,
 )
 from crossframe.cli.videos import given_videos, results_of
-from crossframe.files import check_page
+from crossframe.files import check_ending, check_page
 from crossframe.pace import told
-from crossframe.records import Records, check_free, read_records
+from crossframe.records import ENDINGS, Records, check_free, read_records
 from crossframe.text.labels import PLACE, escaped, read_descriptions, wordings
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class _Output:
         """Raise ValueError or OSError now where there can be no result in the end."""
         if self.out:
             check_free(self.out, resume=resume)
+            check_ending(self.out, "records", ENDINGS)
         if self.html:
             check_page(self.html)
 

@@ -15,6 +15,7 @@ from crossframe.cli.plain_help import PlainTyper
 from crossframe.cli.shared import set_file_limits
 from crossframe.data.importers import Layout
 from crossframe.files import check_not_read
+from crossframe.pace import counted
 from crossframe.processes import cores
 from crossframe.text.labels import escaped
 
@@ -308,7 +309,7 @@ def between(
 
     check_not_read(out, manifest, root)
     found, count = with_between(read_manifest(manifest, root=root), label, shortest=shortest, longest=window)
-    print(f"{count} clips of {label!r} lie between {len(found) - count} events", file=sys.stderr)
+    print(f"{counted(count, 'clip')} of {label!r} between {counted(len(found) - count, 'event')}", file=sys.stderr)
     _write(found, out)
 
 

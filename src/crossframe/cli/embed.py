@@ -21,6 +21,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.cli.videos import given_videos, results_of
+from crossframe.files import check_ending
 from crossframe.pace import told
 from crossframe.records import check_free
 
@@ -53,13 +54,13 @@ def embed(
     set_file_limits(memory, most_frames, cache_size)
     found, absent = given_videos(videos or [], start, end, contained=contained)
     if not found and not texts:
-        raise typer.BadParameter("give videos, or texts with -l", param_hint="options.VIDEOS")
+        raise typer.BadParameter("give videos, or texts with -l", param_hint="VIDEOS")
     if found and len(absent) == len(set(found)):
         raise typer.Exit(NOTHING_DONE)
-    from crossframe.vectors import Vectors, check_name
+    from crossframe.vectors import ENDINGS, Vectors
 
-    check_name(out)
     check_free(out, resume=resume)
+    check_ending(out, "vectors", ENDINGS)
 
     settings = {"num_frames": frames, "precision": precision, "template": template}
     recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)

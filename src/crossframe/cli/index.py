@@ -22,7 +22,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.cli.videos import given_videos, results_of
-from crossframe.pace import told
+from crossframe.pace import counted, told
 from crossframe.text.labels import escaped
 from crossframe.video.given import Video, address_of
 
@@ -61,7 +61,7 @@ def index(
     from crossframe.archive.store import Store, check_new
 
     if not videos and not (remove and where):
-        raise typer.BadParameter("give videos, or vectors that embed or annotate wrote", param_hint="options.VIDEOS")
+        raise typer.BadParameter("give videos, or vectors that embed or annotate wrote", param_hint="VIDEOS")
     if where and not remove:
         raise typer.BadParameter("chooses what --remove takes out; give both", param_hint="--where")
     if remove:
@@ -162,8 +162,8 @@ def _removed(store: Store, videos: list[str], where: str | None) -> int:
 
 
 def _say(count: int, what: str, store: Store) -> None:
-    line = f"{store.folder}: {count:,} clips {what}, {len(store):,} in the index"
+    line = f"{store.folder}: {counted(count, 'clip')} {what}, {len(store):,} in the index"
     recall = store.recall()
     if recall:
-        line += f"; approximate, recall@10 {recall['recall']:.3f} of {recall['queries']} clips"
+        line += f"; approximate, recall@10 {recall['recall']:.3f} of {counted(recall['queries'], 'clip')}"
     screen().print(escaped(line), soft_wrap=True)

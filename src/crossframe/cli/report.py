@@ -23,6 +23,7 @@ def report(
     root: Annotated[Path | None, Option(help="Where the videos are now, if they have moved.")] = None,
 ) -> None:
     """Write the page about an evaluation: numbers, confusions, and the worst mistakes with their frames."""
+    _check_folders(run)
     from crossframe.evaluate.report import write_report
 
     print(write_report(run, out, root))
@@ -34,6 +35,7 @@ def compare(
     as_json: Annotated[bool, Option("--json", help="One JSON object, with all classes that moved.")] = False,
 ) -> None:
     """Compare two evaluations of the same videos: the difference, how sure it is, and the classes that moved."""
+    _check_folders(first, second)
     from dataclasses import asdict
 
     from crossframe.evaluate.compare import compare as run
@@ -45,6 +47,13 @@ def compare(
         print(json_line({**asdict(found), "difference": found.difference}, sys.stdout.encoding))
     else:
         print("\n".join(_lines(found)))
+
+
+def _check_folders(*runs: Path) -> None:
+    """Raise ValueError for a slip in a name, which need not wait for imports."""
+    for run in runs:
+        if not run.is_dir():
+            raise ValueError(f"{run} is no folder; give one that 'crossframe evaluate --out' wrote")
 
 
 def _lines(found: Comparison) -> Iterator[str]:

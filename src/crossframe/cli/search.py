@@ -14,6 +14,7 @@ from typer import Argument, Option
 from crossframe.cli import options
 from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set_file_limits
 from crossframe.files import check_not_read, check_page, check_writable
+from crossframe.pace import counted
 from crossframe.text.labels import escaped
 from crossframe.video.given import address_of
 
@@ -137,7 +138,7 @@ def _write_list(out: Path, hits: list[Hit], words: str | None) -> None:
 
     kept = write_list(out, hits, words)
     if kept < len(hits):
-        alarm(f"{out}: {len(hits) - kept} clips are no files of this machine, and are left out")
+        alarm(f"{out}: left out, for they are no files of this machine: {counted(len(hits) - kept, 'clip')}")
     print(out, file=sys.stderr)
 
 

@@ -14,7 +14,7 @@ from crossframe.cli.processes import is_first
 from crossframe.cli.shared import limit_entries, list_entries
 from crossframe.data.layouts import check_there
 from crossframe.files import check_writable
-from crossframe.pace import figure
+from crossframe.pace import counted, figure
 from crossframe.weights.sources import BEST, LAST, check_source
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
     yield "data", _data(run)
     learn = " and ".join([*train.learn, "new parts"])
     yield "learning", f"{learn}; {train.precision}; {run.learning:,} parameters learn, {run.frozen:,} are frozen"
-    batches = f"{train.batch_size} clips" + (f" x {train.accumulate}" if train.accumulate > 1 else "")
+    batches = counted(train.batch_size, "clip") + (f" x {train.accumulate}" if train.accumulate > 1 else "")
     yield "schedule", f"{schedule.epochs} epochs of {schedule.steps_per_epoch:,} steps of {batches}"
     yield "compute", f"{figure(run.macs / 1e9, 4)} billion multiply-accumulates a clip, forwards, beside the words"
     memory = run.memory()
@@ -195,7 +195,7 @@ def _data(run: DryRun) -> str:
     source = f"{data.source}:" if run.files else "none given, about"
     shots = f", {data.shots} of each" if data.shots else ""
     words = f"{data.sampling} frames, template '{data.template}'"
-    return f"{source} {run.clips:,} clips of {len(run.labels)} classes{shots}; {words}"
+    return f"{source} {counted(run.clips, 'clip')} of {len(run.labels)} classes{shots}; {words}"
 
 
 def _time(run: DryRun, speed: Speed | None) -> str:
@@ -207,7 +207,7 @@ def _time(run: DryRun, speed: Speed | None) -> str:
     units = {"hours": hours, "minutes": 60 * hours, "seconds": 3600 * hours}
     unit, length = next(((unit, length) for unit, length in units.items() if length >= 1), ("seconds", 1.0))
     about = f"{length:,.0f}" if length >= 10 else figure(length, 2)
-    how = f"from {speed.steps} steps of {speed.clips} clips"
+    how = f"from {speed.steps} steps of {counted(speed.clips, 'clip')}"
     if not speed.steps:
         how = "from published rates, of which 35% are used" if run.like else "from steps of one and two blocks"
     return (
