@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.mutants import Fault, Trees, listed
+from benchmarks.mutants import Fault, Trees, listed, with_known_first
 from tests.pages import ROOT
 
 SOURCE = ROOT / "src" / "crossframe"
@@ -34,3 +35,13 @@ def test_what_a_test_notices_is_told_from_what_it_does_not(tmp_path: Path) -> No
     assert str(trees.noticed(fault)).startswith("tests/text/test_labels.py::test_")
     assert trees.noticed(Fault("text/labels.py", "maxsize=1 << 14", "maxsize=1 << 13", tests)) is None
     assert trees.failing(tests) is None  # the source is as it was
+
+
+def test_what_noticed_a_fault_is_tried_first_where_it_still_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Fault("a.py", old, "y", ("tests/test_files.py",)) for old in "ab")
+    here = "tests/benchmarks/test_mutants.py::test_what_noticed_a_fault_is_tried_first_where_it_still_is"
+    noticed = {first.name: f"{here}[some case]", second.name: "tests/test_files.py::test_that_is_gone"}
+    monkeypatch.setattr("benchmarks.mutants.SAVED", tmp_path / "mutants.json")
+    assert with_known_first([first, second]) == [first, second]
+    (tmp_path / "mutants.json").write_text(json.dumps({"noticed by": noticed}), encoding="utf-8")
+    assert [fault.tests for fault in with_known_first([first, second])] == [(here, *first.tests), second.tests]
