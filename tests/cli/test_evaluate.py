@@ -239,21 +239,27 @@ def test_a_training_run_is_not_written_over(command: Run, clips: Path, tiny_fold
 
 
 def test_one_and_two_processes_write_the_same(clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    asked = ("--model", tiny_folder, "--data", clips, "--set", "train.workers=0", "--views", "2")
+    alone, shared = one_and_two_processes(tmp_path, "evaluate", "finetune", *asked)
+    assert (summary(shared)["videos"], summary(shared)["unreadable"]) == (9, 1)
+    for name in ("summary.json", "predictions.parquet"):
+        assert (alone / name).read_bytes() == (shared / name).read_bytes()
+
+
+def one_and_two_processes(folder: Path, *words: object) -> tuple[Path, Path]:
+    """What a command writes to its --out by itself, and under torchrun; both have said the same."""
     programs = Path(sys.executable).parent
     torchrun = [programs / "torchrun", "--standalone", "--nproc-per-node", "2"]
-    asked = ["--model", tiny_folder, "--data", clips, "--set", "train.workers=0", "--views", "2"]
 
     def start(name: str, *before: Path | str) -> subprocess.Popen[bytes]:
-        words = [*before, programs / "crossframe", "evaluate", "finetune", *asked, "--out", tmp_path / name]
-        return subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE)
+        line = [*before, programs / "crossframe", *map(str, words), "--out", folder / name]
+        return subprocess.Popen(line, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE)
 
     runs = [start("alone"), start("shared", *torchrun)]
     outputs = [process.communicate(timeout=300)[0].decode() for process in runs]
     assert [process.returncode for process in runs] == [0, 0]
     assert outputs[0].replace("alone", "shared") == outputs[1]  # one of the two processes speaks
-    assert (summary(tmp_path / "shared")["videos"], summary(tmp_path / "shared")["unreadable"]) == (9, 1)
-    for name in ("summary.json", "predictions.parquet"):
-        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes()
+    return folder / "alone", folder / "shared"
 
 
 def test_unknown_labels_and_clips_without_time_are_measured(

@@ -18,6 +18,7 @@ from crossframe.weights import load
 from tests.browser import CHROMIUM, opened
 from tests.cli.conftest import Run
 from tests.cli.test_classify import one_line
+from tests.cli.test_evaluate import one_and_two_processes
 from tests.video.clips import moving, write_clip
 
 EVENTS = """path,start,end,label,split
@@ -63,6 +64,13 @@ def test_it_writes_what_every_evaluation_writes(command: Run, words: tuple[objec
     assert (found["made_with"]["window"], found["made_with"]["stride"]) == (1.0, 0.25)
     assert load_recipe(run / "recipe.yaml").test.window == 1.0
     assert {"environment.json", "report.html"} <= {path.name for path in run.iterdir()}
+
+
+def test_one_and_two_processes_tell_the_same_segments(words: tuple[object, ...], tmp_path: Path) -> None:
+    alone, shared = one_and_two_processes(tmp_path, *words)
+    assert summary(shared)["events"] == 4
+    for name in ("summary.json", "predictions.parquet", "segments.csv"):
+        assert (alone / name).read_bytes() == (shared / name).read_bytes()
 
 
 def test_segments_are_those_of_timeline(command: Run, tmp_path: Path) -> None:
