@@ -130,6 +130,7 @@ class Trees:
     """Copies of the source, of which each thread takes one."""
 
     def __init__(self, folder: Path, count: int) -> None:
+        (folder / "shared").symlink_to(ROOT.parent / "shared")  # reference data, of which many tests are
         self._free: SimpleQueue[Path] = SimpleQueue()
         for number in range(count):
             (folder / str(number)).mkdir()

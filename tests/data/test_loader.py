@@ -60,6 +60,16 @@ def test_epochs_differ_and_can_be_repeated_with_any_number_of_workers(folder: Pa
     assert content(list(TrainLoader(manifest, Sampling(4), 4, seed=4).epoch(0))) != first
 
 
+def test_other_frames_of_a_clip_are_drawn_in_another_epoch(folder: Path) -> None:
+    loader = TrainLoader(read_manifest(folder), Sampling(4), 4, seed=3)
+    first, second = (
+        {index: frames for batch in content(list(loader.epoch(number))) for index, _, frames in batch}
+        for number in (0, 1)
+    )
+    assert first.keys() == second.keys()
+    assert any(first[index] != second[index] for index in first)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_is_taken_up_where_it_stopped(folder: Path, workers: int) -> None:
     loader = TrainLoader(read_manifest(folder), Sampling(4), 2, workers=workers)

@@ -172,6 +172,13 @@ def test_the_digest_knows_clips_and_labels_but_neither_order_nor_place(tmp_path:
     assert Manifest((a, b), ("walk", "run"), tmp_path).digest() != digest
     assert Manifest((a, Clip("b.mp4", "run", end=1.0)), ("run", "walk"), tmp_path).digest() != digest
     assert Manifest((a,), ("run", "walk"), tmp_path).digest() != digest
+    assert Manifest((a, Clip("b.mp4", "walk")), ("run", "walk"), tmp_path).digest() != digest
+
+
+def test_recordings_are_known_where_some_clips_share_one(tmp_path: Path) -> None:
+    a, b, again = Clip("a.mp4", "walk"), Clip("b.mp4", "run"), Clip("b.mp4", "walk", 1.0, 2.0)
+    assert Manifest((a, b), ("run", "walk"), tmp_path).recordings is None
+    assert Manifest((a, b, again), ("run", "walk"), tmp_path).recordings == ["a.mp4", "b.mp4", "b.mp4"]
 
 
 @pytest.mark.parametrize(

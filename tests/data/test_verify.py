@@ -13,7 +13,7 @@ from crossframe.data.resumable import Outcome
 from crossframe.data.verify import record_of, verify
 from crossframe.video.given import VideoError
 from tests.data.dataset import FRAMES, write_dataset, write_numbered
-from tests.video.clips import write_clip
+from tests.video.clips import packets_of, rewrite, write_clip
 
 
 def problems(outcomes: list[Outcome]) -> dict[str, str]:
@@ -71,6 +71,15 @@ def test_damage_inside_a_file_that_opens(tmp_path: Path) -> None:
     found = problems(list(verify(Manifest(clips, ("x",), tmp_path), tmp_path / "record", workers=0)))
     assert set(found) == {"holes.mp4", "cut.mkv"}
     assert all("\n" not in problem and str(tmp_path) not in problem for problem in found.values())
+
+
+def test_pictures_that_the_decoder_repairs_are_no_sound_ones(tmp_path: Path) -> None:
+    packets = packets_of(write_clip(tmp_path / "sound.mkv", frames=12))
+    packets[5] = packets[5][: len(packets[5]) // 2].ljust(len(packets[5]), b"\0")
+    rewrite(tmp_path / "sound.mkv", tmp_path / "hole.mkv", packets)
+    clips = Clip("sound.mkv", "x"), Clip("hole.mkv", "x")
+    found = problems(list(verify(Manifest(clips, ("x",), tmp_path), tmp_path / "record", workers=0)))
+    assert found == {"hole.mkv": "some of its 12 frames are damaged"}
 
 
 def test_missing_files_and_clips_outside_theirs(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from crossframe.data.batch import Batch, Failure
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.evaluate.evaluate import Setting, evaluate, evaluate_manifest
+from crossframe.evaluate.evaluate import Setting, evaluate, evaluate_manifest, scoring_of
 from crossframe.evaluate.statistics import grouped, interval
 from crossframe.inference import label_features
 from tests.data.dataset import CLASSES, write_dataset
@@ -173,6 +173,16 @@ def test_a_model_that_diverged_is_wrong_and_says_so() -> None:
     assert evaluation.counts.top1 == 0.0
     assert "diverged" in str(evaluation.results[0].error)
     json.dumps(evaluation.summary(), allow_nan=False)
+
+
+def test_one_score_that_is_no_number_spoils_its_clip() -> None:
+    model, setting = small_model(), Setting(Sampling(4))
+    background = scoring_of(model, CLASSES, setting, several=True).labels.background
+    text = label_features(model, [*CLASSES, *background])
+    text[1] = float("nan")  # of labels that do not compete, one spoils no other
+    truths = [(index % 3,) for index in range(5)]
+    evaluation = evaluate(model, [drawn([0, 1, 2, 3, 4])], CLASSES, NAMES, text=text, setting=setting, truths=truths)
+    assert all("diverged" in str(result.error) for result in evaluation.results)
 
 
 @pytest.mark.parametrize("indices", [[0, 1, 2, 3], [0, 1, 2, 3, 3], [0, 1, 2, 3, 4, 4]])

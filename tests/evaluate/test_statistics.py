@@ -148,6 +148,12 @@ def test_the_calibration_error_agrees_with_torchmetrics(seed: int) -> None:
     assert all(part.low <= part.confidence < part.high for part in bins if part.confidence is not None)
 
 
+def test_a_score_on_an_edge_counts_where_a_bin_begins() -> None:
+    edge = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)[5]
+    bins = calibration(edge.expand(1), torch.tensor([True]))
+    assert [number for number, part in enumerate(bins) if part.videos] == [5]
+
+
 def test_certain_answers_are_in_the_last_bin() -> None:
     bins = calibration(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([True, False, True]))
     assert [part.videos for part in bins] == [1] + [0] * (BINS - 2) + [2]

@@ -70,7 +70,7 @@ def test_clips_own_pipeline_agrees_with_pillow() -> None:
 
 def test_clips_of_different_sizes_come_back_in_order() -> None:
     preprocess = Preprocess.xclip(size=16)
-    clips = [clip(4, 20, 30), clip(4, 40, 24), clip(4, 20, 30), clip(4, 18, 18)]
+    clips = [clip(4, 20, 30), clip(4, 40, 24), clip(4, 18, 18), clip(4, 20, 30)]
     together = preprocess(clips)
     assert together.shape == (4, 4, 3, 16, 16)
     assert together.dtype == torch.float32
@@ -91,6 +91,12 @@ def test_frames_of_the_right_size_are_only_cut() -> None:
     frames = clip(1, 18, 30)
     result = Preprocess.xclip(size=16)(frames)[0]
     assert torch.allclose(result * STD + MEAN, frames[..., 1:17, 7:23].float(), atol=1e-3)
+
+
+def test_edges_do_not_overshoot_what_a_picture_can_hold() -> None:
+    frames = 255 * (torch.arange(30) // 10 % 2).to(torch.uint8).expand(1, 3, 30, 30)  # a white bar on black
+    scaled = Preprocess.clip(size=16).resize(frames, 45, 45)
+    assert (scaled.min(), scaled.max()) == (0.0, 255.0)
 
 
 def test_no_short_side_squeezes_the_whole_frame() -> None:

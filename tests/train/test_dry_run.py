@@ -54,6 +54,15 @@ def test_a_model_is_built_with_the_stochastic_depth_of_its_recipe() -> None:
     assert [block.drop_path.rate for block in blocks] == pytest.approx(torch.linspace(0, 0.2, len(blocks)).tolist())
 
 
+def test_places_begin_as_waves_of_their_row_and_of_their_column() -> None:
+    model = build_model(load_recipe("shapes-pretrain", tiny=True).model, None)
+    grid, width = model.config.vision.grid, model.config.vision.width
+    rows, columns = model.vision.position[1:].detach().unflatten(0, (grid, grid)).split(width // 2, dim=-1)
+    assert torch.equal(rows, rows[:, :1].expand_as(rows))
+    assert torch.equal(columns, columns[:1].expand_as(columns))
+    assert len(rows[:, 0].unique(dim=0)) == len(columns[0].unique(dim=0)) == grid
+
+
 @pytest.mark.usefixtures("_two_steps")
 def test_what_stays_near_the_pretrained_weights_is_in_the_figures() -> None:
     recipe = load_recipe(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crossframe.video import exact
-from tests.video.clips import decode_fully, moving, packets_of, write_clip
+from tests.video.clips import decode_fully, moving, packets_of, rewrite, write_clip
 from tests.video.kinds import av1, mpeg4, vp9
 from tests.video.proof import assert_same, read_fully
 
@@ -60,6 +60,14 @@ def test_damage_shows_as_in_a_full_decode_or_is_left_out(
                 assert time not in at or np.array_equal(pixels, at[time])
             seen.add("left out")
     assert seen == {"the same", "noticed", "left out"}
+
+
+@pytest.mark.parametrize("clip", [{"codec": "libx264"}, {"codec": "mjpeg", "pix_fmt": "yuvj420p"}])
+def test_a_packet_that_gives_no_frame_counts_as_one_that_is_missing(tmp_path: Path, clip: dict[str, str]) -> None:
+    packets = packets_of(write_clip(tmp_path / "sound.mkv", frames=12, **clip))
+    packets[5] = bytes(40)
+    read = exact.read_arrays(rewrite(tmp_path / "sound.mkv", tmp_path / "hole.mkv", packets), indices=range)
+    assert (read.total, read.missing) == (11, 1)
 
 
 SPREADING: dict[str, dict[str, Any]] = {

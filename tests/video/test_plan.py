@@ -34,6 +34,15 @@ def test_documented_examples_are_true() -> None:
     assert result.failed == 0
 
 
+def test_what_breaks_off_is_not_proven(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mkv", frames=60)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert scan_file(whole).plan is not None
+    found = scan_file(tmp_path / "cut.mkv")
+    assert found.missing > 0
+    assert found.plan is None
+
+
 @pytest.mark.parametrize("name", PROVEN)
 def test_plain_streams_are_proven_and_keep_to_their_plan(
     clip: Clip, name: str, monkeypatch: pytest.MonkeyPatch

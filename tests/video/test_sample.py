@@ -75,6 +75,10 @@ def test_indices_exist_and_do_not_go_back(total: int, num_frames: int, seed: int
         assert indices[-1] < total
 
 
+def test_a_stride_that_is_too_wide_becomes_the_widest_that_fits() -> None:
+    assert sample.dense(10, 4, stride=8, offset=0.0) == [0, 3, 6, 9]
+
+
 @given(total=st.integers(1, 2000), num_frames=st.integers(1, 32))
 def test_random_draws_stay_in_their_segments_and_reach_the_tail(total: int, num_frames: int) -> None:
     almost_one = np.nextafter(1.0, 0.0)
