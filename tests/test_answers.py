@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from crossframe import Recognizer, read_video
-from crossframe.answers import ScoreError, as_vector
+from crossframe.answers import Question, ScoreError, Scoring, as_vector
+from crossframe.inference import Inference
+from crossframe.model.xclip import XCLIP
 from crossframe.shapes.splits import Split, draw
 from crossframe.shapes.write import write_clip
+from crossframe.text.labels import LabelSet
 from crossframe.video.given import VideoError
+from tests.model.tiny_families import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +50,13 @@ def test_numbers_that_are_none_are_errors_of_their_clip(recognizer: Recognizer, 
     vector = as_vector(frames, torch.tensor([1.0, torch.inf]))
     assert isinstance(vector, VideoError)
     assert "not of numbers" in str(vector)
+
+
+def test_similarities_are_cosines_whatever_a_family_adds_to_its_logits() -> None:
+    model = XCLIP(FAMILIES["SigLIP"])
+    assert model.logit_bias is not None
+    labels = LabelSet.of(["one", "two"])
+    question = Question(Inference(model, "float32", fast=False), Scoring.of(model, labels), torch.ones(2, 32))
+    cosines = torch.tensor([[0.25, -0.5]])
+    logits = cosines * model.logit_scale.detach().exp() + model.logit_bias.detach()
+    torch.testing.assert_close(question.similarities(logits), cosines)

@@ -136,6 +136,12 @@ def check_page(path: Path) -> None:
     check_writable(path.parent)
 
 
+def check_unused(path: Path) -> None:
+    """Raise ValueError where a file has content already, which people may have made or corrected by hand."""
+    if path.is_file() and path.stat().st_size:
+        raise ValueError(f"{path} is there already, and may have been corrected by hand; give --out another name")
+
+
 def check_not_read(out: Path, *inputs: str | Path | None) -> None:
     """Raise ValueError where writing `out` would destroy what is read: one of `inputs`, whatever name it has there."""
     for given in inputs:

@@ -184,7 +184,10 @@ def test_readers_see_whole_steps_while_another_process_adds_and_removes(
     assert sorted(Counter(int(Path(row["source"]).stem) // 50 for row in reader.rows())) == [10, 11, 100]
 
 
-@pytest.mark.parametrize("where", ["labl = 'a'", "label = '", "label > 3 AND"])
+HALF = ("score > 9 AN video = 'x'", "score > 9; DROP TABLE clips", "score > 9, label", "score > 9) AN (score > 8")
+
+
+@pytest.mark.parametrize("where", ["labl = 'a'", "label = '", "label > 3 AND", *HALF])
 def test_a_condition_that_is_none_is_told_in_one_line(tmp_path: Path, where: str) -> None:
     store = Store.create(tmp_path / "index", RUN)
     store.add(rows(3))

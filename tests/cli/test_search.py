@@ -72,14 +72,12 @@ def test_an_index_grows_by_what_is_new_and_loses_what_is_removed(
     new = write_clip(tmp_path / "new" / "new.mp4", frames=moving(9, 48, 40))
     outcome = command("index", clips, new, tmp_path / "gone.mp4", "--out", indexed, "--add")
     assert outcome.status == 1
-    assert outcome.out == f"{indexed}: 1 clips added, 5 in the index\n"
+    assert outcome.out == f"{indexed}: 1 clip added, 5 in the index\n"
     assert outcome.err == f"crossframe: {tmp_path}/gone.mp4: does not exist; check the path\n"
     assert command("search", indexed, "--like", new, "--top", 1).out.splitlines()[-1].split()[-1] == str(new)
-    assert command("index", tmp_path / "new", "--out", indexed, "--remove").out.startswith(
-        f"{indexed}: 1 clips removed"
-    )
+    assert command("index", tmp_path / "new", "--out", indexed, "--remove").out.startswith(f"{indexed}: 1 clip removed")
     outcome = command("index", "--out", indexed, "--remove", "--where", "video LIKE '%/3.mp4'")
-    assert outcome.out == f"{indexed}: 1 clips removed, 3 in the index\n"
+    assert outcome.out == f"{indexed}: 1 clip removed, 3 in the index\n"
     outcome = command("search", indexed, "--dedupe", "--alike", 1.0)
     assert (outcome.status, outcome.out) == (0, "")
     assert "0 of 3 clips are copies" in outcome.err
@@ -103,12 +101,20 @@ def test_what_embed_wrote_is_indexed_without_a_video(
     assert command("search", "index", "a square", "--rerank", 3).status == 0  # their videos are found from anywhere
     monkeypatch.chdir(clips)
     outcome = command("index", tmp_path / name, "3.mp4", "--add", "--out", tmp_path / "index")
-    assert outcome.out == f"{tmp_path / 'index'}: 1 clips added, 4 in the index\n"
+    assert outcome.out == f"{tmp_path / 'index'}: 1 clip added, 4 in the index\n"
     two = tmp_path / "two.parquet"
     assert command("embed", "0.mp4", "--model", tiny_folder, "--frames", 2, "--out", two).status == 0
     outcome = command("index", two, "--add", "--out", tmp_path / "index")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "was made with num_frames 4, not 2" in outcome.err
+
+
+def test_an_index_of_nothing_stays_in_nobodys_way(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    outcome = command("index", tmp_path / "text.mp4", "--model", tiny_folder, "--out", tmp_path / "index")
+    assert outcome.status == 2
+    assert "there is no clip that could be added, and so no index" in outcome.err
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize(
@@ -118,6 +124,9 @@ def test_what_embed_wrote_is_indexed_without_a_video(
         (["search", "{}", "--dedupe", "words"], "compares all clips"),
         (["index", "--out", "{}"], "give videos"),
         (["index", "a.mp4", "--where", "x", "--out", "{}"], "chooses what --remove takes out"),
+        (["index", "--remove", "--where", " ", "--out", "{}"], "is empty; give a condition"),
+        (["index", "--remove", "--out", "{}"], "give videos or --where"),
+        (["index", "a.mp4", "--add", "--remove", "--out", "{}"], "give one of them"),
         (["search", "{}", "words"], "is no index; make one with crossframe index"),
         (["index", "a.mp4", "--add", "--out", "{}"], "is no index; make one with crossframe index"),
     ],

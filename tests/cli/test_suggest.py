@@ -68,6 +68,17 @@ def test_nothing_to_choose_is_said(command: Run, indexed: Path) -> None:
     assert "no clip is left to label: 6 clips, 6 of them labeled" in outcome.err
 
 
+@pytest.mark.parametrize("words", [["suggest", "index", *WORDS], ["search", "index", LABELS[0]]])
+def test_a_list_that_people_may_have_corrected_is_not_written_over(
+    words: list[str], command: Run, indexed: Path
+) -> None:
+    Path("mine.csv").write_text("path,label\n0.mp4,golf\n")
+    outcome = command(*words, "--out", "mine.csv")
+    assert (outcome.status, outcome.err.count("\n")) in ((1, 1), (2, 1))
+    assert "mine.csv is there already, and may have been corrected by hand; give --out another name" in outcome.err
+    assert Path("mine.csv").read_text() == "path,label\n0.mp4,golf\n"
+
+
 @pytest.mark.parametrize("by", ["margin", "diversity"])
 def test_a_list_has_guesses_for_labels(by: str, command: Run, indexed: Path) -> None:
     outcome = command("suggest", "index", *WORDS, "--count", 2, "--by", by, "--out", "next.csv")

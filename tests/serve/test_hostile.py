@@ -18,6 +18,7 @@ import pytest
 from benchmarks.torture.report import Options
 from benchmarks.torture.videos import DAMAGE, streams
 from crossframe import Recognizer
+from crossframe.serve.settings import Places, RefusedError
 from tests.serve.conftest import LABELS, Running, Serve, running
 
 HEAD = "POST /v1/classify?labels=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
@@ -273,3 +274,12 @@ def test_what_it_took_is_finished_at_the_end_and_nothing_is_left(clips: Path, tm
         assert rest(there).startswith("HTTP/1.1 200 ")
         assert server.process.wait(timeout=60) == 0
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_place_that_is_taken_is_nobody_elses() -> None:
+    places = Places(1)
+    with places.one():
+        assert not places.free
+        with pytest.raises(RefusedError, match="1 requests wait already; try again in 1 s"), places.one():
+            pass
+    assert places.free

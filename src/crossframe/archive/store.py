@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,7 +31,9 @@ Vector: TypeAlias = NDArray[np.float32]
 TABLE = "clips"
 FORM = 1  # of the table's columns
 KEY = ("source", "start", "end")
-PLAIN = ("video", *KEY, "duration", "label", "score", "frames")  # what an answer needs
+ASKED = ("video", *KEY, "duration", "label", "score")  # columns for conditions
+NO_COLUMN = "no_column_has_this_name"
+PLAIN = (*ASKED, "frames")  # what an answer needs
 EXACT = 50_000  # rows; up to here all are compared
 TRIED = 100  # rows that are asked for their neighbors, to measure recall
 NEIGHBORS = 10
@@ -138,7 +141,7 @@ class Store:
         """Remove the rows that a condition fits; returns how many. Readers that are at work still see them."""
         with _in_one_line(where):
             before = len(self)
-            self._table.delete(where)
+            self._table.delete(self._whole(where))
             return before - len(self)
 
     def remove_clips(self, sources: Sequence[str]) -> int:
@@ -177,7 +180,20 @@ class Store:
     def _batches(self, columns: Sequence[str], where: str | None) -> Iterator[Any]:
         with _in_one_line(where):
             query = self._table.search().select(list(columns))
-            yield from (query.where(where) if where else query).to_batches(GROUP)
+            yield from (query.where(self._whole(where)) if where else query).to_batches(GROUP)
+
+    def _whole(self, where: str) -> str:
+        """A condition in brackets, all of which is understood. Raises ValueError where only its beginning is.
+
+        Lance reads one expression and drops what follows, such as `AN label = 'x'`. So a name that no column has is put
+        behind it, and must be missed.
+        """
+        condition = f"({where}\n)"
+        try:
+            self._table.search().where(f"{condition} AND {NO_COLUMN} = 1").limit(1).to_arrow()
+        except (ValueError, RuntimeError):  # of that name, or else of what the condition itself will be told of
+            return condition
+        raise ValueError("only its beginning is one; see what stands between conditions: AND, OR, brackets")
 
     def nearest(
         self,
@@ -198,7 +214,7 @@ class Store:
             query = self._table.search(vector, vector_column_name="vector").distance_type("cosine").limit(count)
             query = query.select([*columns, "_distance"])
             query = query.bypass_vector_index() if exact else query.nprobes(cells or self._cells())
-            found = (query.where(where, prefilter=True) if where else query).to_arrow()
+            found = (query.where(self._whole(where), prefilter=True) if where else query).to_arrow()
         rows = _rows(found.drop_columns(["_distance"]))
         for row, distance in zip(rows, found["_distance"].to_pylist(), strict=True):
             row["cosine"] = 1.0 - distance
@@ -266,8 +282,12 @@ def _in_one_line(where: str | None) -> Generator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    """The library's words, without the statement that it made of a condition and the places in its own source."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text.removeprefix("Invalid input, ")[:200]
+    text = text.removeprefix("Invalid input, ").partition(", /")[0]
+    text = re.sub(r"^Error .*(sql parser error|Invalid user input): ", "", text)
+    text = re.sub(r"Valid fields are .*", f"known are {', '.join(ASKED)}; texts stand in single quotes", text)
+    return (text.removesuffix(")") if text.count(")") > text.count("(") else text)[:200]
 
 
 def _rows(found: Any) -> list[Row]:

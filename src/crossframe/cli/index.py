@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from crossframe import DEFAULT_MODEL
 from crossframe.cli import options
 from crossframe.cli.shared import (
     NOTHING_DONE,
+    alarm,
     exit_status,
     made_by,
     open_recognizer,
@@ -60,10 +63,7 @@ def index(
     """Keep a vector of every clip in a folder that is searched in words: it grows, and is read while it grows."""
     from crossframe.archive.store import Store, check_new
 
-    if not videos and not (remove and where):
-        raise typer.BadParameter("give videos, or vectors that embed or annotate wrote", param_hint="VIDEOS")
-    if where and not remove:
-        raise typer.BadParameter("chooses what --remove takes out; give both", param_hint="--where")
+    _check_wishes(videos, where, add=add, remove=remove)
     if remove:
         _say(_removed(Store.open(out), videos or [], where), "removed", Store.open(out))
         return
@@ -82,15 +82,42 @@ def index(
         model = model or DEFAULT_MODEL
         recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
     store = store or Store.create(out, _run_of(recognizer, model, vectors, summary=summary))
-    added = _add_vectors(store, vectors)
-    done = 0
-    if recognizer is not None:
-        done = _add_videos(store, recognizer, found, absent, made_by(str(model), recognizer))
-    store.finish()
-    _say(added + done, "added", store)
+    with _growing(store, new=not add):
+        added = _add_vectors(store, vectors)
+        if recognizer is not None:
+            added += _add_videos(store, recognizer, found, absent, made_by(str(model), recognizer))
+        store.finish()
+    _say(added, "added", store)
     known = store.known()
     there = sum(_is_in(known, video) for video in found)
     raise typer.Exit(exit_status(there, len(found)) if found else 0)
+
+
+def _check_wishes(videos: list[str] | None, where: str | None, *, add: bool, remove: bool) -> None:
+    """Raise typer.BadParameter where options leave nothing to do, or contradict each other."""
+    if where is not None and not remove:
+        raise typer.BadParameter("chooses what --remove takes out; give both", param_hint="--where")
+    if where is not None and not where.strip():
+        raise typer.BadParameter("is empty; give a condition such as \"label = 'golf'\"", param_hint="--where")
+    if add and remove:
+        raise typer.BadParameter("give one of them", param_hint="--add and --remove")
+    if not videos and where is None:
+        wish = "videos or --where" if remove else "videos, or vectors that embed or annotate wrote"
+        raise typer.BadParameter(f"give {wish}", param_hint="VIDEOS")
+
+
+@contextmanager
+def _growing(store: Store, *, new: bool) -> Generator[None]:
+    """Inside, clips are added; a new index that has none in the end would be in the way of the next try."""
+    empty = False
+    try:
+        yield
+    finally:
+        if empty := new and not len(store):
+            shutil.rmtree(store.folder)
+    if empty:
+        alarm(f"{store.folder}: there is no clip that could be added, and so no index")
+        raise typer.Exit(NOTHING_DONE)
 
 
 def _divided(given: list[str]) -> tuple[list[Path], list[str]]:

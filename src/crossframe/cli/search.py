@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from crossframe.cli import options
 from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set_file_limits
-from crossframe.files import check_not_read, check_page, check_writable
+from crossframe.files import check_not_read, check_page, check_unused, check_writable
 from crossframe.pace import counted
 from crossframe.text.labels import escaped
 from crossframe.video.given import address_of
@@ -94,6 +94,7 @@ def _check_files(html: Path | None, out: Path | None, *examples: str | None) -> 
         from crossframe.data.manifest import check_form
 
         check_form(out)
+        check_unused(out)
         check_writable(out.parent)
     if html:
         check_page(html)
