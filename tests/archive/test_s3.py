@@ -58,7 +58,7 @@ def test_folders_and_shards_of_a_bucket_are_annotated_as_files_are(
     words += ["--model", "shapes", "--precision", "float32"]
     outcome = command(*words)
     assert outcome.status == 1
-    assert outcome.out == f"{out}: 7 results, 1 errors in 1 files\n"
+    assert outcome.out == f"{out}: 7 results, 1 error; --retry tries again what ended in an error\n"
     found = {row["video"]: row for row in parquet.read_table(out / "part-00000.parquet").to_pylist()}
     where = [f"clips/day 1/{number}.mp4" for number in range(3)]
     where += [f"shards/{(number - 3) // 2}.tar/run/{number}.mp4" for number in range(3, 7)]
@@ -69,7 +69,7 @@ def test_folders_and_shards_of_a_bucket_are_annotated_as_files_are(
         expected = recognizer.classify(clip, LABELS).to_dict()["predictions"]
         assert found[f"s3://{BUCKET}/{name}"]["predictions"] == [{"group": None, **entry} for entry in expected]
     outcome = command(*words)  # nothing is missing
-    assert outcome.out == f"{out}: 7 results, 1 errors in 1 files\n"
+    assert outcome.out == f"{out}: 7 results, 1 error; --retry tries again what ended in an error\n"
 
 
 def test_what_a_bucket_lacks_is_told_in_one_line(bucket: object, command: Run, tmp_path: Path) -> None:  # noqa: F811

@@ -91,3 +91,12 @@ def test_a_checkpoint_is_not_written_over_by_its_blend(tmp_path: Path, capsys: p
     (tmp_path / "last").mkdir()
     assert run("blend", tmp_path / "last", "shapes", "--weight", 0.5, "--out", tmp_path / "last") == 1
     assert "last is read, and would be written over" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.safetensors").write_text("of somebody")
+    for words in (
+        ("blend", tmp_path / "last", "shapes", "--weight", 0.5),
+        ("calibrate", "--model", "shapes", "--data", tmp_path),
+    ):
+        assert run(*words, "--out", tmp_path / "other") == 1
+        told = capsys.readouterr().err
+        assert "other holds model.safetensors of another model or run; give --out another folder" in told

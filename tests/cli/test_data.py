@@ -295,6 +295,17 @@ def test_new_classes_are_drawn_by_the_seed_with_a_record_of_the_matches(run: Run
     assert "9 of 5 new classes cannot be drawn" in run(*too_many).err
 
 
+def test_clips_of_several_classes_count_for_each(run: Run, tmp_path: Path) -> None:
+    labels = ("run|jump", "run", "jump", "run")
+    for number in range(4):
+        (tmp_path / f"{number}.mp4").touch()
+    rows = [f"{number}.mp4,{label}" for number, label in enumerate(labels)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    outcome = run("hold-out", tmp_path / "list.csv", tmp_path / "divided.csv", "--fraction", 0.25)
+    counts = {line.split()[0]: sum(map(int, line.split()[1:])) for line in outcome.out.splitlines()[1:4]}
+    assert counts == {"jump": 2, "run": 3, "total": 4}
+
+
 def test_held_out_clips_keep_groups_together(run: Run, tmp_path: Path) -> None:
     lines = ["path,label,group"]
     for number in range(12):

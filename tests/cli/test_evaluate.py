@@ -238,6 +238,12 @@ def test_a_training_run_is_not_written_over(command: Run, clips: Path, tiny_fold
     assert "holds a training run; choose another folder" in outcome.err
 
 
+def test_a_run_that_is_not_there_is_named(command: Run, tmp_path: Path) -> None:
+    outcome = command("evaluate", tmp_path / "gone")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "gone does not exist; give the folder of a run, or the name of a recipe" in outcome.err
+
+
 def test_one_and_two_processes_write_the_same(clips: Path, tiny_folder: Path, tmp_path: Path) -> None:
     asked = ("--model", tiny_folder, "--data", clips, "--set", "train.workers=0", "--views", "2")
     alone, shared = one_and_two_processes(tmp_path, "evaluate", "finetune", *asked)

@@ -60,7 +60,7 @@ def test_a_part_is_held_out_and_only_that_is_measured(command: Run, train: Any, 
     assert "3 of 12 clips are held out to test with" in said
     words = ("evaluate", "finetune", "--model", run / "last", "--data", clips)
     outcome = command(*words, "--out", tmp_path / "test")
-    assert "measured on the 3 of 12 clips that the model was not trained on" in outcome.err
+    assert "only the 3 of 12 clips are taken that the model was not trained on" in outcome.err
     found = summary(tmp_path / "test")
     assert (found["videos"], found["trained_on"], found["made_with"]["left_out"]) == (3, 0, 9)
     outcome = command(*words, "--split", "all", "--out", tmp_path / "all")

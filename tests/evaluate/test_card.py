@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
 def measured(folder: Path, weights: str, top1: float = 0.5) -> None:
     folder.mkdir()
     made = {"weights": weights, "data": "/home/me/my_clips", "split": "val", "sampling": {"views": 1}, "crops": 1}
-    scores = {"top1": top1, "top1_interval": [0.25, 0.75], "top5": 1.0, "videos": 20, "trained_on": 3}
+    scores = {"top1": top1, "top1_interval": [0.25, 0.75], "top5": 1.0, "classes": 2, "videos": 20, "trained_on": 3}
     (folder / "summary.json").write_text(json.dumps(scores | {"made_with": made}))
 
 
@@ -46,10 +46,9 @@ def test_it_says_what_was_trained_on_what_and_what_came_of_it(run: Path) -> None
     (result,) = card.data.eval_results or []
     assert (result.dataset_name, result.metric_value) == ("my_clips, val", 0.5)
     for line in (
-        "| my_clips, val | 20 | 50.0% | 25.0% to 75.0% | 100.0% | 1 x 1 |",
+        "| my_clips, val | 20 | 50.0% | 25.0% to 75.0% | - | 1 x 1 |",
         "The model was trained on 3 of the clips of my_clips, val.",
         "| recipe | `finetune` |",
-        "| held out | 20% of the clips |",
         "The 2 it was trained on: arm \\| wrestling, &lt;b>.",
     ):
         assert line in card.text.splitlines(), line
@@ -84,6 +83,6 @@ def test_drawn_clips_have_no_crops_to_tell(run: Path) -> None:
     summary = json.loads(path.read_text())
     del summary["made_with"]["crops"]
     path.write_text(json.dumps(summary))
-    assert "| my_clips, val | 20 | 50.0% | 25.0% to 75.0% | 100.0% | 1 x 1 |" in str(
+    assert "| my_clips, val | 20 | 50.0% | 25.0% to 75.0% | - | 1 x 1 |" in str(
         model_card(crossframe.load(run / "last"), run)
     )

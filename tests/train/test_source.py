@@ -73,8 +73,20 @@ def test_a_training_split_that_does_not_exist_is_refused(folder: Path, tmp_path:
         read_clip_files(few(folder, "data.train_split=trian"))
     rows = [f"{folder / name}/{i}.mp4,{name},{('train', 'val')[i % 2]}" for name in CLASSES for i in range(4)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
-    with pytest.raises(ValueError, match="has no split 'trian'; it has 'train', 'val'"):
+    with pytest.raises(ValueError, match=r"has 'train', 'val'; choose one with --set data\.train_split="):
         read_clip_files(few(tmp_path / "list.csv", "data.train_split=trian"))
+
+
+def test_classes_without_a_clip_are_told_and_keep_their_place(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "labels.txt").write_text("\n".join(["dancing", *CLASSES]))
+    files = read_clip_files(
+        load_recipe("finetune", [f"data.source={folder}", f"data.labels={tmp_path / 'labels.txt'}"])
+    )
+    assert files is not None
+    assert files.train.labels == ("dancing", *CLASSES)
+    assert caplog.messages[0] == "1 of 4 classes have no clip, and are not learned: dancing"
 
 
 def test_one_class_is_nothing_to_learn(folder: Path) -> None:

@@ -25,7 +25,7 @@ from crossframe.cli.shared import (
     set_file_limits,
 )
 from crossframe.cli.videos import given_videos
-from crossframe.pace import Pace
+from crossframe.pace import Pace, counted
 from crossframe.text.labels import escaped
 from crossframe.video.given import limits_here
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from crossframe.archive.results import Parts
     from crossframe.recognizer import Recognizer
     from crossframe.text.labels import LabelSet
+
+SHOWN = 5  # errors; the parts hold all
 
 SummaryOption: TypeAlias = Annotated[
     bool, Option("--summary", help="Keep what the whole model's score needs, for an index that re-ranks.")
@@ -156,13 +158,17 @@ def _precision(given: str, device: str) -> str:
 def _keep(parts: Parts, tables: Iterator[Any], count: int) -> None:
     """Write what comes, and say how fast it goes; `count` is that of the videos."""
     pace, waited, worked = Pace("videos", count), 0.0, 0.0
-    seen = 0.0
+    seen, errors = 0.0, 0
     with progress_below(screen(), count) as bar:
         task = bar.add_task("videos", total=count)
         for table in tables:
             waited += sum(table["waited"].to_pylist())
             worked += sum(table["worked"].to_pylist())
             seen += sum(1 / (windows or 1) for windows in table["windows"].to_pylist())
+            for error in filter(None, table["error"].to_pylist()):
+                errors += 1
+                if errors <= SHOWN:
+                    print(f"crossframe: {escaped(error)}", file=sys.stderr)
             parts.add(table.drop_columns(["waited", "worked"]))
             waiting = f"models wait {waited / (waited + worked):.0%} of the time"
             bar.update(task, completed=seen, description=waiting)
@@ -172,6 +178,7 @@ def _keep(parts: Parts, tables: Iterator[Any], count: int) -> None:
 
 def _status(parts: Parts) -> int:
     """The exit status of what is in the folder, which is told."""
-    line = f"{parts.folder}: {parts.results:,} results, {parts.errors:,} errors in {len(parts.paths()):,} files"
+    line = f"{parts.folder}: {counted(parts.results, 'result')}, {counted(parts.errors, 'error')}"
+    line += "; --retry tries again what ended in an error" if parts.errors else ""
     screen().print(escaped(line), soft_wrap=True)
     return exit_status(parts.results, parts.results + parts.errors)

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli import options
+from crossframe.cli.shared import check_new_model
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
@@ -34,12 +35,12 @@ def blend(
         )
     from crossframe.data.manifest import read_manifest
     from crossframe.data.seen import marks, seen
-    from crossframe.files import check_not_read, check_writable
+    from crossframe.files import check_not_read
     from crossframe.weights import load, save
     from crossframe.weights.blending import blend as average
 
-    check_writable(out)
     check_not_read(out, tuned, pretrained)
+    check_new_model(out)
     manifests = [read_manifest(one, None, labels, root) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
     for source, manifest in zip(choose_on or (), manifests, strict=True):

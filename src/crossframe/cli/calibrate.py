@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 from crossframe.cli import options
-from crossframe.cli.shared import alarm, choose_device, progress
+from crossframe.cli.shared import alarm, check_new_model, choose_device, progress
 from crossframe.pace import counted
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def calibrate(
         raise typer.BadParameter(
             f"{model} is no folder of this package, to be written anew; name one", param_hint="--out"
         )
+    if out is not None and not (out.exists() and Path(model).exists() and out.samefile(model)):
+        check_new_model(out)
     network = load(model, device=None if device is None else choose_device(device))
     network.taught = replace(network.taught, calibration=None)
     manifest, chosen = _clips(network, data, split, labels)

@@ -166,7 +166,7 @@ class _Output:
                 record = {**video.about(), "error": result} if failed else result.to_dict(self.top)
                 if self.records is not None:
                     self.records.add(record)
-                elif self.as_json:
+                if self.as_json:
                     self.screen.out(json_line(record | self.made_by, self.screen.encoding), highlight=False)
                 if self.gallery is not None:
                     self.gallery.add(record)

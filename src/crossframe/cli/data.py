@@ -335,10 +335,10 @@ def _write(manifest: Manifest, out: Path) -> None:
 
 
 def _count_table(manifest: Manifest) -> Iterable[str]:
-    """Clips of each class and split, one class a line."""
+    """Clips of each class and split, one class a line; one of several classes counts for each of them."""
     from collections import Counter
 
-    counts = Counter((clip.label, clip.split) for clip in manifest.clips)
+    counts = Counter((label, clip.split) for clip in manifest.clips for label in clip.labels)
     totals = Counter(clip.split for clip in manifest.clips)
     splits = sorted(totals, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split))
     width = max(len(label) for label in ["class", *map(escaped, manifest.labels), "total"])

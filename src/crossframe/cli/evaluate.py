@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from crossframe.cli import options
 from crossframe.cli.shared import alarm, limit_entries, list_entries, screen
-from crossframe.pace import told
+from crossframe.pace import counted, told
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def evaluate(
         checkpoint = _checkpoint(Path(recipe))
         recipe, model, out = str(checkpoint / RECIPE), model or [str(checkpoint)], out or _free_folder(checkpoint)
     if not model or out is None:
-        raise typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
+        raise _lacking(recipe)
     flags = {"splits": split, "views": views, "crops": crops, "precision": precision, "labels_too": labels_too}
     flags |= {"candidates": candidates, "background": background, "window": window, "stride": stride}
     flags |= {"timeline": timeline or None, "multi": multi or None}
@@ -119,6 +119,13 @@ def evaluate(
         sources = [*(data or ()), *(_lists(lists) if lists else ())]
         trials = _trials(chosen, model, sources, drawn=videos is not None or seed is not None)
         _write(Measuring(chosen, (videos or 1100, seed or 0), blend, given, probes), trials, out, writes=writes)
+
+
+def _lacking(recipe: str) -> Exception:
+    """The error where there is no model or no folder for the result, for want of a run or of options."""
+    if Path(recipe).name != recipe and not Path(recipe).exists():
+        return ValueError(f"{recipe} does not exist; give the folder of a run, or the name of a recipe")
+    return typer.BadParameter("give a recipe's name both, or a run's folder neither", param_hint="--model and --out")
 
 
 def _lists(file: Path) -> list[str]:
@@ -338,10 +345,10 @@ def _print_one(summary: Mapping[str, Any]) -> None:
     from crossframe.evaluate.result import show_score
     from crossframe.evaluate.trials import scores
 
-    over = f" over {summary['recordings']} recordings" if summary.get("recordings") else ""
+    over = f" over {counted(summary['recordings'], 'recording')}" if summary.get("recordings") else ""
     if "events" in summary:
         screen().print(localization_table(summary), "", soft_wrap=True)
-        over = f" over {summary['videos']} videos"
+        over = f" over {counted(summary['videos'], 'video')}"
     for name, value in scores(summary).items():
         if name == "top5" and summary["classes"] <= 5:  # always right, as far as clips can be read
             continue
@@ -350,8 +357,8 @@ def _print_one(summary: Mapping[str, Any]) -> None:
         print(f"{name:<10} {show_score(name, value)}{interval}")
     for name, part in summary.get("probes", {}).items():
         low, high = part["drop_interval"]
-        drop = f"falls by {100 * part['drop']:.1f} points (95% interval: {100 * low:.1f} to {100 * high:.1f})"
-        print(f"{name:<10} {part['top1']:.1%}  {drop}")
+        change = f"{-100 * part['drop']:+.1f} points (95% interval: {-100 * high:+.1f} to {-100 * low:+.1f})"
+        print(f"{name:<10} {part['top1']:.1%}  {change}")
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

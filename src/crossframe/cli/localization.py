@@ -90,6 +90,7 @@ def tell_events(
             found,
             tell,
             made_with={
+                "list": trial.data,
                 "window": grid.window,
                 "stride": grid.stride,
                 "multi": multi,

@@ -16,7 +16,7 @@ from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set
 from crossframe.files import check_not_read, check_page, check_unused, check_writable
 from crossframe.pace import counted
 from crossframe.text.labels import escaped
-from crossframe.video.given import address_of
+from crossframe.video.given import address_of, member
 
 if TYPE_CHECKING:
     from crossframe.archive.finding import Finder
@@ -87,7 +87,7 @@ def search(
 def _check_files(html: Path | None, out: Path | None, *examples: str | None) -> None:
     """Raise now what would be raised later."""
     for given in examples:
-        if given and address_of(given) is None and not Path(given).exists():
+        if given and address_of(given) is None and member(Path(given)) is None and not Path(given).exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
     if out:
         check_not_read(out, *examples)
@@ -113,7 +113,8 @@ def _show(hits: list[Hit], finder: Finder, asked: str, *, as_json: bool) -> None
     shown.print(escaped(asked), style="bold", soft_wrap=True)
     for hit in hits:
         label = f"  {hit.label}" if hit.label else ""
-        shown.print(escaped(f"{hit.similarity:.3f}  {hit.name}{label}"), soft_wrap=True)
+        apart = "  (by its vector alone)" if not hit.reranked and any(other.reranked for other in hits) else ""
+        shown.print(escaped(f"{hit.similarity:.3f}  {hit.name}{label}{apart}"), soft_wrap=True)
 
 
 def _show_duplicates(store: Store, alike: float, where: str | None, *, as_json: bool, out: Path | None) -> None:

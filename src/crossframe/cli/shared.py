@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from crossframe.files import plain_json
+from crossframe.files import check_writable, plain_json
 from crossframe.text.label_files import read_label_set, read_labels
 from crossframe.text.labels import LabelSet, background_texts, check_labels, escaped, humanize
 from crossframe.video.given import Limits, set_limits
@@ -134,6 +134,14 @@ def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
         "template": None if recognizer.template == PLACE else recognizer.template,
         "precision": recognizer.precision,
     }
+
+
+def check_new_model(out: Path) -> None:
+    """Raise ValueError or OSError now where `out` cannot be a folder for a new model, or is that of another."""
+    check_writable(out)
+    parts = "config.json", "model.safetensors", "recipe.yaml"
+    if there := next((name for name in parts if (out / name).exists()), ""):
+        raise ValueError(f"{out} holds {there} of another model or run; give --out another folder")
 
 
 def alarm(line: str) -> None:

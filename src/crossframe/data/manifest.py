@@ -25,7 +25,7 @@ class Manifest:
     """Clips and the labels they may have; a label's place in `labels` is its class index.
 
     Clips keep their order, which is the index that batches and results refer to. Labels without a clip are allowed, as
-    further candidates; `require_every_class` refuses them. Clips may also have labels `outside` of these, unknown to
+    further candidates. Clips may also have labels `outside` of these, unknown to
     whoever chooses among the labels.
 
     Raises ValueError where a clip's label is not among `labels`, a label has two spellings, or a clip has two labels.
@@ -112,18 +112,6 @@ class Manifest:
         if not set(kept) & {clip.label for clip in self.clips}:
             raise ValueError(f"not one clip has a label among the candidates: {some(kept)}; give others")
         return replace(self, labels=kept, outside=tuple(label for label in self.labels if label not in kept))
-
-    def require_every_class(self) -> Manifest:
-        """This manifest, if every label has a clip.
-
-        Raises ValueError that names the labels without one: training could not learn them.
-        """
-        empty = [label for label, count in self.counts().items() if count == 0]
-        if empty:
-            raise ValueError(
-                f"{len(empty)} of {len(self.labels)} classes have no clip: {some(empty)}; add clips or drop the labels"
-            )
-        return self
 
     def digest(self) -> str:
         """SHA-256 over the clips and the labels in class order, as 64 hexadecimal digits.

@@ -12,8 +12,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import crossframe
 from crossframe.evaluate.result import SUMMARY
+from crossframe.evaluate.statistics import TOP
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
+from crossframe.pace import counted
 from crossframe.published import PAPER
 from crossframe.weights.saving import fingerprint
 from crossframe.weights.sources import is_hub_id, list_models
@@ -111,7 +113,6 @@ def _training(model: XCLIP, run: Path) -> str:
         "recipe": f"`{recipe['name']}`",
         "began with": model.taught.init or "nothing",
         "data": Path(source).name if source else str(data.get("kind", "")),
-        "held out": f"{data['hold_out']:.0%} of the clips" if data.get("hold_out") else None,
         "shots": data.get("shots"),
         "epochs": train.get("epochs"),
         "batch": train.get("batch_size"),
@@ -162,7 +163,8 @@ def _clip_scores(found: Sequence[dict[str, Any]]) -> Iterator[str]:
         made, (low, high) = summary["made_with"], summary["top1_interval"]
         views = f"{made['sampling']['views']} x {made.get('crops', 1)}"  # drawn clips have no crops
         cells = (_data_of(summary), f"{summary['videos']:,}", f"{summary['top1']:.1%}", f"{low:.1%} to {high:.1%}")
-        yield f"| {' | '.join(cells)} | {summary['top5']:.1%} | {views} |"
+        near = f"{summary['top5']:.1%}" if summary["classes"] > TOP else "-"  # it is always right among so few
+        yield f"| {' | '.join(cells)} | {near} | {views} |"
     yield from _notes(found, "clips")
     yield ""
 
@@ -174,7 +176,9 @@ def _notes(found: Sequence[dict[str, Any]], what: str) -> list[str]:
         if summary["trained_on"]:
             notes.append(f"The model was trained on {summary['trained_on']:,} of the {what} of {_data_of(summary)}.")
         if left := summary["made_with"].get("left_out"):
-            notes.append(f"{left:,} clips of {_data_of(summary)} are left out, for the model was trained on them.")
+            notes.append(
+                f"Left out of {_data_of(summary)}, for the model was trained on them: {counted(left, 'clip')}."
+            )
     return ["", *notes] if notes else []
 
 
@@ -192,7 +196,7 @@ def _result(summary: dict[str, Any]) -> EvalResult:
 
 def _data_of(summary: dict[str, Any]) -> str:
     made = summary["made_with"]
-    return _plain(f"{Path(made['data']).name}, {made['split']}")
+    return _plain(f"{Path(made.get('list') or made['data']).name}, {made['split']}")
 
 
 def _labels(model: XCLIP) -> str:

@@ -44,7 +44,7 @@ def clips_for(model: XCLIP, manifest: Manifest, *, chosen: bool) -> Clips:
     if chosen or not 0 < count < len(manifest):
         return Clips(manifest, trained_on=count)
     log.warning(
-        "measured on the %d of %d clips that the model was not trained on; --split all takes all of them",
+        "only the %d of %d clips are taken that the model was not trained on",
         len(manifest) - count,
         len(manifest),
     )

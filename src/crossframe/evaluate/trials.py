@@ -115,6 +115,7 @@ def run_trial(
             setting,
             text=text,
             made_with={
+                "list": trial.data,
                 "template": data.template,
                 "descriptions": described,
                 "labels_too": list(test.labels_too),

@@ -258,7 +258,15 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     splits = {clip.split for clip in everything.clips}
     undivided = splits == {""} and data.train_split == FileData.train_split
     split = None if undivided else data.train_split
-    train, test = read_manifest(data.source, split, data.labels, data.root).require_every_class(), None
+    if split is not None and split_named(split) not in splits:
+        known = ", ".join(map(repr, sorted(splits - {""})))
+        others = f"{known}; choose one with --set data.train_split=" if known else "no splits"
+        raise ValueError(f"{data.source} has no split {split!r}; it has {others}")
+    train, test = read_manifest(data.source, split, data.labels, data.root), None
+    if never := [label for label, count in train.counts().items() if not count]:
+        log.warning(
+            "%d of %d classes have no clip, and are not learned: %s", len(never), len(train.labels), some(never)
+        )
     if len(train.labels) < 2:
         raise ValueError(f"{data.source} has clips of one class, '{some(train.labels)}'; give those of two or more")
     if train.several and recipe.train.loss == "softmax":

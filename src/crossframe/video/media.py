@@ -333,7 +333,8 @@ def check_readable(source: Path | bytes, name: str, limits: Limits) -> None:
     if inside is not None and inside.offset + inside.size > status.st_size:
         raise VideoError(f"{name}: {inside.archive} ends before this video does; pack it again")
     if status.st_size == 0:
-        raise VideoError(f"{name}: is empty; give a video file that plays")
+        more = ", or the address of a folder with a / at its end" if "://" in name else ""
+        raise VideoError(f"{name}: is empty; give a video file that plays{more}")
     try:
         with file_of(source).open("rb") as file:
             begin, end = (0, status.st_size) if inside is None else (inside.offset, inside.offset + inside.size)
