@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,17 @@ def test_no_file_takes_the_place_of_a_device_or_a_pipe(
         pytest.fail("something was written")
     assert Path(name).is_fifo()
     assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4", "link", "pipe"]
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("a.csv.partial", "go on with --resume"), ("a.csv", "start again")])
+def test_records_that_may_grow_no_more_are_gone_on_with(
+    name: str, remedy: str, command: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
+
+    monkeypatch.setattr(sys.modules["crossframe.cli.classify"], "check_free", full)  # of the name, a function
+    outcome = command("classify", clip, *LABELS, "--out", clip.with_name("a.csv"))
+    assert outcome.err.splitlines()[-1] == (
+        f"crossframe: {name}: would be larger than files may be here (ulimit -f); allow more and {remedy}"
+    )

@@ -48,7 +48,7 @@ def test_tasks_are_labeled_and_read_back_and_not_asked_about_again(command: Run,
     Path("export.json").write_text(json.dumps(answers))
     outcome = command("data", "import", "label-studio", "export.json", "labeled.csv")
     assert outcome.status == 0
-    assert "1 tasks have no answer" in outcome.out + outcome.err
+    assert "without an answer: 1 task" in outcome.out + outcome.err
     with open("labeled.csv", newline="") as file:
         rows = {row["path"]: row["label"] for row in csv.DictReader(file)}
     asked = [Path(task["data"]["video"]).name for task in tasks]

@@ -172,6 +172,8 @@ def _one_line(error: Exception) -> str:
         case OSError(strerror=str(reason)):
             named = error.filename or error.errno == errno.ENOSPC  # which is told without a name
             reason = _OF_FILES.get(error.errno, reason) if named else reason
+            if str(error.filename).endswith(".partial"):  # of work that is kept, which another start would refuse
+                reason = reason.replace("start again", "go on with --resume")
             text = f"{error.filename}: {reason}" if error.filename else reason
         case ModuleNotFoundError(name=str(name)) if name in TRAINING_PACKAGES:
             text = f"{name} is not installed; this brings what the command needs: {install_command('train')}"

@@ -210,6 +210,7 @@ def _time(run: DryRun, speed: Speed | None) -> str:
     how = f"from {speed.steps} steps of {counted(speed.clips, 'clip')}"
     if not speed.steps:
         how = "from published rates, of which 35% are used" if run.like else "from steps of one and two blocks"
+    unit = unit.removesuffix("s") if about == "1" else unit
     return (
         f"about {about} {unit}{days} on {device}, an estimate {how}: {figure(speed.clips_per_second)} clips a second; "
         f"reading and testing not included"

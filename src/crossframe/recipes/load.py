@@ -90,7 +90,7 @@ def _shrink_warm_up(train: Any, written: Any) -> None:
         return
     if not fits:
         train["warmup_epochs"] = round(warmup * epochs / before, 6)
-        log.warning("the warm-up shrinks with train.epochs, from %g epochs to %g", warmup, train["warmup_epochs"])
+        log.warning("the warm-up shrinks with train.epochs, from %g epochs to %.2g", warmup, train["warmup_epochs"])
 
 
 def longer(recipe: Recipe, epochs: int | None) -> Recipe:

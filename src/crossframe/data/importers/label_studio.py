@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.importers.imported import Imported, collect
+from crossframe.pace import counted
 from crossframe.video.given import file_of
 
 PLACES = ("source", "video")  # of a task's data: where crossframe found the clip, or else what was shown
@@ -41,7 +42,7 @@ def import_label_studio(root: Path, annotations: Path | None = None) -> Imported
         raise ValueError(f"{export} has {open_tasks} tasks, and not one has an answer; label some and export again")
     labels = sorted({label for clip in answered for label in clip.labels})
     placed = [(clip, clip.path if file_of(folder / clip.path).is_file() else None) for clip in answered]
-    notes = [f"{open_tasks} tasks have no answer"] if open_tasks else []
+    notes = [f"without an answer: {counted(open_tasks, 'task')}"] if open_tasks else []
     return collect(placed, labels, folder, notes=notes)
 
 
