@@ -13,11 +13,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
-from crossframe.timeline.live import Live, Lost
+from crossframe.timeline.live import BACK_OFF, Live, Lost, _says_its_end
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.watch import Watch
 from tests.timeline.test_stream import RATE, film, stream_of
@@ -99,12 +100,15 @@ def test_an_rtsp_server_that_is_killed_three_times_is_watched_on(rtsp: Rtsp) -> 
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a folder."""
+def served(folder: Path, cut: int | None = None) -> Iterator[str]:
+    """The address of a folder; of each file, all or the first `cut` bytes are sent."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
+
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            outputfile.write(source.read()[:cut])
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -139,6 +143,38 @@ def test_a_complete_playlist_is_told_once_and_whole(tmp_path: Path) -> None:
     assert (segment.label, segment.start, segment.end) == ("red", pytest.approx(5, abs=0.4), pytest.approx(9, abs=0.4))
     assert watch.dropped == 0
     assert watch.stream.windows >= 25
+
+
+def test_a_complete_file_that_says_no_length_in_seconds_is_told_once_and_whole(tmp_path: Path) -> None:
+    """Of MPEG-TS from a server without byte ranges, the number of bytes is all that is known."""
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "a.ts", "mpegts")
+    with served(tmp_path) as address:
+        live = Live(f"{address}/a.ts", sleep=lambda _: live.stop())  # or it would be told again and again
+        watch = Watch(live, stream_of())
+        (segment,) = watch
+    assert isinstance(segment, Segment)
+    assert (segment.label, segment.start, segment.end) == ("red", pytest.approx(5, abs=0.4), pytest.approx(9, abs=0.4))
+    assert watch.dropped == 0
+
+
+def test_a_file_that_is_cut_off_on_the_way_and_a_playlist_that_goes_on_are_tried_again(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=film(6, []), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "a.ts", "mpegts")
+    copied(path, tmp_path / "a.m3u8", "hls", hls_time="2", hls_list_size="0")
+    playlist = (tmp_path / "a.m3u8").read_text()
+
+    def lost(address: str) -> Lost:
+        live = Live(address, sleep=lambda _: live.stop())
+        (found,) = (each for each in live.frames(lambda _: False) if isinstance(each, Lost))
+        return found
+
+    with served(tmp_path, cut=25_000) as address:
+        assert lost(f"{address}/a.ts").wait == BACK_OFF[0]
+    (tmp_path / "a.m3u8").write_text(playlist.replace("#EXT-X-ENDLIST", ""))
+    with served(tmp_path) as address, av.open(f"{address}/a.m3u8") as container:
+        assert container.size > 0
+        assert not _says_its_end(container)
 
 
 @pytest.mark.slow

@@ -162,8 +162,7 @@ class Live:
         with self._opened() as container:
             if not container.streams.video:
                 raise VideoError(f"{self.source}: holds no video")
-            # A playlist or a file that says how long it is; RTSP says it of what it plays at its own pace, too.
-            self._has_end = self.source.startswith("http") and bool(container.duration)
+            self._has_end = self.source.startswith("http") and _says_its_end(container)
             stream = container.streams.video[0]
             media = Media(self.source, container, stream)
             self._template = stream
@@ -263,6 +262,16 @@ class Growing:
         """Close the file."""
         with suppress(OSError):
             self._file.close()
+
+
+def _says_its_end(container: InputContainer) -> bool:
+    """True for a playlist or a file at an address that is complete: it says how long or how large it is.
+
+    RTSP says how long it is of what it plays at its own pace, too, and is not to be asked.
+    """
+    # MPEG-TS without byte ranges tells no duration; without a length of the response, the size is negative. Of a
+    # playlist the size is that of its text, whether more will be added to it or not.
+    return bool(container.duration) or (container.size > 0 and "hls" not in container.format.name)
 
 
 def _is_complete(path: Path) -> bool:
