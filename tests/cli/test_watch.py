@@ -66,12 +66,37 @@ def test_ctrl_c_tells_what_is_open_and_ends_well(clip: Path, tiny_folder: Path, 
 
 
 def test_what_cannot_be_watched_is_told_in_a_line(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
-    gone = command("watch", "gone.ts", *LABELS, "--model", tiny_folder)
-    assert (gone.status, one_line(gone, "gone.ts", "does not exist")) == (1, True)
+    for source, words in (
+        ("gone.ts", ("gone.ts: does not exist; check the path",)),
+        (tmp_path, (f"{tmp_path}: is a folder; give a file that grows",)),
+        *([("/dev/video963", ("no camera /dev/video963; connect it",))] if sys.platform == "linux" else []),
+    ):
+        done = command("watch", source, *LABELS, "--model", "gone too")  # said before a model is looked for
+        assert (done.status, one_line(done, *words)) == (2, True)
     (tmp_path / "bad.ts").write_bytes(b"no video" * 1000)
     bad = command("watch", tmp_path / "bad.ts", *LABELS, "--model", tiny_folder, "--idle", 0.1)
-    assert (bad.status, one_line(bad, "bad.ts: cannot be watched")) == (1, True)
+    assert (bad.status, one_line(bad, "bad.ts: cannot be watched")) == (2, True)
     hook = command("watch", tmp_path / "bad.ts", *LABELS, "--model", tiny_folder, "--webhook", "me")
-    assert (hook.status, one_line(hook, "me: is no address for a webhook")) == (1, True)
+    assert (hook.status, one_line(hook, "me: is no address for a webhook")) == (2, True)
     refused = command("watch", "http://127.0.0.1:9/x", *LABELS, "--model", tiny_folder, "--retries", 0)
     assert (refused.status, one_line(refused, "127.0.0.1:9/x", "given up")) == (1, True)
+
+
+def test_an_mp4_whose_index_comes_last_is_told_what_can_be_watched_while_it_grows(
+    command: Run, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 96, 96, 3), dtype=np.uint8)  # more than is kept of a pipe
+    path = write_clip(tmp_path / "a.mp4", frames=noise)
+    growing = tmp_path / "growing.mp4"
+    growing.write_bytes(path.read_bytes()[:100_000])
+    words = ("index comes last", "MPEG-TS, Matroska", "-movflags frag_keyframe+empty_moov")
+    done = command("watch", growing, *LABELS, "--model", tiny_folder)
+    assert (done.status, one_line(done, "growing.mp4", *words)) == (2, True)
+    with path.open("rb") as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        done = command("watch", "-", *LABELS, "--model", tiny_folder)
+    assert (done.status, one_line(done, *words)) == (2, True)
+    fragments = {"movflags": "frag_keyframe+empty_moov"}
+    whole = write_clip(tmp_path / "fragments.mp4", frames=noise, options={"g": "10"}, muxing=fragments).read_bytes()
+    growing.write_bytes(whole[: len(whole) // 2])
+    assert command("watch", growing, *LABELS, "--model", tiny_folder, "--idle", 0.1).status == 0

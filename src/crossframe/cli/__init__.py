@@ -63,7 +63,7 @@ _OF_MEMORY = (
 )
 
 # Commands whose status 1 says that some videos failed and the others did not; what ends them is 2.
-_OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index", "timeline")
+_OF_VIDEOS = ("annotate", "classify", "embed", "explain", "index", "timeline", "watch")
 
 NO_GPU_MEMORY = "the GPU's memory is full; end what else computes there, or hide it with CUDA_VISIBLE_DEVICES="
 NO_MEMORY = (

@@ -52,8 +52,7 @@ def watch(
 
     names = given_labels(label or [], labels, clean, model)
     hook = Webhook(webhook) if webhook else None
-    if not (Live(source).is_live or source == "-") and not Path(source).exists():
-        raise FileNotFoundError(2, "does not exist", source)
+    Live(source).check()
     if record:
         record.mkdir(parents=True, exist_ok=True)
     settings = {"num_frames": frames, "precision": precision, "template": template}

@@ -32,6 +32,11 @@ BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before the next atte
 POLL = 0.05  # seconds between looks at a file that grows
 PACKETS = 64 << 20  # bytes of packets kept for recording
 CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+HEAD = 4096  # bytes in which an MP4 says how it is made
+INDEX = (
+    "is an MP4 whose index comes last, so that it cannot be read from a pipe or while it grows; give MPEG-TS, Matroska "
+    "or a fragmented MP4 (ffmpeg -movflags frag_keyframe+empty_moov)"
+)
 NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
 
 
@@ -75,6 +80,7 @@ class Live:
     _template: Any = None
     _container: InputContainer | None = None
     _failure: Exception | None = None  # which ended the connection
+    _growing: Growing | None = None
     _has_end: bool = False  # an address whose video is complete, and waits
 
     def stop(self) -> None:
@@ -98,11 +104,29 @@ class Live:
             return not self.waits
         return (self.is_stream and not self._has_end) or self.is_camera
 
+    def check(self) -> None:
+        """Raise VideoError now, rather than when a model is there, where the source is nothing that can be watched."""
+        path, reason = Path(self.source), ""
+        if self.is_camera:
+            device = self._camera
+            if device.startswith("/dev/") and not Path(device).exists():
+                there = ", ".join(sorted(map(str, Path("/dev").glob("video[0-9]*")))) or "none"
+                reason = f"there is no camera {device}; connect it, or give one that is here: {there}"
+        elif self.is_stream or self.source == "-":
+            return
+        elif not path.exists():
+            reason = "does not exist; check the path"
+        elif path.is_dir():
+            reason = "is a folder; give a file that grows, an address or a camera"
+        if reason:
+            raise VideoError(f"{self.source}: {reason}")
+
     def frames(self, wants: Callable[[float], bool]) -> Iterator[Shown | Lost]:
         """Frames as they come, and what was lost between them. `wants` says which times are to be converted.
 
         Raises VideoError where a source that is no stream cannot be opened.
         """
+        self.check()
         begun = self.now()
         failures = 0
         latest = step = 0.0
@@ -116,7 +140,7 @@ class Live:
                 reason = "ended"
             except (av.error.FFmpegError, OSError, VideoError) as error:
                 if not self.is_stream and first:
-                    raise VideoError(f"{self.source}: cannot be watched ({_why(error)}); check it") from error
+                    raise VideoError(f"{self.source}: {self._unread(error)}") from error
                 reason = _why(error)
             if self.stopped or not self.is_stream or (self._has_end and reason == "ended"):
                 return
@@ -127,6 +151,22 @@ class Live:
             wait = BACK_OFF[min(failures, len(BACK_OFF) - 1)]
             yield Lost(reason, wait)
             self.sleep(wait)
+
+    def _unread(self, error: Exception) -> str:
+        """Why a file, a pipe or a camera could not be opened."""
+        head = b"" if self._growing is None else self._growing.head
+        if self._growing is None and Path(self.source).is_file():
+            with open(self.source, "rb") as file:
+                head = file.read(HEAD)
+        if head[4:8] == b"ftyp" and b"moov" not in head and b"moof" not in head:
+            return INDEX
+        return f"cannot be watched ({_why(error)}); check it"
+
+    @property
+    def _camera(self) -> str:
+        """What FFmpeg calls the camera."""
+        on_linux = CAMERAS.get(sys.platform, "v4l2") == "v4l2"
+        return f"/dev/video{self.source}" if self.source.isdecimal() and on_linux else self.source
 
     def close(self) -> None:
         """Close the source, which must not be read any more; there is nothing left of it to save."""
@@ -221,13 +261,13 @@ class Live:
             # A camera's packets by UDP are lost on the way, or in front of a firewall; most have TCP too.
             options |= {"format_whitelist": f"{FORMATS},hls"} if form is None else {"rtsp_flags": "prefer_tcp"}
         elif source == "-":
-            source = Growing(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), self, 0.0)
+            source = self._growing = Growing(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), self, 0.0)
         elif self.is_camera:
             form = CAMERAS.get(sys.platform, "v4l2")
-            source = f"/dev/video{source}" if source.isdecimal() and form == "v4l2" else source
-            options = {}
+            source, options = self._camera, {}
         elif not _is_complete(Path(source)):
-            source = Growing(open(source, "rb", buffering=0), self, self.idle)  # noqa: SIM115 - it closes it
+            file = open(source, "rb", buffering=0)  # noqa: SIM115 - it closes it
+            source = self._growing = Growing(file, self, self.idle)
         self.close()
         opened = av.open(source, mode="r", format=form, container_options=options, timeout=(READ, READ))
         container = cast("InputContainer", opened)
@@ -247,6 +287,7 @@ class Growing:
         self._file = file
         self._live = live
         self._idle = idle
+        self.head = b""
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at all once the file has ended."""
@@ -256,6 +297,8 @@ class Growing:
                 return b""
             self._live.sleep(POLL)
             waited += POLL
+        if len(self.head) < HEAD:
+            self.head += data[: HEAD - len(self.head)]
         return data
 
     def close(self) -> None:
