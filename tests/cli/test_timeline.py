@@ -30,6 +30,12 @@ def test_it_writes_every_format_and_says_where(command: Run, clip: Path, tiny_fo
     (found,) = json.loads((tmp_path / "all.json").read_text())
     assert (found["window"], found["stride"]) == (1.0, 0.25)
     assert found["windows"][-1]["end"] == 4.8
+    for name in names:  # which may have been corrected by hand; a page is made anew
+        if not (tmp_path / name).stat().st_size:
+            (tmp_path / name).write_text("1\n")  # subtitles of nothing are an empty file
+        again = command("timeline", clip, *LABELS, "--model", "gone", "--out", tmp_path / name)
+        told = "'gone' is no file" if name == "page.html" else f"{name} is there already"
+        assert (again.status, told in again.err) == (2, True), again.err
 
 
 def test_json_is_one_object_for_each_video(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
@@ -70,4 +76,18 @@ def test_what_really_happens_says_how_well_it_is_told(
     shown = command("timeline", clip, *LABELS, "--model", tiny_folder, "--truth", truth)
     assert "average precision at overlaps" in shown.out
     truth.write_text("path,start,end,label\nother.mp4,1.0,2.0,arm wrestling\n")
-    assert one_line(command("timeline", clip, *LABELS, "--model", tiny_folder, "--truth", truth), "no event of")
+    others = command("timeline", clip, *LABELS, "--model", "gone", "--truth", truth)  # before a model is looked for
+    assert (others.status, one_line(others, str(truth), f"no event of {clip}", "other videos")) == (2, True)
+
+
+def test_what_was_told_is_kept_where_nothing_can_be_measured(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    truth, out = tmp_path / "truth.csv", tmp_path / "out.csv"
+    truth.write_text("path,start,end,label\nbad.mp4,1.0,2.0,arm wrestling\n")
+    words = ("--model", tiny_folder, "--truth", truth, "--out", out)
+    done = command("timeline", clip, tmp_path / "bad.mp4", *LABELS, *words)
+    assert done.status == 2
+    assert "no video of which --truth has events could be read" in done.err
+    assert out.is_file()

@@ -41,6 +41,9 @@ Humanize = Annotated[bool, Option("--humanize", help="Read ApplyEyeMakeup and br
 Resume = Annotated[bool, Option("--resume", help="Go on with --out: leave out what it has already.")]
 Workers = Annotated[int | None, Option(min=0, help="Processes that read videos; chosen if not given.")]
 BatchSize = Annotated[int | None, Option(min=1, help="Videos computed together; chosen if not given.")]
+WindowBatch = Annotated[
+    int | None, Option("--batch-size", min=1, help="Windows computed together; chosen if not given.")
+]
 Timeout = Annotated[float, Option("--timeout", min=0.1, metavar="<seconds>", help="Seconds to read one video.")]
 Memory = Annotated[int | None, Option("--memory", min=16, help="MB that reading one video may take: 2048.")]
 MostFrames = Annotated[int | None, Option("--most-frames", min=1, help="Frames that a video may have: 4194304.")]

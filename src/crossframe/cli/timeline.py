@@ -28,7 +28,7 @@ from crossframe.cli.shared import (
     titled_table,
 )
 from crossframe.cli.videos import given_videos
-from crossframe.files import check_not_read, check_page, check_writable
+from crossframe.files import check_not_read, check_page, check_unused, check_writable
 from crossframe.text.labels import LabelSet, escaped
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def timeline(
     clean: options.Humanize = False,
     background: options.Background = None,
     threshold: options.Threshold = None,
-    batch_size: options.BatchSize = None,
+    batch_size: options.WindowBatch = None,
     timeout: options.Timeout = 60.0,
     memory: options.Memory = None,
     start: options.Start = None,
@@ -83,7 +83,7 @@ def timeline(
     for path in out or []:
         check_not_read(path, *videos, labels, truth)
     _check_outputs(out or [], len(present), window, stride)
-    events = _events(truth) if truth else {}
+    events = _events(truth, present) if truth else {}
     if shots:
         from crossframe.timeline.shots import detector
 
@@ -98,9 +98,9 @@ def timeline(
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
     timelines = _told(work, present, as_json=as_json)
+    _write_all(out or [], timelines)
     if events and timelines:
         _tell_how_well(timelines, events, as_json=as_json)
-    _write_all(out or [], timelines)
     if timelines and model == "shapes" and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     raise typer.Exit(exit_status(len(timelines), len(found)))
@@ -174,20 +174,31 @@ def _check_outputs(out: list[Path], videos: int, window: float | None, stride: f
 
     for path in out:
         check_name(path, videos)
-        check_page(path) if path.suffix == ".html" else check_writable(path.parent)
+        if path.suffix == ".html":
+            check_page(path)
+            continue
+        check_unused(path)
+        check_writable(path.parent)
     from crossframe.timeline.windows import Grid
 
     Grid(1.0 if window is None else window, 1.0 if stride is None else stride)
 
 
-def _events(truth: Path) -> dict[str, list[Event]]:
-    """The events of a list, by the absolute path of their video."""
+def _events(truth: Path, videos: list[Video]) -> dict[str, list[Event]]:
+    """The events that a list has of these videos, by the absolute path of their video.
+
+    Raises ValueError where there are none.
+    """
     from crossframe.data.manifest import read_manifest
     from crossframe.evaluate.localization import events_by_video
 
     manifest = read_manifest(truth, missing_ok=True)
     rows = [(clip, label) for clip in manifest.clips for label in clip.labels]
-    return events_by_video([(os.path.abspath(manifest.locate(c)), label, c.start, c.end) for c, label in rows])
+    events = events_by_video([(os.path.abspath(manifest.locate(c)), label, c.start, c.end) for c, label in rows])
+    own = {name: events[name] for name in (os.path.abspath(video.name) for video in videos) if name in events}
+    if not own:
+        raise ValueError(f"{truth} has no event of {videos[0].name}; its paths name other videos")
+    return own
 
 
 def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *, as_json: bool) -> None:
@@ -198,7 +209,7 @@ def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *,
     found = {os.path.abspath(each.video): each.segments for each in timelines}
     own = {video: each for video, each in events.items() if video in tracks}
     if not own:
-        raise ValueError(f"the list of --truth has no event of {timelines[0].video}; its paths name other videos")
+        raise ValueError("no video of which --truth has events could be read; see what was said of them")
     result = localization(found, own, tracks)
     console = screen()
     if as_json:
