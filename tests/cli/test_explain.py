@@ -46,6 +46,28 @@ def test_the_table_has_a_row_for_each_frame_and_tells_of_messages(words: list[st
     assert lines[0].endswith("%")
     assert sum(" s " in line for line in lines) == 4
     assert lines[-1].startswith("Without messages between frames: ")
+    assert "evidence: by how much its log-odds fall then." in lines
+    assert outcome.err.endswith("knows only drawn shapes; --model names one for real videos.\n")
+
+
+def test_a_label_alone_is_told_for_what_it_is(words: list[str], command: Run) -> None:
+    alone = command("explain", words[0], "-l", "a red circle", "--model", "shapes", "--frames", 2)
+    assert alone.status == 0, alone.err
+    assert "evidence: by how much its logit falls then." in alone.out
+    assert ", logit " in alone.out.splitlines()[-1]
+    assert "One label alone always gets 100%; give others, or --background generic." in alone.err
+    words = [words[0], "-l", "skiing downhill", "--model", "shapes", "--frames", "2", "--background", "generic"]
+    beside = command("explain", *words)
+    assert "none of these; skiing downhill, " in beside.out.splitlines()[0]
+    assert "by how much its log-odds fall" in beside.out
+    assert "One label alone" not in beside.err
+
+
+def test_pictures_of_two_runs_are_not_mixed(words: list[str], command: Run, tmp_path: Path) -> None:
+    (tmp_path / "frame-000017.png").write_bytes(b"of another video")
+    outcome = command("explain", words[0], "-l", "x", "--model", "gone", "--png", tmp_path)  # before a model is opened
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert f"{tmp_path} has pictures of another run; give --png another folder" in outcome.err
 
 
 def test_mistakes_are_told_in_a_line(words: list[str], command: Run, tmp_path: Path) -> None:

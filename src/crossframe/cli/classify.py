@@ -22,6 +22,7 @@ from crossframe.cli.shared import (
     made_by,
     open_recognizer,
     progress_below,
+    say_what_scores_mean,
     screen,
     set_file_limits,
     titled_table,
@@ -104,7 +105,7 @@ def classify(
 
     named = output.keep(found, name, run, resume=resume)
     if named and not as_json:
-        _say_what_scores_mean(model, names if not chosen.background else [])
+        say_what_scores_mean(model, names if not chosen.background else [])
     raise typer.Exit(exit_status(named, len(found), diverged=output.diverged))
 
 
@@ -173,14 +174,6 @@ class _Output:
                 if not failed and not self.as_json:
                     self.screen.print(_table(result, self.top), "", soft_wrap=True)
         return named
-
-
-def _say_what_scores_mean(model: str, names: list[str]) -> None:
-    if model == "shapes":
-        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
-    if len(names) == 1:
-        others = "repeat -l, since commas divide no labels" if "," in names[0] else "give others"
-        print(f"One label alone always gets 100%; {others}, or --background generic.", file=sys.stderr)
 
 
 def _table(prediction: Prediction, top: int) -> Table:

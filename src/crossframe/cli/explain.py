@@ -18,6 +18,7 @@ from crossframe.cli.shared import (
     label_set,
     made_by,
     open_recognizer,
+    say_what_scores_mean,
     screen,
     set_file_limits,
     titled_table,
@@ -68,7 +69,7 @@ def explain(
     if html:
         check_page(html)
     if png:
-        check_writable(png)
+        _check_pictures(png)
     # Slow, and of no use before the command line is known to make sense.
     settings = {"num_frames": frames, "precision": "float32", "template": template}
     recognizer = open_recognizer(model, device, 0, None, timeout, **settings)
@@ -83,7 +84,16 @@ def explain(
         shown.out(json_line(explanation.to_dict(top) | run, shown.encoding), highlight=False)
     else:
         screen().print(_table(explanation), soft_wrap=True)
-        print(_in_words(explanation))
+        compared = list(chosen.labels) if not chosen.background else []
+        print(_in_words(explanation, "logit falls" if len(compared) == 1 else "log-odds fall"))
+        say_what_scores_mean(model, compared)
+
+
+def _check_pictures(folder: Path) -> None:
+    """Raise ValueError or OSError now where no pictures can be written, or would be mixed with those of another run."""
+    if any(folder.glob("frame-*.png")):
+        raise ValueError(f"{folder} has pictures of another run; give --png another folder")
+    check_writable(folder)
 
 
 def _write(explanation: Explanation, html: Path | None, png: Path | None, run: dict[str, Any]) -> None:
@@ -99,7 +109,8 @@ def _write(explanation: Explanation, html: Path | None, png: Path | None, run: d
 
 
 def _table(explanation: Explanation) -> Table:
-    table = titled_table(f"{explanation.prediction.video}: {explanation.label}, {explanation.score:.1%}")
+    none = "none of these; " if explanation.prediction.none else ""
+    table = titled_table(f"{explanation.prediction.video}: {none}{explanation.label}, {explanation.score:.1%}")
     for name in ("frame", "time", "places", "attention", "without", "evidence"):
         table.add_column(name, justify="right")
     table.add_column("", no_wrap=True, overflow="crop")
@@ -116,9 +127,10 @@ def _table(explanation: Explanation) -> Table:
     return table
 
 
-def _in_words(explanation: Explanation) -> str:
+def _in_words(explanation: Explanation, fall: str) -> str:
+    """What the columns are; `fall` says what it is of that falls."""
     lines = ["places: share of the answer; without: the label's score if its neighbor stood in the frame's place, and"]
-    lines += ["evidence: by how much its log-odds fall then."]
+    lines += [f"evidence: by how much its {fall} then."]
     if found := explanation.messages:
-        lines.append(f"Without messages between frames: {found.without:.1%}, log-odds {-found.evidence:+.2f}.")
+        lines.append(f"Without messages between frames: {found.without:.1%}, {fall.split()[0]} {-found.evidence:+.2f}.")
     return "\n".join(lines)

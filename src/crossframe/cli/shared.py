@@ -186,6 +186,15 @@ def json_line(values: Mapping[str, Any], encoding: str) -> str:
     return line
 
 
+def say_what_scores_mean(model: str, names: list[str]) -> None:
+    """Say on standard error what the scores of drawn shapes, and those of one label in `names`, are worth."""
+    if model == "shapes":
+        print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
+    if len(names) == 1:
+        others = "repeat -l, since commas divide no labels" if "," in names[0] else "give others"
+        print(f"One label alone always gets 100%; {others}, or --background generic.", file=sys.stderr)
+
+
 def progress(*, shown: bool = True) -> Progress:
     """A bar on standard error, for results that go to files; it disappears at the end. None if that is no terminal."""
     from rich.console import Console
