@@ -128,7 +128,7 @@ def _table(explanation: Explanation) -> Table:
 
 
 def _in_words(explanation: Explanation, fall: str) -> str:
-    """What the columns are; `fall` says what it is of that falls."""
+    """The columns in words; `fall` says of which measure evidence is."""
     lines = ["places: share of the answer; without: the label's score if its neighbor stood in the frame's place, and"]
     lines += [f"evidence: by how much its {fall} then."]
     if found := explanation.messages:

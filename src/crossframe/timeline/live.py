@@ -164,7 +164,7 @@ class Live:
 
     @property
     def _camera(self) -> str:
-        """What FFmpeg calls the camera."""
+        """The name of the camera for FFmpeg."""
         on_linux = CAMERAS.get(sys.platform, "v4l2") == "v4l2"
         return f"/dev/video{self.source}" if self.source.isdecimal() and on_linux else self.source
 
