@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from crossframe import Recognizer
 from crossframe.archive.finding import Finder
+from crossframe.serve.app import make_app
 from crossframe.serve.settings import Settings
 from crossframe.timeline.timeline import Timeline
 from tests.serve.conftest import LABELS, MADE_BY, Serve
@@ -92,6 +94,18 @@ def test_reasons_are_those_of_explain(serve: Serve, clips: Path, recognizer: Rec
     other = serve().post("/v1/explain", json=asked | {"label": "something else"})
     assert other.status_code == 422
     assert "'something else' is not among the labels" in other.json()["error"]
+
+
+def test_reasons_are_in_float32_whatever_the_precision_of_the_server_is(recognizer: Recognizer, clips: Path) -> None:
+    rounding = Recognizer(recognizer.model, precision="bfloat16")
+    settings = Settings(folders=(clips,), hosts=("testserver",), made_by=MADE_BY | {"precision": "bfloat16"})
+    asked = {"path": "0.mp4", "labels": LABELS}
+    with TestClient(make_app(rounding, settings)) as client:
+        found = client.post("/v1/explain", json=asked).json()
+        answer = client.post("/v1/classify", json=asked).json()
+    assert found == plain(recognizer.explain(clips / "0.mp4", LABELS).to_dict(5)) | MADE_BY | {"video": "0.mp4"}
+    assert answer["precision"] == "bfloat16"
+    assert answer["predictions"][0]["score"] != found["predictions"][0]["score"]
 
 
 def test_an_index_is_searched_by_words_and_by_an_upload(

@@ -125,7 +125,7 @@ def explain(prediction: Prediction, question: Question, label: str | None = None
     if prediction.pixels is None:
         raise ValueError("the prediction has no pixels: classify with keep_pixels=True")
     place = names.index(label)
-    model, scoring = _in_float32(question.inference.model), question.scoring
+    model, scoring = in_float32(question.inference.model), question.scoring
     # features of inference cannot take part in gradients
     text = None if question.text is None else question.text.clone().to(model.dtype)
     with exact_convolutions():
@@ -165,7 +165,8 @@ def view_of(preprocess: Preprocess, width: int, height: int) -> tuple[float, flo
     return left / scaled[0], top / scaled[1], right / scaled[0], bottom / scaled[1]
 
 
-def _in_float32(model: XCLIP) -> XCLIP:
+def in_float32(model: XCLIP) -> XCLIP:
+    """The model, or a copy of it where its weights are rounded."""
     exact = all(parameter.dtype in (torch.float32, torch.float64) for parameter in model.parameters())
     return model if exact else copy.deepcopy(model).float()
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, TypeVar, cast
@@ -14,6 +15,8 @@ from typing import Any, TypeVar, cast
 from torch import Tensor
 
 from crossframe.answers import Question, as_vector
+from crossframe.explain.explain import Explanation, explain, in_float32
+from crossframe.inference import Inference
 from crossframe.model.xclip import VideoFeatures
 from crossframe.prediction import Embedding, Prediction
 from crossframe.recognizer import Recognizer
@@ -90,6 +93,29 @@ class Batches:
         frames = await self.frames(video)
         row = await self.computed(frames, question.logits)
         return or_raise(question.answer(frames, row, keep_pixels=keep_pixels))
+
+    async def explain(self, video: Video, question: Question, label: str | None) -> Explanation:
+        """The reasons for the answer for a video, computed beside no other clip. Raises VideoError where there is none.
+
+        All is in float32, as that of the command: the score that is explained is the one that is answered.
+        """
+        frames = await self.frames(video)
+
+        def work() -> Explanation:
+            exact = replace(question, inference=self._in_float32) if self._rounds else question
+            row = exact.logits(exact.inference.encode([frames.pixels]))[0]
+            return explain(or_raise(exact.answer(frames, row, keep_pixels=True)), exact, label)
+
+        return await self.compute(work)
+
+    @property
+    def _rounds(self) -> bool:
+        return self.recognizer.precision != "float32"
+
+    @cached_property
+    def _in_float32(self) -> Inference:
+        """Made when it is first asked for, by the one thread that computes: on a CPU it has weights of its own."""
+        return Inference(in_float32(self.recognizer.model))
 
     async def embed(self, video: Video) -> Embedding:
         """The vector of a video. Raises VideoError where there is none."""

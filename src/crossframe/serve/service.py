@@ -12,7 +12,6 @@ from torch import Tensor
 
 from crossframe import pages
 from crossframe.answers import Question, with_background
-from crossframe.explain.explain import explain
 from crossframe.explain.pictures import overlays
 from crossframe.files import plain_json
 from crossframe.pace import figure
@@ -61,7 +60,8 @@ class Service:
                 except TimeoutError:
                     reason = f"there was no answer within {figure(self.settings.seconds)} s; try again later"
                     raise RefusedError(504, reason) from None
-        return Response(plain_json(found | self.settings.made_by, ensure_ascii=False), media_type="application/json")
+        values = found | self.settings.made_by | found  # an explanation has a precision of its own
+        return Response(plain_json(values, ensure_ascii=False), media_type="application/json")
 
     async def classify(self, asked: ClassifyAsked, video: Video | None) -> Values:
         """The values of a prediction."""
@@ -70,15 +70,14 @@ class Service:
         return prediction.to_dict(asked.top) | await _pictures(prediction.pixels if asked.pictures else None)
 
     async def explain(self, asked: ExplainAsked, video: Video | None) -> Values:
-        """A prediction and its reasons, which are computed beside no other clip."""
+        """A prediction and its reasons, both in float32 whatever the server's precision is."""
         question = await self._question(asked)
-        prediction = await self.batches.classify(_there(video), question, keep_pixels=True)
         with in_words():
-            reasons = await self.batches.compute(lambda: explain(prediction, question, asked.label))
-        found = reasons.to_dict(asked.top)
+            reasons = await self.batches.explain(_there(video), question, asked.label)
+        found = reasons.to_dict(asked.top) | {"precision": "float32"}
         if asked.pictures:
             maps = await asyncio.to_thread(lambda: [pages.data_uri(each) for each in overlays(reasons)])
-            found |= await _pictures(prediction.pixels) | {"maps": maps}
+            found |= await _pictures(reasons.prediction.pixels) | {"maps": maps}
         return found
 
     async def embed(self, asked: EmbedAsked, video: Video | None) -> Values:
