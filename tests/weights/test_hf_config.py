@@ -150,6 +150,13 @@ def test_models_that_transformers_does_not_have(config: ModelConfig, tmp_path: P
     assert not (tmp_path / "hf").exists()
 
 
+def test_what_transformers_cannot_hold_is_named_by_field(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        crossframe.save(crossframe.load("shapes", "cpu"), tmp_path / "hf", "transformers")
+    said = "transformers cannot hold mit.activation 'quick_gelu', which is 'silu' there: save in our own format"
+    assert str(caught.value) == said
+
+
 def test_an_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="format is 'onnx'; choose 'crossframe' or 'transformers'"):
         crossframe.save(make(), tmp_path, "onnx")  # pyright: ignore[reportArgumentType]

@@ -205,9 +205,22 @@ def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
     wanted = replace(config, vision=replace(config.vision, drop_path=0.0, resize="bicubic")).to_dict()
     if config.mit is None:
         wanted["num_frames"] = back["num_frames"]  # a mean takes any number
-    for part, value in wanted.items():
-        if back.get(part) != value:
-            raise WeightsError(f"transformers cannot hold {part} as it is here ({value}): save in our own format")
+    ours, theirs = _flat(wanted), _flat(back)
+    lost = [
+        f"{name} {ours.get(name)!r}, which is {theirs.get(name)!r} there"
+        for name in ours
+        if ours[name] != theirs.get(name)
+    ]
+    if lost:
+        raise WeightsError(f"transformers cannot hold {shorten(lost)}: save in our own format")
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Each field under its whole name, such as mit.activation."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return found
 
 
 def section(values: Mapping[str, Any], part: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
