@@ -40,6 +40,25 @@ def test_an_upload_a_path_and_bytes_get_the_answer_of_classify(
         assert answer.json() == plain(expected) | {"video": called}
 
 
+def test_names_are_those_that_browsers_encode(serve: Serve, clips: Path) -> None:
+    for sent, name in (("a %22b%22 100%25.mp4", 'a "b" 100%25.mp4'), ("two%0D%0Alines.mp4", "two\r\nlines.mp4")):
+        body = f'--x\r\nContent-Disposition: form-data; name="video"; filename="{sent}"\r\n\r\n'.encode()
+        body += (clips / "0.mp4").read_bytes() + b"\r\n--x--\r\n"
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        answer = serve(labels=("one", "two")).post("/v1/classify", content=body, headers=headers)
+        assert answer.json()["video"] == name
+        broken = serve(labels=("one", "two")).post(
+            "/v1/classify", content=body[:200] + b"\r\n--x--\r\n", headers=headers
+        )
+        assert "\n" not in broken.json()["error"]
+
+
+def test_json_that_is_too_long_is_called_that(serve: Serve) -> None:
+    answer = serve().post("/v1/classify", json={"path": "x" * (1 << 20)})
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "the JSON has more than 1 MB; send less, and a video as an upload"
+
+
 def test_a_part_of_a_video_is_that_of_classify(serve: Serve, clips: Path, recognizer: Recognizer) -> None:
     from crossframe import Video
 

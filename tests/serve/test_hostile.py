@@ -132,7 +132,7 @@ def test_ten_gigabytes_are_refused_before_they_come(server: Running) -> None:
     with connect(server, f"{HEAD}Content-Length: 10000000000\r\n\r\n") as there:
         answer = rest(there)
     assert answer.startswith("HTTP/1.1 413 ")
-    assert "send a smaller video, or a path" in answer
+    assert "the video has more than 256 MB; send a smaller one, or a path" in answer  # as --max-size says
     idle(server)
 
 

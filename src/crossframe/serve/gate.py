@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from crossframe.serve.metrics import Watch
 from crossframe.serve.settings import Places, RefusedError, Settings
+from crossframe.text.labels import escaped
 
 WORK = "/v1/"  # paths below it need a place
 OPEN = ("/", "/healthz", "/readyz")  # need no token
@@ -93,8 +94,8 @@ class Gate:
 
 
 def refusal(refused: RefusedError) -> JSONResponse:
-    """The answer to a request that gets none."""
-    return JSONResponse({"error": str(refused)}, refused.status, refused.headers)
+    """The answer to a request that gets none: one line, whatever names are in it."""
+    return JSONResponse({"error": escaped(str(refused))}, refused.status, refused.headers)
 
 
 def _host(given: str) -> str:

@@ -30,6 +30,7 @@ A = TypeVar("A", bound=Asked)
 NAME = 200  # characters of a client's name for a video
 CHUNK = 1 << 20
 RAW = re.compile(r"video/.+|application/octet-stream")
+BROWSERS = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # what their forms write in names, without a sign for the % itself
 ENDING = re.compile(r"\.[A-Za-z0-9]{1,8}")
 TYPES = "multipart/form-data with a field video, application/json with a path, or video/mp4 with the file itself"
 
@@ -167,11 +168,16 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _plain(name: str) -> str:
     """A client's name for a file, without folders, and not endless."""
+    for code, letter in BROWSERS.items():
+        name = name.replace(code, letter)
     last = PureWindowsPath(PurePosixPath(name).name).name
     return last[:NAME] or "upload"
 
 
 def _too_large(most: int) -> RefusedError:
     # an end of the connection, or the rest of the body would still be taken in
-    reason = f"the request has more than {figure(most / 1e6, 6)} MB; send a smaller video, or a path"
+    if most > FIELDS:
+        reason = f"the video has more than {figure((most - FIELDS) / (1 << 20), 6)} MB; send a smaller one, or a path"
+    else:
+        reason = f"the JSON has more than {figure(most / (1 << 20), 6)} MB; send less, and a video as an upload"
     return RefusedError(413, reason, Connection="close")
