@@ -156,6 +156,7 @@ def test_pictures_come_where_they_are_asked_for(serve: Serve, clips: Path) -> No
 def test_the_server_has_labels_of_its_own(serve: Serve, clips: Path) -> None:
     answer = serve(labels=("one", "two")).post("/v1/classify", files=upload(clips)).json()
     assert {each["label"] for each in answer["predictions"]} == {"one", "two"}
+    assert "s own: one, two.</small>" in serve(labels=("one", "two")).get("/").text
 
 
 @pytest.mark.parametrize(

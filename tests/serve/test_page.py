@@ -94,6 +94,20 @@ def test_a_timeline_is_drawn_and_told(opened: Open) -> None:
     assert page.is_hidden("#timeline")
 
 
+def test_where_nothing_stands_out_there_is_no_table(opened: Open) -> None:
+    page = opened()
+    page.click(".example >> nth=0")
+    page.fill("#labels", "a cat that plays the piano")
+    page.click("#when")
+    page.wait_for_selector("#timeline:not([hidden])", timeout=60_000)
+    assert page.inner_text("#timeline-notes").startswith("Nothing stands out in it.")
+    assert page.is_hidden("text=Segments")
+    page.click(".example >> nth=0")
+    page.click("#when")
+    page.wait_for_selector("#segments tr", timeout=60_000)
+    assert page.is_visible("text=Segments")
+
+
 def test_the_index_is_searched_in_words_and_by_the_video_above(opened: Open, clips: Path) -> None:
     page = opened()
     page.click("#find")

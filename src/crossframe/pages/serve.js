@@ -177,6 +177,7 @@ function showTimeline(found) {
   const none = segments.length ? "" : "Nothing stands out in it.";
   at("timeline-notes").textContent = [none, ...warnings.map((line) => `It ${line}.`)].join(" ");
   if (windows.length) curves(found);
+  at("segments").parentElement.hidden = !segments.length;
   at("segments").replaceChildren(...segments.map((one) => {
     const made = element("tr", "");
     const number = { class: "number" };
@@ -199,7 +200,7 @@ function showReasons(found) {
   const share = (value) => (value === null ? "" : percent(value));
   at("reasons").replaceChildren(...frames.map((one) => {
     const made = element("tr", "");
-    const cells = [share(one.share), share(one.attention), share(one.without), one.evidence === null ? "" : one.evidence.toFixed(2)];
+    const cells = [share(one.share), share(one.attention), share(one.without), one.evidence === null ? "" : one.evidence.toFixed(2).replace("-0.00", "0.00")];
     made.append(element("th", one.time === null ? `${one.index}` : `${one.time.toFixed(2)} s`, { scope: "row" }), ...cells.map((text) => element("td", text, { class: "number" })));
     return made;
   }));
