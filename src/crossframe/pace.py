@@ -23,6 +23,16 @@ def figure(value: float, digits: int = 3) -> str:
     return format(Decimal(f"{value:.{digits}g}"), ",f")
 
 
+def signed(value: float) -> str:
+    """A change to two decimals; zero has no sign.
+
+    >>> signed(1.234), signed(-1.0), signed(-0.001)
+    ('+1.23', '-1.00', '0.00')
+    """
+    text = f"{value:+.2f}"
+    return text if float(text) else text[1:]
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things in words.
 

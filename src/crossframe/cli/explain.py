@@ -25,6 +25,7 @@ from crossframe.cli.shared import (
 )
 from crossframe.cli.videos import given_videos
 from crossframe.files import check_page, check_writable, write_text
+from crossframe.pace import signed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -122,7 +123,7 @@ def _table(explanation: Explanation) -> Table:
         row = [str(frame["index"]), time, share["share"], share["attention"]]
         if frame["evidence"] is not None:
             bar = "█" * round(20 * max(0, frame["evidence"]) / most) if most > 0 else ""
-            row += [f"{frame['without']:.1%}", f"{frame['evidence']:+.2f}", bar]
+            row += [f"{frame['without']:.1%}", signed(frame["evidence"]), bar]
         table.add_row(*row)
     return table
 
@@ -132,5 +133,6 @@ def _in_words(explanation: Explanation, fall: str) -> str:
     lines = ["places: share of the answer; without: the label's score if its neighbor stood in the frame's place, and"]
     lines += [f"evidence: by how much its {fall} then."]
     if found := explanation.messages:
-        lines.append(f"Without messages between frames: {found.without:.1%}, {fall.split()[0]} {-found.evidence:+.2f}.")
+        change = signed(-found.evidence)
+        lines.append(f"Without messages between frames: {found.without:.1%}, {fall.split()[0]} {change}.")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import crossframe
 from crossframe import pages
 from crossframe.explain.explain import Explanation
 from crossframe.files import replacing
+from crossframe.pace import signed
 
 SIDE = 288  # pixels of the short side of an overlay, at least
 UNSEEN = 0.45  # brightness of what the model does not see
@@ -79,6 +80,7 @@ def page(explanation: Explanation, made_with: Mapping[str, object] | None = None
             for frame, picture in zip(reasons["frames"], overlays(explanation), strict=True)
         ],
         largest=max(evidence, default=0),
+        signed=signed,
         clip=explanation.prediction.on_page(OTHERS),
         made_with=[(name.replace("_", " "), value) for name, value in (made_with or {}).items() if value is not None],
         foot=f"Made by crossframe {crossframe.__version__}.",
