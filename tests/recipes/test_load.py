@@ -72,6 +72,7 @@ def test_a_base_of_another_kind_of_data_is_replaced_whole(tmp_path: Path) -> Non
         ("train.average=1.5", "train.average is 1.5; should be less than or equal to 1"),
         ("train.interpolate={upto: 1}", "'train.interpolate.upto' is unknown; did you mean 'up_to'?"),
         ("train.learn=[sound]", "the text 'sound'; should be 'vision' or 'text'"),
+        ("train.interpolate=true", "train.interpolate is true; should be an object, such as {}, with the entries that"),
         ("train.learn=vision", "train.learn is the text 'vision'; should be a list, such as [vision]"),
         ("data.clips=3", "'data.clips' is unknown"),
         ("data.kind=films", "'stills', 'clips', 'files'"),

@@ -291,6 +291,8 @@ def _explain(error: ValidationError) -> str:
             return f"{path}: {said}" if path else said
         case "tuple_type":
             return f"{path} is {_shown(detail)}; should be a list, such as [{detail['input']}]"
+        case "dataclass_type":
+            return f"{path} is {_shown(detail)}; should be an object, such as {{}}, with the entries that differ"
         case _:
             return f"{path} is {_shown(detail)}; {detail['msg'].removeprefix('Input ')}"
 
