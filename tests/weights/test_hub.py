@@ -26,6 +26,7 @@ from crossframe.model.preprocess import CLIP_MEAN, CLIP_STD, Preprocess
 from crossframe.model.xclip import XCLIP
 from crossframe.taught import CLIP, Taught
 from crossframe.weights import WeightsError, replace_vision
+from crossframe.weights.hub import is_kept
 from crossframe.weights.sources import is_hub_id
 from tests.weights.hub_server import hub
 from tests.weights.small import CLIP_CONFIG, XCLIP_CONFIG, make, published, same_weights
@@ -73,7 +74,10 @@ def test_a_model_is_fetched_once_and_found_again_without_the_hub(
 ) -> None:
     with hub({NAME: served}) as (address, requests):
         use(address, monkeypatch)
+        assert not is_kept(NAME)
+        assert requests == []
         assert same_weights(crossframe.load(NAME), model)
+        assert is_kept(NAME)
         assert sum(request.startswith("GET") for request in requests) > 0
         requests.clear()
         assert same_weights(crossframe.load(NAME), model)

@@ -164,7 +164,7 @@ def _print_dry_run(recipe: Recipe, init: str | None, data: str | None, like: Clu
 def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
     recipe, train, config, schedule = run.recipe, run.recipe.train, run.model.config, run.schedule
     yield "recipe", recipe.name
-    yield "weights", recipe.init or "none: from random values"
+    yield "weights", _weights(recipe.init)
     vision = config.vision
     parts = [
         f"{vision.image_size} px, patches of {vision.patch_size}, width {vision.width}, {vision.layers} layers",
@@ -186,6 +186,16 @@ def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
     memory = run.memory()
     yield "memory", f"{memory.needs}; {memory.room}"
     yield "time", _time(run, run.speed(memory))
+
+
+def _weights(init: str | None) -> str:
+    from crossframe.weights.hub import is_kept
+    from crossframe.weights.sources import is_hub_id, place_in
+
+    if init is None:
+        return "none: from random values"
+    elsewhere = is_hub_id(init) and not place_in(init)[0].exists() and not is_kept(init)
+    return f"{init}; not on this machine yet: the run fetches them from the hub" if elsewhere else init
 
 
 def _data(run: DryRun) -> str:

@@ -84,6 +84,14 @@ def fetch(source: str, access: Access = USUAL) -> Path:
     raise WeightsError(f"{name} on the hub holds no weights; expected {' or '.join(WEIGHTS[kind_of(folder)])}")
 
 
+def is_kept(source: str) -> bool:
+    """True if the cache has weights of a model of the hub. The hub is not asked."""
+    name, _, tag = source.partition("@")
+    configs = (USUAL.kept(name, file, tag or None) for file in (CONFIG, OPEN_CLIP_CONFIG))
+    folders = [Path(path).parent for path in configs if isinstance(path, str)]
+    return any((folder / file).exists() for folder in folders for files in WEIGHTS.values() for file in files)
+
+
 def _check_reachable(name: str, revision: str | None, access: Access) -> None:
     """Ask once whether the hub answers; the client would retry for half a minute before it reports that it does not."""
     try:
