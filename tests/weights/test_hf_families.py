@@ -24,6 +24,7 @@ from transformers import (
 )
 
 import crossframe
+from crossframe.cli.shared import open_recognizer
 from crossframe.weights.errors import WeightsError
 
 _VISION = {"num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 32, "patch_size": 8}
@@ -138,6 +139,14 @@ def test_without_a_file_images_are_those_of_the_family(
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor | {"do_center_crop": False}))
     images = crossframe.load(tmp_path, "cpu").preprocess
     assert (images.mean[0], images.std[0], images.short_side) == (0.1, 0.2, None)
+
+
+def test_a_command_that_needs_words_says_which_folder_has_no_tokenizer(tmp_path: Path) -> None:
+    publish(siglip(), tmp_path)
+    with pytest.raises(ValueError, match=r"no tokenizer\.json beside its weights; copy that of the model") as caught:
+        open_recognizer(str(tmp_path), "cpu", 0, None, 60.0)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert open_recognizer(str(tmp_path), "cpu", 0, None, 60.0, words=False).model.tokenizer is None
 
 
 def test_a_folders_own_words_are_read_and_kept(tmp_path: Path) -> None:

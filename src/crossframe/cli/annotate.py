@@ -99,9 +99,9 @@ def annotate(
     ray()
     from crossframe.archive.indexing import features_size
     from crossframe.archive.results import Parts
-    from crossframe.timeline.windows import STRIDES
 
-    recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, num_frames=frames, template=template)
+    how: dict[str, Any] = {"num_frames": frames, "template": template, "words": bool(names)}
+    recognizer = open_recognizer(model, "cpu", 0, batch_size, timeout, **how)
     chosen = None
     if names or recognizer.model.labels:
         chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=False)
@@ -110,7 +110,7 @@ def annotate(
     run: dict[str, Any] = made_by(model, recognizer) | {"num_frames": recognizer.num_frames, "dtype": dtype, "top": top}
     run |= {"precision": _precision(precision, device), "width": recognizer.model.config.embed_dim}
     run |= {"features": features_size(recognizer.model) if summary else 0, "labels": names}
-    run |= {"window": window, "stride": stride or (window / STRIDES if window else None)}
+    run |= {"window": window, "stride": stride or _usual_stride(window)}
     reading, answering = _work(recognizer, run, chosen, timeout, batch_size)
     with Parts(out, run | (chosen.to_dict() if chosen else {})) as parts:
         if retry:
@@ -142,6 +142,12 @@ def _work(
         weights=run["weights"],
     )
     return reading, answering
+
+
+def _usual_stride(window: float | None) -> float | None:
+    from crossframe.timeline.windows import STRIDES
+
+    return window / STRIDES if window else None
 
 
 def _precision(given: str, device: str) -> str:

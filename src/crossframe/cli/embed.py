@@ -63,7 +63,7 @@ def embed(
     check_ending(out, "vectors", ENDINGS)
 
     settings = {"num_frames": frames, "precision": precision, "template": template}
-    recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
+    recognizer = open_recognizer(model, device, workers, batch_size, timeout, words=bool(texts), **settings)
     vectors = recognizer.embed_texts(texts).tolist() if texts else []
     run = made_by(model, recognizer) | {
         "num_frames": recognizer.num_frames,

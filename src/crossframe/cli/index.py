@@ -80,7 +80,7 @@ def index(
             settings = {"num_frames": store.run["num_frames"], "precision": store.run["precision"]}
             summary, model = store.has_features, model or store.run["model"]
         model = model or DEFAULT_MODEL
-        recognizer = open_recognizer(model, device, workers, batch_size, timeout, **settings)
+        recognizer = open_recognizer(model, device, workers, batch_size, timeout, words=False, **settings)
     store = store or Store.create(out, _run_of(recognizer, model, vectors, summary=summary))
     with _growing(store, new=not add):
         added = _add_vectors(store, vectors)

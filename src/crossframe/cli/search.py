@@ -68,8 +68,9 @@ def search(
     from crossframe.archive.finding import Finder
 
     settings: dict[str, Any] = {"num_frames": store.run["num_frames"], "precision": store.run["precision"]}
+    settings |= {"template": template, "words": words is not None}
     source = model or store.run["model"]
-    recognizer = open_recognizer(source, device, workers, batch_size, timeout, template=template, **settings)
+    recognizer = open_recognizer(source, device, workers, batch_size, timeout, **settings)
     finder = Finder(folder, recognizer)
     hits = finder.find(words, like=like, image=image, top=top, rerank=rerank, where=where)
     for hit in hits:

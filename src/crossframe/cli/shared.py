@@ -109,15 +109,26 @@ def label_set(
 
 
 def open_recognizer(
-    model: str, device: str | None, workers: int | None, batch_size: int | None, timeout: float, **settings: Any
+    model: str,
+    device: str | None,
+    workers: int | None,
+    batch_size: int | None,
+    timeout: float,
+    words: bool = True,
+    **settings: Any,
 ) -> Recognizer:
-    """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself."""
+    """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself.
+
+    Raises ValueError where it is to read `words` and cannot.
+    """
     check_source(model)  # which need not wait for torch
 
     from crossframe.recognizer import Recognizer
     from crossframe.weights import load
 
     recognizer = Recognizer(load(model, device=None if device is None else choose_device(device)), **settings)
+    if words and recognizer.model.text is not None and recognizer.model.tokenizer is None:
+        raise ValueError(f"{model} has no tokenizer.json beside its weights; copy that of the model that it came from")
     recognizer.workers = recognizer.workers if workers is None else workers
     recognizer.batch_size, recognizer.timeout = batch_size or recognizer.batch_size, timeout
     return recognizer
