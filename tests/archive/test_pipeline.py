@@ -20,6 +20,7 @@ import pytest
 
 import crossframe
 from crossframe.archive.decoding import Cutter, Decoder, Job, Reading
+from crossframe.archive.pipeline import _without_own_kills
 from crossframe.recognizer import Recognizer
 from crossframe.shapes.splits import draw
 from crossframe.shapes.write import write_clip
@@ -117,6 +118,20 @@ def test_ray_that_does_not_start_is_told_in_one_line(
     outcome = command("annotate", clips[0], "--out", tmp_path / "out", *WORDS, "--model", "shapes")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "Ray cannot be reached or started (The current node timed out during startup.)" in outcome.err
+
+
+def test_messages_of_workers_that_are_ended_here_do_not_come(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray._private import worker
+
+    def tell(line: str) -> str:
+        worker.print_to_stdstream({"lines": [line], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+        return capsys.readouterr().out
+
+    ended = "Task MapWorker failed. There are infinite retries remaining. It was killed by `ray.kill`."
+    assert ended in tell(ended)
+    with _without_own_kills():
+        assert tell(ended.replace("MapWorker", "Another")) == ""
+        assert "memory runs low" in tell("memory runs low")
 
 
 @contextmanager

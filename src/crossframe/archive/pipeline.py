@@ -67,9 +67,30 @@ def cluster(address: str | None) -> Generator[None]:
     context.print_on_execution_start = False
     context.verbose_stats_logs = False
     try:
-        yield
+        with _without_own_kills():
+            yield
     finally:
         library.shutdown()
+
+
+@contextmanager
+def _without_own_kills() -> Generator[None]:
+    """Inside, Ray's messages do not come where they are of workers that this process ends, after Ctrl-C for instance.
+
+    Others do, that memory runs low for instance. Ray knows but all or none of its messages, and gives no other way.
+    """
+    worker: Any = import_module("ray._private.worker")
+    tell = worker.print_to_stdstream
+
+    def tell_others(data: dict[str, Any], *given: Any, **options: Any) -> None:
+        if not any("ray.kill" in line for line in data["lines"]):
+            tell(data, *given, **options)
+
+    worker.print_to_stdstream = tell_others
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = tell
 
 
 @contextmanager
