@@ -114,13 +114,13 @@ def open_recognizer(
     workers: int | None,
     batch_size: int | None,
     timeout: float,
-    words: bool = True,
     **settings: Any,
 ) -> Recognizer:
     """A recognizer as the options of a command ask for it; `settings` are those of `Recognizer` itself.
 
-    Raises ValueError where it is to read `words` and cannot.
+    Raises ValueError where it can read no words, unless `words=False` is among the settings.
     """
+    words = settings.pop("words", True)
     check_source(model)  # which need not wait for torch
 
     from crossframe.recognizer import Recognizer
