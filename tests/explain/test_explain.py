@@ -190,3 +190,8 @@ def test_the_page_escapes_what_people_type(explanation: Explanation) -> None:
     assert "<b>&" not in written
     assert written.count("data:image/jpeg") == 16
     assert "http" not in written
+    assert "the log-odds of the answer fall" in written
+    prediction = replace(explanation.prediction, labels=("x",), scores=torch.ones(1), similarities=torch.ones(1))
+    alone = page(replace(explanation, prediction=prediction))
+    assert "the logit of the answer falls" in alone
+    assert "log-odds" not in alone

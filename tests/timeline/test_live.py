@@ -108,7 +108,10 @@ def served(folder: Path, cut: int | None = None) -> Iterator[str]:
             pass
 
         def copyfile(self, source: Any, outputfile: Any) -> None:
-            outputfile.write(source.read()[:cut])
+            if cut is None:
+                super().copyfile(source, outputfile)
+            else:
+                outputfile.write(source.read(cut))
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -75,6 +75,7 @@ def page(explanation: Explanation, made_with: Mapping[str, object] | None = None
         title=f"Why “{explanation.label}”?",
         lead=f"The model gives it {explanation.score:.1%} in {explanation.prediction.video}.",
         reasons=reasons,
+        alone=len(explanation.prediction.labels) == 1 and explanation.prediction.counted is None,
         frames=[
             {**frame, "picture": pages.data_uri(picture)}
             for frame, picture in zip(reasons["frames"], overlays(explanation), strict=True)
