@@ -171,7 +171,7 @@ def test_a_run_is_told_from_its_checkpoints(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_stays(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("kept")
-    with pytest.raises(FileExistsError) as caught:
+    with pytest.raises(FileExistsError, match="is a file, where a folder is needed; give another path") as caught:
         crossframe.save(make(), tmp_path / "clip.mp4")
     assert caught.value.filename == str(tmp_path / "clip.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

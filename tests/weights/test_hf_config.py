@@ -150,13 +150,6 @@ def test_models_that_transformers_does_not_have(config: ModelConfig, tmp_path: P
     assert not (tmp_path / "hf").exists()
 
 
-def test_a_file_is_no_folder_to_save_in(tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"x")
-    with pytest.raises(WeightsError, match=r"clip\.mp4: is a file, where a folder is needed; give another path"):
-        crossframe.save(make(), tmp_path / "clip.mp4")
-    assert (tmp_path / "clip.mp4").read_bytes() == b"x"
-
-
 def test_what_transformers_cannot_hold_is_named_by_field(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         crossframe.save(crossframe.load("shapes", "cpu"), tmp_path / "hf", "transformers")

@@ -68,7 +68,8 @@ def save(
         tensors = to_theirs(tensors, HF_CLIP if model.mit is None else HF_XCLIP)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise WeightsError(f"{folder}: is a file, where a folder is needed; give another path")
+        reason = "is a file, where a folder is needed; give another path"
+        raise FileExistsError(errno.EEXIST, reason, str(folder))
     check_writable(folder)
     with adding_files(folder, last=_WEIGHTS) as beside:
         for name, values in files.items():
