@@ -201,6 +201,11 @@ def test_a_condition_that_is_none_is_told_in_one_line(tmp_path: Path, where: str
 def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no index; make one with crossframe index"):
         Store.open(tmp_path)
+    (tmp_path / "part-00000.parquet").touch()
+    with pytest.raises(
+        ValueError, match=r"is annotated, and no index yet; make one with crossframe index .* --out .*-index"
+    ):
+        Store.open(tmp_path)
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match="is there already"):
         Store.create(tmp_path, RUN)

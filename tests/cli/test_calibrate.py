@@ -19,6 +19,11 @@ def test_the_command_saves_what_later_commands_use_and_name(command: Run, tiny_f
     refused = command("calibrate", "--model", "shapes", "--data", clips)
     assert refused.status == 2
     assert "shapes is no folder of this package, to be written anew" in refused.err
+    own = crossframe.save(crossframe.load(tiny_folder), tmp_path / "own")
+    few = command("calibrate", "--model", own, "--data", clips)
+    assert (few.status, few.err.count("\n")) == (1, 1)
+    assert "own is not written anew after 9 clips of" in few.err
+    assert "give 20 or more, or another folder with --out" in few.err
     out = tmp_path / "model"
     outcome = command("calibrate", "--model", tiny_folder, "--data", clips, "--out", out, "--target-precision", "0.5")
     assert outcome.status == 0, outcome.err

@@ -82,3 +82,11 @@ def test_mistakes_are_told_in_a_line(words: list[str], command: Run, tmp_path: P
             continue
         assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
         assert said in outcome.err
+
+
+def test_a_file_of_groups_is_explained_as_classify_answers(words: list[str], command: Run) -> None:
+    example = Path(__file__).parents[2] / "examples" / "at-home.yaml"
+    asked = (words[0], "--labels", example, "--model", "shapes", "--json")
+    answer = json.loads(command("classify", *asked, "--precision", "float32").out)["predictions"][0]
+    explained = json.loads(command("explain", *asked).out)["explained"]
+    assert (explained["label"], explained["score"]) == (answer["label"], pytest.approx(answer["score"], abs=1e-5))

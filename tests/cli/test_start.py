@@ -79,6 +79,7 @@ def test_a_mistake_is_said_before_torch_is_imported(tmp_path: Path) -> None:
         "classify clip.mp4 -l yoga --out found.txt": "found.txt is no name for records; let it end in .jsonl, .csv or",
         "compare gone run": "gone is no folder; give one that 'crossframe evaluate --out' wrote",
         "report gone": "gone is no folder; give one that 'crossframe evaluate --out' wrote",
+        "classify clip.mp4 -l yoga --model run/best.pth": f"'run/best.pth' {no_weights}",
         "classify clip.mp4 -l yoga --model gone.pt": f"'gone.pt' {no_weights}",
         "search gone --like gone.mp4": "gone.mp4: does not exist",
         "search gone circles": "gone is no index; make one with crossframe index",

@@ -65,7 +65,7 @@ def test_nothing_to_choose_is_said(command: Run, indexed: Path) -> None:
     Path("all.csv").write_text("path,label\n" + "".join(f"{number}.mp4,arm wrestling\n" for number in range(6)))
     outcome = command("suggest", "index", *WORDS, "--labeled", "all.csv", "--out", "next.csv")
     assert (outcome.status, outcome.out) == (0, "")
-    assert "no clip is left to label: 6 clips, 6 of them labeled" in outcome.err
+    assert "no clip is left to label (--errors looks at labels): 6 clips, 6 of them labeled" in outcome.err
 
 
 @pytest.mark.parametrize("words", [["suggest", "index", *WORDS], ["search", "index", LABELS[0]]])

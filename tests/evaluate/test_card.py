@@ -29,6 +29,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (folder / "summary.json").write_text(json.dumps({"steps": 1200, "clips": 40, "seconds": 90.0}))
     measured(folder / "last-test", fingerprint(model))
+    measured(folder / "last-test-2", fingerprint(model))  # once more
     measured(folder / "best-test", "of other weights", top1=0.99)
     return folder
 
@@ -61,6 +62,7 @@ def test_scores_of_other_weights_are_refused_and_of_these_taken_from_anywhere(ru
     with pytest.raises(ValueError, match="measured other weights than these"):
         model_card(model, run, scores=[run / "best-test"])
     shutil.move(run / "last-test", tmp_path / "elsewhere")
+    shutil.rmtree(run / "last-test-2")
     assert "Not measured." in model_card(model, run).text
     assert "25.0% to 75.0%" in model_card(model, run, scores=[tmp_path / "elsewhere"]).text
 

@@ -103,6 +103,9 @@ class Store:
                 if isinstance(error, ValueError) and "crossframe" in str(error):
                     raise
                 raise ValueError(f"{folder}: the index cannot be read ({_reason(error)}); make it anew") from error
+        if any(folder.glob("part-*.parquet")):
+            remedy = f"is annotated, and no index yet; make one with crossframe index {folder} --out {folder}-index"
+            raise ValueError(f"{folder} {remedy}")
         raise ValueError(f"{folder} is no index; make one with crossframe index VIDEOS --out {folder}")
 
     def __len__(self) -> int:

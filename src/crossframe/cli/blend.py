@@ -9,7 +9,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli import options
-from crossframe.cli.shared import check_new_model
+from crossframe.cli.shared import alarm, check_new_model
 
 if TYPE_CHECKING:
     from crossframe.data.manifest import Manifest
@@ -43,12 +43,18 @@ def blend(
     check_new_model(out)
     manifests = [read_manifest(one, None, labels, root) for one in choose_on or ()]
     models = load(tuned), load(pretrained)
-    for source, manifest in zip(choose_on or (), manifests, strict=True):
-        if count := int(seen(marks(manifest), models[0].taught.clips).sum()):
+    for number, manifest in enumerate(manifests):  # on clips of training, 1 always wins
+        trained = seen(marks(manifest), models[0].taught.clips).tolist()
+        kept = [clip for clip, known in zip(manifest.clips, trained, strict=True) if not known]
+        if not kept:
+            count = len(manifest)
             raise ValueError(
-                f"{source}: {tuned} was trained on {count} of its {len(manifest)} clips, where 1 always wins; "
-                "choose on clips that training never saw"
+                f"{(choose_on or ())[number]}: {tuned} was trained on {count} of its {count} clips, where 1 always "
+                "wins; choose on clips that training never saw"
             )
+        if any(trained):
+            alarm(f"chosen on {len(kept)} of {len(manifest)} clips, without those of training")
+        manifests[number] = manifest.keep(kept)
     if manifests:
         weight = _best(models, manifests)
     print(save(average(*models, weight=1.0 if weight is None else weight), out))

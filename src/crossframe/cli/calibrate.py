@@ -57,6 +57,8 @@ def calibrate(
     network = load(model, device=None if device is None else choose_device(device))
     network.taught = replace(network.taught, calibration=None)
     manifest, chosen = _clips(network, data, split, labels)
+    if out is None:
+        _check_enough(model, len(manifest), data)
     scoring = Scoring.of(network, chosen)
     taught = network.taught
     words = _words(chosen, template or taught.template)
@@ -77,6 +79,17 @@ def calibrate(
     folder = save(network, out or model)
     _tell(found, reliability(scored, None), reliability(scored, found))
     print(write_calibration(folder, scored, found))
+
+
+def _check_enough(model: str, count: int, data: Path) -> None:
+    """Raise ValueError where so few clips would spoil a model in place."""
+    from crossframe.evaluate.calibration import ENOUGH
+
+    if count < ENOUGH:
+        raise ValueError(
+            f"{model} is not written anew after {counted(count, 'clip')} of {data}, which say too little: give {ENOUGH}"
+            " or more, or another folder with --out"
+        )
 
 
 def _tell(found: Calibration, before: dict[str, Any], after: dict[str, Any]) -> None:

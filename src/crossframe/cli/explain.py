@@ -74,7 +74,7 @@ def explain(
     # Slow, and of no use before the command line is known to make sense.
     settings = {"num_frames": frames, "precision": "float32", "template": template}
     recognizer = open_recognizer(model, device, 0, None, timeout, **settings)
-    chosen = label_set(recognizer.model, names, None, background, quiet=as_json)
+    chosen = label_set(recognizer.model, names, labels, background, quiet=as_json)
     recognizer.sampling, recognizer.stream = sampling, stream
     explanation = recognizer.explain(found[0], chosen, label=why)
 
@@ -85,9 +85,9 @@ def explain(
         shown.out(json_line(explanation.to_dict(top) | run, shown.encoding), highlight=False)
     else:
         screen().print(_table(explanation), soft_wrap=True)
-        compared = list(chosen.labels) if not chosen.background else []
-        print(_in_words(explanation, "logit falls" if len(compared) == 1 else "log-odds fall"))
-        say_what_scores_mean(model, compared)
+        alone = not chosen.background and len(chosen.labels) == 1
+        print(_in_words(explanation, "logit falls" if alone else "log-odds fall"))
+        say_what_scores_mean(model, list(chosen.labels) if alone else [])
 
 
 def _check_pictures(folder: Path) -> None:

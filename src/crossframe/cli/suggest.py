@@ -71,7 +71,7 @@ def suggest(
         )
     chosen = _wrong(asked, targets, names, count) if errors else _next(asked, targets, names, count, by)
     if not chosen:
-        nothing = "no label looks wrong" if errors else "no clip is left to label"
+        nothing = "no label looks wrong" if errors else "no clip is left to label (--errors looks at labels)"
         print(f"crossframe: {nothing}: {len(asked.keys):,} clips, {found:,} of them labeled", file=sys.stderr)
     write_suggestions(out, chosen, names, run["weights"])
     for each in chosen:

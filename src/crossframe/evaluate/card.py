@@ -46,6 +46,7 @@ def model_card(
         if summary["made_with"]["weights"] != digits:
             raise ValueError(f"{folder} measured other weights than these; leave it out, or evaluate these")
         found.append(summary)
+    found = [*{json.dumps(each, sort_keys=True): each for each in found}.values()]  # one repeated counts once
     began = model.taught.init
     known = next((source for source in list_models() if source.name == began), None)
     license = license or (known.license.lower() if known else None)

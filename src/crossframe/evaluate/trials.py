@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from crossframe.data.batch import Batch
-from crossframe.data.layouts import read_candidates
+from crossframe.data.layouts import read_candidates, split_named
 from crossframe.data.loader import EvalLoader
 from crossframe.data.manifest import Manifest, read_manifest
 from crossframe.data.reader import Sampling
@@ -81,6 +81,10 @@ def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manife
     for split in test.splits or (usual,):
         if split == ALL and ALL not in splits:
             yield ALL, everything
+        elif split_named(split) not in splits:
+            known = ", ".join(map(repr, sorted(splits - {""})))
+            others = f"{known}; choose one with --split" if known else "no splits; --split all takes all of its clips"
+            raise ValueError(f"{source} has no split {split!r}; it has {others}")
         else:
             yield split, read_manifest(source, split, everything.labels, data.root)
 
