@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -122,6 +122,12 @@ class Manifest:
         return hashlib.sha256("\n".join([json.dumps(self.labels), *rows]).encode()).hexdigest()
 
 
+def no_split(source: str | Path, split: str, known: Collection[str], remedy: str = "choose one of them") -> ValueError:
+    """The error for a list whose clips are of other splits, or of none; `remedy` says how to choose one."""
+    others = ", ".join(map(repr, sorted(set(known) - {""})))
+    return ValueError(f"{source} has no split {split!r}; it has {f'{others}; {remedy}' if others else 'no splits'}")
+
+
 def read_manifest(
     source: str | Path,
     split: str | None = None,
@@ -157,11 +163,10 @@ def read_manifest(
         labels = read_labels(labels)
     clips, folder = read_clips(source, labels, None if root is None else Path(root))
     if split is not None:
-        known = sorted({clip.split for clip in clips} - {""})
+        known = {clip.split for clip in clips}
         clips = [clip for clip in clips if clip.split == split_named(split)]
         if not clips:
-            others = f"{', '.join(map(repr, known))}; choose one of them" if known else "no splits"
-            raise ValueError(f"{source} has no split {split!r}; it has {others}")
+            raise no_split(source, split, known)
     if labels is None:
         labels = sorted({label for clip in clips for label in clip.labels})
     manifest = Manifest(tuple(clips), tuple(labels), folder)

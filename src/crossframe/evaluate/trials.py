@@ -17,7 +17,7 @@ from typing import Any
 from crossframe.data.batch import Batch
 from crossframe.data.layouts import read_candidates, split_named
 from crossframe.data.loader import EvalLoader
-from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.data.manifest import Manifest, no_split, read_manifest
 from crossframe.data.reader import Sampling
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY, Evaluation
@@ -82,9 +82,8 @@ def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manife
         if split == ALL and ALL not in splits:
             yield ALL, everything
         elif split_named(split) not in splits:
-            known = ", ".join(map(repr, sorted(splits - {""})))
-            others = f"{known}; choose one with --split" if known else "no splits; --split all takes all of its clips"
-            raise ValueError(f"{source} has no split {split!r}; it has {others}")
+            undivided = "; --split all takes all of its clips" if splits == {""} else ""
+            raise ValueError(f"{no_split(source, split, splits, 'choose one with --split')}{undivided}")
         else:
             yield split, read_manifest(source, split, everything.labels, data.root)
 

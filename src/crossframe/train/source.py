@@ -17,7 +17,7 @@ from crossframe.data.clip import check_apart
 from crossframe.data.drawn import Clips, Stills, read_batches
 from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
-from crossframe.data.manifest import Manifest, read_manifest
+from crossframe.data.manifest import Manifest, no_split, read_manifest
 from crossframe.data.reader import Sampling
 from crossframe.data.seen import join, marks
 from crossframe.data.split import few_shot, hold_out
@@ -259,9 +259,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     undivided = splits == {""} and data.train_split == FileData.train_split
     split = None if undivided else data.train_split
     if split is not None and split_named(split) not in splits:
-        known = ", ".join(map(repr, sorted(splits - {""})))
-        others = f"{known}; choose one with --set data.train_split=" if known else "no splits"
-        raise ValueError(f"{data.source} has no split {split!r}; it has {others}")
+        raise no_split(data.source, split, splits, "choose one with --set data.train_split=")
     train, test = read_manifest(data.source, split, data.labels, data.root), None
     if never := [label for label, count in train.counts().items() if not count]:
         log.warning(

@@ -208,8 +208,8 @@ def _check_round_trip(config: ModelConfig, values: dict[str, Any]) -> None:
     ours, theirs = _flat(wanted), _flat(back)
     lost = [
         f"{name} {ours.get(name)!r}, which is {theirs.get(name)!r} there"
-        for name in ours
-        if ours[name] != theirs.get(name)
+        for name in dict.fromkeys([*ours, *theirs])  # a part that is none here has fields there alone
+        if ours.get(name) != theirs.get(name)
     ]
     if lost:
         raise WeightsError(f"transformers cannot hold {shorten(lost)}: save in our own format")

@@ -140,7 +140,7 @@ def is_hub_id(source: str) -> bool:
 def check_source(source: str | Path) -> None:
     """Raise `WeightsError` for what cannot be a source of `load`, without reading anything."""
     path, _ = place_in(source)
-    on_hub = isinstance(source, str) and is_hub_id(source) and path.suffix not in FILES
+    on_hub = isinstance(source, str) and is_hub_id(source) and path.suffix.lower() not in FILES
     if not (source == "shapes" or path.is_dir() or path.is_file() or on_hub):
         raise WeightsError(
             f"'{source}' is no file, no folder and no model of the hub (owner/name){close_matches(str(source))}"
