@@ -9,15 +9,15 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 
 import crossframe
-from crossframe.data.drawn import Clips, vocabulary
+from crossframe.data.drawn import Clips, Stills, vocabulary
 from crossframe.distributed import Processes
 from crossframe.model.config import ModelConfig
 from crossframe.model.preprocess import Preprocess
 from crossframe.model.xclip import XCLIP
-from crossframe.recipes.load import load_recipe
+from crossframe.recipes.load import load_recipe, recipe_names
 from crossframe.text.conventions import Conventions, FamilyTokenizer
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.build import build_loop
+from crossframe.train.build import build_loop, build_model
 from crossframe.train.memory import estimate_memory, multiply_accumulates
 from tests.model.tiny_families import FAMILIES
 
@@ -63,6 +63,20 @@ def test_it_learns_from_drawn_clips(family: str, loss: str) -> None:
     loop = build_loop(recipe, model, 1, Fabric(accelerator="cpu", devices=1), Processes())
     losses = [report.loss for report in loop.run(iter([batch] * STEPS))]
     assert losses[-1] < 0.8 * losses[0], losses
+
+
+@pytest.mark.parametrize("family", ["CLIP", "SigLIP"])
+@pytest.mark.parametrize("recipe", [name for name in recipe_names() if "pretrain" in name or "siglip" in name])
+def test_encoders_of_either_family_learn_from_nothing_and_expand(recipe: str, family: str) -> None:
+    changes = ["train.batch_size=16", "train.epochs=4", "train.warmup_epochs=1", f"model.towers.family={family}"]
+    spec = load_recipe(recipe, changes)
+    model = build_model(spec.model, None, None)
+    assert model.config.logit_bias == (family == "SigLIP")
+    batch = Stills("train", 0, 16, model.config.vision.image_size).batch(0)
+    loop = build_loop(spec, model, 1, Fabric(accelerator="cpu", devices=1), Processes())
+    losses = [report.loss for report in loop.run(iter([batch] * 4))]
+    assert losses[-1] < losses[0]
+    assert crossframe.expand(model, 4).config.num_frames == 4
 
 
 @pytest.mark.parametrize("family", FAMILIES)

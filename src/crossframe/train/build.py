@@ -160,10 +160,17 @@ def from_scratch(spec: Model) -> XCLIP:
 def _as_siglip(config: ModelConfig, end_id: int) -> ModelConfig:
     """A CLIP's config with what tells a SigLIP from it, in the same sizes and with the same words."""
     vision, text = config.vision, config.text
-    pool = PoolConfig(vision.heads, vision.mlp_width)
-    bare = replace(vision, pre_norm=False, patch_bias=True, class_token="none", message_from="patches")
+    bare = replace(
+        vision,
+        pre_norm=False,
+        patch_bias=True,
+        class_token="none",
+        pool=PoolConfig(vision.heads, vision.mlp_width),
+        projection="none",
+        message_from="patches",
+    )
     both = None if text is None else replace(text, causal=False, read="last", end_id=end_id, projection="biased")
-    return replace(config, vision=replace(bare, pool=pool, projection="none"), text=both, logit_bias=True)
+    return replace(config, vision=bare, text=both, logit_bias=True)
 
 
 def set_drop_path(model: XCLIP, rate: float) -> None:
