@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
 
-SIGLIP = ("model.towers.family=SigLIP",)
+SIGLIP = ("model.towers.family=SigLIP", "model.towers.context_length=20")  # as in study-siglip
 # The recipe of the language-image weights, and changes to it.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "CLIP-style, softmax": ("study-pretrain", ()),
