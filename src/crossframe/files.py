@@ -136,10 +136,11 @@ def check_page(path: Path) -> None:
     check_writable(path.parent)
 
 
-def check_unused(path: Path) -> None:
-    """Raise ValueError where a file has content already, which people may have made or corrected by hand."""
+def check_unused(path: Path, given: str = "--out") -> None:
+    """Raise ValueError where a file has content already, which people may have made or corrected by hand; `given` is
+    where its name was."""
     if path.is_file() and path.stat().st_size:
-        raise ValueError(f"{path} is there already, and may have been corrected by hand; give --out another name")
+        raise ValueError(f"{path} is there already, and may have been corrected by hand; give {given} another name")
 
 
 def check_not_read(out: Path, *inputs: str | Path | None) -> None:

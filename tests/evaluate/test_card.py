@@ -73,6 +73,14 @@ def test_the_command_writes_it_into_the_checkpoint(run: Path, command: Run) -> N
     card = ModelCard.load(run / "last" / "README.md")
     assert card.data.license == "cc-by-4.0"
     assert card.text.strip().startswith("# me/mine")
+    again = command("card", run / "last", "--name", "me/other")
+    assert (again.status, ModelCard.load(run / "last" / "README.md").text.strip()[:10]) == (0, "# me/other")
+    edited = (run / "last" / "README.md").read_text().replace("# me/other", "# The best of mine")
+    (run / "last" / "README.md").write_text(edited)
+    outcome = command("card", run / "last")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "README.md was edited by hand; move it away for a new one" in outcome.err
+    assert (run / "last" / "README.md").read_text() == edited
     outcome = command("card", run / "last-test")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
     outcome = command("card", run.parent)

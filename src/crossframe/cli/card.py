@@ -17,13 +17,16 @@ def card(
     scores: Annotated[list[Path] | None, Option(help="A folder of another test of it; repeat it.")] = None,
 ) -> None:
     """Write README.md into a checkpoint: data, recipe, scores with intervals, license."""
-    from crossframe.evaluate.card import RECIPE, model_card
+    from crossframe.evaluate.card import RECIPE, is_edited, model_card
     from crossframe.published import CARD
     from crossframe.weights import load
 
     run = checkpoint.resolve().parent
     if not (run / RECIPE).is_file():
         raise ValueError(f"{checkpoint} is no checkpoint in the folder of a training; give RUN/last or RUN/best")
+    path = checkpoint / CARD
+    if path.exists() and is_edited(path):
+        raise ValueError(f"{path} was edited by hand; move it away for a new one")
     written = model_card(load(checkpoint, device="cpu"), run, name=name, license=license, scores=scores or [])
-    write_text(checkpoint / CARD, str(written))
-    print(checkpoint / CARD)
+    write_text(path, str(written))
+    print(path)

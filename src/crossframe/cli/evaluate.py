@@ -357,8 +357,8 @@ def _print_one(summary: Mapping[str, Any]) -> None:
         print(f"{name:<10} {show_score(name, value)}{interval}")
     for name, part in summary.get("probes", {}).items():
         low, high = part["drop_interval"]
-        change = f"{-100 * part['drop']:+.1f} points (95% interval: {-100 * high:+.1f} to {-100 * low:+.1f})"
-        print(f"{name:<10} {part['top1']:.1%}  {change}")
+        change, least, most = (f"{-100 * value:+z.1f}" for value in (part["drop"], high, low))  # z: no -0.0
+        print(f"{name:<10} {part['top1']:.1%}  {change} points (95% interval: {least} to {most})")
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], together: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

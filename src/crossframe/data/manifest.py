@@ -19,6 +19,8 @@ from crossframe.text.label_files import read_labels
 from crossframe.text.labels import humanize, some
 from crossframe.video.given import file_of
 
+COLUMNS = tuple(field.name for field in fields(Clip))  # of the lists that are written here
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -185,16 +187,15 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     path = Path(path)
     check_form(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = [field.name for field in fields(Clip)]
     rows = [asdict(clip) | {"path": _path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
     with replacing(path) as target:
         if path.suffix.lower() == ".parquet":
             arrow = pyarrow()
             seconds = {"start": arrow.float64(), "end": arrow.float64()}
-            write_rows(target, rows, {name: seconds.get(name, arrow.string()) for name in columns})
+            write_rows(target, rows, {name: seconds.get(name, arrow.string()) for name in COLUMNS})
         else:
             with target.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, columns)
+                writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows(rows)
 
@@ -218,6 +219,15 @@ def check_form(path: Path) -> None:
         raise ValueError(f"{path}: a list of clips is written to a .csv or a .parquet file; change its ending")
     if path.suffix.lower() == ".parquet":
         pyarrow()
+
+
+def check_ours(path: Path) -> None:
+    """Raise ValueError where a file is there that `write_manifest` did not write, such as a list made by hand."""
+    if path.suffix.lower() == ".csv" and path.is_file():
+        with path.open("rb") as file:
+            header = file.readline(1000).decode(errors="replace").strip()
+        if header not in ("", ",".join(COLUMNS)):
+            raise ValueError(f"{path} is there, and no list that crossframe wrote; give another name")
 
 
 def _path_from(folder: Path, file: Path) -> str:

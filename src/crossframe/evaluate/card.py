@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from crossframe.weights.sources import is_hub_id, list_models
 
 RECIPE = "recipe.yaml"
 LABELS = 100  # that are named
+SEAL = "\n<!-- as crossframe wrote it: "
 
 
 def model_card(
@@ -66,7 +68,19 @@ def model_card(
         _labels(model),
         _limits(license),
     ]
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(part for part in parts if part))
+    text = f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(part for part in parts if part)
+    return ModelCard(text + _seal(text))
+
+
+def is_edited(card: Path) -> bool:
+    """True for a card with words that `model_card` did not write."""
+    text, seal, rest = card.read_text(encoding="utf-8").partition(SEAL)
+    return seal + rest != _seal(text)
+
+
+def _seal(text: str) -> str:
+    """A last line, which readers do not see, that tells a card as it was written from one that somebody edited."""
+    return f"{SEAL}{hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n"
 
 
 def _read(path: Path) -> dict[str, Any]:
