@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import os
 import shutil
@@ -11,6 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
+
+log = logging.getLogger(__name__)
 
 PAGES = (".html", ".htm")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or what `ulimit -f` allows
@@ -141,6 +144,19 @@ def check_unused(path: Path, given: str = "--out") -> None:
     where its name was."""
     if path.is_file() and path.stat().st_size:
         raise ValueError(f"{path} is there already, and may have been corrected by hand; give {given} another name")
+
+
+@contextmanager
+def keeping_old(path: Path) -> Generator[None]:
+    """Inside, a list is written anew. The one before stays beside it, as NAME.old, if the new one lacks lines of it:
+    people may have corrected them by hand."""
+    before = path.read_bytes() if path.is_file() else b""
+    yield
+    if {*before.splitlines()} - {*path.read_bytes().splitlines()}:
+        old = path.with_name(f"{path.name}.old")
+        with replacing(old) as target:
+            target.write_bytes(before)
+        log.warning("%s held another list, which is %s now", path, old.name)
 
 
 def check_not_read(out: Path, *inputs: str | Path | None) -> None:

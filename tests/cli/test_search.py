@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from crossframe.archive.store import Store
 from tests.cli.conftest import Run
 from tests.video.clips import moving, write_clip
 
@@ -26,6 +28,26 @@ def indexed(command: Run, clips: Path, tiny_folder: Path, tmp_path: Path) -> Pat
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out == f"{tmp_path / 'index'}: 4 clips added, 4 in the index\n"
     return tmp_path / "index"
+
+
+def test_an_index_finds_its_model_again_or_says_how_to(
+    command: Run, clips: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shapes").mkdir()  # clips of the bundled model's world, for instance
+    assert command("index", clips / "1.mp4", "--out", "drawn", "--model", "shapes").status == 0
+    assert Store.open(Path("drawn")).run["model"] == "shapes"
+    assert command("search", "drawn", "a square").status == 0
+    shutil.copytree(tiny_folder, "mine")
+    assert command("index", clips / "1.mp4", "--out", "index", "--model", "mine").status == 0
+    Path("mine").rename("moved")
+    for words in (("search", "index", "a"), ("suggest", "index", "-l", "a", "-l", "b", "--out", "next.csv")):
+        outcome = command(*words)
+        assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+        assert f"index was made with {tmp_path / 'mine'}, which is no longer there; give --model, where" in outcome.err
+        assert command(*words, "--model", "moved").status == 0
+    outcome = command("index", clips / "2.mp4", "--out", "index", "--add")
+    assert (outcome.status, "give --model, where it is now" in outcome.err) == (2, True)
 
 
 def test_search_prints_what_classify_prints_and_writes_a_page_and_a_list(

@@ -38,6 +38,20 @@ def test_it_writes_every_format_and_says_where(command: Run, clip: Path, tiny_fo
         assert (again.status, told in again.err) == (2, True), again.err
 
 
+def test_a_film_that_is_cut_off_is_told(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mkv", frames=moving(250, 96, 80), options={"g": "25"})
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5])
+    lost = command("classify", cut, *LABELS, "--model", tiny_folder).err
+    assert "of its frames are missing or cannot be decoded" in lost
+    done = command("timeline", cut, *LABELS, "--model", tiny_folder, "--out", tmp_path / "cut.html")
+    assert (done.status, lost.splitlines()[-1] in done.err.splitlines()) == (0, True), done.err
+    assert "of its frames are missing" in (tmp_path / "cut.html").read_text()
+    (line,) = command("timeline", cut, *LABELS, "--model", tiny_folder, "--json").out.splitlines()
+    (warning,) = json.loads(line)["warnings"]
+    assert warning in lost
+
+
 def test_json_is_one_object_for_each_video(command: Run, clip: Path, tiny_folder: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")

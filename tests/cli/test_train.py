@@ -84,6 +84,18 @@ def test_a_finished_run_is_extended_and_told_what_that_means(command: Run, tiny_
     assert command(*words, "--resume", "--epochs", 3).out.startswith("6 steps")  # nothing is left to do
 
 
+def test_a_list_that_changed_since_the_run_began_is_told(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    folder, out = write_dataset(tmp_path / "clips", 2), tmp_path / "run"
+    words = ("train", "finetune", "--tiny", "--init", tiny_folder, "--data", folder, "--hold-out", 0, "--out", out)
+    assert command(*words, "--epochs", 1).status == 0
+    line = "the lists have other clips or labels than when the run began; it goes on with these"
+    same = command("train", "--out", out, "--epochs", 2, "--resume")
+    assert (same.status, line in same.err) == (0, False)
+    next(folder.rglob("*.mp4")).unlink()
+    other = command("train", "--out", out, "--epochs", 3, "--resume")
+    assert (other.status, line in other.err) == (0, True)
+
+
 def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(command: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     given = ("--tiny", "--init", "no weights at all", "--data", write_dataset(tmp_path / "clips", 1))

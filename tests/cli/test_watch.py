@@ -40,6 +40,11 @@ def test_each_segment_is_a_line_of_json_with_its_clip(
         assert {"video", "label", "start", "end", "score", "clip", "weights"} <= set(each)
         assert each["end"] > each["start"] >= 0
         assert Path(each["clip"]).is_file()
+    before = {path: path.read_bytes() for path in clips.iterdir()}
+    again = command("watch", clip, *LABELS, "--model", tiny_folder, "--idle", 0.1, "--threshold", 0, "--record", clips)
+    assert again.status == 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert len([*clips.iterdir()]) == 2 * len(before)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

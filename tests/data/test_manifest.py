@@ -44,6 +44,30 @@ def test_other_words_for_a_split_mean_the_same(tmp_path: Path) -> None:
     assert read_manifest(source, "validation").names == read_manifest(source, "val").names == ["b.mp4"]
 
 
+def test_a_split_that_is_nearly_a_known_one_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = table(tmp_path, HEADER + "a.mp4,yoga,train\nb.mp4,yoga,trian\nc.mp4,yoga,unseen\na.mp4,yoga,test2\n")
+    assert read_manifest(source, "train").names == ["a.mp4"]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"{source}: 1 clip of split 'trian', a split of its own; is it 'train'?"
+
+
+def test_a_list_with_other_lines_stays_beside_the_new_one(
+    tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, old = tmp_path / "list.csv", tmp_path / "list.csv.old"
+    found = read_manifest(folder)
+    write_manifest(found.keep(found.clips[:1]), out)
+    write_manifest(found, out)  # more of the same
+    write_manifest(found, out)
+    assert (old.exists(), caplog.records) == (False, [])
+    corrected = out.read_text().replace(found.clips[0].label, "corrected")
+    out.write_text(corrected)
+    write_manifest(found, out)
+    assert old.read_text() == corrected
+    assert "corrected" not in out.read_text()
+    assert caplog.records[-1].getMessage() == f"{out} held another list, which is list.csv.old now"
+
+
 def test_folders_in_a_folder_for_each_split(tmp_path: Path) -> None:
     for split, name in (("train", "yoga"), ("train", "judo"), ("val", "yoga"), ("val", "judo")):
         (tmp_path / split / name).mkdir(parents=True)

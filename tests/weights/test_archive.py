@@ -193,6 +193,14 @@ def test_arrays_of_numpy_are_refused_with_the_remedy(model: XCLIP, tmp_path: Pat
     refused(tmp_path / "arrays.npz", "arrays of numpy: make tensors of them")
 
 
+def test_graphs_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    program = torch.export.export(nn.Linear(2, 2), (torch.zeros(1, 2),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    refused(tmp_path / "model.pt2", "a program of torch.export, which holds no model to load")
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x062.13.0")
+    refused(tmp_path / "model.onnx", "a graph of ONNX, which holds no model to load")
+
+
 def test_a_whole_pickled_module_is_read_by_its_names(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
     refused(tmp_path / "module.pt", "holds bias, weight, which is no known layout")

@@ -19,6 +19,7 @@ from crossframe.cli.shared import (
     alarm,
     exit_status,
     made_by,
+    model_of,
     open_recognizer,
     progress_below,
     screen,
@@ -28,6 +29,7 @@ from crossframe.cli.videos import given_videos, results_of
 from crossframe.pace import counted, told
 from crossframe.text.labels import escaped
 from crossframe.video.given import Video, address_of
+from crossframe.weights.sources import is_local
 
 if TYPE_CHECKING:
     from crossframe.archive.store import Row, Store
@@ -78,7 +80,7 @@ def index(
         settings: dict[str, Any] = {"num_frames": frames, "precision": precision}
         if store:
             settings = {"num_frames": store.run["num_frames"], "precision": store.run["precision"]}
-            summary, model = store.has_features, model or store.run["model"]
+            summary, model = store.has_features, model_of(out, store.run["model"], model)
         model = model or DEFAULT_MODEL
         recognizer = open_recognizer(model, device, workers, batch_size, timeout, words=False, **settings)
     store = store or Store.create(out, _run_of(recognizer, model, vectors, summary=summary))
@@ -133,8 +135,8 @@ def _run_of(recognizer: Recognizer | None, model: str | None, vectors: list[Path
 
     if recognizer is None:
         return read_run(vectors[0])
-    name = os.path.abspath(str(model)) if Path(str(model)).exists() else model
-    return made_by(str(name), recognizer) | {
+    name = os.path.abspath(str(model)) if is_local(str(model)) else str(model)
+    return made_by(name, recognizer) | {
         "num_frames": recognizer.num_frames,
         "width": recognizer.model.config.embed_dim,
         "features": features_size(recognizer.model) if summary else 0,

@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli import options
-from crossframe.cli.shared import alarm, json_line, open_recognizer, screen, set_file_limits
+from crossframe.cli.shared import alarm, json_line, model_of, open_recognizer, screen, set_file_limits
 from crossframe.files import check_not_read, check_page, check_unused, check_writable
 from crossframe.pace import counted
 from crossframe.text.labels import escaped
@@ -69,7 +69,7 @@ def search(
 
     settings: dict[str, Any] = {"num_frames": store.run["num_frames"], "precision": store.run["precision"]}
     settings |= {"template": template, "words": words is not None}
-    source = model or store.run["model"]
+    source = model_of(folder, store.run["model"], model)
     recognizer = open_recognizer(source, device, workers, batch_size, timeout, **settings)
     finder = Finder(folder, recognizer)
     hits = finder.find(words, like=like, image=image, top=top, rerank=rerank, where=where)

@@ -16,7 +16,8 @@ from crossframe.text.label_files import read_label_set, read_labels
 from crossframe.text.labels import LabelSet, background_texts, check_labels, escaped, humanize
 from crossframe.video.given import Limits, set_limits
 from crossframe.video.remote import set_cache_limit
-from crossframe.weights.sources import check_source
+from crossframe.weights.errors import WeightsError
+from crossframe.weights.sources import check_source, is_local
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,7 @@ def given_labels(given: Sequence[str], file: Path | None, clean: bool, model: st
     names = [*given, *(read_labels(file) if file else [])]
     if not names and model:
         check_source(model)  # a name that is mistyped is no reason to ask for labels
-        if Path(model).exists():
+        if is_local(model):
             return []
     try:
         return check_labels([humanize(name) for name in names] if clean else names)
@@ -145,6 +146,18 @@ def made_by(source: str, recognizer: Recognizer) -> dict[str, Any]:
         "template": None if recognizer.template == PLACE else recognizer.template,
         "precision": recognizer.precision,
     }
+
+
+def model_of(folder: Path, made_with: str, given: str | None) -> str:
+    """The model of an index or an archive: as `given`, or where it was. Raises ValueError where it is there no more."""
+    if given is not None:
+        return given
+    try:
+        check_source(made_with)
+    except WeightsError:
+        gone = f"{folder} was made with {made_with}, which is no longer there"
+        raise ValueError(f"{gone}; give --model, where it is now") from None
+    return made_with
 
 
 def check_new_model(out: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from crossframe.cli import options
-from crossframe.cli.shared import given_labels, open_recognizer, screen
+from crossframe.cli.shared import given_labels, model_of, open_recognizer, screen
 from crossframe.files import check_not_read, check_unused, check_writable
 from crossframe.text.labels import check_labels, escaped
 
@@ -59,7 +59,8 @@ def suggest(
 
     run = store.run
     settings = {"num_frames": run["num_frames"], "precision": run["precision"], "template": template}
-    finder = Finder(folder, open_recognizer(model or run["model"], device, None, None, 60.0, **settings))
+    source = model_of(folder, run["model"], model)
+    finder = Finder(folder, open_recognizer(source, device, None, None, 60.0, **settings))
     asked = finder.ask(names, where)
     targets = [names.index(known[key]) if key in known else -1 for key in asked.keys]
     found = sum(target >= 0 for target in targets)

@@ -115,6 +115,8 @@ def _told(work: _Work, videos: list[Video], *, as_json: bool) -> list[Timeline]:
             result = work.of(video, bar)
             if result is None:
                 continue
+            for note in result.track.notes:
+                print(f"crossframe: {escaped(video.name)}: {escaped(note)}", file=sys.stderr)
             if as_json:
                 console.out(json_line(result.to_dict(), console.encoding), highlight=False)
             else:

@@ -190,11 +190,11 @@ def _lines(run: DryRun) -> Iterator[tuple[str, str]]:
 
 def _weights(init: str | None) -> str:
     from crossframe.weights.hub import is_kept
-    from crossframe.weights.sources import is_hub_id, place_in
+    from crossframe.weights.sources import is_hub_id, is_local
 
     if init is None:
         return "none: from random values"
-    elsewhere = is_hub_id(init) and not place_in(init)[0].exists() and not is_kept(init)
+    elsewhere = is_hub_id(init) and not is_local(init) and not is_kept(init)
     return f"{init}; not on this machine yet: the run fetches them from the hub" if elsewhere else init
 
 

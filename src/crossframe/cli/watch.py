@@ -66,7 +66,7 @@ def watch(
     with ExitStack() as stack:
         if hook:
             stack.enter_context(hook)
-        told = _Told(source, live, hook, record, made_by(model, recognizer))
+        told = _Told(source, live, hook, record, made_by(model, recognizer), _kept_in(record))
         raise typer.Exit(told.all_of(Watch(live, stream)))
 
 
@@ -114,3 +114,9 @@ class _Told:
         sys.stdout.flush()
         if self.hook:
             self.hook.send(values | self.made_by)
+
+
+def _kept_in(record: Path | None) -> int:
+    """The number of the last clip that an earlier watch kept in a folder: those to come go behind it."""
+    numbers = (path.name.partition("-")[0] for path in record.glob("*.mkv")) if record else ()
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)

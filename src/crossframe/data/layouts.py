@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -27,6 +28,7 @@ from crossframe.data.archives import Archive, read_samples, shards
 from crossframe.data.clip import Clip
 from crossframe.data.hugging_face import check_not_saved
 from crossframe.data.lists import SPLITS, is_list, read_table, split_named
+from crossframe.pace import counted
 from crossframe.text.label_files import read_labels
 from crossframe.text.reading import read_values
 from crossframe.video.given import VIDEO_SUFFIXES, check_unpacked, files_below, is_archive, left_out_of, videos_in
@@ -56,6 +58,10 @@ def read_clips(source: Path, labels: Sequence[str] | None, root: Path | None = N
         raise ValueError(f"{root} is no folder and no .tar; give the place of the videos as root")
     clips, folder = _read(source, labels, root)
     base = root or folder
+    for split, count in Counter(clip.split for clip in clips if clip.split.isalpha()).items():
+        near = get_close_matches(split, SPLITS, n=1, cutoff=0.75)
+        if split not in SPLITS and near:
+            _warn_once(f"{source}: {counted(count, 'clip')} of split {split!r}, a split of its own; is it {near[0]!r}?")
     return [replace(clip, path=_usual(clip.path, base)) for clip in clips], base
 
 

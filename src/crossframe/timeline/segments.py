@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossframe.prediction import Prediction
+from crossframe.video.decode import problems_of_file
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -102,7 +103,7 @@ class Track:
         if self.labels and self.labels != window.labels:
             raise ValueError(f"{window.video}: its windows have other labels than the ones before")
         self.video, self.labels, self.groups = window.video, window.labels, window.groups
-        self.notes = window.frames.notes
+        self.notes = tuple(problems_of_file(window.frames))
         self.spans.append((start, end))
         self.damaged.append(bool(window.frames.damaged.any()))
         scores = window.scores.double().numpy()

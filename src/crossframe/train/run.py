@@ -35,7 +35,8 @@ LOG_EVERY = 20  # steps
 
 @dataclass(slots=True)
 class Summary:
-    """A run so far: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable."""
+    """A run so far: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable, and the
+    digest of its lists of clips."""
 
     folder: str
     steps: int = 0
@@ -45,6 +46,7 @@ class Summary:
     seconds: float = 0.0
     clips: int = 0
     unreadable: int = 0
+    data: str = ""
 
 
 def train(
@@ -99,7 +101,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         torch.set_num_threads(train.threads)
     files = read_clip_files(recipe)
     torch.manual_seed(train.seed)
-    classes = None if files is None else len(files.train.labels)
+    classes, digest = (None, "") if files is None else (len(files.train.labels), files.digest())
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
     model.taught = replace(model.taught, calibration=None)  # further training makes it another model's
@@ -119,7 +121,10 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         state = folder.state()
         run.loop.restore(state["loop"])
         run.summary = replace(run.summary, **state["run"])
-    else:
+        if run.summary.data not in ("", digest):
+            log.warning("the lists have other clips or labels than when the run began; it goes on with these")
+    run.summary.data = digest
+    if not resume:
         folder.check_room(*run.loop.sizes())
     if not resume or recipe != folder.recipe_to_resume():  # a new run, or one that was extended
         folder.begin(recipe, fabric)

@@ -221,6 +221,10 @@ class ClipFiles:
     wordings: tuple[tuple[str, ...], ...]
     descriptions: Mapping[str, tuple[str, ...]] | None = None
 
+    def digest(self) -> str:
+        """Digits that change with the clips, their splits and their labels."""
+        return " ".join(part.digest()[:16] for part in (self.train, self.test) if part is not None)
+
     def lesson(self, data: FileData, before: Taught) -> Taught:
         """The record that training on them leaves in the checkpoint, beside what the weights were taught `before`."""
         return replace(

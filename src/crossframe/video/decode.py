@@ -197,7 +197,12 @@ def timed_frames(
 
     Raises ValueError where there is not such a time for each.
     """
-    shown = torch.as_tensor(times, dtype=torch.float64)
+    try:
+        shown = torch.as_tensor(times, dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"times is {times!r:.60}; give the second at which each frame is shown, rising") from None
+    if not len(pictures):
+        raise ValueError("there are no frames; give one or more, and the second at which each is shown")
     if shown.shape != (len(pictures),) or not shown.isfinite().all() or (shown.diff() <= 0).any():
         raise ValueError(f"there are {len(pictures)} frames and {len(times)} times; give each a time, rising")
     seconds = shown.tolist()
@@ -278,11 +283,19 @@ def problems(frames: Seen | Frames) -> list[str]:
         found.append(f"has {has}, {len(frames)} were wanted; some are repeated")
     elif (frames.start, frames.end) != (None, None) and (few := len(frames.indices.unique())) < len(frames):
         found.append(f"has {few} frames in the part asked for, {len(frames)} were wanted; some are repeated")
-    if frames.missing:
-        found.append(f"{frames.missing} of its frames are missing or cannot be decoded")
+    found += _lost(frames)
     if frames.damaged.any():
         found.append(f"{int(frames.damaged.sum())} of the {len(frames)} frames read are damaged")
     return [*found, *frames.notes]
+
+
+def problems_of_file(frames: Seen | Frames) -> list[str]:
+    """Of these, what is wrong with the whole file, whichever frames were read."""
+    return [*_lost(frames), *frames.notes]
+
+
+def _lost(frames: Seen | Frames) -> list[str]:
+    return [f"{frames.missing} of its frames are missing or cannot be decoded"] if frames.missing else []
 
 
 def log_problems(frames: Frames) -> None:

@@ -143,6 +143,8 @@ def _other(start: bytes) -> str:
         return ", but empty: fetch it again"
     if start[257:262] == b"ustar":
         return ", but a tar archive, as PyTorch 0.1 wrote and others pack: unpack it, or save it again with torch.save"
+    if start[:1] == b"\x08" and start[2:3] == b"\x12":  # the version, and then who wrote it
+        return ", but a graph of ONNX, which holds no model to load: give what it was made of"
     return next((f", but {what}" for sign, what in _OTHERS.items() if text.startswith(sign)), "")
 
 
@@ -154,6 +156,8 @@ def _zip_contents(archive: zipfile.ZipFile, length: int) -> Contents:
     if archive.namelist() and all(name.endswith(".npy") for name in archive.namelist()):
         raise WeightsError("arrays of numpy: make tensors of them, torch.from_numpy(array), and torch.save their dict")
     if len(names) != 1:
+        if any(name.endswith("/archive_format") for name in archive.namelist()):
+            raise WeightsError("a program of torch.export, which holds no model to load: give what it was made of")
         raise WeightsError("a zip file, but not one of PyTorch's (it has no data.pkl): unpack it first")
     root = names[0].removesuffix("data.pkl")
     if root + "byteorder" in archive.namelist() and _small(archive, root + "byteorder", 16) != b"little":

@@ -147,6 +147,11 @@ def check_source(source: str | Path) -> None:
         )
 
 
+def is_local(source: str | Path) -> bool:
+    """True if `load` reads this by its path; "shapes" is the bundled model, also beside a folder of that name."""
+    return source != "shapes" and place_in(source)[0].exists()
+
+
 def place_in(source: str | Path) -> tuple[Path, str | None]:
     """The file, and the place in it that stands behind a # in the name."""
     path = Path(source).expanduser()
