@@ -47,10 +47,12 @@ def test_damaged_videos_are_named(tmp_path: Path, shared: Path) -> None:
     for name in ("h264_mkv.flip1063.mkv", "h264.mkv"):
         (tmp_path / "videos" / "jumping").mkdir(parents=True, exist_ok=True)
         shutil.copy(shared / "field" / "hostile" / name, tmp_path / "videos" / "jumping")
+    whole = (tmp_path / "videos" / "jumping" / "h264.mkv").read_bytes()
+    (tmp_path / "videos" / "jumping" / "cut.mkv").write_bytes(whole[: len(whole) * 3 // 5])
     for workers in (0, 1):
         evaluation = evaluate_manifest(small_model(), read_manifest(tmp_path / "videos"), workers=workers)
-        assert evaluation.summary()["damaged"] == ["jumping/h264_mkv.flip1063.mkv"]
-        assert [row["damaged"] for row in evaluation.rows()] == [False, True]
+        assert evaluation.summary()["damaged"] == ["jumping/cut.mkv", "jumping/h264_mkv.flip1063.mkv"]
+        assert [row["damaged"] for row in evaluation.rows()] == [True, False, True]
 
 
 def test_every_video_has_a_row_and_the_broken_one_counts_as_wrong(manifest: Manifest, tmp_path: Path) -> None:

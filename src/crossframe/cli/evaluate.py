@@ -380,5 +380,5 @@ def _warn_of_files(summary: Mapping[str, Any]) -> None:
         typer.echo(f"crossframe: and {len(failures) - SHOWN} more; summary.json lists them", err=True)
     if damaged:
         more = f" and {len(damaged) - 1} more have" if damaged[1:] else " has"
-        line = f"{escaped(damaged[0])}{more} frames that the decoder had to repair; summary.json lists all"
+        line = f"{escaped(damaged[0])}{more} frames that are missing or were repaired; summary.json lists all"
         typer.echo(f"crossframe: {line}", err=True)

@@ -27,7 +27,8 @@ class Batch:
     `targets`: int64 (B,), class indices; of drawn clips those in their first task, -1 for one without part in it.
     `indices`: int64 (B,), places in the data set.
     `failures` appear in none of the others. Training counts them and goes on; evaluation counts them as wrong.
-    `damaged`: those of `indices` whose frames the decoder had to repair, or that follow such frames.
+    `damaged`: those of `indices` whose frames the decoder had to repair, or that follow such frames, and those of files
+    that were cut off.
     """
 
     videos: list[Tensor] | Tensor

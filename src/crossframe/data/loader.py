@@ -196,5 +196,5 @@ def _batch(jobs: list[Job], clips: list[Frames | VideoError]) -> Batch:
         torch.tensor([job.target for job, _ in read], dtype=torch.int64),
         torch.tensor([job.index for job, _ in read], dtype=torch.int64),
         tuple(Failure(job.index, job.target, str(clip)) for job, clip in pairs if isinstance(clip, VideoError)),
-        frozenset(job.index for job, clip in read if clip.damaged.any()),
+        frozenset(job.index for job, clip in read if clip.damaged.any() or clip.missing),
     )

@@ -62,8 +62,8 @@ class VideoResult:
 
     `top`: class indices, best first, at most five; `scores`: their probabilities; `target_score`: that of the right
     class. A video without an answer has an `error` instead, and counts as wrong. `damaged`: the decoder had to repair
-    frames that the answer is for, or those before them. `row`: the scores of all classes, kept where videos have
-    several. A target of -1 is none of the classes.
+    frames that the answer is for, or those before them, or the file was cut off. `row`: the scores of all classes, kept
+    where videos have several. A target of -1 is none of the classes.
     """
 
     index: int
