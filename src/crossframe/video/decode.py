@@ -295,7 +295,9 @@ def problems_of_file(frames: Seen | Frames) -> list[str]:
 
 
 def _lost(frames: Seen | Frames) -> list[str]:
-    return [f"{frames.missing} of its frames are missing or cannot be decoded"] if frames.missing else []
+    if frames.missing:
+        return [f"{frames.missing} of its frames are missing or cannot be decoded"]
+    return []
 
 
 def log_problems(frames: Frames) -> None:
