@@ -337,6 +337,15 @@ def test_what_is_left_out_of_a_folder_is_counted_once(tmp_path: Path, caplog: py
     ]
 
 
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_videos_in_no_folder_of_a_class_are_told(tmp_path: Path, split: str, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, f"{split}run/a.mp4", f"{split}walk/b.mp4", f"{split}loose.mp4", "notes.txt")
+    assert read_manifest(tmp_path).counts() == {"run": 1, "walk": 1}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 1 video in no folder of a class, left out: loose.mp4"
+    ]
+
+
 def test_candidates_come_from_lists_and_from_files_of_labels(tmp_path: Path) -> None:
     (tmp_path / "list.tsv").write_text("path\tlabel\na.mp4\trun\nb.mp4\tjump\n")
     (tmp_path / "an.json").write_text(json.dumps(TestJson.ACTIVITYNET))

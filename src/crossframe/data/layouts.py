@@ -30,6 +30,7 @@ from crossframe.data.hugging_face import check_not_saved
 from crossframe.data.lists import SPLITS, is_list, read_table, split_named
 from crossframe.pace import counted
 from crossframe.text.label_files import read_labels
+from crossframe.text.labels import some
 from crossframe.text.reading import read_values
 from crossframe.video.given import VIDEO_SUFFIXES, check_unpacked, files_below, is_archive, left_out_of, videos_in
 
@@ -166,12 +167,14 @@ def _from_folders(source: Path) -> Iterator[Clip]:
         parts = [(split_named(folder.name), inner) for folder in folders for inner in _folders(folder)]
     else:
         parts = [("", folder) for folder in folders]
-    below = [file for file in files_below(source) if file.parent != source]  # beside the classes lie notes and lists
-    if others := left_out_of(below):
+    everything = [*files_below(source)]
+    if others := left_out_of([file for file in everything if file.parent != source]):  # there lie notes and lists
         _warn_once(f"{source}: {others}")
     files: defaultdict[Path, list[Path]] = defaultdict(list)  # of each class; a link that leads to another adds none
-    for file in sorted(file for file in below if file.suffix.lower() in VIDEO_SUFFIXES):
+    for file in sorted(file for file in everything if file.suffix.lower() in VIDEO_SUFFIXES):
         files[source.joinpath(*file.relative_to(source).parts[: 1 + divided])].append(file)
+    if loose := [place.name for place in files if place.is_file()]:
+        _warn_once(f"{source}: {counted(len(loose), 'video')} in no folder of a class, left out: {some(loose)}")
     for split, folder in parts:
         if folder not in files:
             raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
