@@ -123,7 +123,7 @@ class FileData:
     """Clips in files. `source` is a manifest or a folder; `--data` sets it.
 
     If the clips have no splits and none is asked for, training uses all of them; if there is no `test_split`, nothing
-    is tested.
+    is tested, which "none" asks for.
 
     Of clips that are not divided, `hold_out`, a share of each class and whole recordings, is kept for testing.
     `shots` clips of each class are drawn for training. Both draws have the seed `draw`.

@@ -288,7 +288,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
         test = read_manifest(data.source, data.test_split, train.labels, data.root)
         if shared := check_apart(clip for part in (train, test) for clip in part.clips):
             log.warning("%s: %s", data.source, shared)
-    elif split is not None:
+    elif split is not None and data.test_split != "none":
         log.warning("%s has no split '%s', and so nothing is tested", data.source, data.test_split)
     if data.shots is not None:
         train = few_shot(train, data.shots, data.draw)
