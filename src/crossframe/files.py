@@ -139,11 +139,10 @@ def check_page(path: Path) -> None:
     check_writable(path.parent)
 
 
-def check_unused(path: Path, given: str = "--out") -> None:
-    """Raise ValueError where a file has content already, which people may have made or corrected by hand; `given` is
-    where its name was."""
+def check_unused(path: Path) -> None:
+    """Raise ValueError where a file has content already, which people may have made or corrected by hand."""
     if path.is_file() and path.stat().st_size:
-        raise ValueError(f"{path} is there already, and may have been corrected by hand; give {given} another name")
+        raise ValueError(f"{path} is there already, and may have been corrected by hand; give --out another name")
 
 
 @contextmanager

@@ -84,7 +84,6 @@ def test_an_overlap_is_refused_with_the_list_and_nothing_is_written(run: Run, uc
     "words",
     [
         "import ucf101 . mine.csv",
-        "captions msrvtt . mine.csv",
         "few-shot mine.csv mine.csv --shots 1",
         "new-classes other.csv mine.csv --old other.csv",
         "hold-out other.csv mine.csv",
@@ -100,15 +99,14 @@ def test_a_list_made_by_hand_stays(words: str, run: Run, tmp_path: Path, monkeyp
     assert Path("mine.csv").read_text() == "path,label\na.mp4,corrected\n"
 
 
-def test_a_list_that_was_imported_stays(run: Run, ucf: Path) -> None:
+def test_a_list_that_was_corrected_stays_beside_the_next_one(run: Run, ucf: Path) -> None:
     written = run("import", "ucf101", ucf, ucf / "list.csv")
-    assert written.status == 0, written.err
+    assert (written.status, "held another list" in written.err) == (0, False), written.err
     corrected = (ucf / "list.csv").read_text().replace("train", "val", 1)
     (ucf / "list.csv").write_text(corrected)
     outcome = run("import", "ucf101", ucf, ucf / "list.csv")
-    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
-    assert "list.csv is there already, and may have been corrected by hand; give OUT another name" in outcome.err
-    assert (ucf / "list.csv").read_text() == corrected
+    assert (outcome.status, "list.csv held another list, which is list.csv.old now" in outcome.err) == (0, True)
+    assert (ucf / "list.csv.old").read_text() == corrected
 
 
 def test_no_command_at_all_is_answered_with_the_help_alone(run: Run) -> None:

@@ -14,7 +14,7 @@ from crossframe.cli import options
 from crossframe.cli.plain_help import PlainTyper
 from crossframe.cli.shared import set_file_limits
 from crossframe.data.importers import Layout
-from crossframe.files import check_not_read, check_unused
+from crossframe.files import check_not_read
 from crossframe.pace import counted
 from crossframe.processes import cores
 from crossframe.text.labels import escaped
@@ -75,7 +75,7 @@ def import_(
     from crossframe.data.manifest import check_contained
     from crossframe.files import write_text
 
-    check_unused(out, "OUT")
+    check_not_read(out, root, *(annotations or []))
     imported = import_dataset(cast("Layout", name), root, annotations, split_number=split_number)
     manifest = imported.manifest
     if contained:
@@ -105,7 +105,6 @@ def captions(
     from crossframe.data.captions import import_captions
     from crossframe.text.labels import some
 
-    check_unused(out, "OUT")
     videos, rows, missing = import_captions(name, root, annotations, out)
     if missing:
         print(f"crossframe: {len(missing)} videos are not there: {escaped(some(missing))}", file=sys.stderr)
