@@ -146,16 +146,17 @@ def check_unused(path: Path) -> None:
 
 
 @contextmanager
-def keeping_old(path: Path) -> Generator[None]:
-    """Inside, a list is written anew. The one before stays beside it, as NAME.old, if the new one lacks lines of it:
-    people may have corrected them by hand."""
-    before = path.read_bytes() if path.is_file() else b""
-    yield
-    if {*before.splitlines()} - {*path.read_bytes().splitlines()}:
-        old = path.with_name(f"{path.name}.old")
-        with replacing(old) as target:
-            target.write_bytes(before)
-        log.warning("%s held another list, which is %s now", path, old.name)
+def replacing_list(path: Path) -> Generator[Path]:
+    """As `replacing`, for a list. The one before stays beside it, as NAME.old, if the new one lacks lines of it: people
+    may have corrected them by hand."""
+    with replacing(path) as part:
+        yield part
+        before = path.read_bytes() if path.is_file() else b""
+        if {*before.splitlines()} - {*part.read_bytes().splitlines()}:
+            old = path.with_name(f"{path.name}.old")
+            with replacing(old) as target:  # before its place is taken
+                target.write_bytes(before)
+            log.warning("%s held another list, which is %s now", path, old.name)
 
 
 def check_not_read(out: Path, *inputs: str | Path | None) -> None:

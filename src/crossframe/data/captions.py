@@ -22,7 +22,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.importers.imported import Tree, read_lists
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.manifest import Manifest, check_files
-from crossframe.files import keeping_old, write_text
+from crossframe.files import replacing_list
 from crossframe.text.labels import some
 from crossframe.text.reading import read_lines, read_text, read_values
 
@@ -106,8 +106,9 @@ def _write(out: Path, rows: Sequence[tuple[str, Caption]]) -> None:
     table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows({**caption._asdict(), "path": path, "caption": caption.text} for path, caption in rows)
-    with keeping_old(out):
-        write_text(out, text.getvalue())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_list(out) as part:
+        part.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _path_from(folder: Path, file: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
-from crossframe.files import keeping_old, replacing
+from crossframe.files import replacing_list
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import humanize, some
 from crossframe.video.given import file_of
@@ -180,7 +180,7 @@ def read_manifest(
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write the clips to a .csv or .parquet file, whole or not at all; see `files.keeping_old` for a list before it.
+    """Write the clips to a .csv or .parquet file, whole or not at all; see `files.replacing_list` for a list before it.
 
     Paths become relative to the file's folder where they lie in it, and absolute elsewhere.
     """
@@ -188,7 +188,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     check_form(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [asdict(clip) | {"path": _path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
-    with keeping_old(path), replacing(path) as target:
+    with replacing_list(path) as target:
         if path.suffix.lower() == ".parquet":
             arrow = pyarrow()
             seconds = {"start": arrow.float64(), "end": arrow.float64()}

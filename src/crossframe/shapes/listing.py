@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from crossframe.files import keeping_old, replacing
+from crossframe.files import replacing_list
 
 Row = dict[str, str]
 
@@ -35,8 +35,8 @@ def take_up(path: Path, columns: tuple[str, ...], split: str, *written: str) -> 
 
 
 def write_rows(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> Path:
-    """Write the list, whole or not at all, and return its path; see `files.keeping_old` for one before it."""
-    with keeping_old(path), replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    """Write the list, whole or not at all, and return its path; see `files.replacing_list` for one before it."""
+    with replacing_list(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
