@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from scripts import api_reference
+from scripts import api_reference, code_lines
 from transformers import ViTConfig, ViTModel, XCLIPConfig, XCLIPModel
 
 from benchmarks.tables import COMMANDS_PAGE, with_commands
@@ -300,3 +300,12 @@ def test_the_table_of_changes_names_files_and_what_is_in_them() -> None:
         missing += [f"{change}: {n}" for n in names if not re.search(rf"\b{n.rpartition('.')[2]}\b", sources)]
     assert missing == []
     assert len(rows) == 11
+
+
+def test_the_table_of_changes_has_the_line_of_each_definition() -> None:
+    page = code_lines.PAGE.read_text(encoding="utf-8")
+    assert len(code_lines.NAME.findall(page)) > 25
+    assert code_lines.with_lines(page) == page, "run python scripts/code_lines.py"
+    assert code_lines.with_lines(page.replace("`Message` (", "`Message` (9")) == page
+    with pytest.raises(LookupError, match="Massage"):
+        code_lines.with_lines(page.replace("`Message` (", "`Massage` ("))
