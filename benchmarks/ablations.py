@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.shapes_protocols import taught, top1_of_new
-from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
+from benchmarks.study import CLIPS, Scores, drawn_once, keep, measured, options, parsed, show, trained
 from crossframe import load
 from crossframe.weights.saving import fingerprint
 
@@ -101,13 +101,14 @@ def main(words: Sequence[str] | None = None) -> None:
     columns = {"full": FULL, "few": (FEW,)}
     settings = [arguments.only] if arguments.only else [*columns]
     tables: dict[str, dict[str, dict[str, list[Scores]]]] = {setting: {} for setting in settings}
-    for title, rows in TABLES.items():
-        print(f"\n{title}\n")
-        for setting in settings:
-            found = {name: _scores(row, setting, arguments) for name, row in rows.items()}
-            if measured_rows := {name: scores for name, scores in found.items() if scores}:
-                tables[setting][title] = measured_rows
-                show(measured_rows, columns[setting])
+    with drawn_once(arguments.runs):
+        for title, rows in TABLES.items():
+            print(f"\n{title}\n")
+            for setting in settings:
+                found = {name: _scores(row, setting, arguments) for name, row in rows.items()}
+                if measured_rows := {name: scores for name, scores in found.items() if scores}:
+                    tables[setting][title] = measured_rows
+                    show(measured_rows, columns[setting])
     for setting, found in tables.items():
         keep(f"ablations_{setting}", found, arguments)
 

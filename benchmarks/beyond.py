@@ -22,7 +22,7 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.study import Scores, keep, options, parsed, show, trained
+from benchmarks.study import Scores, drawn_once, keep, options, parsed, show, trained
 from crossframe import XCLIP, load
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.shapes.actions import ACTIONS
@@ -74,22 +74,23 @@ def main() -> None:
         "pretrained": [scores_of(pretrained, arguments.runs / "pretrained", arguments.clips)]
     }
     paths: dict[str, list[Scores]] = {}  # accuracies by the weight of the blend
-    for seed in range(arguments.seeds):
-        for name in arguments.only:
-            changes = (*setting(arguments.steps), *VARIANTS[name])
-            out = arguments.runs / f"seed-{seed}" / name.replace(" ", "-")
-            tuned = load(trained("study", changes, arguments.weights, out, seed), device="cpu")
-            runs.setdefault(name, []).append(scores_of(tuned, out, arguments.clips))
-            if arguments.no_blend:
-                continue
-            weight, path = path_between(tuned, pretrained, out, arguments.clips // 3)
-            blended = scores_of(blend(tuned, pretrained, weight), out, arguments.clips, "blended-scores.json")
-            runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})
-            for kind in CHOOSING:
-                paths.setdefault(f"{name}, {kind}", []).append({at: scores[kind] for at, scores in path.items()})
-        if paths:
-            show(paths, [str(weight) for weight in CANDIDATES])
-        show(runs, (*TESTS, "weight"))
+    with drawn_once(arguments.runs):
+        for seed in range(arguments.seeds):
+            for name in arguments.only:
+                changes = (*setting(arguments.steps), *VARIANTS[name])
+                out = arguments.runs / f"seed-{seed}" / name.replace(" ", "-")
+                tuned = load(trained("study", changes, arguments.weights, out, seed), device="cpu")
+                runs.setdefault(name, []).append(scores_of(tuned, out, arguments.clips))
+                if arguments.no_blend:
+                    continue
+                weight, path = path_between(tuned, pretrained, out, arguments.clips // 3)
+                blended = scores_of(blend(tuned, pretrained, weight), out, arguments.clips, "blended-scores.json")
+                runs.setdefault(f"{name}, blended", []).append({**blended, "weight": weight})
+                for kind in CHOOSING:
+                    paths.setdefault(f"{name}, {kind}", []).append({at: scores[kind] for at, scores in path.items()})
+    if paths:
+        show(paths, [str(weight) for weight in CANDIDATES])
+    show(runs, (*TESTS, "weight"))
     keep("beyond", {"methods": runs, "between": paths}, arguments)
 
 

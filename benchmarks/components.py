@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
+from benchmarks.study import CLIPS, Scores, drawn_once, keep, measured, options, parsed, show, trained
 
 MEAN = "model.mixing=none"
 NO_ORDER = "model.mit_layers=0"
@@ -35,15 +35,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=CLIPS, help="test clips of each split")
     arguments = parsed(parser)
     runs: dict[str, list[Scores]] = {name: [] for name in VARIANTS}
-    for seed in range(arguments.seeds):
-        for number, (name, changes) in enumerate(VARIANTS.items()):
-            order = [change for change in changes if change == NO_ORDER]
-            folder = arguments.runs / f"seed-{seed}"
-            first = folder / ("order-without-mit" if order else "order")
-            expanded = trained("study-order", order, arguments.weights, first, seed)
-            out = folder / f"{number}-of-components"
-            weights = trained("study", changes, expanded, out, seed)
-            runs[name].append(measured(weights, out, arguments.clips))
+    with drawn_once(arguments.runs):
+        for seed in range(arguments.seeds):
+            for number, (name, changes) in enumerate(VARIANTS.items()):
+                order = [change for change in changes if change == NO_ORDER]
+                folder = arguments.runs / f"seed-{seed}"
+                first = folder / ("order-without-mit" if order else "order")
+                expanded = trained("study-order", order, arguments.weights, first, seed)
+                out = folder / f"{number}-of-components"
+                weights = trained("study", changes, expanded, out, seed)
+                runs[name].append(measured(weights, out, arguments.clips))
     show(runs, COLUMNS)
     keep("components", {"components": runs}, arguments)
 

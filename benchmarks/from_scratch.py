@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.study import CLIPS, Scores, keep, measured, options, parsed, show, trained
+from benchmarks.study import CLIPS, Scores, drawn_once, keep, measured, options, parsed, show, trained
 
 SIGLIP = ("model.towers.family=SigLIP", "model.towers.context_length=20")  # as in study-siglip
 # The recipe of the language-image weights, and changes to it.
@@ -32,13 +32,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a change to all three recipes")
     arguments = parsed(parser)
     runs: dict[str, list[Scores]] = {name: [] for name in VARIANTS}
-    for seed in range(arguments.seeds):
-        for number, (name, (recipe, changes)) in enumerate(VARIANTS.items()):
-            folder = arguments.runs / f"seed-{seed}" / str(number)
-            images = trained(recipe, (*changes, *arguments.set), None, folder / "images", seed)
-            expanded = trained("study-order", arguments.set, images, folder / "order", seed)
-            weights = trained("study", arguments.set, expanded, folder / "study", seed)
-            runs[name].append(measured(weights, folder / "study", arguments.clips))
+    with drawn_once(arguments.runs):
+        for seed in range(arguments.seeds):
+            for number, (name, (recipe, changes)) in enumerate(VARIANTS.items()):
+                folder = arguments.runs / f"seed-{seed}" / str(number)
+                images = trained(recipe, (*changes, *arguments.set), None, folder / "images", seed)
+                expanded = trained("study-order", arguments.set, images, folder / "order", seed)
+                weights = trained("study", arguments.set, expanded, folder / "study", seed)
+                runs[name].append(measured(weights, folder / "study", arguments.clips))
     show(runs, COLUMNS)
     keep("from_scratch", {"from scratch": runs}, arguments)
 

@@ -1,18 +1,28 @@
 """What studies share: train variants of a recipe with several seeds, measure each on Shapes, and take means.
 
-Every finished run is kept in its folder and not repeated, so a study that was stopped goes on where it was. With --save
-the scores of every seed go to benchmarks/results, where the tables of the docs come from.
+Every finished run is kept in its folder and not repeated, so a study that was stopped goes on where it was. What
+variants have in common, the clips of a seed's batches and those of the tests, is drawn once (`drawn_once`), which
+changes nothing in them. With --save the scores of every seed go to benchmarks/results, where the tables of the docs
+come from.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 from benchmarks.harness import RESULTS, check_committed, environment, mean_and_spread
 from crossframe import load
+from crossframe.data.drawn import Clips
+from crossframe.evaluate import shapes
 from crossframe.evaluate.shapes import evaluate_shapes
 from crossframe.recipes.load import load_recipe
 from crossframe.shapes import VERSION
@@ -24,6 +34,29 @@ KINDS = ("action", "opposite", "color", "shape")
 
 Scores = dict[str, float]  # by split and kind of question: "unseen action"
 Tables = Mapping[str, Mapping[str, Sequence[Scores]]]  # by title and variant, of every seed
+
+
+@contextmanager
+def drawn_once(runs: Path) -> Generator[None]:
+    """Inside, a batch of clips and the frames of a test clip are made the first time that they are asked for, and kept
+    on disk (about 2 GB for each seed of a study of 600 steps) until the end."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="drawn-", dir=runs) as folder:
+        batch, frames = _kept(Clips.batch, Path(folder)), _kept(shapes.frames_of, Path(folder))
+        with patch.object(Clips, "batch", batch), patch.object(shapes, "frames_of", frames):
+            yield
+
+
+def _kept(make: Callable[[Any, int], Any], folder: Path) -> Callable[[Any, int], Any]:
+    """`make` of something plain and a number, with the results in files."""
+
+    def kept(of: Any, number: int) -> Any:
+        path = folder / hashlib.sha256(pickle.dumps((make.__qualname__, of, number))).hexdigest()
+        if not path.is_file():
+            path.write_bytes(pickle.dumps(make(of, number)))
+        return pickle.loads(path.read_bytes())
+
+    return kept
 
 
 def trained(recipe: str, changes: Sequence[str], init: Path | str | None, out: Path, seed: int) -> Path:
