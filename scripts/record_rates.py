@@ -23,8 +23,8 @@ RUNS = {  # epochs, batches of an epoch, rate, batches of a step
     "k400": (30, 937, 8e-6, 1),
     "k600": (30, 1523, 8e-6, 1),
     "zero-shot": (10, 937, 8e-6, 1),
-    "hmdb51-few-shot, 2 clips": (50, 2, 2e-6, 1),
-    "ucf101-few-shot, 16 clips": (50, 26, 2e-6, 1),
+    "hmdb51-few-shot, 2 clips": (50, 1, 2e-6, 1),
+    "ucf101-few-shot, 16 clips": (50, 25, 2e-6, 1),
     "k400 in steps of 4 batches": (30, 3750, 8e-6, 4),
 }
 WARMUP_EPOCHS = 5

@@ -24,7 +24,7 @@ from crossframe.taught import FrameRule
 from crossframe.text.labels import PLACE, Descriptions, LabelSet, wordings
 from crossframe.timeline.stream import Stream
 from crossframe.timeline.windows import Grid, read_windows
-from crossframe.video.decode import Frames, Picture, Pictures, Source, decode_many, scaled_down, timed_frames
+from crossframe.video.decode import Frames, Picture, Pictures, VideoSource, decode_many, scaled_down, timed_frames
 from crossframe.video.given import File, Readable, Video, VideoError, limits_here
 from crossframe.weights import load
 
@@ -32,7 +32,7 @@ R = TypeVar("R")
 Labels: TypeAlias = Sequence[str] | LabelSet
 
 One: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture]
-Several: TypeAlias = Sequence[Source] | Iterator[Source]
+Several: TypeAlias = Sequence[VideoSource] | Iterator[VideoSource]
 ONE_VIDEO = (str, os.PathLike, bytes, bytearray, memoryview, Video, Frames, np.ndarray, Tensor)
 
 
@@ -158,7 +158,7 @@ class Recognizer:
         """
         one = _is_one(videos) or _are_pictures(videos)
         results = self.classify_each(
-            [cast("Source", videos)] if one else cast("Several", videos),
+            [cast("VideoSource", videos)] if one else cast("Several", videos),
             labels,
             background=background,
             threshold=threshold,
@@ -168,7 +168,7 @@ class Recognizer:
 
     def classify_each(
         self,
-        videos: Iterable[Source],
+        videos: Iterable[VideoSource],
         labels: Labels | None = None,
         *,
         background: str | Sequence[str] = (),
@@ -308,17 +308,17 @@ class Recognizer:
         check_head(self.model, chosen.labels)
         return Scoring.of(self.model, chosen)
 
-    def embed_videos(self, videos: Iterable[Source]) -> Tensor:
+    def embed_videos(self, videos: Iterable[VideoSource]) -> Tensor:
         """Videos to unit vectors (N, E), comparable with those of `embed_texts`. Raises `VideoError` on a bad file."""
         rows = [_or_raise(result).vector for result in self.embed_each(videos)]
         return torch.stack(rows) if rows else torch.empty(0, self.model.config.embed_dim)
 
-    def embed_each(self, videos: Iterable[Source]) -> Iterator[Embedding | VideoError]:
+    def embed_each(self, videos: Iterable[VideoSource]) -> Iterator[Embedding | VideoError]:
         """Unit vectors in the order of `videos`, as they come; a file that cannot be read gives its error instead."""
         for item in self._computed(self._decoded(videos), lambda features: features.embedding):
             yield item if isinstance(item, VideoError) else as_vector(*item)
 
-    def features_each(self, videos: Iterable[Source]) -> Iterator[tuple[Frames, Tensor] | VideoError]:
+    def features_each(self, videos: Iterable[VideoSource]) -> Iterator[tuple[Frames, Tensor] | VideoError]:
         """The frames of each video with all that scores and vectors are made of, float32 (1 + N, E) on the CPU.
 
         They are in the order of `videos`, as they come: the embedding, not normalized, for `answers.as_vector`; behind
@@ -340,7 +340,7 @@ class Recognizer:
         texts = {**dict(zip(bare, wordings(bare, self.template, said), strict=True)), **chosen.wordings}
         return self._inference.texts.of_labels([*(texts[label] for label in labels), *chosen.background])
 
-    def _decoded(self, videos: Iterable[Source]) -> Iterator[Frames | VideoError]:
+    def _decoded(self, videos: Iterable[VideoSource]) -> Iterator[Frames | VideoError]:
         """The frames of each video, in order, read ahead."""
         if _is_one(videos):
             given = repr(videos) if isinstance(videos, (str, os.PathLike)) else f"one {type(videos).__name__}"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from crossframe.recipes.load import load_recipe
-from crossframe.train.schedule import Schedule
+from crossframe.recipes.schema import FileData
+from crossframe.train.schedule import Schedule, batches_of_epoch
 
 CASES = ["30x10_lr8e-6", "50x7_lr2e-6", "50x7_lr2e-6_acc2"]
 
@@ -50,6 +51,33 @@ def test_every_run_of_the_paper_has_the_rates_of_timm(golden: Path) -> None:
         for step, rates in run["rates"].items():
             ours = [schedule.rate(int(step), run["base"] * factor, run["base"] / 100) for factor in (1, 10)]
             assert ours == pytest.approx(rates, rel=1e-9, abs=1e-18), (name, step)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "theirs"),  # clips that each of 8 GPUs takes at once, and batches of a step; as their configurations say
+    [("k400", (8, 4)), ("k600", (8, 4)), ("zero-shot", (4, 8))],
+)
+def test_as_many_steps_as_the_authors(recipe: str, theirs: tuple[int, int]) -> None:
+    found = load_recipe(recipe)
+    assert isinstance(found.data, FileData)
+    assert found.data.clips is not None
+    assert _steps(found.data.clips, found.train.batch_size) == _their_steps(found.data.clips, *theirs)
+
+
+@pytest.mark.parametrize(("recipe", "classes"), [("hmdb51-few-shot", 51), ("ucf101-few-shot", 101)])
+@pytest.mark.parametrize("shots", [2, 4, 8, 16])
+def test_as_many_steps_as_the_authors_from_few_clips(recipe: str, classes: int, shots: int) -> None:
+    batch = load_recipe(recipe).train.batch_size
+    assert _steps(shots * classes, batch) == _their_steps(shots * classes, 4, 2)
+
+
+def _steps(clips: int, batch: int) -> int:
+    return Schedule(50, batches_of_epoch(clips, batch, "authors"), course="authors").steps
+
+
+def _their_steps(clips: int, each: int, accumulate: int) -> int:
+    """The sampler gives 8 GPUs equally many clips, some twice; each drops what does not fill a batch, then a step."""
+    return 50 * (-(-clips // 8) // each // accumulate)
 
 
 def test_without_their_loop_timms_course_has_no_step_that_learns_nothing() -> None:

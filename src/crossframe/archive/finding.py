@@ -21,7 +21,7 @@ from crossframe.archive.hits import Hit
 from crossframe.archive.store import PLAIN, Key, Row, Store, Vector
 from crossframe.model.xclip import VideoFeatures
 from crossframe.recognizer import Recognizer
-from crossframe.video.decode import Source, read_video
+from crossframe.video.decode import VideoSource, read_video
 from crossframe.video.given import File, Video, VideoError, at_hand
 from crossframe.weights.saving import fingerprint
 
@@ -67,7 +67,7 @@ class Finder:
         self,
         words: str | None = None,
         *,
-        like: Source | None = None,
+        like: VideoSource | None = None,
         image: File | None = None,
         top: int = 20,
         rerank: int | None = None,
@@ -134,7 +134,7 @@ class Finder:
             frames = read_video(Video(data, name=found.name), 1)  # of bytes: by a name FFmpeg would look for a series
         return frames.pixels.expand(self.recognizer.num_frames, -1, -1, -1).contiguous()
 
-    def _example(self, examples: Sequence[Source]) -> Vector | None:
+    def _example(self, examples: Sequence[VideoSource]) -> Vector | None:
         """The unit vector (E,) of what should be found alike."""
         if not examples:
             return None

@@ -98,11 +98,11 @@ def train(
 
 def _print_result(summary: Summary, chosen: Recipe, out: Path) -> None:
     """Print what came of the run, and which checkpoint to use."""
-    scores = "  ".join(f"{name} {value:.1%}" for name, value in summary.best.items())
+    scores, last = ("  ".join(f"{n} {x:.1%}" for n, x in found.items()) for found in (summary.best, summary.scores))
     best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
     if scores and chosen.measured_where_chosen:
-        print("chosen on the clips that a test is made of: the result is that of the last weights")
+        print(f"chosen on the clips that a test is made of: the result is that of the last weights, {last}")
     if summary.unreadable:
         drawn = summary.clips + summary.unreadable
         print(f"{summary.unreadable} of {drawn} times a clip could not be read; see crossframe data verify")

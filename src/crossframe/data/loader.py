@@ -53,15 +53,16 @@ class TrainLoader:
         """Batches in an epoch, the same in every process."""
         return ceil(len(self.manifest) / self.batch_size)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number` from batch `start` on: where an interrupted epoch is taken up again.
+    def epoch(self, number: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """The batches of epoch `number` from batch `start` on, where an interrupted epoch is taken up again, and before
+        batch `stop`.
 
         Where there are more processes than clips in the last batch, the shares of some are empty.
         """
         rank, world = self.process
         order = shuffled(len(self.manifest), self.seed, number)
         batches = training_batches(order, self.batch_size, rank=rank, world=world)
-        return self._clips.read(_jobs(self.manifest, self._targets, batches[start:], draw=(self.seed, number)))
+        return self._clips.read(_jobs(self.manifest, self._targets, batches[start:stop], draw=(self.seed, number)))
 
 
 class EvalLoader:

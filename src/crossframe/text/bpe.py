@@ -74,8 +74,8 @@ def learn_merges(texts: Iterable[str], count: int) -> list[Merge]:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    learnt: list[list[str]] = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [(first, second) for first, second in learnt]
+    learned: list[list[str]] = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [(first, second) for first, second in learned]
 
 
 def _assemble(model: models.BPE) -> Tokenizer:

@@ -14,11 +14,13 @@ from typing import Any
 
 from crossframe.data.manifest import Manifest, read_manifest, write_manifest
 from crossframe.data.split import few_classes
+from crossframe.evaluate.result import SUMMARY
 from crossframe.evaluate.trials import Trial, run_trial
 from crossframe.files import write_json
 from crossframe.recipes.schema import FileData, Recipe
 from crossframe.train.run import train
 from crossframe.weights import load
+from crossframe.weights.sources import LAST
 
 SCORES = ("base", "novel", "harmonic_mean")
 
@@ -83,15 +85,15 @@ def _part(everything: Manifest, labels: Sequence[str], split: str) -> Manifest:
 def _trained(recipe: Recipe, init: str, everything: Manifest, base: Sequence[str], draw: int, folder: Path) -> str:
     """The weights after training on the base classes alone."""
     run = folder / "trained"
-    if not (run / "summary.json").is_file():
+    if not (run / SUMMARY).is_file():
         listed = folder / "base.csv"
         write_manifest(_part(everything, base, "train"), listed)
         if not isinstance(recipe.data, FileData):
             raise TypeError("the recipe is of clips in files")
         own = replace(recipe.data, draw=draw, hold_out=0.0, test_split="none", root=None, labels=None, classes=None)
         seeded = replace(recipe, data=own, train=replace(recipe.train, seed=draw))
-        train(seeded, run, init=init, data=listed, resume=(run / "last").is_dir())
-    return str(run / "last")
+        train(seeded, run, init=init, data=listed, resume=(run / LAST).is_dir())
+    return str(run / LAST)
 
 
 def _top1(recipe: Recipe, weights: str, manifest: Manifest, out: Path) -> float:

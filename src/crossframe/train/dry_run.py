@@ -7,7 +7,6 @@ and two blocks in each tower, on few frames.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from crossframe.train.memory import (
     step_flops,
 )
 from crossframe.train.objective import pretrained_source
-from crossframe.train.schedule import Schedule
+from crossframe.train.schedule import Schedule, batches_of_epoch
 from crossframe.train.source import ClipFiles, read_clip_files
 
 
@@ -142,7 +141,7 @@ def _epoch(recipe: Recipe, files: ClipFiles | None) -> tuple[int, int, tuple[str
     if not isinstance(data, FileData):
         return data.batches_per_epoch * size, data.batches_per_epoch, ()
     if files is not None:
-        return len(files.train), math.ceil(len(files.train) / size), files.train.labels
+        return len(files.train), batches_of_epoch(len(files.train), size, recipe.train.schedule), files.train.labels
     classes = data.classes or 0
     clips = (data.shots or 0) * classes or data.clips or 0
     if not classes or not clips:
@@ -151,7 +150,8 @@ def _epoch(recipe: Recipe, files: ClipFiles | None) -> tuple[int, int, tuple[str
             "with --data"
         )
     # about as long as labels are
-    return clips, math.ceil(clips / size), tuple(f"doing activity {number}" for number in range(classes))
+    labels = tuple(f"doing activity {number}" for number in range(classes))
+    return clips, batches_of_epoch(clips, size, recipe.train.schedule), labels
 
 
 SECONDS, STEPS = 8.0, 6  # whichever comes first is enough

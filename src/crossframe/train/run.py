@@ -27,7 +27,7 @@ from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import begin_bias, pretrained_source
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.source import Scores, Source, build_source, read_clip_files
+from crossframe.train.source import Scores, TrainingSource, build_source, read_clip_files
 from crossframe.weights import load, save
 
 LOG_EVERY = 20  # steps
@@ -134,7 +134,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
 class _Run:
     """The loop of a run with its logs, tests, checkpoints and summary."""
 
-    def __init__(self, folder: RunFolder, loop: Loop, source: Source) -> None:
+    def __init__(self, folder: RunFolder, loop: Loop, source: TrainingSource) -> None:
         self.folder = folder
         self.loop = loop
         self.source = source

@@ -8,6 +8,20 @@ from dataclasses import dataclass
 from crossframe.recipes.schema import Course
 
 
+def batches_of_epoch(clips: int, batch_size: int, course: Course) -> int:
+    """Micro-batches of an epoch over `clips` clips. The last one may be incomplete; the authors' course leaves it out,
+    unless it is the only one.
+
+    >>> [batches_of_epoch(102, 64, course) for course in ("smooth", "timm", "authors")]
+    [2, 2, 1]
+    >>> batches_of_epoch(40, 64, "authors")
+    1
+    """
+    if course == "authors":
+        return max(clips // batch_size, 1)
+    return math.ceil(clips / batch_size)
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A run of `epochs` with `batches` micro-batches each, of which `accumulate` make an optimizer step.
@@ -18,8 +32,8 @@ class Schedule:
 
     The `course` of the rate: `smooth` decays from the end of the warm-up; `timm` by a cosine over the whole run, as in
     that library, so that the rate falls at once to where the cosine is when the warm-up ends. `authors` is timm's in
-    their loop, with its faults: each step uses the rate of the batch before it, so that the first two learn nothing,
-    and an epoch's incomplete last step is dropped.
+    their loop, with its faults: each step uses the rate of the batch before it, so that the first two learn nothing
+    (the first one, if a step takes several), and an epoch's incomplete last step is dropped.
     """
 
     epochs: int

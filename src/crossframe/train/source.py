@@ -33,12 +33,13 @@ from crossframe.shapes.splits import Split, index_among
 from crossframe.taught import Taught
 from crossframe.text.labels import read_descriptions, some, wordings
 from crossframe.train.loop import TextCache
+from crossframe.train.schedule import batches_of_epoch
 from crossframe.video.given import Limits, limited
 
 Scores = dict[str, float]
 
 
-class Source(Protocol):
+class TrainingSource(Protocol):
     """An endless sequence of training batches, which depends on seeds alone, and a test.
 
     Each of several processes gets its share of every batch and of the test; the scores are those of all.
@@ -56,7 +57,7 @@ class Source(Protocol):
         ...
 
 
-def build_source(recipe: Recipe, model: XCLIP, files: ClipFiles | None) -> Source:
+def build_source(recipe: Recipe, model: XCLIP, files: ClipFiles | None) -> TrainingSource:
     """The data of a recipe for this model."""
     if isinstance(recipe.data, StillData):
         return _stills(recipe, recipe.data, model)
@@ -115,22 +116,19 @@ class FileSource:
     """
 
     loader: TrainLoader
+    batches_per_epoch: int
     wordings: tuple[tuple[str, ...], ...]  # of each label
     held_back: Manifest | None
     sampling: Sampling
     workers: int
     limits: Limits
 
-    @property
-    def batches_per_epoch(self) -> int:
-        return len(self.loader)
-
     def batches(self, start: int, stop: int) -> Iterator[TrainBatch]:
         manifest = self.loader.manifest
         classes = manifest.all_targets() if manifest.several else None
         while start < stop:
             epoch, within = divmod(start, self.batches_per_epoch)
-            for number, batch in enumerate(self.loader.epoch(epoch, within), start):
+            for number, batch in enumerate(self.loader.epoch(epoch, within, self.batches_per_epoch), start):
                 yield classification(batch, self._wording(number), classes)
             start = (epoch + 1) * self.batches_per_epoch
 
@@ -192,7 +190,8 @@ def _file_source(recipe: Recipe, data: FileData, model: XCLIP, files: ClipFiles)
             workers=train.workers,
             process=this_process(),
         )
-    return FileSource(loader, files.wordings, files.test, sampling, train.workers, data.limits)
+    batches = batches_of_epoch(len(files.train), train.batch_size, train.schedule)
+    return FileSource(loader, batches, files.wordings, files.test, sampling, train.workers, data.limits)
 
 
 @torch.inference_mode()

@@ -125,11 +125,11 @@ class Picture(Protocol):
     def convert(self, mode: str, /) -> Any: ...
 
 
-Source: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture] | Sequence[Pictures]
+VideoSource: TypeAlias = File | Readable | Video | Frames | Pictures | Sequence[Picture] | Sequence[Pictures]
 
 
 def read_video(
-    source: Source,
+    source: VideoSource,
     num_frames: int = 8,
     *,
     sampling: FrameRule = "sparse",
@@ -214,7 +214,7 @@ def timed_frames(
 
 
 def decode_many(
-    sources: Iterable[Source],
+    sources: Iterable[VideoSource],
     num_frames: int = 8,
     *,
     workers: int = 2,
@@ -240,7 +240,7 @@ def decode_many(
     )
     limited = options | ({"limits": limits} if read is read_arrays else {})
 
-    def read_here(source: Source) -> Frames | VideoError:
+    def read_here(source: VideoSource) -> Frames | VideoError:
         try:
             if decoded_already(source):
                 return read_video(source, num_frames, **options)
@@ -251,7 +251,7 @@ def decode_many(
     if workers == 0:
         return (read_here(source) for source in sources)
 
-    def read_there(worker: Worker, source: Source) -> Frames | VideoError:
+    def read_there(worker: Worker, source: VideoSource) -> Frames | VideoError:
         if decoded_already(source):
             return read_here(source)
         try:

@@ -266,10 +266,10 @@ def _read_plane(data: bytes, start: int, stop: int, layer: _Layer) -> _Plane:
         return _Plane(kind, seconds, ticks, coded=False)
     bits.u(4 if kind == P else 3)  # rounding, threshold
     # A 0 among these, or too few bits, and FFmpeg gives up the picture.
-    quantiser = bits.u(5)
+    quantizer = bits.u(5)
     forward = 1 if kind == I else bits.u(3)  # ranges of motion
     backward = bits.u(3) if kind == B else 1
-    if not (quantiser and forward and backward):
+    if not (quantizer and forward and backward):
         raise Unproven("a damaged header")
     if kind != B and 8 * (stop - start - 4 - len(header)) + bits.left < layer.blocks // 2:
         raise Unproven("a picture is cut off")

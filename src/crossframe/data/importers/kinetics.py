@@ -32,10 +32,10 @@ def import_kinetics(root: Path, annotations: Path | None = None) -> Imported:
     notes: list[str] = []
     for table in lists.lists:
         clips = list(_read_table(table)) if table.suffix.lower() == ".csv" else []
-        labelled = [clip for clip in clips if clip.label]
-        listed += labelled
-        if len(labelled) < len(clips):
-            notes.append(f"{table.name} has {len(clips) - len(labelled)} clips without a label, which are left out")
+        labeled = [clip for clip in clips if clip.label]
+        listed += labeled
+        if len(labeled) < len(clips):
+            notes.append(f"{table.name} has {len(clips) - len(labeled)} clips without a label, which are left out")
     if not listed and (segments := segments_of(lists.lists)):  # as DeepMind publishes it
         return collect(placed(segments, videos), sorted({one.label for one in segments}), videos.root, notes=notes)
     if not listed:
