@@ -29,6 +29,7 @@ SAVED = tuple(
         "docs/results.md",
         "docs/explain.md",
         "docs/timeline.md",
+        "docs/timeline-memory.png",
         "docs/scale.md",
         "EXPERIMENTS.md",
     )

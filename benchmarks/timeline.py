@@ -25,7 +25,7 @@ from typing import Any
 
 import av
 
-from benchmarks.harness import Bar, Options, Result, in_turn, run
+from benchmarks.harness import ROOT, Bar, Options, Result, in_turn, run
 from benchmarks.peers import ten_second_clip
 from crossframe import Recognizer, load
 from crossframe.data.manifest import read_manifest
@@ -280,5 +280,23 @@ def _at_stride(events: Path, stride: float) -> dict[str, float]:
     }
 
 
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Megabytes against hours, of the video in one pass and of its first half as a stream."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.4), layout="constrained")
+    axes = figure.subplots()
+    for along, hours, label in (("part", HOURS, "a file in one pass"), ("streamed", HOURS / 2, "a stream by HTTP")):
+        series = [row for row in rows if along in row]
+        axes.plot([row[along] * hours for row in series], [row["memory"] for row in series], label=label)
+    axes.set(xlabel="hours of video", ylabel="MB", ylim=(0, None))
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
 if __name__ == "__main__":
-    run("timeline", measure)
+    import sys
+
+    found = run("timeline", measure)
+    if "--save" in sys.argv:
+        plot(found.rows, ROOT / "docs" / "timeline-memory.png")

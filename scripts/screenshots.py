@@ -1,9 +1,11 @@
 """Takes the pictures of the docs anew: the page of the demo, one about reasons, the report of an evaluation on Shapes,
 what a search found, the page of a server, and the page about a long video.
 
-    python scripts/screenshots.py
+    python scripts/screenshots.py [FILM.mp4]
 
-needs Chromium (`apt-get install chromium`). Look at the pictures before you commit them.
+With a film, that page is taken of it too; the one in the docs is one-by-one-person-detection.mp4 of Intel's
+sample-videos (CC-BY-4.0). It needs Chromium (`apt-get install chromium`). Look at the pictures
+before you commit them.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ PICTURES = (  # page, name, size of the window, and pixels of the picture to one
     ("found.html", "search-phone", 390, 975, 1.0),
     ("long.html", "timeline", 1000, 1120, 0.8),
     ("long.html", "timeline-phone", 390, 1000, 1.0),
+)
+OF_A_FILM = (
+    ("film.html", "timeline-film", 1000, 730, 0.8),
+    ("film.html", "timeline-film-phone", 390, 690, 1.0),
 )
 SERVED: tuple[tuple[str, int, Literal["light", "dark"], str], ...] = (  # picture, width, by day or night, example
     ("serve", 900, "light", "A long one"),
@@ -75,7 +81,13 @@ def main() -> None:
         with chdir(here), suppress(SystemExit):
             words = ["long/test/long-000.mp4", "--labels", "long/labels.txt", "--model", "shapes", "--stride", "1"]
             app(["timeline", *words, "--out", "long.html"], standalone_mode=False)
-        for page, name, width, height, scale in PICTURES:
+        film = Path(sys.argv[1]).resolve() if sys.argv[1:] else None
+        with chdir(here), suppress(SystemExit):
+            words = ["-l", "people walking through a room", "-l", "cars driving", "--model", "shapes", "--stride", "1"]
+            if film:
+                shutil.copy(film, here)
+                app(["timeline", film.name, *words, "--out", "film.html"], standalone_mode=False)
+        for page, name, width, height, scale in (*PICTURES, *(OF_A_FILM if film else ())):
             picture = DOCS / f"{name}.png"
             size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
             command = [

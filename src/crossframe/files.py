@@ -167,6 +167,12 @@ def check_not_read(out: Path, *inputs: str | Path | None) -> None:
             raise ValueError(f"{out} is read, and would be written over; give what is written another name")
 
 
+def path_from(folder: Path, file: Path) -> str:
+    """A file as a list in `folder` names it: by the path from there where it lies below, by the whole one elsewhere."""
+    folder, file = folder.absolute(), file.absolute()
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
+
+
 def remove_parts(folder: Path) -> None:
     """Remove what processes that were killed while writing left in a folder and below it."""
     for part in [*folder.rglob(".*.part")]:

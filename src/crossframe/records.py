@@ -55,8 +55,8 @@ class Records:
         for name in self._run:
             if name in before and before[name] != self._run[name]:
                 raise ValueError(
-                    f"{self.path} was made with {name} {_short(before[name])}, not {_short(self._run[name])}; use what "
-                    "it was made with, or give --out another path"
+                    f"{self.path} was made with {name} {shortened(before[name])}, not {shortened(self._run[name])}; "
+                    "use what it was made with, or give --out another path"
                 )
 
     def __enter__(self) -> Self:
@@ -219,6 +219,7 @@ def types_of_frames() -> dict[str, Any]:
     return {"frames": arrow.struct(list(frames.items())), "warnings": arrow.list_(arrow.string())}
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value of a run as JSON, for a message."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from crossframe import Prediction, Recognizer
+from crossframe.video.given import Video
 from tests.cli.conftest import Run
 from tests.cli.test_classify import one_line
 from tests.video.clips import moving, write_clip
@@ -36,6 +40,25 @@ def test_it_writes_every_format_and_says_where(command: Run, clip: Path, tiny_fo
         again = command("timeline", clip, *LABELS, "--model", "gone", "--out", tmp_path / name)
         told = "'gone' is no file" if name == "page.html" else f"{name} is there already"
         assert (again.status, told in again.err) == (2, True), again.err
+
+
+def test_what_is_done_is_written_where_the_rest_is_given_up(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_clip(tmp_path / "other.mp4", frames=moving(60, 48, 40))
+    whole = Recognizer.timeline
+
+    def broken_off(self: Recognizer, video: Video, *rest: Any, **settings: Any) -> Iterator[Prediction]:
+        if video.name == str(other):
+            raise ValueError("more windows than there is room for")
+        return whole(self, video, *rest, **settings)
+
+    monkeypatch.setattr(Recognizer, "timeline", broken_off)
+    out = tmp_path / "all.json"
+    done = command("timeline", clip, other, *LABELS, "--model", tiny_folder, "--window", 1, "--out", out)
+    assert done.status == 2
+    assert done.err.splitlines() == [str(out), "crossframe: more windows than there is room for"]
+    assert [each["video"] for each in json.loads(out.read_text())] == [str(clip)]
 
 
 def test_a_film_that_is_cut_off_is_told(command: Run, tiny_folder: Path, tmp_path: Path) -> None:

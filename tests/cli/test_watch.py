@@ -70,6 +70,14 @@ def test_ctrl_c_tells_what_is_open_and_ends_well(clip: Path, tiny_folder: Path, 
     assert all(each["video"] == str(pipe) for each in found)
 
 
+def test_a_stride_that_leaves_out_what_lies_between_windows_is_refused(
+    command: Run, clip: Path, tiny_folder: Path
+) -> None:
+    done = command("watch", clip, "-l", "growing", "--model", tiny_folder, "--window", 1, "--stride", 5)
+    assert (done.status, done.out) == (2, "")
+    assert one_line(done, "a stride of 5 seconds leaves out what lies between windows of 1 seconds")
+
+
 def test_what_cannot_be_watched_is_told_in_a_line(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
     for source, words in (
         ("gone.ts", ("gone.ts: does not exist; check the path",)),

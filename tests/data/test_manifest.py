@@ -318,3 +318,14 @@ def test_a_list_that_is_not_utf_8_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"path,label\n\xff.mp4,waving\n")
     with pytest.raises(ValueError, match=rf"{name} is not UTF-8 text \(byte 11\); save it as UTF-8"):
         read_manifest(tmp_path / name, labels=["waving"])
+
+
+def test_rows_of_one_stretch_are_events_where_a_list_is_of_events(tmp_path: Path) -> None:
+    rows = ["a.mp4,2,5,running", "a.mp4,2,5,throwing", "a.mp4,6,9,running", "a.mp4,2,5,running"]
+    listed = tmp_path / "events.csv"
+    listed.write_text("\n".join(["path,start,end,label", *rows]))
+    with pytest.raises(ValueError, match="has two labels, 'running' and 'throwing'"):
+        read_manifest(listed, missing_ok=True)
+    found = read_manifest(listed, missing_ok=True, events=True)
+    assert [(clip.start, clip.labels) for clip in found.clips] == [(2.0, ("running", "throwing")), (6.0, ("running",))]
+    assert found.labels == ("running", "throwing")

@@ -100,14 +100,15 @@ def test_an_rtsp_server_that_is_killed_three_times_is_watched_on(rtsp: Rtsp) -> 
 
 
 @contextmanager
-def served(folder: Path, cut: int | None = None) -> Iterator[str]:
-    """The address of a folder; of each file, all or the first `cut` bytes are sent."""
+def served(folder: Path, cuts: int | list[int | None] | None = None) -> Iterator[str]:
+    """The address of a folder; of each file, all or so many bytes are sent, or of one after the other so many."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
 
         def copyfile(self, source: Any, outputfile: Any) -> None:
+            cut = cuts.pop(0) if isinstance(cuts, list) else cuts
             if cut is None:
                 super().copyfile(source, outputfile)
             else:
@@ -172,12 +173,30 @@ def test_a_file_that_is_cut_off_on_the_way_and_a_playlist_that_goes_on_are_tried
         (found,) = (each for each in live.frames(lambda _: False) if isinstance(each, Lost))
         return found
 
-    with served(tmp_path, cut=25_000) as address:
+    with served(tmp_path, 25_000) as address:
         assert lost(f"{address}/a.ts").wait == BACK_OFF[0]
     (tmp_path / "a.m3u8").write_text(playlist.replace("#EXT-X-ENDLIST", ""))
     with served(tmp_path) as address, av.open(f"{address}/a.m3u8") as container:
         assert container.size > 0
         assert not _says_its_end(container)
+
+
+def test_a_complete_file_that_breaks_off_is_taken_up_where_it_was(tmp_path: Path) -> None:
+    events = [(0, 2.0, 4.0), (1, 9.0, 12.0)]
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, events), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "a.ts", "mpegts")
+    size = (tmp_path / "a.ts").stat().st_size
+    cuts = [size * 6 // 10, size * 6 // 10, None]  # it breaks off twice at the same place
+    with served(tmp_path, cuts) as address:
+        found = list(Watch(Live(f"{address}/a.ts", sleep=lambda _: None), stream_of()))
+    segments = [each for each in found if isinstance(each, Segment)]
+    assert [each.wait for each in found if isinstance(each, Lost)] == [BACK_OFF[0], BACK_OFF[1]]
+    assert [(each.label, pytest.approx(each.start, abs=0.8)) for each in segments] == [("red", 2.0), ("green", 9.0)]
+    assert segments[-1].end == pytest.approx(12, abs=0.6)
+    with served(tmp_path, size * 6 // 10) as address:
+        found = list(Watch(Live(f"{address}/a.ts", retries=1, sleep=lambda _: None), stream_of()))
+    assert [each.wait for each in found if isinstance(each, Lost)] == [BACK_OFF[0], BACK_OFF[1], None]
+    assert [each.label for each in found if isinstance(each, Segment)] == ["red"]
 
 
 @pytest.mark.slow

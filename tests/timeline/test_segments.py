@@ -91,11 +91,23 @@ def test_an_event_at_the_very_beginning_and_one_at_the_end_reach_to_them() -> No
 def test_of_labels_that_compete_one_is_shown_at_a_time_unless_several_may() -> None:
     both = seen_of([(0, 10.0, 20.0), (1, 14.0, 30.0)])
     alone = track_of(both).segments()
-    assert all(a.end <= b.start + WINDOW for a, b in pairwise(alone))
+    assert all(a.end <= b.start for a, b in pairwise(alone))
+    assert alone[0].end == pytest.approx(alone[1].start, abs=STRIDE)
     windows = [window(each.frames.start or 0.0, each.similarities, counted=(0, 1)) for each in both]
     together = track_of(windows, multi=True).segments()
     overlap = min(each.end for each in together) - max(each.start for each in together)
     assert overlap == pytest.approx(6.0, abs=1.0)
+
+
+def test_no_two_segments_that_compete_overlap_however_events_follow_each_other() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        begins = rng.uniform(0, 50, 12)
+        events = [(n % 2, begin, begin + rng.uniform(1, 6)) for n, begin in enumerate(begins)]
+        found = track_of(seen_of(events)).segments()
+        assert len(found) > 2
+        assert [segment.start for segment in found] == sorted(segment.start for segment in found)
+        assert all(a.start < a.end <= b.start for a, b in pairwise(found))
 
 
 def test_independent_labels_do_not_compete() -> None:

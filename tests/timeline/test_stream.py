@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,16 @@ def test_pictures_and_times_are_checked() -> None:
         stream.push(picture(None), 0.5)
     with pytest.raises(ValueError, match=r"is float64 \(4, 4\); give uint8"):
         stream.push(np.zeros((4, 4)), 2.0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="the time of the picture is nan; give seconds"):
+        stream.push(picture(None), float("nan"))
+
+
+def test_segments_that_compete_are_told_one_after_the_other() -> None:
+    events = [(n % 2, 10.0 + 3.3 * n, 13.6 + 3.3 * n) for n in range(12)]  # each goes on into the next
+    stream = stream_of()
+    told = [*push_all(stream, film(60, events)), *stream.finish()]
+    assert [segment.label for segment in told] == ["red", "green"] * 6
+    assert all(before.end <= after.start for before, after in pairwise(told))
 
 
 def test_a_recognizer_answers_frames_in_memory_and_streams_of_them(tiny_folder: Path, tmp_path: Path) -> None:
@@ -261,6 +273,34 @@ def test_a_file_that_is_complete_is_watched_to_its_end(tmp_path: Path) -> None:
     assert segment.label == "red"
 
 
+def test_a_file_shorter_than_a_window_is_one_window(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=film(1, [(0, 0.0, 1.0)]), rate=RATE)
+    (segment,) = Watch(Live(str(path)), stream_of())
+    assert isinstance(segment, Segment)
+    assert (segment.label, segment.start, segment.end) == ("red", 0.0, pytest.approx(0.9, abs=0.01))
+
+
+def test_frames_without_times_are_told(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.h264", frames=film(5, []), rate=RATE)
+    with pytest.raises(VideoError, match=r"a\.h264: its frames have no times; give MPEG-TS"):
+        list(Watch(Live(str(path), idle=0.1, sleep=lambda _: None), stream_of()))
+
+
+def test_damage_that_seems_to_be_other_streams_is_passed(tmp_path: Path) -> None:
+    """Of MPEG-TS, damage can change which stream a packet says that it is of; PyAV has none for it."""
+    path = write_clip(tmp_path / "a.ts", frames=film(15, [(0, 11.0, 14.0)]), rate=RATE, options={"g": "10"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    for packet in range(middle, middle + 20 * 188, 188):
+        data[packet + 1 : packet + 3] = bytes([0x40, packet // 188 % 200 + 40])  # another one in each, as it begins
+        data[packet + 4 : packet + 13] = bytes([0, 0, 1, 0xE0, 0, 0, 0x80, 0, 0])
+    path.write_bytes(data)
+    found = list(Watch(Live(str(path), idle=0.1, sleep=lambda _: None), stream_of()))
+    assert [segment.label for segment in found if isinstance(segment, Segment)] == ["red"]
+    frames = crossframe.read_video(path, 8)
+    assert frames.times[-1] > 10
+
+
 def test_a_segment_can_be_recorded_without_encoding_it_again(tmp_path: Path, parts: list[bytes]) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(parts[1])
@@ -291,5 +331,23 @@ def test_a_webhook_gets_each_segment_and_one_that_is_gone_costs_nothing(server: 
     with Webhook("http://127.0.0.1:9/nobody") as hook:
         hook.send({"label": "red"})
     assert hook.failed == 1
-    with pytest.raises(ValueError, match="is no address for a webhook"):
-        Webhook("file:///etc/passwd")
+    for address in ("file:///etc/passwd", "http://", "http://localhost:abc/", "http://[::1/"):
+        with pytest.raises(ValueError, match="is no address for a webhook"):
+            Webhook(address)
+
+
+def test_an_answer_that_is_none_costs_a_webhook_that_segment_alone() -> None:
+    posted: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer_two() -> None:
+            for words in (b"HELLO THERE\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"):
+                with listening.accept()[0] as connection:
+                    posted.append(connection.recv(1 << 16))
+                    connection.sendall(words)
+
+        threading.Thread(target=answer_two, daemon=True).start()
+        with Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/") as hook:
+            hook.send({"number": 0})
+            hook.send({"number": 1})
+    assert (len(posted), hook.failed) == (2, 1)

@@ -20,7 +20,7 @@ from crossframe.archive.indexing import PARTS, key_of, source_of
 from crossframe.archive.store import KEY, Key
 from crossframe.data.parquet import pyarrow
 from crossframe.files import remove_parts, replacing, write_json
-from crossframe.records import types_of_frames
+from crossframe.records import shortened, types_of_frames
 from crossframe.video.given import Video
 from crossframe.video.stretches import Span
 
@@ -89,8 +89,8 @@ class Parts:
                         f"{self.folder} was made {how} --summary; do the same, or give --out another folder"
                     )
                 raise ValueError(
-                    f"{self.folder} was made with {name} {_short(before.get(name))}, not {_short(value)}; use what it "
-                    f"was made with, or give --out another folder"
+                    f"{self.folder} was made with {name} {shortened(before.get(name))}, not {shortened(value)}; use "
+                    f"what it was made with, or give --out another folder"
                 )
 
     def __exit__(self, *_: object) -> None:
@@ -181,8 +181,3 @@ def _locked(file: IO[str]) -> bool:
     except OSError:
         return False
     return True
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -97,8 +97,11 @@ def timeline(
     chosen = with_background(chosen, recognizer.model)
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
-    timelines = _told(work, present, as_json=as_json)
-    _write_all(out or [], timelines)
+    timelines: list[Timeline] = []
+    try:
+        _tell(work, present, timelines, as_json=as_json)
+    finally:  # what is done is worth hours of work, whatever ends it
+        _write_all(out or [], timelines)
     if events and timelines:
         _tell_how_well(timelines, events, as_json=as_json)
     if timelines and model == "shapes" and not as_json:
@@ -106,9 +109,8 @@ def timeline(
     raise typer.Exit(exit_status(len(timelines), len(found)))
 
 
-def _told(work: _Work, videos: list[Video], *, as_json: bool) -> list[Timeline]:
-    """The timelines of videos, each printed as it comes; of those that cannot be read, why is said."""
-    timelines: list[Timeline] = []
+def _tell(work: _Work, videos: list[Video], timelines: list[Timeline], *, as_json: bool) -> None:
+    """Add the timelines of videos, each printed as it comes; of those that cannot be read, why is said."""
     console = screen()
     with progress() as bar:
         for video in videos:
@@ -122,7 +124,6 @@ def _told(work: _Work, videos: list[Video], *, as_json: bool) -> list[Timeline]:
             else:
                 console.print(_table(result), "", soft_wrap=True)
             timelines.append(result)
-    return timelines
 
 
 @dataclass
@@ -143,9 +144,7 @@ class _Work:
         from crossframe.timeline.windows import Grid
 
         grid = Grid.of(self.window, self.stride, self.recognizer.num_frames, self.recognizer.model.taught)
-        if grid.stride > grid.window:  # what lies between windows would be told as without a frame
-            between = f"leaves out what lies between windows of {grid.window:g} seconds; give at most that"
-            raise ValueError(f"a stride of {grid.stride:g} seconds {between}")
+        grid.check_whole()
         return grid
 
     def of(self, video: Video, bar: Progress) -> Timeline | None:
@@ -194,7 +193,7 @@ def _events(truth: Path, videos: list[Video]) -> dict[str, list[Event]]:
     from crossframe.data.manifest import read_manifest
     from crossframe.evaluate.localization import events_by_video
 
-    manifest = read_manifest(truth, missing_ok=True)
+    manifest = read_manifest(truth, missing_ok=True, events=True)
     rows = [(clip, label) for clip in manifest.clips for label in clip.labels]
     events = events_by_video([(os.path.abspath(manifest.locate(c)), label, c.start, c.end) for c, label in rows])
     own = {name: events[name] for name in (os.path.abspath(video.name) for video in videos) if name in events}

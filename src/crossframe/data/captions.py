@@ -22,7 +22,7 @@ from crossframe.data.clip import Clip
 from crossframe.data.importers.imported import Tree, read_lists
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.manifest import Manifest, check_files
-from crossframe.files import replacing_list
+from crossframe.files import path_from, replacing_list
 from crossframe.text.labels import some
 from crossframe.text.reading import read_lines, read_text, read_values
 
@@ -91,7 +91,7 @@ def import_captions(name: DataSet, root: Path, annotations: Path | None, out: Pa
         if file is None:
             missing[caption.video] = None
         else:
-            rows.append((_path_from(out.parent, file), caption))
+            rows.append((path_from(out.parent, file), caption))
     if not rows:
         raise ValueError(f"{root} has none of the {len(missing)} videos listed: {some(missing)}; give their folder")
     _write(out, rows)
@@ -109,11 +109,6 @@ def _write(out: Path, rows: Sequence[tuple[str, Caption]]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing_list(out) as part:
         part.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _path_from(folder: Path, file: Path) -> str:
-    folder, file = folder.absolute(), file.absolute()
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
 
 
 def _msrvtt(lists: Tree) -> Iterator[Caption]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.layouts import read_clips, split_named
 from crossframe.data.parquet import pyarrow, write_rows
-from crossframe.files import replacing_list
+from crossframe.files import path_from, replacing_list
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import humanize, some
 from crossframe.video.given import file_of
@@ -138,6 +138,7 @@ def read_manifest(
     *,
     contained: bool = False,
     missing_ok: bool = False,
+    events: bool = False,
 ) -> Manifest:
     """Read the clips of `split`, or all clips, of a data set in any of these forms:
 
@@ -156,7 +157,8 @@ def read_manifest(
     sorted; for a second split of the same data set, give it the first one's `labels`. Paths are relative to `root`, a
     folder, a .tar archive or a pattern of such, by default the folder of the manifest. With `contained`, no file
     outside that folder is taken, whatever the list says and links lead to; with `missing_ok`, files need not be there.
-    Synonyms of train, val and test are understood, here and in the data set.
+    With `events`, rows of one stretch with other labels are several things that happen then, where otherwise a clip has
+    one row. Synonyms of train, val and test are understood, here and in the data set.
 
     Raises ValueError, in one line, where files are missing, labels do not fit, or there is no clip of that split.
     """
@@ -169,6 +171,8 @@ def read_manifest(
         clips = [clip for clip in clips if clip.split == split_named(split)]
         if not clips:
             raise no_split(source, split, known)
+    if events:
+        clips = _together(clips)
     if labels is None:
         labels = sorted({label for clip in clips for label in clip.labels})
     manifest = Manifest(tuple(clips), tuple(labels), folder)
@@ -179,6 +183,16 @@ def read_manifest(
     return manifest
 
 
+def _together(clips: Iterable[Clip]) -> list[Clip]:
+    """One clip for each stretch and split, with the labels of all its rows."""
+    found: dict[tuple[str, str], Clip] = {}
+    for clip in clips:
+        before = found.setdefault((clip.name, clip.split), clip)
+        if clip.label not in (before.label, *before.labels):
+            found[clip.name, clip.split] = replace(before, label=f"{before.label}{SEVERAL}{clip.label}")
+    return list(found.values())
+
+
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write the clips to a .csv or .parquet file, whole or not at all; see `files.replacing_list` for a list before it.
 
@@ -187,7 +201,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     path = Path(path)
     check_form(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(clip) | {"path": _path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
+    rows = [asdict(clip) | {"path": path_from(path.parent, manifest.locate(clip))} for clip in manifest.clips]
     with replacing_list(path) as target:
         if path.suffix.lower() == ".parquet":
             arrow = pyarrow()
@@ -228,11 +242,6 @@ def check_ours(path: Path) -> None:
             header = file.readline(1000).decode(errors="replace").strip()
         if header not in ("", ",".join(COLUMNS)):
             raise ValueError(f"{path} is there, and no list that crossframe wrote; give another name")
-
-
-def _path_from(folder: Path, file: Path) -> str:
-    folder, file = folder.absolute(), file.absolute()
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
 
 
 def _reading(label: str) -> str:

@@ -69,7 +69,8 @@ def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, t
 
 
 def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manifest]]:
-    everything = read_manifest(source, None, data.labels, data.root, contained=data.contained)
+    events = test.timeline
+    everything = read_manifest(source, None, data.labels, data.root, contained=data.contained, events=events)
     splits = {clip.split for clip in everything.clips}
     if not test.splits and splits == {""}:
         yield "", everything
@@ -85,7 +86,7 @@ def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manife
             undivided = "; --split all takes all of its clips" if splits == {""} else ""
             raise ValueError(f"{no_split(source, split, splits, 'choose one with --split')}{undivided}")
         else:
-            yield split, read_manifest(source, split, everything.labels, data.root)
+            yield split, read_manifest(source, split, everything.labels, data.root, events=events)
 
 
 def run_trial(

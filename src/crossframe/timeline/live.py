@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from crossframe.files import replacing
 from crossframe.video.given import VideoError
-from crossframe.video.media import FORMATS, Media, VideoPacket
+from crossframe.video.media import FORMATS, Media, VideoPacket, demuxed
 
 READ = 10.0  # seconds without data after which a connection counts as lost
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before the next attempts
@@ -37,6 +37,8 @@ INDEX = (
     "is an MP4 whose index comes last, so that it cannot be read from a pipe or while it grows; give MPEG-TS, Matroska "
     "or a fragmented MP4 (ffmpeg -movflags frag_keyframe+empty_moov)"
 )
+UNTIMED = 250  # frames without a time after which none is waited for
+NO_TIMES = "its frames have no times; give MPEG-TS, Matroska or a fragmented MP4, which tell them"
 NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
 
 
@@ -82,6 +84,7 @@ class Live:
     _failure: Exception | None = None  # which ended the connection
     _growing: Growing | None = None
     _has_end: bool = False  # an address whose video is complete, and waits
+    _origin: float | None = None  # when it begins, by its own clock
 
     def stop(self) -> None:
         """End reading after the next packet."""
@@ -133,7 +136,7 @@ class Live:
         while not self.stopped:
             since, first = max(self.now() - begun, latest + step), True
             try:
-                for shown in self._connection(wants, since if self.is_stream else 0.0):
+                for shown in self._connection(wants, since if self.is_stream else 0.0, latest):
                     step = min(shown.time - latest, 1.0)
                     latest, first = shown.time, False
                     yield shown
@@ -160,7 +163,8 @@ class Live:
                 head = file.read(HEAD)
         if head[4:8] == b"ftyp" and b"moov" not in head and b"moof" not in head:
             return INDEX
-        return f"cannot be watched ({_why(error)}); check it"
+        reason = _why(error).removeprefix(f"{self.source}: ")
+        return reason if ";" in reason else f"cannot be watched ({reason}); check it"
 
     @property
     def _camera(self) -> str:
@@ -197,8 +201,9 @@ class Live:
                 container.mux(copy)
         return True
 
-    def _connection(self, wants: Callable[[float], bool], since: float) -> Iterator[Shown]:
-        """The frames of one connection, the first of them at `since` seconds."""
+    def _connection(self, wants: Callable[[float], bool], since: float, latest: float) -> Iterator[Shown]:
+        """The frames of one connection, the first of them at `since` seconds; of a complete video that broke off, which
+        begins anew, those after the `latest` one."""
         with self._opened() as container:
             if not container.streams.video:
                 raise VideoError(f"{self.source}: holds no video")
@@ -207,8 +212,8 @@ class Live:
             media = Media(self.source, container, stream)
             self._template = stream
             stream.thread_type = "NONE"  # which would hold frames back
-            origin: float | None = None
-            view = None
+            origin = again = self._origin if self._has_end else None
+            untimed, view = 0, None
             for packet in self._packets_of(container, stream):
                 if self.stopped:
                     return
@@ -216,12 +221,17 @@ class Live:
                 for frame in media.decode(packet) or ():
                     seconds = media.seconds(frame)
                     if np.isnan(seconds):
+                        untimed += 1
+                        if untimed > UNTIMED and origin is None:
+                            raise VideoError(f"{self.source}: {NO_TIMES}")
                         continue
                     origin = seconds - since if origin is None else origin
                     time = round(seconds - origin, 6)
-                    if time < since:  # it stepped back: a new clock
+                    if again is not None and time <= latest:
+                        continue
+                    if again is None and time < since:  # it stepped back: a new clock
                         origin, time = seconds - since, since
-                    since = time
+                    since, self._origin = time, origin
                     if not wants(time):
                         yield Shown(time, None)
                         continue
@@ -232,12 +242,14 @@ class Live:
                     self._keep(at - (at - since if origin is None else origin), packet)
             if self._failure is not None:
                 raise self._failure
+            if untimed and origin is None:
+                raise VideoError(f"{self.source}: {NO_TIMES}")
 
     def _packets_of(self, container: InputContainer, stream: Any) -> Iterator[VideoPacket | None]:
         """The packets until the source ends or breaks off, and then None, for the frames that are held back."""
         self._failure = None
         try:
-            for packet in container.demux(stream):
+            for packet in demuxed(container, stream):
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:

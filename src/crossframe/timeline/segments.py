@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -154,7 +154,33 @@ class Track:
             part = slice(first, last)
             lifts = _smoothed(curves[part]) - rest
             found += self._within(part, _smoothed(scores[part]), lifts, accepted[part], height, sorted(borders))
-        return sorted(found, key=lambda segment: (segment.start, segment.end, segment.label))
+        return sorted(self._settled(found), key=_in_time)
+
+    def rivals(self, label: str) -> frozenset[str]:
+        """The labels that may not be shown while this one is."""
+        if self.multi or label in self.independent:
+            return frozenset()
+        groups = dict(zip(self.labels, self.groups or ("",) * len(self.labels), strict=True))
+        return frozenset(
+            other for other in groups if groups[other] == groups[label] and other not in (label, *self.independent)
+        )
+
+    def _settled(self, found: Iterable[Segment]) -> Iterator[Segment]:
+        """The same segments. Where two that compete overlap, the first ends and the second begins in the middle of what
+        both take."""
+        ordered = sorted(found, key=_in_time)
+        starts, ends = [each.start for each in ordered], [each.end for each in ordered]
+        for place, segment in enumerate(ordered):
+            rivals = self.rivals(segment.label)
+            for later, other in enumerate(ordered[place + 1 :], place + 1):
+                if other.start >= segment.end:
+                    break
+                if other.label in rivals:
+                    border = round((other.start + min(segment.end, other.end)) / 2, 3)
+                    ends[place], starts[later] = min(ends[place], border), max(starts[later], border)
+        for segment, start, end in zip(ordered, starts, ends, strict=True):
+            if start < end:
+                yield replace(segment, start=start, end=end)
 
     def _within(
         self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats, borders: Sequence[float]
@@ -196,6 +222,10 @@ class Track:
                 best = scores[:, places].argmax(axis=1)
                 may[:, places] = best[:, None] == np.arange(len(places))
         return may
+
+
+def _in_time(segment: Segment) -> tuple[float, float, str]:
+    return segment.start, segment.end, segment.label
 
 
 def _smoothed(rows: Floats) -> Floats:

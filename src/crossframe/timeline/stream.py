@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from math import isfinite
 from typing import Self
 
 import numpy as np
@@ -119,8 +120,11 @@ class Stream:
 
         Times rise. Raises ValueError for anything else.
         """
+        picture = np.asarray(picture)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ValueError(f"the picture is {picture.dtype} {picture.shape}; give uint8 (H, W, 3)")
+        if not isfinite(time):
+            raise ValueError(f"the time of the picture is {time}; give seconds")
         if self.ring.times and time < self.ring.times[-1]:
             raise ValueError(f"a frame at {time} s comes after one at {self.ring.times[-1]} s; give them in order")
         if self._next is None:
@@ -164,7 +168,11 @@ class Stream:
             told = self._told.get(segment.label, float("-inf"))
             if segment.end > until or segment.end <= told + self.grid.stride:
                 continue
+            rivals = self._track.rivals(segment.label)
+            told = max([told, *(end for label, end in self._told.items() if label in rivals)])
             start = max(segment.start, told)
+            if start >= segment.end:
+                continue
             self._told[segment.label] = segment.end
             found.append(Segment(segment.label, start, segment.end, segment.score))
         return found

@@ -9,9 +9,10 @@ import json
 import logging
 from collections import deque
 from collections.abc import Mapping
+from http.client import HTTPException
 from threading import Condition, Thread
 from typing import Any, Self
-from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Webhook:
     """Posts what it is given to `address`, in order. Raises ValueError for one that is not http or https."""
 
     def __init__(self, address: str) -> None:
-        if not address.startswith(("http://", "https://")):
+        if not _is_address(address):
             raise ValueError(f"{address}: is no address for a webhook; give one with http:// or https://")
         self.address = address
         self.failed = 0
@@ -43,6 +44,8 @@ class Webhook:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(LEAVING)
+        if self._waiting:
+            log.warning("%s: %d segments have not been sent", self.address, len(self._waiting))
 
     def send(self, values: Mapping[str, Any]) -> None:
         """Post this soon."""
@@ -65,6 +68,15 @@ class Webhook:
             try:
                 with urlopen(request, timeout=SECONDS):
                     pass
-            except (URLError, OSError) as error:
+            except (HTTPException, OSError, ValueError) as error:  # of an answer that is none, too
                 self.failed += 1
                 log.warning("%s: did not take a segment (%s)", self.address, getattr(error, "reason", error))
+
+
+def _is_address(address: str) -> bool:
+    """True for http or https, with a host, and a port that is a number if there is one."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -45,6 +45,12 @@ class Grid:
         length = usual_window(num_frames, taught) if window is None else window
         return cls(length, length / STRIDES if stride is None else stride)
 
+    def check_whole(self) -> None:
+        """Raise ValueError where windows leave out what lies between them, which would be told as without a frame."""
+        if self.stride > self.window:
+            between = f"leaves out what lies between windows of {self.window:g} seconds; give at most that"
+            raise ValueError(f"a stride of {self.stride:g} seconds {between}")
+
     def spans(self, begin: float, end: float) -> Iterator[Span]:
         """The windows from `begin` to `end`, in seconds; the last one ends there, and a longer one is cut to it.
 

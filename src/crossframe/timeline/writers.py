@@ -53,7 +53,7 @@ def write_list(path: Path, segments: Iterable[tuple[str, Sequence[Segment]]]) ->
     for name, several in segments:
         for each in several:
             clip = Clip(name, each.label, start=each.start, end=each.end)
-            writer.writerow((clip.path, f"{each.start:g}", f"{each.end:g}", clip.label, f"{each.score:.4f}"))
+            writer.writerow((clip.path, f"{each.start:.12g}", f"{each.end:.12g}", clip.label, f"{each.score:.4f}"))
     write_text(path, text.getvalue())
 
 

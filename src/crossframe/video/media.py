@@ -112,7 +112,7 @@ class Media:
 
     def packets(self) -> Iterator[VideoPacket]:
         """The stream's packets in the order of the file, until it ends or breaks off, which `read_errors` counts."""
-        packets = self.container.demux(self.stream)
+        packets = demuxed(self.container, self.stream)
         count = 0
         while True:
             try:
@@ -229,6 +229,17 @@ class Media:
             return np.rot90(picture, view.turns) if view.turns else picture
         except Exception as error:
             raise failure(self.name, error) from error
+
+
+def demuxed(container: InputContainer, stream: VideoStream) -> Iterator[VideoPacket]:
+    """The packets of a stream, and at the end an empty one. Those of streams that appear on the way are left out, as
+    they do where MPEG-TS is damaged: PyAV has no place for them."""
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:
+            continue
+        return
 
 
 def scaled(pictures: Sequence[NDArray[np.uint8]], short_side: int) -> list[NDArray[np.uint8]]:
