@@ -116,18 +116,22 @@ def _words(chosen: LabelSet, template: str) -> list[tuple[str, ...]]:
 
 def _clips(model: XCLIP, data: Path, split: str | None, labels: Path | None) -> tuple[Manifest, LabelSet]:
     """The clips to calibrate on and the labels to choose among."""
-    from crossframe.data.manifest import read_manifest
+    from crossframe.data.layouts import split_named
+    from crossframe.data.manifest import no_split, read_manifest
     from crossframe.evaluate.trained import clips_for
     from crossframe.text.label_files import read_label_set
     from crossframe.text.labels import Group, LabelSet
 
     chosen = None if labels is None else read_label_set(labels)
-    splits = {clip.split for clip in read_manifest(data).clips}
+    everything = read_manifest(data)
+    splits = {clip.split for clip in everything.clips}
     if split is None and splits != {""}:
         if "val" not in splits and len(splits) > 1:
             raise ValueError(f"{data} has the splits {', '.join(sorted(splits - {''}))}; choose one with --split")
         split = "val" if "val" in splits else splits.pop()
-    found = clips_for(model, read_manifest(data, split), chosen=split is not None)
+    if split is not None and split_named(split) not in splits:
+        raise no_split(data, split, splits)
+    found = clips_for(model, everything if split is None else everything.of_split(split), chosen=split is not None)
     if found.trained_on:
         raise ValueError(
             f"{found.trained_on} of the {len(found.manifest)} clips of {data} are those that the model was trained on, "

@@ -209,13 +209,15 @@ def few_shot(
     """Draw a few training clips of each class. The same seed draws the same clips, and fewer of them are among more."""
     from crossframe.data.clip import check_apart
     from crossframe.data.layouts import split_named
-    from crossframe.data.manifest import read_manifest
+    from crossframe.data.manifest import no_split, read_manifest
     from crossframe.data.split import few_shot as draw
 
     check_not_read(out, manifest, labels)
     everything = read_manifest(manifest, None, labels, root, contained=contained)
     has_splits = any(clip.split for clip in everything.clips)
-    source = read_manifest(manifest, split if has_splits else None, everything.labels, root)
+    source = everything.of_split(split, everything.labels) if has_splits else everything
+    if not len(source):
+        raise no_split(manifest, split, {clip.split for clip in everything.clips})
     recordings = {clip.recording for clip in source.clips}
     if shared := check_apart(clip for clip in everything.clips if clip.recording in recordings):
         typer.echo(f"crossframe: {escaped(shared)}", err=True)

@@ -95,6 +95,12 @@ class Manifest:
         """The same labels with other clips."""
         return replace(self, clips=tuple(clips))
 
+    def of_split(self, split: str, labels: Sequence[str] | None = None) -> Manifest:
+        """The clips of a split, among these labels or else their own, sorted. Raises ValueError for unknown labels."""
+        clips = [clip for clip in self.clips if clip.split == split_named(split)]
+        own = sorted({label for clip in clips for label in clip.labels})
+        return replace(self, clips=tuple(clips), labels=tuple(own if labels is None else labels))
+
     def among(self, labels: Iterable[str]) -> Manifest:
         """The same clips with further candidate labels; those that read like an existing one are left out."""
         known = {_reading(label): label for label in self.labels}

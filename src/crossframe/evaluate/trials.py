@@ -69,8 +69,7 @@ def read_trials(models: Sequence[str], sources: Sequence[str], data: FileData, t
 
 
 def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manifest]]:
-    events = test.timeline
-    everything = read_manifest(source, None, data.labels, data.root, contained=data.contained, events=events)
+    everything = read_manifest(source, None, data.labels, data.root, contained=data.contained, events=test.timeline)
     splits = {clip.split for clip in everything.clips}
     if not test.splits and splits == {""}:
         yield "", everything
@@ -86,7 +85,7 @@ def _read(source: str, data: FileData, test: Test) -> Iterator[tuple[str, Manife
             undivided = "; --split all takes all of its clips" if splits == {""} else ""
             raise ValueError(f"{no_split(source, split, splits, 'choose one with --split')}{undivided}")
         else:
-            yield split, read_manifest(source, split, everything.labels, data.root, events=events)
+            yield split, everything.of_split(split, everything.labels)
 
 
 def run_trial(

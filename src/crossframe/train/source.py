@@ -263,7 +263,8 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     split = None if undivided else data.train_split
     if split is not None and split_named(split) not in splits:
         raise no_split(data.source, split, splits, "choose one with --set data.train_split=")
-    train, test = read_manifest(data.source, split, data.labels, data.root), None
+    given = None if data.labels is None else everything.labels
+    train, test = everything if split is None else everything.of_split(split, given), None
     if never := [label for label, count in train.counts().items() if not count]:
         log.warning(
             "%d of %d classes have no clip, and are not learned: %s", len(never), len(train.labels), some(never)
@@ -284,7 +285,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
     if undivided and data.hold_out:
         train, test = _held_out(data, train)
     elif split_named(data.test_split) in splits:
-        test = read_manifest(data.source, data.test_split, train.labels, data.root)
+        test = everything.of_split(data.test_split, train.labels)
         if shared := check_apart(clip for part in (train, test) for clip in part.clips):
             log.warning("%s: %s", data.source, shared)
     elif split is not None and data.test_split != "none":
