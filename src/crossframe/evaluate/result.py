@@ -44,6 +44,8 @@ SHARES = (
     "opposite",
     "color",
     "shape",
+    "auroc",
+    "fpr95",
     "mean_ap",
     "ap_30",
     "ap_40",
