@@ -11,8 +11,9 @@ import pytest
 
 from crossframe.data.manifest import read_manifest
 from crossframe.text.labels import LabelSet
+from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Strip, Timeline
-from crossframe.timeline.writers import check_name, write
+from crossframe.timeline.writers import check_name, write, write_list
 from tests.browser import CHROMIUM, opened
 from tests.timeline.test_segments import LABELS, seen_of, window
 from tests.video.clips import moving, write_clip
@@ -36,6 +37,15 @@ def test_the_list_is_one_of_clips(tmp_path: Path) -> None:
     clips = [(clip.path, clip.label, clip.start, clip.end) for clip in manifest.clips]
     assert clips == [("clips/a b.mp4", row["label"], float(row["start"]), float(row["end"])) for row in rows]
     assert manifest.locate(manifest.clips[0]) == path
+
+
+def test_the_list_keeps_milliseconds_hours_into_a_video(tmp_path: Path) -> None:
+    late = Segment("walking", 12345.678, 12346.001, 0.5)
+    write_list(tmp_path / "list.csv", [("a.mp4", [late, Segment("sitting", 5, 7, 1)])])
+    assert (tmp_path / "list.csv").read_text().splitlines()[1:] == [
+        "a.mp4,12345.678,12346.001,walking,0.5000",
+        "a.mp4,5,7,sitting,1.0000",
+    ]
 
 
 def test_json_has_segments_and_the_score_of_each_window(tmp_path: Path) -> None:
