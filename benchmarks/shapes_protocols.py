@@ -93,7 +93,7 @@ def top1_of_new(weights: str, clips: int, drawn: Path, out: Path, changes: Seque
             raise TypeError("the recipe 'finetune' is of clips in files")
         listed = _listed(drawn / "clips", Split.FEW_SHOT_TEST, 0, clips)
         (trial,) = read_trials([weights], [str(listed)], recipe.data, recipe.test)
-        given = [change.partition("=")[0] for change in (*CHANGES, *changes)]  # even where training had another sampling
+        given = [change.partition("=")[0] for change in (*CHANGES, *changes)]  # not as in training
         run_trial(load(weights, device="cpu"), trial, recipe, given=given).save(out)
     return _top1(out)
 
