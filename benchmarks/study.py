@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,9 @@ def _kept(make: Callable[[Any, int], Any], folder: Path) -> Callable[[Any, int],
     def kept(of: Any, number: int) -> Any:
         path = folder / hashlib.sha256(pickle.dumps((make.__qualname__, of, number))).hexdigest()
         if not path.is_file():
-            path.write_bytes(pickle.dumps(make(of, number)))
+            part = path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(pickle.dumps(make(of, number)))
+            part.replace(path)
         return pickle.loads(path.read_bytes())
 
     return kept

@@ -254,6 +254,7 @@ class Recognizer:
             return _or_raise(next(self._answers([seen], question, keep_pixels=False)))
 
         grid = Grid.of(window, stride, self.num_frames, self.model.taught)
+        grid.check_whole()
         return Stream(answer, question.scoring.labels, grid, self.num_frames, multi=multi, name=name)
 
     def question(

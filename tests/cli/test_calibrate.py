@@ -51,6 +51,17 @@ def test_the_command_saves_what_later_commands_use_and_name(command: Run, tiny_f
     assert crossframe.expand(model, 2).taught.calibration is None
 
 
+def test_a_list_of_one_split_needs_no_choice_of_it(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    clips = write_dataset(tmp_path / "clips", broken=None)
+    rows = [f"{path},{path.parent.name},testing" for path in sorted(clips.rglob("*.mp4"))]
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["path,label,split", *rows]))
+    done = command("calibrate", "--model", tiny_folder, "--data", listed, "--out", tmp_path / "model")
+    assert done.status == 0, done.err
+    other = command("calibrate", "--model", tiny_folder, "--data", listed, "--out", tmp_path / "b", "--split", "val")
+    assert (other.status, "has no split 'val'; it has 'test'" in other.err) == (1, True), other.err
+
+
 def test_training_clips_are_refused(command: Run, tmp_path: Path) -> None:
     clips = write_dataset(tmp_path / "clips", broken=None)
     train(load_recipe("shapes", tiny=True), tmp_path / "first")

@@ -329,3 +329,7 @@ def test_rows_of_one_stretch_are_events_where_a_list_is_of_events(tmp_path: Path
     found = read_manifest(listed, missing_ok=True, events=True)
     assert [(clip.start, clip.labels) for clip in found.clips] == [(2.0, ("running", "throwing")), (6.0, ("running",))]
     assert found.labels == ("running", "throwing")
+    listed.write_text("path,start,end,label\na.mp4,2,5,running\na.mp4,2,5,throwing|running\n")
+    assert [clip.labels for clip in read_manifest(listed, missing_ok=True, events=True).clips] == [
+        ("running", "throwing")
+    ]

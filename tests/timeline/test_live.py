@@ -18,7 +18,7 @@ from typing import Any
 import av
 import pytest
 
-from crossframe.timeline.live import BACK_OFF, Live, Lost, _says_its_end
+from crossframe.timeline.live import BACK_OFF, Live, Lost, Shown, _says_its_end
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.watch import Watch
 from tests.timeline.test_stream import RATE, film, stream_of
@@ -197,6 +197,21 @@ def test_a_complete_file_that_breaks_off_is_taken_up_where_it_was(tmp_path: Path
         found = list(Watch(Live(f"{address}/a.ts", retries=1, sleep=lambda _: None), stream_of()))
     assert [each.wait for each in found if isinstance(each, Lost)] == [BACK_OFF[0], BACK_OFF[1], None]
     assert [each.label for each in found if isinstance(each, Segment)] == ["red"]
+
+
+def test_what_is_taken_up_where_it_was_may_have_several_clocks(tmp_path: Path) -> None:
+    """Of two films one behind the other, each of which begins at 0."""
+    for number in range(2):
+        path = write_clip(tmp_path / "a.mp4", frames=film(6, [(number, 2.0, 4.0)]), rate=RATE, options={"bf": "0"})
+        copied(path, tmp_path / f"{number}.ts", "mpegts")
+    (tmp_path / "a.ts").write_bytes(b"".join((tmp_path / f"{number}.ts").read_bytes() for number in range(2)))
+    cuts = [(tmp_path / "a.ts").stat().st_size * 8 // 10, None]
+    with served(tmp_path, cuts) as address:
+        live = Live(f"{address}/a.ts", sleep=lambda _: None)
+        shown = [each.time for each in live.frames(lambda _: False) if isinstance(each, Shown)]
+    assert len(shown) == 2 * 6 * RATE
+    assert shown == sorted(shown)
+    assert len(set(shown)) >= len(shown) - 1  # where the second film begins, its time is that of the frame before
 
 
 @pytest.mark.slow

@@ -110,6 +110,17 @@ def test_no_two_segments_that_compete_overlap_however_events_follow_each_other()
         assert all(a.start < a.end <= b.start for a, b in pairwise(found))
 
 
+def test_two_that_compete_meet_where_a_shot_changes() -> None:
+    both = seen_of([(0, 10.0, 20.0), (1, 20.0, 30.0)])
+    (first, second) = track_of(both).segments()
+    assert (first.end, second.start) == (pytest.approx(20.0, abs=0.3), first.end)
+    for border in np.arange(18.5, 21.6, 0.1):
+        found = track_of(both).segments([float(border)])
+        labels = [segment.label for segment in found]
+        assert labels == sorted(labels, reverse=True), (border, found)  # walking, then sitting, without a way back
+        assert all(before.end <= after.start for before, after in pairwise(found))
+
+
 def test_independent_labels_do_not_compete() -> None:
     both = seen_of([(0, 10.0, 20.0), (1, 10.0, 20.0)])
     windows = [window(each.frames.start or 0.0, each.similarities, counted=(0, 1)) for each in both]

@@ -331,7 +331,7 @@ def test_a_webhook_gets_each_segment_and_one_that_is_gone_costs_nothing(server: 
     with Webhook("http://127.0.0.1:9/nobody") as hook:
         hook.send({"label": "red"})
     assert hook.failed == 1
-    for address in ("file:///etc/passwd", "http://", "http://localhost:abc/", "http://[::1/"):
+    for address in ("file:///etc/passwd", "http://", "http://localhost:abc/", "http://[::1/", "http://a b/"):
         with pytest.raises(ValueError, match="is no address for a webhook"):
             Webhook(address)
 

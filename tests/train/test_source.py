@@ -21,7 +21,7 @@ from crossframe.recipes.load import load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.text import ENSEMBLE, fill
 from crossframe.text.tokenizer import Tokenizer
-from crossframe.train.source import ClipFiles, build_source, read_clip_files
+from crossframe.train.source import ClipFiles, FileSource, build_source, read_clip_files
 from tests.data.dataset import CLASSES, numbers, write_dataset
 
 
@@ -183,3 +183,22 @@ def test_an_ensemble_is_tested_on_all_its_templates(
     torch.testing.assert_close(F.normalize(seen[0], dim=1), F.normalize(directions, dim=1))
     lengths = torch.stack([features.norm(dim=1) for features in said]).mean(dim=0)
     torch.testing.assert_close(seen[0].norm(dim=1), directions.norm(dim=1) * lengths)
+
+
+def test_by_the_authors_schedule_an_epoch_is_whole_batches_but_in_runs_that_began_otherwise(
+    folder: Path, model: XCLIP
+) -> None:
+    recipe = few(folder, "data.shots=3", "train.batch_size=4", "train.schedule=authors")
+    files = read_clip_files(recipe)
+    assert files is not None
+    assert len(files.train) == 9
+    source = build_source(recipe, model, files)
+    assert isinstance(source, FileSource)
+    assert source.batches_per_epoch == 2
+    seen = [batch.clips.indices.tolist() for batch in source.batches(0, 4)]
+    assert [len(indices) for indices in seen] == [4] * 4
+    assert seen[:2] != seen[2:]  # others are left out of the next epoch
+    for state, batches in (({}, 3), ({"batches": 3}, 3), ({"batches": 2}, 2)):
+        begun = source.as_begun(state)
+        assert begun.batches_per_epoch == batches
+        assert len(list(begun.batches(0, batches))) == batches

@@ -128,7 +128,7 @@ def _clips(model: XCLIP, data: Path, split: str | None, labels: Path | None) -> 
     if split is None and splits != {""}:
         if "val" not in splits and len(splits) > 1:
             raise ValueError(f"{data} has the splits {', '.join(sorted(splits - {''}))}; choose one with --split")
-        split = "val" if "val" in splits else splits.pop()
+        split = "val" if "val" in splits else next(iter(splits))
     if split is not None and split_named(split) not in splits:
         raise no_split(data, split, splits)
     found = clips_for(model, everything if split is None else everything.of_split(split), chosen=split is not None)

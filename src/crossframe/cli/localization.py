@@ -76,6 +76,7 @@ def tell_events(
     events = found.keep(clip for clip in found.clips if set(clip.labels) & set(found.labels))
     recognizer, labels, described = _asked(model, found.labels, data, test)
     grid = Grid.of(test.window, test.stride, recognizer.num_frames, model.taught)
+    grid.check_whole()
     multi = test.multi or manifest.several
     shown = recognizer.question(labels).scoring.labels
 

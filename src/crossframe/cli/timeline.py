@@ -100,8 +100,10 @@ def timeline(
     timelines: list[Timeline] = []
     try:
         _tell(work, present, timelines, as_json=as_json)
-    finally:  # what is done is worth hours of work, whatever ends it
-        _write_all(out or [], timelines)
+    except BaseException:  # what is done is worth hours of work, whatever ends it
+        _write_part(out or [], timelines, len(present))
+        raise
+    _write_all(out or [], timelines)
     if events and timelines:
         _tell_how_well(timelines, events, as_json=as_json)
     if timelines and model == "shapes" and not as_json:
@@ -117,13 +119,13 @@ def _tell(work: _Work, videos: list[Video], timelines: list[Timeline], *, as_jso
             result = work.of(video, bar)
             if result is None:
                 continue
+            timelines.append(result)
             for note in result.track.notes:
                 print(f"crossframe: {escaped(video.name)}: {escaped(note)}", file=sys.stderr)
             if as_json:
                 console.out(json_line(result.to_dict(), console.encoding), highlight=False)
             else:
                 console.print(_table(result), "", soft_wrap=True)
-            timelines.append(result)
 
 
 @dataclass
@@ -217,6 +219,20 @@ def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *,
         console.out(json_line({"localization": result.summary()}, console.encoding), highlight=False)
         return
     console.print(localization_table(result.summary()), "", soft_wrap=True)
+
+
+def _write_part(out: list[Path], timelines: list[Timeline], videos: int) -> None:
+    """Write what is done of so many videos, but over no page of all of them, and say it of each file."""
+    from crossframe.timeline.writers import write
+
+    for path in out if timelines else []:
+        if path.exists() and path.stat().st_size:
+            continue
+        try:
+            write(path, timelines)
+            print(f"crossframe: {escaped(str(path))} has {len(timelines)} of {videos} videos", file=sys.stderr)
+        except OSError as error:  # beside what ended the rest, which is told after it
+            print(f"crossframe: {escaped(str(error))}", file=sys.stderr)
 
 
 def _write_all(out: list[Path], timelines: list[Timeline]) -> None:

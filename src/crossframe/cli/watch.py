@@ -62,7 +62,6 @@ def watch(
     chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=True)
     chosen = with_background(chosen, recognizer.model)
     stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=source)
-    stream.grid.check_whole()
     live = Live(source, recognizer.model.preprocess.short_side, idle, retries, record is not None)
     with ExitStack() as stack:
         if hook:

@@ -194,8 +194,8 @@ def _together(clips: Iterable[Clip]) -> list[Clip]:
     found: dict[tuple[str, str], Clip] = {}
     for clip in clips:
         before = found.setdefault((clip.name, clip.split), clip)
-        if clip.label not in (before.label, *before.labels):
-            found[clip.name, clip.split] = replace(before, label=f"{before.label}{SEVERAL}{clip.label}")
+        if more := [label for label in clip.labels if label not in before.labels]:
+            found[clip.name, clip.split] = replace(before, label=SEVERAL.join([*before.labels, *more]))
     return list(found.values())
 
 

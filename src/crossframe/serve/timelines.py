@@ -51,6 +51,9 @@ async def _windows(
 
 def _check_number(span: Span, grid: Grid, most: int) -> None:
     length = span[1] - span[0]
+    if grid.stride > grid.window:
+        between = f"a stride of {figure(grid.stride)} s leaves out what lies between windows"
+        raise RefusedError(422, f"{between}; send at most {figure(grid.window)} s")
     if length / grid.stride > most:
         few = f"{most} windows are the most; send a stride of {figure(length / most, 2)} s or more, or a shorter part"
         raise RefusedError(

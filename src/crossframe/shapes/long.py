@@ -192,7 +192,7 @@ def render_long(
     for index in range(videos):
         path = out / split / f"long-{index:03d}.mp4"
         for event in write_long(path, draw_shots(cast, seed, offset + index, seconds)):
-            values = (path.relative_to(out).as_posix(), f"{event.start:g}", f"{event.end:g}", event.label, split)
+            values = (path.relative_to(out).as_posix(), f"{event.start:.12g}", f"{event.end:.12g}", event.label, split)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
         if progress is not None:
             progress(index + 1)

@@ -42,6 +42,10 @@ NO_TIMES = "its frames have no times; give MPEG-TS, Matroska or a fragmented MP4
 NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
 
 
+class _NoTimesError(VideoError):
+    """No frame says when it is shown, however often it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A frame, uint8 (H, W, 3), at `time` seconds of the watch; `picture` is None for one that nobody wants."""
@@ -84,7 +88,7 @@ class Live:
     _failure: Exception | None = None  # which ended the connection
     _growing: Growing | None = None
     _has_end: bool = False  # an address whose video is complete, and waits
-    _origin: float | None = None  # when it begins, by its own clock
+    _begins: float | None = None  # when the first frame of that was shown
 
     def stop(self) -> None:
         """End reading after the next packet."""
@@ -142,9 +146,9 @@ class Live:
                     yield shown
                 reason = "ended"
             except (av.error.FFmpegError, OSError, VideoError) as error:
-                if not self.is_stream and first:
+                if (not self.is_stream and first) or isinstance(error, _NoTimesError):
                     raise VideoError(f"{self.source}: {self._unread(error)}") from error
-                reason = _why(error)
+                reason = _why(error).removeprefix(f"{self.source}: ")
             if self.stopped or not self.is_stream or (self._has_end and reason == "ended"):
                 return
             failures = failures + 1 if first else 0
@@ -212,7 +216,9 @@ class Live:
             media = Media(self.source, container, stream)
             self._template = stream
             stream.thread_type = "NONE"  # which would hold frames back
-            origin = again = self._origin if self._has_end else None
+            again = self._has_end and self._begins is not None  # the same frames once more, by the same clock
+            since = self._begins if again and self._begins is not None else since
+            origin: float | None = None
             untimed, view = 0, None
             for packet in self._packets_of(container, stream):
                 if self.stopped:
@@ -223,15 +229,16 @@ class Live:
                     if np.isnan(seconds):
                         untimed += 1
                         if untimed > UNTIMED and origin is None:
-                            raise VideoError(f"{self.source}: {NO_TIMES}")
+                            raise _NoTimesError(NO_TIMES)
                         continue
-                    origin = seconds - since if origin is None else origin
+                    if origin is None:
+                        origin, self._begins = seconds - since, since if self._has_end else None
                     time = round(seconds - origin, 6)
-                    if again is not None and time <= latest:
-                        continue
-                    if again is None and time < since:  # it stepped back: a new clock
+                    if time < since:  # it stepped back: a new clock
                         origin, time = seconds - since, since
-                    since, self._origin = time, origin
+                    since = time
+                    if again and time <= latest:
+                        continue
                     if not wants(time):
                         yield Shown(time, None)
                         continue
@@ -243,7 +250,7 @@ class Live:
             if self._failure is not None:
                 raise self._failure
             if untimed and origin is None:
-                raise VideoError(f"{self.source}: {NO_TIMES}")
+                raise _NoTimesError(NO_TIMES)
 
     def _packets_of(self, container: InputContainer, stream: Any) -> Iterator[VideoPacket | None]:
         """The packets until the source ends or breaks off, and then None, for the frames that are held back."""

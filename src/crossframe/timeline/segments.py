@@ -91,6 +91,7 @@ class Track:
     spans: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     damaged: list[bool] = field(default_factory=list[bool])
     notes: tuple[str, ...] = ()
+    _group: dict[str, str] = field(default_factory=dict[str, str])
     _scores: Rows = field(default_factory=lambda: Rows(np.float32))
     _curves: Rows = field(default_factory=lambda: Rows(np.float32))
     _accepted: Rows = field(default_factory=lambda: Rows(np.bool_))
@@ -103,6 +104,7 @@ class Track:
         if self.labels and self.labels != window.labels:
             raise ValueError(f"{window.video}: its windows have other labels than the ones before")
         self.video, self.labels, self.groups = window.video, window.labels, window.groups
+        self._group = self._group or dict(zip(self.labels, self.groups, strict=False))
         self.notes = tuple(problems_of_file(window.frames))
         self.spans.append((start, end))
         self.damaged.append(bool(window.frames.damaged.any()))
@@ -143,49 +145,53 @@ class Track:
         """All segments, in order of time. None of them crosses one of the `borders`, seconds at which shots change."""
         if not self.spans:
             return []
-        found: list[Segment] = []
         edges = [first for first, (before, after) in enumerate(pairwise(self.spans), start=1) if before[1] < after[0]]
-        scores, curves = self.scores, self._curves.rows.astype(np.float64)
-        accepted = self._accepted.rows
+        parts = [slice(*pair) for pair in pairwise([0, *edges, len(self.spans)])]  # between stretches without frames
+        curves, accepted, borders = self._curves.rows.astype(np.float64), self._accepted.rows, sorted(borders)
+        scores, windows = self.scores, self.centers
+        scores = np.concatenate([_smoothed(scores[part]) for part in parts])
         rest = np.quantile(curves, REST, axis=0)
         height = np.quantile(curves, PEAK, axis=0) - rest
-        parts = list(pairwise([0, *edges, len(self.spans)]))
-        for first, last in parts:  # between stretches without frames
-            part = slice(first, last)
-            lifts = _smoothed(curves[part]) - rest
-            found += self._within(part, _smoothed(scores[part]), lifts, accepted[part], height, sorted(borders))
-        return sorted(self._settled(found), key=_in_time)
+        runs = [
+            run
+            for part in parts
+            for run in self._within(part, scores[part], _smoothed(curves[part]) - rest, accepted[part], height)
+        ]
+        found: list[Segment] = []
+        for run in self._settled(runs, borders):
+            column = scores[:, self.labels.index(run.label)]
+            for start, end in _split(run.start, run.end, borders):
+                inside = column[np.searchsorted(windows, start) : np.searchsorted(windows, end, "right")]
+                score = float(inside.mean()) if len(inside) else run.score
+                found.append(Segment(run.label, round(start, 3), round(end, 3), round(score, 4)))
+        return sorted(found, key=_in_time)
 
-    def rivals(self, label: str) -> frozenset[str]:
-        """The labels that may not be shown while this one is."""
-        if self.multi or label in self.independent:
-            return frozenset()
-        groups = dict(zip(self.labels, self.groups or ("",) * len(self.labels), strict=True))
-        return frozenset(
-            other for other in groups if groups[other] == groups[label] and other not in (label, *self.independent)
-        )
+    def compete(self, one: str, other: str) -> bool:
+        """True if these labels may not be shown at once."""
+        if self.multi or one == other or one in self.independent or other in self.independent:
+            return False
+        return not self.groups or self._group[one] == self._group[other]
 
-    def _settled(self, found: Iterable[Segment]) -> Iterator[Segment]:
-        """The same segments. Where two that compete overlap, the first ends and the second begins in the middle of what
-        both take."""
-        ordered = sorted(found, key=_in_time)
+    def _settled(self, runs: Iterable[Segment], borders: Sequence[float]) -> Iterator[Segment]:
+        """The same runs. Where two that compete overlap, the first ends and the second begins in the middle of what
+        both take, or where a shot changes there."""
+        ordered = sorted(runs, key=_in_time)
         starts, ends = [each.start for each in ordered], [each.end for each in ordered]
-        for place, segment in enumerate(ordered):
-            rivals = self.rivals(segment.label)
+        for place, run in enumerate(ordered):
             for later, other in enumerate(ordered[place + 1 :], place + 1):
-                if other.start >= segment.end:
+                if other.start >= run.end:
                     break
-                if other.label in rivals:
-                    border = round((other.start + min(segment.end, other.end)) / 2, 3)
+                if self.compete(run.label, other.label):
+                    last = min(run.end, other.end)
+                    shots = borders[bisect_left(borders, other.start) : bisect_right(borders, last)]
+                    border = shots[0] if shots else (other.start + last) / 2
                     ends[place], starts[later] = min(ends[place], border), max(starts[later], border)
-        for segment, start, end in zip(ordered, starts, ends, strict=True):
+        for run, start, end in zip(ordered, starts, ends, strict=True):
             if start < end:
-                yield replace(segment, start=start, end=end)
+                yield replace(run, start=start, end=end)
 
-    def _within(
-        self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats, borders: Sequence[float]
-    ) -> Iterator[Segment]:
-        """The segments of windows without a gap between them; `lifts` (N, K) are curves above the label's rest."""
+    def _within(self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats) -> Iterator[Segment]:
+        """The runs of windows without a gap between them; `lifts` (N, K) are curves above the label's rest."""
         spans = self.spans[part]
         candidates = self._candidates(scores)
         for place, label in enumerate(self.labels):
@@ -199,12 +205,8 @@ class Track:
                 opens = (share >= OPENS) & fits & accepted[:, place]
                 holds, level = (share >= HOLDS) & fits, lifts[:, place]
             for first, last in _runs(opens, holds):
-                for start, end in _split(*_borders(spans, first, last, level), borders):
-                    inside = [
-                        score for span, score in zip(spans, scores[:, place], strict=True) if _is_in(span, start, end)
-                    ]
-                    score = float(np.mean(inside or scores[first : last + 1, place]))
-                    yield Segment(label, round(start, 3), round(end, 3), round(score, 4))
+                start, end = _borders(spans, first, last, level)
+                yield Segment(label, start, end, float(scores[first : last + 1, place].mean()))
 
     def _candidates(self, scores: Floats) -> Bools:
         """(N, K): True where a label may be shown beside those that it competes with: of these, only the best may."""
@@ -288,10 +290,6 @@ def _split(start: float, end: float, borders: Sequence[float]) -> Iterator[tuple
     """
     inner = borders[bisect_right(borders, start) : bisect_left(borders, end)]
     yield from pairwise([start, *inner, end])
-
-
-def _is_in(span: tuple[float, float], start: float, end: float) -> bool:
-    return start <= (span[0] + span[1]) / 2 <= end
 
 
 def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -168,11 +168,11 @@ class Stream:
             told = self._told.get(segment.label, float("-inf"))
             if segment.end > until or segment.end <= told + self.grid.stride:
                 continue
-            rivals = self._track.rivals(segment.label)
-            told = max([told, *(end for label, end in self._told.items() if label in rivals)])
-            start = max(segment.start, told)
-            if start >= segment.end:
-                continue
+            others = (end for label, end in self._told.items() if self._track.compete(label, segment.label))
+            before = max((end for end in others if end < segment.end), default=told)
+            if segment.start < before and segment.end <= before + self.grid.stride:
+                continue  # what is left of it is less than a window can tell
+            start = max(segment.start, told, before)
             self._told[segment.label] = segment.end
             found.append(Segment(segment.label, start, segment.end, segment.score))
         return found

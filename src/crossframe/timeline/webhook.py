@@ -74,7 +74,9 @@ class Webhook:
 
 
 def _is_address(address: str) -> bool:
-    """True for http or https, with a host, and a port that is a number if there is one."""
+    """True for http or https, with a host, a port that is a number if there is one, and nothing that is not shown."""
+    if not address.isprintable() or " " in address:
+        return False
     try:
         parts = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

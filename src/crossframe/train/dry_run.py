@@ -95,7 +95,9 @@ class DryRun:
 
     def hours(self, speed: Speed) -> float:
         """Hours of training, tests not included, if every step is as fast as those measured."""
-        return self.clips * self.schedule.epochs / speed.clips_per_second / 3600
+        steps = self.schedule.steps_per_epoch * self.schedule.accumulate  # the authors' leave some clips out
+        clips = min(self.clips, steps * self.recipe.train.batch_size)
+        return clips * self.schedule.epochs / speed.clips_per_second / 3600
 
 
 def dry_run(

@@ -158,6 +158,7 @@ class Loop:
         """
         state = {
             "next_step": self.next_step,
+            "batches": self.schedule.batches,
             # a copy, since `final_model` swaps other weights into the model
             "weights": {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad},
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],

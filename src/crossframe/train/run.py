@@ -27,7 +27,7 @@ from crossframe.train.loop import DivergedError, Loop
 from crossframe.train.memory import drawn_texts, estimate_memory, told_when_full
 from crossframe.train.objective import begin_bias, pretrained_source
 from crossframe.train.progress import Bar, Meter, progress_bar
-from crossframe.train.source import Scores, TrainingSource, build_source, read_clip_files
+from crossframe.train.source import FileSource, Scores, TrainingSource, build_source, read_clip_files
 from crossframe.weights import load, save
 
 LOG_EVERY = 20  # steps
@@ -107,7 +107,9 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     model.taught = replace(model.taught, calibration=None)  # further training makes it another model's
     if files is not None and processes.first and isinstance(recipe.data, FileData) and not model.labels:
         model.taught = files.lesson(recipe.data, model.taught)
-    source = build_source(recipe, model, files)
+    source, state = build_source(recipe, model, files), folder.state() if resume else None
+    if state and isinstance(source, FileSource):
+        source = source.as_begun(state["loop"])
     if train.loss == "sigmoid" and files is not None and model.text is not None and model.logit_bias is None:
         begin_bias(model, next(source.batches(0, 1)))
     origin = pretrained_source(recipe)
@@ -117,8 +119,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         labels = drawn_texts(recipe, model) if files is None else files.train.labels
         memory = estimate_memory(recipe, model, labels, fabric.device, processes.world, pretrained)
         run.opening.append(f"memory: {memory.needs}; {memory.room}")
-    if resume:
-        state = folder.state()
+    if state:
         run.loop.restore(state["loop"])
         run.summary = replace(run.summary, **state["run"])
         if run.summary.data not in ("", digest):

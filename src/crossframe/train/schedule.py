@@ -46,7 +46,8 @@ class Schedule:
         if not 0 <= self.warmup_epochs < self.epochs:
             raise ValueError(f"a warm-up of {self.warmup_epochs} epochs leaves none of {self.epochs}; shorten it")
         if self.steps_per_epoch < 1:
-            raise ValueError(f"{self.batches} batches an epoch are not enough for one step of {self.accumulate}")
+            few = f"{self.batches} batches an epoch are not enough for one step of {self.accumulate}"
+            raise ValueError(f"{few}; set train.accumulate lower")
 
     @property
     def steps_per_epoch(self) -> int:

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -122,6 +122,11 @@ class FileSource:
     sampling: Sampling
     workers: int
     limits: Limits
+
+    def as_begun(self, state: Mapping[str, Any]) -> FileSource:
+        """With the epochs of a loop's state: those of older runs by the authors' schedule have the last batch, too."""
+        every = len(self.loader)
+        return replace(self, batches_per_epoch=every) if state.get("batches", every) == every else self
 
     def batches(self, start: int, stop: int) -> Iterator[TrainBatch]:
         manifest = self.loader.manifest
