@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -98,11 +100,8 @@ def timeline(
     work = _Work(recognizer, chosen, window, stride, multi, shots, any(path.suffix == ".html" for path in out or []))
     work.made_by = made_by(model, recognizer) | {"window": work.grid.window, "stride": work.grid.stride}
     timelines: list[Timeline] = []
-    try:
+    with _written_anyway(out or [], timelines, len(present)):
         _tell(work, present, timelines, as_json=as_json)
-    except BaseException:  # what is done is worth hours of work, whatever ends it
-        _write_part(out or [], timelines, len(present))
-        raise
     _write_all(out or [], timelines)
     if events and timelines:
         _tell_how_well(timelines, events, as_json=as_json)
@@ -221,18 +220,24 @@ def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *,
     console.print(localization_table(result.summary()), "", soft_wrap=True)
 
 
-def _write_part(out: list[Path], timelines: list[Timeline], videos: int) -> None:
-    """Write what is done of so many videos, but over no page of all of them, and say it of each file."""
+@contextmanager
+def _written_anyway(out: list[Path], timelines: list[Timeline], videos: int) -> Generator[None]:
+    """Whatever ends the work on so many videos: what is done is worth hours of it, and is written, but over no page of
+    all of them, and each file says how many it has."""
     from crossframe.timeline.writers import write
 
-    for path in out if timelines else []:
-        if path.exists() and path.stat().st_size:
-            continue
-        try:
-            write(path, timelines)
-            print(f"crossframe: {escaped(str(path))} has {len(timelines)} of {videos} videos", file=sys.stderr)
-        except OSError as error:  # beside what ended the rest, which is told after it
-            print(f"crossframe: {escaped(str(error))}", file=sys.stderr)
+    try:
+        yield
+    except BaseException:
+        for path in out if timelines else []:
+            if path.exists() and path.stat().st_size:
+                continue
+            try:
+                write(path, timelines)
+                print(f"crossframe: {escaped(str(path))} has {len(timelines)} of {videos} videos", file=sys.stderr)
+            except OSError as error:  # beside what ended the rest, which is told after it
+                print(f"crossframe: {escaped(str(error))}", file=sys.stderr)
+        raise
 
 
 def _write_all(out: list[Path], timelines: list[Timeline]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -96,12 +96,17 @@ def train(
         _print_result(summary, chosen, out)
 
 
+def _shares(scores: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1%}" for name, value in scores.items())
+
+
 def _print_result(summary: Summary, chosen: Recipe, out: Path) -> None:
     """Print what came of the run, and which checkpoint to use."""
-    scores, last = ("  ".join(f"{n} {x:.1%}" for n, x in found.items()) for found in (summary.best, summary.scores))
+    scores = _shares(summary.best)
     best = f"best after step {summary.best_step}: {scores}" if scores else "not tested, for no clips are held back"
     print(f"{summary.steps} steps in {summary.seconds:.0f} s; {best}")
     if scores and chosen.measured_where_chosen:
+        last = _shares(summary.scores)
         print(f"chosen on the clips that a test is made of: the result is that of the last weights, {last}")
     if summary.unreadable:
         drawn = summary.clips + summary.unreadable
