@@ -101,6 +101,9 @@ def test_windows_of_a_timeline_are_those_of_the_library(serve: Serve, clips: Pat
     many = serve().post("/v1/timeline", json=asked | {"stride": 0.001})
     assert many.status_code == 422
     assert "500 windows are the most; send a stride of 0.00" in many.json()["error"]
+    apart = serve().post("/v1/timeline", json=asked | {"stride": 5.0})
+    assert apart.status_code == 422
+    assert "a stride of 5 s leaves out what lies between windows; send at most 0.8 s" in apart.json()["error"]
 
 
 def test_reasons_are_those_of_explain(serve: Serve, clips: Path, recognizer: Recognizer) -> None:

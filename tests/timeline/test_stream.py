@@ -127,6 +127,8 @@ def test_a_recognizer_answers_frames_in_memory_and_streams_of_them(tiny_folder: 
     for wrong in ([0.0, 1.0], times[::-1], [float("nan")] * 40):
         with pytest.raises(ValueError, match="give each a time, rising"):
             recognizer.classify_frames(frames, wrong, labels)
+    with pytest.raises(ValueError, match="a stride of 2 seconds leaves out what lies between windows of 1 seconds"):
+        recognizer.open_stream(labels, window=1.0, stride=2.0)
     stream = recognizer.open_stream(labels, window=1.0, stride=0.5)
     for each, time in zip(frames, times, strict=True):
         stream.push(each, time)
