@@ -10,14 +10,16 @@ from typing import Any, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 import torch
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crossframe.model.config import resized
 from crossframe.taught import FrameRule
 from crossframe.video.exact import Decoded, read_arrays
 from crossframe.video.given import File, Limits, Readable, Video, VideoError, at_hand, limits_here, source_name
 from crossframe.video.isolate import Read, Readers, Worker
-from crossframe.video.media import scaled
 from crossframe.video.sample import Choice, Wanted
 
 log = logging.getLogger(__name__)
@@ -182,8 +184,17 @@ def scaled_down(frames: Frames, short_side: int | None) -> Frames:
     model resizes what it is given without smoothing, as its authors do, and would see another picture."""
     if short_side is None or min(frames.pixels.shape[-2:]) <= short_side:
         return frames
-    pictures = scaled(list(frames.pixels.permute(0, 2, 3, 1).cpu().numpy()), short_side)
+    pictures = _scaled(list(frames.pixels.permute(0, 2, 3, 1).cpu().numpy()), short_side)
     return replace(frames, pixels=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
+
+
+def _scaled(pictures: Sequence[NDArray[np.uint8]], short_side: int) -> list[NDArray[np.uint8]]:
+    """Pictures (H, W, 3) of one size as they would have been scaled down had they just been decoded."""
+    reformatter = VideoReformatter()
+    width, height = resized(pictures[0].shape[1], pictures[0].shape[0], short_side)
+    frames = [VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24") for picture in pictures]
+    shown = (reformatter.reformat(frame, width, height, interpolation="BICUBIC") for frame in frames)
+    return [cast("NDArray[np.uint8]", frame.to_ndarray()) for frame in shown]
 
 
 def timed_frames(

@@ -112,8 +112,7 @@ class Media:
 
     def packets(self) -> Iterator[VideoPacket]:
         """The stream's packets in the order of the file, until it ends or breaks off, which `read_errors` counts."""
-        packets = demuxed(self.container, self.stream)
-        count = 0
+        packets, count = demuxed(self.container, self.stream), 0
         while True:
             try:
                 packet = next(packets)
@@ -236,19 +235,9 @@ def demuxed(container: InputContainer, stream: VideoStream) -> Iterator[VideoPac
     they do where MPEG-TS is damaged: PyAV has no place for them."""
     while True:
         try:
-            yield from container.demux(stream)
+            return (yield from container.demux(stream))
         except IndexError:
-            continue
-        return
-
-
-def scaled(pictures: Sequence[NDArray[np.uint8]], short_side: int) -> list[NDArray[np.uint8]]:
-    """Pictures (H, W, 3) of one size as they would have been scaled down had they just been decoded."""
-    reformatter = VideoReformatter()
-    width, height = resized(pictures[0].shape[1], pictures[0].shape[0], short_side)
-    frames = [VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24") for picture in pictures]
-    shown = (reformatter.reformat(frame, width, height, interpolation="BICUBIC") for frame in frames)
-    return [cast("NDArray[np.uint8]", frame.to_ndarray()) for frame in shown]
+            pass
 
 
 def x264_options(quality: int) -> dict[str, str]:
