@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -100,7 +101,8 @@ def measure(options: Options) -> Result:
         ],
         [
             f"{seconds:g} seconds of video, {len(found)} events, {len(longer)} of them longer than a window, "
-            f"{sum(row['known'] for row in longer)} of these named right when cut by hand"
+            f"{sum(row['known'] for row in longer)} of these named right when cut by hand; "
+            f"of {_too_close(path, long)} pairs of them one label at a time cannot cover 80% of both"
         ],
     )
 
@@ -218,6 +220,15 @@ def _labels(events: Path) -> LabelSet:
 def _truth(events: Path) -> dict[str, list[Event]]:
     manifest = read_manifest(events)
     return events_by_video([(str(manifest.locate(c)), c.label, c.start, c.end) for c in manifest.clips])
+
+
+def _too_close(path: Path, events: Path) -> int:
+    """How many pairs of events, both longer than a window, share more than a fifth of their lengths together."""
+    longer = [event for event in _truth(events)[str(path)] if event.end - event.start >= WINDOW]
+    return sum(
+        min(one.end, other.end) - max(one.start, other.start) > 0.2 * (one.end - one.start + other.end - other.start)
+        for one, other in combinations(longer, 2)
+    )
 
 
 def _in_one_pass(path: Path, events: Path) -> tuple[list[tuple[float, float]], float, list[dict[str, float]]]:

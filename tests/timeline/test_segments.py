@@ -17,6 +17,7 @@ from crossframe.video.decode import Seen
 
 LABELS = ("walking", "sitting")
 WINDOW, STRIDE = 2.0, 0.5
+Rows = NDArray[np.float64]
 
 
 def window(
@@ -37,16 +38,24 @@ def window(
     return Prediction("a.mp4", labels, scores, cosines, frames, None, groups, counted)
 
 
+def shown_of(events: Sequence[tuple[int, float, float]], length: float) -> Rows:
+    """(N, 2), the part of each window of a video in which each label is shown, by events (label, start, end)."""
+    starts = np.arange(0.0, length - WINDOW + 1e-9, STRIDE)
+    shown = np.zeros((len(starts), len(LABELS)))
+    for label, begin, end in events:
+        both = np.minimum(end, starts + WINDOW) - np.maximum(begin, starts)
+        shown[:, label] += both.clip(0) / WINDOW
+    return shown
+
+
+def windows_of(lifts: Rows, counted: tuple[int, ...] | None = None) -> list[Prediction]:
+    """A window for each row of what its labels have above their rest, (N, 2)."""
+    return [window(STRIDE * n, row, counted=counted) for n, row in enumerate(lifts + np.array([0.20, 0.19]))]
+
+
 def seen_of(events: Sequence[tuple[int, float, float]], length: float = 60.0) -> list[Prediction]:
     """Windows over a video with these events, (label, start, end): a label gains as much as a window shows of it."""
-    found: list[Prediction] = []
-    for start in np.arange(0.0, length - WINDOW + 1e-9, STRIDE):
-        cosines = [0.20, 0.19]
-        for label, begin, end in events:
-            shown = max(0.0, min(end, start + WINDOW) - max(begin, start)) / WINDOW
-            cosines[label] += 0.1 * shown
-        found.append(window(float(start), cosines))
-    return found
+    return windows_of(0.1 * shown_of(events, length))
 
 
 def track_of(windows: Sequence[Prediction], **settings: object) -> Track:
@@ -108,6 +117,57 @@ def test_no_two_segments_that_compete_overlap_however_events_follow_each_other()
         assert len(found) > 2
         assert [segment.start for segment in found] == sorted(segment.start for segment in found)
         assert all(a.start < a.end <= b.start for a, b in pairwise(found))
+
+
+def test_one_that_happens_within_another_interrupts_it() -> None:
+    shown = shown_of([(0, 10.0, 40.0), (1, 22.0, 26.0)], 60.0)
+    found = track_of(windows_of(shown * (0.1, 0.2))).segments()
+    assert [segment.label for segment in found] == ["walking", "sitting", "walking"]
+    assert (found[0].end, found[2].start) == (found[1].start, found[1].end)
+    assert (found[1].start, found[1].end) == (pytest.approx(22.0, abs=0.6), pytest.approx(26.0, abs=0.6))
+
+
+def test_every_event_of_a_label_is_told_though_its_curve_does_not_fall_to_rest_in_between() -> None:
+    """From 20 to 50 s walking never gets less than two fifths of its height: of another background, for instance."""
+    events = [(25.0, 28.0), (33.0, 38.0), (44.0, 47.0)]
+    shown = shown_of([(0, start, end) for start, end in events], 100.0)
+    shown[40:100, 0] = 0.4 + 0.6 * shown[40:100, 0]
+    found = track_of(windows_of(0.1 * shown)).segments()
+    assert len(found) == len(events)
+    for segment, (start, end) in zip(found, events, strict=True):
+        assert min(segment.end, end) - max(segment.start, start) > 0.8 * (end - start)
+
+
+@pytest.mark.parametrize("taken", [0.0, 0.3, 0.5])
+def test_a_label_is_told_to_its_end_though_another_beside_it_takes_from_it(taken: float) -> None:
+    events = [(0, 10.0, 16.0), (1, 13.0, 20.0)]
+    shown = shown_of(events, 60.0)
+    found = track_of(windows_of(0.1 * shown * (1 - taken * shown[:, ::-1]), counted=(0, 1)), multi=True).segments()
+    assert [segment.label for segment in found] == ["walking", "sitting"]
+    for segment, (_, start, end) in zip(found, events, strict=True):
+        assert min(segment.end, end) - max(segment.start, start) > 0.9 * (end - start)
+
+
+def test_of_two_that_compete_the_one_that_is_seen_better_takes_more_of_what_they_share() -> None:
+    shown = shown_of([(0, 10.0, 16.0), (1, 14.0, 20.0)], 60.0)
+    length = STRIDE * len(shown)
+    seen = np.concatenate([shown, shown * (1.0, 0.5), shown * (0.5, 1.0)])
+    first, second, one, other, last, least = track_of(windows_of(0.1 * seen)).segments()
+    assert first.end == second.start == pytest.approx(15.0, abs=0.3)
+    assert one.end - length > first.end + 0.3 > last.end - 2 * length + 0.6
+    assert (one.label, other.label, last.label, least.label) == ("walking", "sitting", "walking", "sitting")
+
+
+def test_segments_of_a_label_never_overlap_whatever_its_curve() -> None:
+    rng = np.random.default_rng(1)
+    for multi in (False, True):
+        for _ in range(20):
+            curve = np.convolve(rng.normal(0, 0.1, (120 * 2,)), np.ones(4) / 4, "same").reshape(120, 2)
+            found = track_of([window(STRIDE * n, row.tolist()) for n, row in enumerate(curve)], multi=multi).segments()
+            assert found
+            for label in LABELS:
+                own = [segment for segment in found if segment.label == label]
+                assert all(a.start < a.end <= b.start for a, b in pairwise(own))
 
 
 def test_two_that_compete_meet_where_a_shot_changes() -> None:

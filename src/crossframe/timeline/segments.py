@@ -2,14 +2,17 @@
 
 A softmax always has a best label, and a model likes some labels everywhere. So a label must stand out: be well above
 what it gets where it is not shown, which is a low quantile of its own curve in the same video. It begins where it
-reaches three tenths of its usual height, goes on while it keeps a quarter (hysteresis), and its borders are then drawn
-where it has half of its own height there: a window that is half inside an event sees half of it. A label whose curve is
-flat, of a video that shows one thing throughout for instance, is judged by its score alone.
+reaches three tenths of its usual height and goes on while it keeps a quarter (hysteresis), but where it falls by three
+tenths and rises again, one event ends and the next begins. Borders are then drawn where it has half of the height that
+it reaches there: a window that is half inside an event sees half of it. Beside another label that is shown too, each
+gets less than alone, and so less will do. A label whose curve is flat, of a video that shows one thing throughout for
+instance, is judged by its score alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -19,17 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossframe.prediction import Prediction
+from crossframe.timeline.curves import Bools, Floats, borders_of, merged, runs_of, smoothed, spread, stretch_of, valleys
 from crossframe.video.decode import problems_of_file
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 REST = 0.2  # quantile of a label's curve that is taken for what it gets where it is not shown
 PEAK = 0.98  # and for its height where it is
 FLAT = 0.03  # of a cosine: a curve with less between rest and peak says nothing about when
 OPENS, HOLDS = 0.3, 0.25  # shares of a label's height
 BORDER = 0.5  # share of a segment's own height
-SMOOTH = (0.25, 0.5, 0.25)  # weights of neighboring windows
+BESIDE = 0.6  # what a label gets beside another, of what it gets alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,19 @@ class Segment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run(Segment):
+    """A segment before it is settled beside others; `height` is what its label reaches there, of its usual height."""
+
+    height: float = 1.0
+
+    @property
+    def spares(self) -> float:
+        """How much it leaves to another of what both take, compared with the other: a long one can spare more, and one
+        that is low may be none."""
+        return (self.end - self.start) / self.height**2
 
 
 class Rows:
@@ -135,11 +149,11 @@ class Track:
 
     def damaged_stretches(self) -> list[tuple[float, float]]:
         """From when to when frames are damaged, to the accuracy of windows."""
-        return _merged(span for span, damaged in zip(self.spans, self.damaged, strict=True) if damaged)
+        return merged(span for span, damaged in zip(self.spans, self.damaged, strict=True) if damaged)
 
     def gaps(self) -> list[tuple[float, float]]:
         """From when to when no frame is shown, to the accuracy of windows."""
-        return [(before[1], after[0]) for before, after in pairwise(_merged(self.spans))]
+        return [(before[1], after[0]) for before, after in pairwise(merged(self.spans))]
 
     def segments(self, borders: Sequence[float] = ()) -> list[Segment]:
         """All segments, in order of time. None of them crosses one of the `borders`, seconds at which shots change."""
@@ -149,13 +163,13 @@ class Track:
         parts = [slice(*pair) for pair in pairwise([0, *edges, len(self.spans)])]  # between stretches without frames
         curves, accepted, borders = self._curves.rows.astype(np.float64), self._accepted.rows, sorted(borders)
         scores, windows = self.scores, self.centers
-        scores = np.concatenate([_smoothed(scores[part]) for part in parts])
+        scores = np.concatenate([smoothed(scores[part]) for part in parts])
         rest = np.quantile(curves, REST, axis=0)
         height = np.quantile(curves, PEAK, axis=0) - rest
         runs = [
             run
             for part in parts
-            for run in self._within(part, scores[part], _smoothed(curves[part]) - rest, accepted[part], height)
+            for run in self._within(part, scores[part], smoothed(curves[part]) - rest, accepted[part], height)
         ]
         found: list[Segment] = []
         for run in self._settled(runs, borders):
@@ -172,114 +186,83 @@ class Track:
             return False
         return not self.groups or self._group[one] == self._group[other]
 
-    def _settled(self, runs: Iterable[Segment], borders: Sequence[float]) -> Iterator[Segment]:
-        """The same runs. Where two that compete overlap, the first ends and the second begins in the middle of what
-        both take, or where a shot changes there."""
-        ordered = sorted(runs, key=_in_time)
-        starts, ends = [each.start for each in ordered], [each.end for each in ordered]
-        for place, run in enumerate(ordered):
-            for later, other in enumerate(ordered[place + 1 :], place + 1):
-                if other.start >= run.end:
-                    break
-                if self.compete(run.label, other.label):
-                    last = min(run.end, other.end)
-                    shots = borders[bisect_left(borders, other.start) : bisect_right(borders, last)]
-                    border = shots[0] if shots else (other.start + last) / 2
-                    ends[place], starts[later] = min(ends[place], border), max(starts[later], border)
-        for run, start, end in zip(ordered, starts, ends, strict=True):
-            if start < end:
-                yield replace(run, start=start, end=end)
+    def _settled(self, runs: Iterable[_Run], borders: Sequence[float]) -> list[_Run]:
+        """The same. Of two that compete, one inside the other interrupts it; where they overlap otherwise, the first
+        ends and the second begins where a shot changes, or else within what both take."""
+        waiting = deque(sorted(runs, key=_in_time))
+        settled: list[_Run] = []
+        recent: list[_Run] = []  # which the next may overlap
+        while waiting:
+            run = waiting.popleft()
+            settled += [each for each in recent if each.end <= run.start]
+            recent = [each for each in recent if each.end > run.start]
+            for place, before in enumerate(recent):
+                if not self.compete(run.label, before.label):
+                    continue
+                border = run.start
+                if run.end < before.end:
+                    insort(waiting, replace(before, start=run.end), key=_in_time)
+                else:
+                    shots = borders[bisect_left(borders, run.start) : bisect_right(borders, before.end)]
+                    share = before.spares / (before.spares + run.spares)
+                    border = shots[0] if shots else before.end - share * (before.end - run.start)
+                recent[place] = replace(before, end=border)
+                run = replace(run, start=max(run.start, border))
+            recent.append(run)
+        return [each for each in [*settled, *recent] if each.start < each.end]
 
-    def _within(self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats) -> Iterator[Segment]:
+    def _within(self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats) -> Iterator[_Run]:
         """The runs of windows without a gap between them; `lifts` (N, K) are curves above the label's rest."""
         spans = self.spans[part]
-        candidates = self._candidates(scores)
+        best, beside = self._candidates(scores), self._beside(lifts, height)
+        near = spread(best, spans)
         for place, label in enumerate(self.labels):
-            flat = height[place] < FLAT
-            limit = self.thresholds.get(label)
-            fits = candidates[:, place] & (scores[:, place] >= (limit or 0.0) / 2)
-            if flat:
-                opens, holds, level = accepted[:, place] & fits, accepted[:, place] & fits, None
-            else:
-                share = lifts[:, place] / height[place]
-                opens = (share >= OPENS) & fits & accepted[:, place]
-                holds, level = (share >= HOLDS) & fits, lifts[:, place]
-            for first, last in _runs(opens, holds):
-                start, end = _borders(spans, first, last, level)
-                yield Segment(label, start, end, float(scores[first : last + 1, place].mean()))
+            likely = scores[:, place] >= self.thresholds.get(label, 0.0) / 2
+            opens = accepted[:, place] & best[:, place] & likely
+            if height[place] < FLAT:
+                for first, last in runs_of(opens, opens):
+                    score = float(scores[first : last + 1, place].mean())
+                    yield _Run(label, *stretch_of(spans, first, last), score)
+                continue
+            share = lifts[:, place] / height[place]
+            opens &= share >= OPENS
+            alone = share / np.where(beside[:, place], BESIDE, 1.0)  # what it would have without the others
+            for first, last in runs_of(opens, (share >= HOLDS) & near[:, place] & likely):
+                for before, after in pairwise([first - 1, *valleys(share, first, last), last + 1]):
+                    inside = slice(before + 1, after)
+                    if opens[inside].any():
+                        peak = before + 1 + int(share[inside].argmax())
+                        top, score = float(share[peak]), float(scores[inside, place].mean())
+                        yield _Run(label, *borders_of(spans, before, after, alone, peak, BORDER * top), score, top)
+
+    def _rivals(self) -> Iterator[list[int]]:
+        """The places of labels that are compared with each other, a list for each group."""
+        groups = self.groups or ("",) * len(self.labels)
+        for group in dict.fromkeys(groups):
+            named = enumerate(zip(groups, self.labels, strict=True))
+            places = [place for place, (name, label) in named if name == group and label not in self.independent]
+            if places:
+                yield places
 
     def _candidates(self, scores: Floats) -> Bools:
         """(N, K): True where a label may be shown beside those that it competes with: of these, only the best may."""
         may = np.ones(scores.shape, dtype=np.bool_)
-        if self.multi:
-            return may
-        groups = self.groups or ("",) * len(self.labels)
-        for group in dict.fromkeys(groups):
-            places = [
-                place
-                for place, (name, label) in enumerate(zip(groups, self.labels, strict=True))
-                if name == group and label not in self.independent
-            ]
-            if places:
-                best = scores[:, places].argmax(axis=1)
-                may[:, places] = best[:, None] == np.arange(len(places))
+        for places in () if self.multi else self._rivals():
+            best = scores[:, places].argmax(axis=1)
+            may[:, places] = best[:, None] == np.arange(len(places))
         return may
+
+    def _beside(self, lifts: Floats, height: Floats) -> Bools:
+        """(N, K): True where another label, of those that it is compared with, has half of its usual height."""
+        high = (lifts >= BORDER * height) & (height >= FLAT)
+        beside = np.zeros(high.shape, dtype=np.bool_)
+        for places in self._rivals():
+            beside[:, places] = high[:, places].sum(axis=1, keepdims=True) > high[:, places]
+        return beside
 
 
 def _in_time(segment: Segment) -> tuple[float, float, str]:
     return segment.start, segment.end, segment.label
-
-
-def _smoothed(rows: Floats) -> Floats:
-    """(N, K) -> (N, K), each row with its neighbors; at the ends with itself."""
-    padded = np.concatenate([rows[:1], rows, rows[-1:]])
-    before, here, after = SMOOTH
-    return before * padded[:-2] + here * padded[1:-1] + after * padded[2:]
-
-
-def _runs(opens: Bools, holds: Bools) -> Iterator[tuple[int, int]]:
-    """First and last places of the stretches that hold and open somewhere.
-
-    >>> bools = lambda text: np.array([letter == "x" for letter in text])
-    >>> list(_runs(bools(".x...x"), bools("xxx.xx")))
-    [(0, 2), (4, 5)]
-    """
-    holds = holds | opens
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
-    for first, after in edges.reshape(-1, 2).tolist():
-        if opens[first:after].any():
-            yield first, after - 1
-
-
-def _borders(spans: Sequence[tuple[float, float]], first: int, last: int, level: Floats | None) -> tuple[float, float]:
-    """Start and end of the run of windows from `first` to `last`, in seconds."""
-    centers = [(start + end) / 2 for start, end in spans]
-    if level is None:
-        half = (centers[1] - centers[0]) / 2 if len(centers) > 1 else 0.0
-        start, end = centers[first] - half, centers[last] + half
-    else:
-        half = BORDER * float(level[first : last + 1].max())
-        peak = first + int(level[first : last + 1].argmax())
-        start, end = (_crossing(centers, level, peak, step, half) for step in (-1, 1))
-        start = max(start, centers[max(first - 1, 0)])  # not far into another label's time
-        end = min(end, centers[min(last + 1, len(centers) - 1)])
-    # What goes on in the first or the last window goes on to its border.
-    start = spans[0][0] if first == 0 and start <= centers[0] else start
-    end = spans[-1][1] if last == len(spans) - 1 and end >= centers[-1] else end
-    return max(start, spans[0][0]), min(end, spans[-1][1])
-
-
-def _crossing(centers: Sequence[float], level: Floats, peak: int, step: int, half: float) -> float:
-    """Where the level falls below `half` for good, going from the outside to the peak, between two windows."""
-    outer = -1 if step < 0 else len(centers)
-    place = peak
-    while place + step != outer and level[place + step] >= half:
-        place += step
-    if place + step == outer:
-        return centers[place]
-    inside, outside = level[place], level[place + step]
-    share = 0.5 if inside == outside else float((inside - half) / (inside - outside))
-    return centers[place] + min(max(share, 0.0), 1.0) * (centers[place + step] - centers[place])
 
 
 def _split(start: float, end: float, borders: Sequence[float]) -> Iterator[tuple[float, float]]:
@@ -290,18 +273,3 @@ def _split(start: float, end: float, borders: Sequence[float]) -> Iterator[tuple
     """
     inner = borders[bisect_right(borders, start) : bisect_left(borders, end)]
     yield from pairwise([start, *inner, end])
-
-
-def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Stretches that touch, as one.
-
-    >>> _merged([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)])
-    [(0.0, 3.0), (5.0, 6.0)]
-    """
-    found: list[tuple[float, float]] = []
-    for start, end in spans:
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found
