@@ -78,6 +78,49 @@ def test_a_segment_is_told_once_when_it_is_over_and_soon() -> None:
         assert at - end <= GRID.window + 2 * GRID.stride
 
 
+def test_an_event_is_told_once_however_little_has_been_seen_before_it() -> None:
+    """What a label gets where it is not shown is known ever better; borders that move with it are no new segments."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        begins = np.cumsum(rng.uniform(5, 9, 6)) - rng.uniform(4, 8)
+        events = [(n % 2, float(max(begin, 0)), float(begin + rng.uniform(2, 4))) for n, begin in enumerate(begins)]
+        frames = film(events[-1][2] + 5, events)
+        flickering = frames * rng.uniform(0.4, 1.0, len(frames))[:, None, None, None]
+        stream = stream_of(str(number))
+        told = push_all(stream, flickering.astype(np.uint8)) + stream.finish()
+        for label in LABELS:
+            own = [segment for segment in told if segment.label == label]
+            assert all(after.start - before.end >= GRID.stride for before, after in pairwise(own)), own
+        assert len(told) <= len(events)
+
+
+def test_a_picture_whose_memory_is_used_again_is_kept_as_it_was() -> None:
+    """As OpenCV reads into an array that it is given."""
+    stream, kept, buffer = stream_of(), stream_of(), picture(None)
+    told: list[Segment] = []
+    for number, each in enumerate(frames := film(20, [(0, 5.0, 9.0), (1, 12.0, 15.0)])):
+        buffer[:] = each
+        told += stream.push(buffer, number / RATE)
+    assert told == push_all(kept, frames)
+    assert [segment.label for segment in told] == ["red", "green"]
+
+
+def test_times_of_numpy_give_plain_numbers() -> None:
+    stream = stream_of()
+    times = np.arange(200, dtype=np.float32) / RATE
+    frames = film(20, [(0, 5.0, 9.0)])
+    told = [segment for each, time in zip(frames, times, strict=True) for segment in stream.push(each, time)]
+    assert json.loads(json.dumps(told[0].to_dict()))["label"] == "red"
+
+
+def test_frames_that_are_less_than_a_window_are_one() -> None:
+    stream = stream_of()
+    assert push_all(stream, film(1.0, [(0, 0.0, 1.0)])) == []
+    (segment,) = stream.finish()
+    assert (segment.label, segment.start, segment.end) == ("red", 0.0, pytest.approx(1.0, abs=0.11))
+    assert stream.finish() == []
+
+
 def test_what_is_open_at_the_end_is_told_then() -> None:
     stream = stream_of()
     assert push_all(stream, film(20, [(1, 15.0, 20.0)])) == []
@@ -103,6 +146,10 @@ def test_pictures_and_times_are_checked() -> None:
         stream.push(picture(None), 0.5)
     with pytest.raises(ValueError, match=r"is float64 \(4, 4\); give uint8"):
         stream.push(np.zeros((4, 4)), 2.0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"is uint8 \(0, 64, 3\); give uint8"):
+        stream.push(np.zeros((0, 64, 3), dtype=np.uint8), 2.0)
+    with pytest.raises(ValueError, match="the time of the picture is 'soon'; give seconds"):
+        stream.push(picture(None), "soon")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="the time of the picture is nan; give seconds"):
         stream.push(picture(None), float("nan"))
 

@@ -5,22 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Spans = Sequence[tuple[float, float]]  # of windows, in seconds
 
-SMOOTH = (0.25, 0.5, 0.25)  # weights of neighboring windows
 VALLEY = 0.7  # share of the lower of two peaks; below it, what lies between them is none of either
-NEAR = 0.25  # of a window, in which a label is still shown before and after it is the best one
+NEAR = 0.25  # of a window: what begins so little later shows nearly the same
 
 
-def smoothed(rows: Floats) -> Floats:
-    """(N, K) -> (N, K), each row with its neighbors; at the ends with itself."""
-    padded = np.concatenate([rows[:1], rows, rows[-1:]])
-    before, here, after = SMOOTH
-    return before * padded[:-2] + here * padded[1:-1] + after * padded[2:]
+def near(window: float, stride: float) -> int:
+    """How many windows before and after each are `NEAR` it, of windows so long and so far apart, in seconds.
+
+    >>> near(2.0, 0.5), near(2.0, 0.1), near(2.0, 2.0)
+    (1, 5, 0)
+    """
+    return round(NEAR * window / stride)
+
+
+def smoothed(rows: Floats, reach: int) -> Floats:
+    """(N, K) -> (N, K), each row with so many before and after it, at least one, which weigh less the further away they
+    are; beyond the ends the first and the last are repeated.
+
+    >>> smoothed(np.array([[0.0], [0.0], [4.0], [0.0], [0.0]]), 1).ravel().tolist()
+    [0.0, 1.0, 2.0, 1.0, 0.0]
+    """
+    reach = max(reach, 1)
+    padded = np.pad(rows, ((reach, reach), (0, 0)), "edge")
+    weights = reach + 1.0 - np.abs(np.arange(-reach, reach + 1))
+    return np.array(sliding_window_view(padded, len(weights), axis=0) @ (weights / weights.sum()))
 
 
 def runs_of(opens: Bools, holds: Bools) -> Iterator[tuple[int, int]]:
@@ -37,14 +52,13 @@ def runs_of(opens: Bools, holds: Bools) -> Iterator[tuple[int, int]]:
             yield first, after - 1
 
 
-def spread(rows: Bools, spans: Spans) -> Bools:
-    """(N, K) -> (N, K), True also `NEAR` to windows for which it is."""
+def spread(rows: Bools, reach: int) -> Bools:
+    """(N, K) -> (N, K), True also so many rows before and after those that are."""
     found = rows.copy()
-    if len(spans) > 1 and (apart := spans[1][0] - spans[0][0]) > 0:
-        for _ in range(round(NEAR * (spans[0][1] - spans[0][0]) / apart)):
-            before, after = found[:-1].copy(), found[1:].copy()
-            found[1:] |= before
-            found[:-1] |= after
+    for _ in range(reach):
+        before, after = found[:-1].copy(), found[1:].copy()
+        found[1:] |= before
+        found[:-1] |= after
     return found
 
 

@@ -22,7 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossframe.prediction import Prediction
-from crossframe.timeline.curves import Bools, Floats, borders_of, merged, runs_of, smoothed, spread, stretch_of, valleys
+from crossframe.timeline.curves import (
+    Bools,
+    Floats,
+    borders_of,
+    merged,
+    near,
+    runs_of,
+    smoothed,
+    spread,
+    stretch_of,
+    valleys,
+)
 from crossframe.video.decode import problems_of_file
 
 REST = 0.2  # quantile of a label's curve that is taken for what it gets where it is not shown
@@ -147,6 +158,11 @@ class Track:
         """(N,), in seconds."""
         return np.array(self.spans).reshape(-1, 2).mean(axis=1)
 
+    @property
+    def _reach(self) -> int:
+        (start, end), (then, _) = self.spans[0], self.spans[min(1, len(self.spans) - 1)]
+        return near(end - start, then - start) if then > start else 0
+
     def damaged_stretches(self) -> list[tuple[float, float]]:
         """From when to when frames are damaged, to the accuracy of windows."""
         return merged(span for span, damaged in zip(self.spans, self.damaged, strict=True) if damaged)
@@ -162,14 +178,14 @@ class Track:
         edges = [first for first, (before, after) in enumerate(pairwise(self.spans), start=1) if before[1] < after[0]]
         parts = [slice(*pair) for pair in pairwise([0, *edges, len(self.spans)])]  # between stretches without frames
         curves, accepted, borders = self._curves.rows.astype(np.float64), self._accepted.rows, sorted(borders)
-        scores, windows = self.scores, self.centers
-        scores = np.concatenate([smoothed(scores[part]) for part in parts])
+        reach, scores, windows = self._reach, self.scores, self.centers
+        scores = np.concatenate([smoothed(scores[part], reach) for part in parts])
         rest = np.quantile(curves, REST, axis=0)
         height = np.quantile(curves, PEAK, axis=0) - rest
         runs = [
             run
             for part in parts
-            for run in self._within(part, scores[part], smoothed(curves[part]) - rest, accepted[part], height)
+            for run in self._within(part, scores[part], smoothed(curves[part], reach) - rest, accepted[part], height)
         ]
         found: list[Segment] = []
         for run in self._settled(runs, borders):
@@ -215,7 +231,7 @@ class Track:
         """The runs of windows without a gap between them; `lifts` (N, K) are curves above the label's rest."""
         spans = self.spans[part]
         best, beside = self._candidates(scores), self._beside(lifts, height)
-        near = spread(best, spans)
+        good = spread(best, self._reach)
         for place, label in enumerate(self.labels):
             likely = scores[:, place] >= self.thresholds.get(label, 0.0) / 2
             opens = accepted[:, place] & best[:, place] & likely
@@ -227,7 +243,7 @@ class Track:
             share = lifts[:, place] / height[place]
             opens &= share >= OPENS
             alone = share / np.where(beside[:, place], BESIDE, 1.0)  # what it would have without the others
-            for first, last in runs_of(opens, (share >= HOLDS) & near[:, place] & likely):
+            for first, last in runs_of(opens, (share >= HOLDS) & good[:, place] & likely):
                 for before, after in pairwise([first - 1, *valleys(share, first, last), last + 1]):
                     inside = slice(before + 1, after)
                     if opens[inside].any():

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from crossframe.prediction import Prediction
 from crossframe.text.labels import LabelSet
+from crossframe.timeline.curves import near
 from crossframe.timeline.segments import Segment, Track
-from crossframe.timeline.windows import DIGITS, Grid
+from crossframe.timeline.windows import DIGITS, SHORTEST, Grid
 from crossframe.video.decode import Frames
 from crossframe.video.sample import evenly_timed
 
@@ -26,7 +27,6 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 
 HISTORY = 300.0  # seconds of windows that are remembered: what a label gets where it is not shown is seen in them
 SPARE = 4  # frames kept for each that a window looks at
-SETTLED = 1.5  # strides between the last window and a border that later ones cannot move
 
 
 class Ring:
@@ -50,13 +50,14 @@ class Ring:
         return not self.times or time >= self.times[-1] + self.apart * 0.999
 
     def add(self, picture: Picture, time: float) -> None:
-        """Keep a frame, and drop those that are too old. Frames of a time that is past already are left out."""
+        """Keep a copy of a frame, whose memory may be used again, and drop those that are too old. One of a time that
+        is past already is left out."""
         if not self.wants(time):
             return
         if self._pictures and picture.shape != self._pictures[-1].shape:  # the source has changed its size
             self.clear()
         self.times.append(time)
-        self._pictures.append(picture)
+        self._pictures.append(picture.copy())
         self._count += 1
         old = bisect_left(self.times, time - self.seconds)
         del self.times[:old], self._pictures[:old]
@@ -114,6 +115,7 @@ class Stream:
         self._track = Track(multi, independent=independent, thresholds=dict(labels.thresholds))
         self._next: float | None = None  # when the next window begins
         self._told: dict[str, float] = {}  # until when segments of a label have been told
+        self._settled = float("-inf")  # until when all that was seen by then has been told
 
     def push(self, picture: Picture, time: float) -> list[Segment]:
         """Take a frame, uint8 (H, W, 3), of this time in seconds; returns the segments that it closes.
@@ -121,8 +123,12 @@ class Stream:
         Times rise. Raises ValueError for anything else.
         """
         picture = np.asarray(picture)
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
             raise ValueError(f"the picture is {picture.dtype} {picture.shape}; give uint8 (H, W, 3)")
+        try:
+            time = float(time)  # of NumPy, for instance, which no JSON takes
+        except (TypeError, ValueError):
+            raise ValueError(f"the time of the picture is {time!r}; give seconds") from None
         if not isfinite(time):
             raise ValueError(f"the time of the picture is {time}; give seconds")
         if self.ring.times and time < self.ring.times[-1]:
@@ -149,7 +155,9 @@ class Stream:
         self._track.add(self._answer(frames))
         self._track.forget_before((frames.end or 0.0) - HISTORY)
         self.windows += 1
-        return self._closed(self._track.centers[-1] - SETTLED * self.grid.stride)
+        # Windows that are near a border smooth the curve there; the next one may still move it.
+        settling = max(near(self.grid.window, self.grid.stride), 1) + 1
+        return self._closed(self._track.centers[-1] - settling * self.grid.stride)
 
     def interrupt(self) -> list[Segment]:
         """Frames to come do not follow those before; returns the segments that this closes."""
@@ -158,15 +166,22 @@ class Stream:
         return self.finish()
 
     def finish(self) -> list[Segment]:
-        """The segments that are still open."""
-        return self._closed(float("inf"))
+        """The segments that are still open. Frames that are less than one window are one of their own."""
+        found: list[Segment] = []
+        if not self.windows and self.ring.times:
+            found = self.look(self.frames(self.ring.times[0], round(self.ring.times[-1] + SHORTEST, DIGITS)))
+        return [*found, *self._closed(float("inf"))]
 
     def _closed(self, until: float) -> list[Segment]:
-        """The segments that end before `until` and have not been told."""
+        """The segments that end before `until` and have not been told. What later windows make of one that has been
+        told is no other one, but where it goes on after it was told."""
         found: list[Segment] = []
         for segment in self._track.segments():
             told = self._told.get(segment.label, float("-inf"))
             if segment.end > until or segment.end <= told + self.grid.stride:
+                continue
+            goes_on = segment.start <= told + self.grid.stride
+            if goes_on and (segment.end <= self._settled or segment.end < told + self.grid.window):
                 continue
             others = (end for label, end in self._told.items() if self._track.compete(label, segment.label))
             before = max((end for end in others if end < segment.end), default=told)
@@ -175,6 +190,7 @@ class Stream:
             start = max(segment.start, told, before)
             self._told[segment.label] = segment.end
             found.append(Segment(segment.label, start, segment.end, segment.score))
+        self._settled = until
         return found
 
     def __enter__(self) -> Self:

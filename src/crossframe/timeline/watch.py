@@ -14,7 +14,7 @@ from threading import Condition, Thread
 from crossframe.timeline.live import Live, Lost, Shown
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.stream import Stream
-from crossframe.timeline.windows import DIGITS, SHORTEST
+from crossframe.timeline.windows import DIGITS
 from crossframe.video.decode import Frames
 
 LEAVING = 2.0  # seconds for the reader to notice that it is over; one that waits for the network is left behind
@@ -60,15 +60,7 @@ class Watch:
             reader.join(LEAVING)
         if self._failure is not None:
             raise self._failure
-        if not self.stream.windows:
-            yield from self._of_a_short_one()
         yield from self.close()
-
-    def _of_a_short_one(self) -> list[Segment]:
-        """A source that has ended before one window was full is a window of its own, as long as it is."""
-        if self._begins is None or self._latest is None:
-            return []
-        return self.stream.look(self.stream.frames(self._begins, round(self._latest + SHORTEST, DIGITS)))
 
     def close(self) -> list[Segment]:
         """Stop reading; the segments that are still open."""
