@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_what_cannot_be_watched_is_told_in_a_line(command: Run, tiny_folder: Pat
     assert (hook.status, one_line(hook, "me: is no address for a webhook")) == (2, True)
     refused = command("watch", "http://127.0.0.1:9/x", *LABELS, "--model", tiny_folder, "--retries", 0)
     assert (refused.status, one_line(refused, "127.0.0.1:9/x", "given up")) == (1, True)
+
+
+def test_passwords_and_tokens_of_an_address_are_not_told(command: Run, tiny_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    address = f"http://admin:hunter2@127.0.0.1:{port}/cam?channel=1&token=abc123"
+    done = command("watch", address, *LABELS, "--model", tiny_folder, "--retries", 0)
+    assert done.status == 1
+    assert one_line(done, f"http://admin:***@127.0.0.1:{port}/cam?channel=1&token=***: Connection refused; given up")
+    assert not any(secret in done.out + done.err for secret in ("hunter2", "abc123"))
 
 
 def test_an_mp4_whose_index_comes_last_is_told_what_can_be_watched_while_it_grows(

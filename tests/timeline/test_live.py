@@ -18,7 +18,8 @@ from typing import Any
 import av
 import pytest
 
-from crossframe.timeline.live import BACK_OFF, Live, Lost, Shown, _says_its_end
+from crossframe import VideoError
+from crossframe.timeline.live import BACK_OFF, Live, Lost, Shown, _Clock, _says_its_end
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.watch import Watch
 from tests.timeline.test_stream import RATE, film, stream_of
@@ -212,6 +213,56 @@ def test_what_is_taken_up_where_it_was_may_have_several_clocks(tmp_path: Path) -
     assert len(shown) == 2 * 6 * RATE
     assert shown == sorted(shown)
     assert len(set(shown)) >= len(shown) - 1  # where the second film begins, its time is that of the frame before
+
+
+def test_a_playlist_that_was_live_and_has_ended_is_not_told_again(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=film(15, [(0, 5.0, 9.0)]), rate=RATE, options={"g": "10", "bf": "0"})
+    copied(path, tmp_path / "a.m3u8", "hls", hls_time="1", hls_list_size="0")
+    ended = (tmp_path / "a.m3u8").read_text()
+    (tmp_path / "a.m3u8").write_text(ended.replace("#EXT-X-ENDLIST", ""))
+    found: list[Shown | Lost] = []
+    with served(tmp_path) as address:
+        for each in Live(f"{address}/a.m3u8", retries=3, sleep=lambda _: None).frames(lambda _: False):
+            found.append(each)
+            (tmp_path / "a.m3u8").write_text(ended)
+    shown = [each.time for each in found if isinstance(each, Shown)]
+    assert 2 * RATE <= len(shown) <= 4 * RATE  # what FFmpeg reads of a list that goes on: its last three
+    assert shown == sorted(set(shown))
+    assert [each.wait for each in found if isinstance(each, Lost)] == [BACK_OFF[0]]
+
+
+def test_what_a_live_playlist_names_again_is_known_by_its_clock() -> None:
+    live = Live("http://127.0.0.1/a.m3u8")
+    live._is_listed, live._clock = True, _Clock(1.4, 0.0)
+    again = live._clock_for(21.4, since=33.0, latest=30.0)
+    assert [again.time(seconds) > again.shown for seconds in (21.4, 31.4, 31.5)] == [False, False, True]
+    assert again.time(35.0) == pytest.approx(33.6)
+    another = live._clock_for(0.0, since=33.0, latest=30.0)
+    assert (another.time(0.0), another.time(1.0)) == (33.0, 34.0)
+    live._is_listed = False
+    assert live._clock_for(21.4, since=33.0, latest=30.0).time(21.4) == 33.0
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("htp://127.0.0.1/a", "is no address that can be watched; give one of http, https, rtmp"),
+        ("file:///a.ts", "is no address that can be watched"),
+        ("http://127.0.0.1/a.mpd?x=1", "is a manifest of DASH, which is not read; give HLS"),
+        ("htp://u:secret@127.0.0.1/a", r"^htp://u:\*\*\*@127\.0\.0\.1/a: is no address"),
+    ],
+)
+def test_an_address_that_cannot_be_watched_is_refused_at_once(address: str, reason: str) -> None:
+    with pytest.raises(VideoError, match=reason):
+        Live(address).check()
+
+
+def test_a_server_that_never_answers_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossframe.timeline.live.READ", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/live.ts"
+        (lost,) = Live(address, retries=0).frames(lambda _: False)
+    assert lost == Lost("no data for 0.3 s", None)
 
 
 @pytest.mark.slow

@@ -61,12 +61,12 @@ def watch(
 
     chosen = label_set(recognizer.model, names, labels, background, threshold, quiet=True)
     chosen = with_background(chosen, recognizer.model)
-    stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=source)
     live = Live(source, recognizer.model.preprocess.short_side, idle, retries, record is not None)
+    stream = recognizer.open_stream(chosen, window=window, stride=stride, multi=multi, name=live.name)
     with ExitStack() as stack:
         if hook:
             stack.enter_context(hook)
-        told = _Told(source, live, hook, record, made_by(model, recognizer), _kept_in(record))
+        told = _Told(live, hook, record, made_by(model, recognizer), _kept_in(record))
         raise typer.Exit(told.all_of(Watch(live, stream)))
 
 
@@ -74,7 +74,6 @@ def watch(
 class _Told:
     """Where segments go."""
 
-    source: str
     live: Live
     hook: Webhook | None
     record: Path | None
@@ -93,7 +92,7 @@ class _Told:
                     continue
                 status = 1 if found.wait is None else 0
                 again = "given up" if found.wait is None else f"tried again in {found.wait:g} s"
-                print(f"crossframe: {escaped(self.source)}: {escaped(found.reason)}; {again}", file=sys.stderr)
+                print(f"crossframe: {escaped(self.live.name)}: {escaped(found.reason)}; {again}", file=sys.stderr)
         except KeyboardInterrupt:
             for segment in watched.close():
                 self.one(segment)
@@ -105,7 +104,7 @@ class _Told:
     def one(self, segment: Segment) -> None:
         """Tell one segment."""
         self.count += 1
-        values = {"video": self.source, **segment.to_dict()}
+        values = {"video": self.live.name, **segment.to_dict()}
         if self.record:
             path = self.record / f"{self.count:05}-{segment.start:.1f}-{segment.end:.1f}.mkv"
             values["clip"] = str(path) if self.live.save(path, segment.start, segment.end) else None

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import time as clock
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import RawIOBase
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,23 +21,20 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from crossframe.files import replacing
-from crossframe.video.given import VideoError
+from crossframe.timeline.growing import INDEX, Growing, comes_last, is_complete
+from crossframe.timeline.recorder import Recorder
+from crossframe.video.given import VideoError, without_secrets
 from crossframe.video.media import FORMATS, Media, VideoPacket, demuxed
 
 READ = 10.0  # seconds without data after which a connection counts as lost
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before the next attempts
-POLL = 0.05  # seconds between looks at a file that grows
-PACKETS = 64 << 20  # bytes of packets kept for recording
 CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
-HEAD = 4096  # bytes in which an MP4 says how it is made
-INDEX = (
-    "is an MP4 whose index comes last, so that it cannot be read from a pipe or while it grows; give MPEG-TS, Matroska "
-    "or a fragmented MP4 (ffmpeg -movflags frag_keyframe+empty_moov)"
-)
 UNTIMED = 250  # frames without a time after which none is waited for
 NO_TIMES = "its frames have no times; give MPEG-TS, Matroska or a fragmented MP4, which tell them"
 NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp", "rtp")  # of addresses
+KEEPING = ("http", "rtmp", "tcp")  # whose data wait on the way for whoever is slow to read them
+LISTED = 30.0  # seconds of the past that a playlist of something live may name
 
 
 class _NoTimesError(VideoError):
@@ -63,6 +58,24 @@ class Lost:
 
 
 @dataclass
+class _Clock:
+    """A source's own seconds, which may step back, as those of the watch, which do not. Frames until `shown` have been
+    shown already."""
+
+    origin: float  # its own seconds at the begin of the watch
+    since: float
+    shown: float = float("-inf")
+
+    def time(self, seconds: float) -> float:
+        """When a frame is shown, the one after those that were asked for before."""
+        time = round(seconds - self.origin, 6)
+        if time < self.since:  # a new clock
+            self.origin, time = seconds - self.since, self.since
+        self.since = time
+        return time
+
+
+@dataclass
 class Live:
     """A live source. `frames` reads it; `stop` ends that, from any thread.
 
@@ -81,18 +94,23 @@ class Live:
     sleep: Callable[[float], None] = clock.sleep
     now: Callable[[], float] = clock.monotonic
     stopped: bool = False
-    _packets: deque[tuple[float, VideoPacket]] = field(default_factory=deque[tuple[float, VideoPacket]])
-    _bytes: int = 0
-    _template: Any = None
+    _recorder: Recorder = field(default_factory=Recorder)
     _container: InputContainer | None = None
     _failure: Exception | None = None  # which ended the connection
     _growing: Growing | None = None
     _has_end: bool = False  # an address whose video is complete, and waits
     _begins: float | None = None  # when the first frame of that was shown
+    _is_listed: bool = False  # by a playlist, which hands over several seconds at once
+    _clock: _Clock | None = None  # of the last connection
 
     def stop(self) -> None:
         """End reading after the next packet."""
         self.stopped = True
+
+    @property
+    def name(self) -> str:
+        """The source as messages and answers tell it, without passwords."""
+        return without_secrets(self.source)
 
     @property
     def is_stream(self) -> bool:
@@ -111,6 +129,14 @@ class Live:
             return not self.waits
         return (self.is_stream and not self._has_end) or self.is_camera
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds in which data that have come may wait to be read without being lost, beside those of a window; None
+        where none may."""
+        if not self.source.startswith(KEEPING):
+            return None
+        return LISTED if self._is_listed else 0.0
+
     def check(self) -> None:
         """Raise VideoError now, rather than when a model is there, where the source is nothing that can be watched."""
         path, reason = Path(self.source), ""
@@ -119,14 +145,20 @@ class Live:
             if device.startswith("/dev/") and not Path(device).exists():
                 there = ", ".join(sorted(map(str, Path("/dev").glob("video[0-9]*")))) or "none"
                 reason = f"there is no camera {device}; connect it, or give one that is here: {there}"
-        elif self.is_stream or self.source == "-":
+        elif self.is_stream:
+            scheme, _, rest = self.source.partition("://")
+            if scheme.lower() not in SCHEMES:
+                reason = f"is no address that can be watched; give one of {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
+            elif rest.partition("?")[0].lower().endswith(".mpd"):
+                reason = "is a manifest of DASH, which is not read; give HLS (.m3u8) or the stream itself"
+        elif self.source == "-":
             return
         elif not path.exists():
             reason = "does not exist; check the path"
         elif path.is_dir():
             reason = "is a folder; give a file that grows, an address or a camera"
         if reason:
-            raise VideoError(f"{self.source}: {reason}")
+            raise VideoError(f"{self.name}: {reason}")
 
     def frames(self, wants: Callable[[float], bool]) -> Iterator[Shown | Lost]:
         """Frames as they come, and what was lost between them. `wants` says which times are to be converted.
@@ -147,8 +179,8 @@ class Live:
                 reason = "ended"
             except (av.error.FFmpegError, OSError, VideoError) as error:
                 if (not self.is_stream and first) or isinstance(error, _NoTimesError):
-                    raise VideoError(f"{self.source}: {self._unread(error)}") from error
-                reason = _why(error).removeprefix(f"{self.source}: ")
+                    raise VideoError(f"{self.name}: {self._unread(error)}") from error
+                reason = _why(error).removeprefix(f"{self.name}: ")
             if self.stopped or not self.is_stream or (self._has_end and reason == "ended"):
                 return
             failures = failures + 1 if first else 0
@@ -161,13 +193,9 @@ class Live:
 
     def _unread(self, error: Exception) -> str:
         """Why a file, a pipe or a camera could not be opened."""
-        head = b"" if self._growing is None else self._growing.head
-        if self._growing is None and Path(self.source).is_file():
-            with open(self.source, "rb") as file:
-                head = file.read(HEAD)
-        if head[4:8] == b"ftyp" and b"moov" not in head and b"moof" not in head:
+        if is_complete(Path(self.source)) if self._growing is None else comes_last(self._growing.head):
             return INDEX
-        reason = _why(error).removeprefix(f"{self.source}: ")
+        reason = _why(error).removeprefix(f"{self.name}: ")
         return reason if ";" in reason else f"cannot be watched ({reason}); check it"
 
     @property
@@ -178,47 +206,28 @@ class Live:
 
     def close(self) -> None:
         """Close the source, which must not be read any more; there is nothing left of it to save."""
-        self._packets.clear()
-        self._bytes, self._template = 0, None
+        self._recorder.begin(None)
         if self._container is not None:
             self._container.close()
             self._container = None
 
     def save(self, path: Path, start: float, end: float) -> bool:
-        """Write the packets from `start` to `end`, from the key frame before it on, as a file; False if they are gone.
-
-        Nothing is encoded again.
-        """
-        kept = [pair for pair in list(self._packets) if pair[0] <= end]
-        first = max((n for n, (at, packet) in enumerate(kept) if packet.is_keyframe and at <= start), default=None)
-        first = next((n for n, (_, packet) in enumerate(kept) if packet.is_keyframe), None) if first is None else first
-        if first is None or kept[-1][0] < start or self._template is None:
-            return False
-        with replacing(path) as part, av.open(str(part), "w", format="matroska") as container:
-            stream = container.add_stream_from_template(self._template)
-            origin = min(packet.dts for _, packet in kept[first:] if packet.dts is not None)
-            for _, packet in kept[first:]:
-                copy = av.Packet(bytes(packet))
-                copy.pts = None if packet.pts is None else packet.pts - origin
-                copy.dts = None if packet.dts is None else packet.dts - origin
-                copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
-                container.mux(copy)
-        return True
+        """Write what was shown from `start` to `end` as a file, from a key frame on; False if it is gone."""
+        return self._recorder.save(path, start, end)
 
     def _connection(self, wants: Callable[[float], bool], since: float, latest: float) -> Iterator[Shown]:
-        """The frames of one connection, the first of them at `since` seconds; of a complete video that broke off, which
-        begins anew, those after the `latest` one."""
+        """The frames of one connection, the first of them at `since` seconds; of what is shown again, those after the
+        `latest` one."""
         with self._opened() as container:
             if not container.streams.video:
-                raise VideoError(f"{self.source}: holds no video")
+                raise VideoError(f"{self.name}: holds no video")
             self._has_end = self.source.startswith("http") and _says_its_end(container)
+            self._is_listed = "hls" in container.format.name
             stream = container.streams.video[0]
-            media = Media(self.source, container, stream)
-            self._template = stream
+            media = Media(self.name, container, stream)
+            self._recorder.begin(stream)
             stream.thread_type = "NONE"  # which would hold frames back
-            again = self._has_end and self._begins is not None  # the same frames once more, by the same clock
-            since = self._begins if again and self._begins is not None else since
-            origin: float | None = None
+            own: _Clock | None = None
             untimed, view = 0, None
             for packet in self._packets_of(container, stream):
                 if self.stopped:
@@ -228,16 +237,12 @@ class Live:
                     seconds = media.seconds(frame)
                     if np.isnan(seconds):
                         untimed += 1
-                        if untimed > UNTIMED and origin is None:
+                        if untimed > UNTIMED and own is None:
                             raise _NoTimesError(NO_TIMES)
                         continue
-                    if origin is None:
-                        origin, self._begins = seconds - since, since if self._has_end else None
-                    time = round(seconds - origin, 6)
-                    if time < since:  # it stepped back: a new clock
-                        origin, time = seconds - since, since
-                    since = time
-                    if again and time <= latest:
+                    own = self._clock = own or self._clock_for(seconds, since, latest)
+                    time = own.time(seconds)
+                    if time <= own.shown:
                         continue
                     if not wants(time):
                         yield Shown(time, None)
@@ -246,11 +251,23 @@ class Live:
                     yield Shown(time, np.ascontiguousarray(media.picture(frame, view)))
                 if self.record and packet is not None and packet.pts is not None and stream.time_base:
                     at = float(packet.pts * stream.time_base)
-                    self._keep(at - (at - since if origin is None else origin), packet)
+                    self._recorder.keep(since if own is None else at - own.origin, packet)
             if self._failure is not None:
                 raise self._failure
-            if untimed and origin is None:
+            if untimed and own is None:
                 raise _NoTimesError(NO_TIMES)
+
+    def _clock_for(self, first: float, since: float, latest: float) -> _Clock:
+        """The clock of a connection by its `first` frame: that of the one before it, where a complete video that broke
+        off begins anew, or a playlist names what has been shown."""
+        if self._has_end and self._begins is not None:
+            return _Clock(first - self._begins, self._begins, latest)
+        if self._is_listed and self._clock is not None:
+            begin = first - self._clock.origin
+            if self._has_end or latest - LISTED <= begin <= since + LISTED:
+                return _Clock(self._clock.origin, min(begin, latest), latest)
+        self._begins = since if self._has_end else None
+        return _Clock(first - since, since)
 
     def _packets_of(self, container: InputContainer, stream: Any) -> Iterator[VideoPacket | None]:
         """The packets until the source ends or breaks off, and then None, for the frames that are held back."""
@@ -263,12 +280,6 @@ class Live:
             self._failure = error
         yield None
 
-    def _keep(self, time: float, packet: VideoPacket) -> None:
-        self._packets.append((time, packet))
-        self._bytes += packet.size
-        while self._bytes > PACKETS:
-            self._bytes -= self._packets.popleft()[1].size
-
     @contextmanager
     def _opened(self) -> Generator[InputContainer]:
         source: Any = self.source
@@ -280,13 +291,14 @@ class Live:
             # A camera's packets by UDP are lost on the way, or in front of a firewall; most have TCP too.
             options |= {"format_whitelist": f"{FORMATS},hls"} if form is None else {"rtsp_flags": "prefer_tcp"}
         elif source == "-":
-            source = self._growing = Growing(os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0), self, 0.0)
+            file = os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+            source = self._growing = Growing(file, lambda: self.stopped, self.sleep, 0.0)
         elif self.is_camera:
             form = CAMERAS.get(sys.platform, "v4l2")
             source, options = self._camera, {}
-        elif not _is_complete(Path(source)):
+        elif not is_complete(Path(source)):
             file = open(source, "rb", buffering=0)  # noqa: SIM115 - it closes it
-            source = self._growing = Growing(file, self, self.idle)
+            source = self._growing = Growing(file, lambda: self.stopped, self.sleep, self.idle)
         self.close()
         opened = av.open(source, mode="r", format=form, container_options=options, timeout=(READ, READ))
         container = cast("InputContainer", opened)
@@ -296,34 +308,6 @@ class Live:
         finally:
             if not self.record:  # clips are made as long as their packets are kept, which needs what they came from
                 self.close()
-
-
-class Growing:
-    """A file that someone writes to, or a pipe: gives what is there, and at the end waits for more, until for `idle`
-    seconds there was none."""
-
-    def __init__(self, file: RawIOBase, live: Live, idle: float) -> None:
-        self._file = file
-        self._live = live
-        self._idle = idle
-        self.head = b""
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at all once the file has ended."""
-        waited = 0.0
-        while not (data := self._file.read(size)):
-            if self._live.stopped or waited >= self._idle:
-                return b""
-            self._live.sleep(POLL)
-            waited += POLL
-        if len(self.head) < HEAD:
-            self.head += data[: HEAD - len(self.head)]
-        return data
-
-    def close(self) -> None:
-        """Close the file."""
-        with suppress(OSError):
-            self._file.close()
 
 
 def _says_its_end(container: InputContainer) -> bool:
@@ -336,14 +320,7 @@ def _says_its_end(container: InputContainer) -> bool:
     return bool(container.duration) or (container.size > 0 and "hls" not in container.format.name)
 
 
-def _is_complete(path: Path) -> bool:
-    """True for MP4 that is not made of fragments: it has an index, for which it is read here and there."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
-    return head[4:8] == b"ftyp" and b"moof" not in head
-
-
 def _why(error: Exception) -> str:
+    if isinstance(error, av.error.ExitError):  # which FFmpeg calls what our own limit does
+        return f"no data for {READ:g} s"
     return " ".join(str(getattr(error, "strerror", None) or error).split())

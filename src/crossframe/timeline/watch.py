@@ -1,7 +1,8 @@
 """Watching a live source: one thread reads it into a ring, the caller's own answers windows and tells segments.
 
 Where the model is slower than a stream or a camera, windows are dropped, so that what is told is never far behind. A
-file and a pipe are not: they wait.
+file and a pipe wait instead. What comes in bursts by TCP, as playlists and servers with a buffer send it, may wait for
+as long as a window and a stride.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Condition, Thread
+from time import monotonic
 
 from crossframe.timeline.live import Live, Lost, Shown
 from crossframe.timeline.segments import Segment
@@ -40,6 +42,7 @@ class Watch:
     _changed: Condition = field(default_factory=Condition)
     _latest: float | None = None  # time of the newest frame
     _begins: float | None = None  # the next window
+    _ahead: float | None = None  # since when the source has had more than was read
     _over: bool = False
     _failure: Exception | None = None
 
@@ -70,14 +73,17 @@ class Watch:
     def _read(self) -> None:
         """The reader's thread."""
         try:
+            asked = monotonic()
             for shown in self.live.frames(self.stream.ring.wants):
+                waited = monotonic() - asked
                 with self._changed:
                     if isinstance(shown, Shown):
-                        self._add(shown)
+                        self._add(shown, waited)
                     else:  # what comes next must not follow what came before
                         self._lost.append(shown)
                         self._changed.notify_all()
                         self._changed.wait_for(lambda: not self._lost or self.live.stopped)
+                asked = monotonic()
         except Exception as error:  # told by the caller's thread
             self._failure = error
         finally:
@@ -85,15 +91,28 @@ class Watch:
                 self._over = True
                 self._changed.notify_all()
 
-    def _add(self, shown: Shown) -> None:
-        """Take a frame into the ring; a source that waits does so until the windows before it have been taken."""
+    def _add(self, shown: Shown, waited: float) -> None:
+        """Take a frame, for which the source had to be `waited` for so many seconds, into the ring; before that, wait
+        until the windows before it have been taken, where the source allows it."""
+        if self._latest is None or waited >= (shown.time - self._latest) / 2:
+            self._ahead = None  # it comes at the source's own pace
         self._latest = shown.time
         self._begins = shown.time if self._begins is None else self._begins
         self._changed.notify_all()
-        if not self.live.is_live:
-            self._changed.wait_for(lambda: not self._is_full() or self.live.stopped)
+        while self._is_full() and not self.live.stopped and (left := self._patience()) > 0:
+            self._changed.wait(min(left, PATIENCE))
         if shown.picture is not None:
             self.stream.ring.add(shown.picture, shown.time)
+
+    def _patience(self) -> float:
+        """Seconds that the source still may be kept waiting for, none or fewer where it is too late."""
+        if not self.live.is_live:
+            return PATIENCE
+        allowed = self.live.patience
+        if allowed is None:
+            return 0.0
+        self._ahead = monotonic() if self._ahead is None else self._ahead
+        return self._ahead + allowed + self.stream.grid.window + self.stream.grid.stride - monotonic()
 
     def _is_full(self) -> bool:
         """True if all frames of the next window have come, however long none came."""

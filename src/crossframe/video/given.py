@@ -26,6 +26,8 @@ from crossframe.pace import figure
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.")
+_PASSWORD = re.compile(r"(?<=://)([^/?#:]*:)[^/?#]+(?=@)")
+_TOKEN = re.compile(r"(?<=[?&])([^=&#]*(?:pass|pwd|token|key|secret|sig|auth)[^=&#]*=)[^&#]+", re.IGNORECASE)
 _OF_PATH = re.compile(r"(https?:)/(?=[^/])")  # what pathlib makes of an address
 MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
 PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
@@ -190,6 +192,15 @@ def address_of(source: object) -> str | None:
     if isinstance(source, os.PathLike):
         text = _OF_PATH.sub(r"\1//", text, count=1)
     return text if ADDRESS.match(text) else None
+
+
+def without_secrets(address: str) -> str:
+    """An address for people to see: a password in it, and what is called a token or a key, are left out.
+
+    >>> without_secrets("rtsp://admin:1234@10.0.0.7/live?channel=1&token=abc")
+    'rtsp://admin:***@10.0.0.7/live?channel=1&token=***'
+    """
+    return _TOKEN.sub(r"\1***", _PASSWORD.sub(r"\1***", address)) if "://" in address else address
 
 
 def source_name(source: object) -> str:
