@@ -171,8 +171,9 @@ def test_a_recognizer_answers_frames_in_memory_and_streams_of_them(tiny_folder: 
     torch.testing.assert_close(found.scores, alone.scores)
     assert found.frames.times.tolist() == [times[place] for place in found.frames.indices.tolist()]
     assert (found.frames.start, found.frames.end) == (0.0, pytest.approx(4.0))
-    for wrong in ([0.0, 1.0], times[::-1], [float("nan")] * 40):
-        with pytest.raises(ValueError, match="give each a time, rising"):
+    wrongs = {"40 frames and 2 times": [0.0, 1.0], "1 is at 3.8 s": times[::-1], "0 is at nan s": [float("nan")] * 40}
+    for reason, wrong in wrongs.items():
+        with pytest.raises(ValueError, match=f"{reason}; give each a time, rising"):
             recognizer.classify_frames(frames, wrong, labels)
     with pytest.raises(ValueError, match="a stride of 2 seconds leaves out what lies between windows of 1 seconds"):
         recognizer.open_stream(labels, window=1.0, stride=2.0)

@@ -45,6 +45,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
                 self.send_error(404)
                 return
             content, length, headers = here.files[self.path]
+            if headers.get("Needs", self.headers.get("Authorization")) != self.headers.get("Authorization"):
+                self.send_error(401)
+                return
             asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
             if asked and "Accept_Ranges" in headers:
                 content = content[int(asked[1]) : int(asked[2]) + 1]
@@ -99,6 +102,17 @@ def test_an_address_gives_the_frames_of_the_file_and_its_name(site: Site, clip: 
 def test_an_address_is_taken_as_browsers_show_it(site: Site, clip: Path, folder: Path) -> None:
     site.put("a%20%C3%BC.mp4?a=b%2Fc", clip.read_bytes())
     assert len(read_video(f"{site.address}/a ü.mp4?a=b%2Fc", 4)) == 4
+
+
+def test_a_password_in_an_address_opens_it_and_is_not_told(site: Site, clip: Path, folder: Path) -> None:
+    site.put("a.mp4", clip.read_bytes(), Needs="Basic dXNlcjpwQHNz")  # user:p@ss
+    host = site.address.removeprefix("http://")
+    assert len(read_video(f"http://user:p%40ss@{host}/a.mp4", 4)) == 4
+    for name, reason in (("user:wrong", "says 401"), ("user:wrong@elsewhere.invalid:1", "cannot be reached")):
+        with pytest.raises(VideoError, match=reason) as caught:
+            read_video(f"http://{name}@{host}/a.mp4" if "invalid" not in name else f"http://{name}/a.mp4", 4)
+        assert "http://user:***@" in str(caught.value)
+        assert "wrong" not in str(caught.value)
 
 
 def test_a_copy_is_used_until_the_original_changes(site: Site, clip: Path, folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, fields, replace
+from math import isfinite
 from typing import Any, Protocol, Self, TypeAlias, cast
 
 import numpy as np
@@ -214,8 +215,11 @@ def timed_frames(
         raise ValueError(f"times is {times!r:.60}; give the second at which each frame is shown, rising") from None
     if not len(pictures):
         raise ValueError("there are no frames; give one or more, and the second at which each is shown")
-    if shown.shape != (len(pictures),) or not shown.isfinite().all() or (shown.diff() <= 0).any():
+    if shown.shape != (len(pictures),):
         raise ValueError(f"there are {len(pictures)} frames and {len(times)} times; give each a time, rising")
+    for number, (time, rises) in enumerate(zip(shown.tolist(), [True, *(shown.diff() > 0).tolist()], strict=True)):
+        if not (rises and isfinite(time)):
+            raise ValueError(f"frame {number} is at {time:g} s; give each a time, rising")
     seconds = shown.tolist()
     end = 2 * seconds[-1] - seconds[-2] if len(seconds) > 1 else seconds[-1]
     wanted = Wanted("<array>", num_frames, sampling)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,13 +23,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from crossframe import __version__
 from crossframe.extras import install_command
 from crossframe.files import replacing
-from crossframe.video.given import MEMBER, VIDEO_SUFFIXES, VideoError, places
+from crossframe.video.given import MEMBER, VIDEO_SUFFIXES, VideoError, places, without_secrets
 
 MOST = 10 << 30
 STALLED = 30.0  # seconds without a byte, after which a connection is given up
@@ -214,12 +215,17 @@ def _opened(address: str) -> Generator[_Remote]:
 
 def _over_http(address: str, begin: int, size: int | None) -> HTTPResponse:
     # blanks and letters beyond ASCII, as browsers show addresses; what is encoded already stays
-    written = quote(address, safe="%/:=&?#+!$,;'@()*[]~")
+    parts = urlsplit(quote(address, safe="%/:=&?#+!$,;'@()*[]~"))
+    user, given, host = parts.netloc.rpartition("@")
     headers = {"User-Agent": f"crossframe/{__version__}"}
     if size is not None:
         headers["Range"] = f"bytes={begin}-{begin + size - 1}"
+    request = Request(parts._replace(netloc=host).geturl(), headers=headers)
+    if given:  # not for another host, to which it may be sent on
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    address = without_secrets(address)
     try:
-        answer = urlopen(Request(written, headers=headers), timeout=STALLED)
+        answer = urlopen(request, timeout=STALLED)
     except HTTPError as error:
         error.close()
         raise VideoError(f"{address}: the server says {error.code} {error.reason}; check the address") from error
