@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_classify import one_line
+from tests.timeline.test_webhook import failing, serving
 from tests.video.clips import moving, write_clip
 
 LABELS = ("-l", "arm wrestling", "-l", "cleaning a pool", "--window", "1")
@@ -124,3 +125,14 @@ def test_an_mp4_whose_index_comes_last_is_told_what_can_be_watched_while_it_grow
     whole = write_clip(tmp_path / "fragments.mp4", frames=noise, options={"g": "10"}, muxing=fragments).read_bytes()
     growing.write_bytes(whole[: len(whole) // 2])
     assert command("watch", growing, *LABELS, "--model", tiny_folder, "--idle", 0.1).status == 0
+
+
+def test_watch_tells_at_its_end_how_many_segments_are_lost(command: Run, clip: Path, tiny_folder: Path) -> None:
+    words = ("--model", tiny_folder, "--threshold", 0, "--idle", 0.1)
+    with serving(failing) as (address, asked):
+        done = command("watch", clip, *LABELS, *words, "--webhook", address)
+    assert done.status == 0
+    lost = len(done.out.splitlines())
+    assert lost == len(asked) > 0
+    of = f"{lost} of {lost} segment{'s' * (lost != 1)}"
+    assert done.err.splitlines()[-1] == f"crossframe: {address}: {of} could not be delivered"
