@@ -52,3 +52,11 @@ def test_lists_without_times_are_refused() -> None:
         events_by_video([("a.mp4", "x", 1.0, None)])
     with pytest.raises(ValueError, match="there are no events"):
         localization({}, {}, {"a": Track()})
+
+
+@pytest.mark.parametrize(("start", "end"), [(2.0, 2.0), (3.0, 2.0), (float("nan"), 2.0), (0.0, float("inf"))])
+def test_an_event_without_length_is_refused_where_it_is_made(start: float, end: float) -> None:
+    with pytest.raises(ValueError, match=rf"an event of 'walking' cannot last from {start} to {end} s; let it end"):
+        Event("walking", start, end)
+    with pytest.raises(ValueError, match=r"a\.mp4: an event of 'walking' cannot last"):
+        events_by_video([("a.mp4", "walking", start, end)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -25,11 +26,20 @@ AT_OVERLAPS = tuple(f"ap_{round(100 * least)}" for least in OVERLAPS)  # the nam
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The truth: `label` is shown from `start` until before `end`, in seconds."""
+    """The truth: `label` is shown from `start` until before `end`, in seconds.
+
+    Raises ValueError for one without length.
+    """
 
     label: str
     start: float
     end: float
+
+    def __post_init__(self) -> None:
+        if not (self.end > self.start and isfinite(self.end - self.start)):
+            raise ValueError(
+                f"an event of {self.label!r} cannot last from {self.start} to {self.end} s; let it end after it starts"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,11 +181,14 @@ def told_of(event: Event, segments: Sequence[Segment]) -> tuple[float, float]:
 def events_by_video(rows: Sequence[tuple[str, str, float | None, float | None]]) -> dict[str, list[Event]]:
     """Events by the name of their video, of rows (video, label, start, end).
 
-    Raises ValueError for a row without times.
+    Raises ValueError for a row without an end, and for one without length.
     """
     found: defaultdict[str, list[Event]] = defaultdict(list)
     for video, label, start, end in rows:
         if end is None:
             raise ValueError(f"{video}: an event of {label!r} has no end; give a list with columns start and end")
-        found[video].append(Event(label, start or 0.0, end))
+        try:
+            found[video].append(Event(label, start or 0.0, end))
+        except ValueError as error:
+            raise ValueError(f"{video}: {error}") from None
     return dict(found)
