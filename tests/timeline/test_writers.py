@@ -6,7 +6,9 @@ import csv
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from crossframe.data.manifest import read_manifest
@@ -114,6 +116,17 @@ def test_labels_that_are_markup_stay_text(tmp_path: Path) -> None:
     write(tmp_path / "a.html", [timeline])
     assert "&lt;b&gt;&amp;" in (tmp_path / "a.vtt").read_text()
     assert "<b>&" not in (tmp_path / "a.html").read_text()
+
+
+def test_labels_that_players_of_subtitles_take_for_markup_are_shown(tmp_path: Path) -> None:
+    label = "<b>a</b> <red> {\\an8}b {Y:i}c C:\\News x < y"
+    windows = [window(float(second), (0.3, 0.2), labels=(label, "x")) for second in range(6)]
+    write(tmp_path / "a.srt", [Timeline.of(windows, LabelSet.of([label, "x"]))])
+    with av.open(str(tmp_path / "a.srt")) as container:
+        lines: list[Any] = [line for packet in container.demux(subtitles=0) for line in packet.decode()]
+    said = "<b>a</b> <red> (|an8)b (Y:i)c C:|News x < y"
+    told = said.translate(str.maketrans({"<": "\u2039", ">": "\u203a", "|": "\u2216"}))
+    assert [line.dialogue.decode() for line in lines] == [told]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

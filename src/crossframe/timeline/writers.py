@@ -65,7 +65,7 @@ def write_all_json(path: Path, timelines: Sequence[Timeline]) -> None:
 def write_srt(path: Path, timelines: Sequence[Timeline]) -> None:
     """SubRip subtitles, which players show over the video."""
     blocks = [
-        f"{number}\n{_clock(each.start, ',')} --> {_clock(each.end, ',')}\n{_one_line(each.label)}\n"
+        f"{number}\n{_clock(each.start, ',')} --> {_clock(each.end, ',')}\n{_plain(each.label)}\n"
         for number, each in enumerate(timelines[0].segments, start=1)
     ]
     write_text(path, "\n".join(blocks))
@@ -139,6 +139,11 @@ def _one_line(label: str) -> str:
     return " ".join(label.split())
 
 
+def _plain(label: str) -> str:
+    """A label that no reader of SubRip takes for markup."""
+    return _one_line(label).translate(LOOKALIKES)
+
+
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -151,3 +156,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[Timeline]], None]] = {
     ".html": write_page,
 }
 SINGLE = (".srt", ".vtt")
+# SubRip has no escapes. Players hide <b>, and many any <word>; they obey {\an8} and \N. A sign that looks alike is read
+# as what it stands for, by people; an invisible one in between would not keep every player from seeing a tag, and would
+# be copied along unseen.
+LOOKALIKES = str.maketrans({"<": "\u2039", ">": "\u203a", "{": "(", "}": ")", "\\": "\u2216"})
