@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from math import isnan
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,6 +32,15 @@ def signed(value: float) -> str:
     """
     text = f"{value:+.2f}"
     return text if float(text) else text[1:]
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, to one decimal; "-" where nobody knows it.
+
+    >>> percent(0.1234), percent(float("nan")), percent(None)
+    ('12.3%', '-', '-')
+    """
+    return "-" if share is None or isnan(share) else f"{share:.1%}"
 
 
 def counted(number: int, noun: str) -> str:

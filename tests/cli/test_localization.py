@@ -123,6 +123,21 @@ def test_events_are_rows_that_compare_and_report_read(
     assert (tmp_path / "both/all/report.html").is_file()
 
 
+def test_what_no_middle_of_a_window_tells_is_a_dash_everywhere(
+    command: Run, events: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    brief = events.with_name("brief.csv")
+    brief.write_text("path,start,end,label,split\na.mp4,1.01,1.03,arm wrestling,test\nb.mp4,2.3,2.32,golf,test\n")
+    run = tmp_path / "run"
+    done = command("evaluate", "finetune", "--model", tiny_folder, "--data", brief, "--timeline", "--out", run)
+    assert done.status == 0, done.err
+    assert f"{'points':<10} -" in done.out
+    assert "nan" not in done.out
+    assert summary(run)["points"] is None
+    assert command("report", run, "--out", tmp_path / "page.html").status == 0
+    assert "nan" not in str(model_card(load(tiny_folder), scores=[run])).split("## Scores")[1].split("##")[0]
+
+
 def test_what_cannot_be_measured_is_said_in_a_line(
     command: Run, words: tuple[object, ...], events: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:

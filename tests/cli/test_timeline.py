@@ -120,6 +120,31 @@ def test_what_really_happens_says_how_well_it_is_told(
     assert (others.status, one_line(others, str(truth), f"no event of {clip}", "other videos")) == (2, True)
 
 
+def test_of_a_part_only_what_happens_in_it_is_measured(
+    command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"path,start,end,label\n{clip},0.5,1.5,arm wrestling\n{clip},3,4,cleaning a pool\n")
+    words = (*LABELS, "--model", tiny_folder, "--window", 1, "--truth", truth)
+    done = command("timeline", clip, *words, "--start", 2, "--end", 3.5, "--json")
+    assert done.status == 0
+    measured = json.loads(done.out.splitlines()[-1])["localization"]
+    assert [(row["label"], row["events"]) for row in measured["per_label"]] == [("cleaning a pool", 1)]
+    assert all(measured[name] == measured["per_label"][0][name] for name in ("ap_30", "ap_70", "points"))
+    rows = tmp_path / "parts.csv"
+    rows.write_text(f"path,start,end\n{clip},0,2\n{clip},2,4.5\n")
+    done = command("timeline", rows, *words, "--json")
+    assert done.status == 0
+    measured = json.loads(done.out.splitlines()[-1])["localization"]
+    assert [(row["label"], row["events"]) for row in measured["per_label"]] == [
+        ("arm wrestling", 1),
+        ("cleaning a pool", 1),
+    ]
+    for times, told in ((("--start", 1.5, "--end", 3), "from 1.5 to 3 s"), (("--start", 4), "from 4 s on")):
+        none = command("timeline", clip, *LABELS, "--model", "gone", "--truth", truth, *times)
+        assert (none.status, one_line(none, str(truth), f"no event of {clip} {told}; give a part")) == (2, True)
+
+
 def test_what_was_told_is_kept_where_nothing_can_be_measured(
     command: Run, clip: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:

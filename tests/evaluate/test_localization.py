@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crossframe.evaluate.localization import Event, events_by_video, localization, segment_precision
+from crossframe.cli.localization import localization_table
+from crossframe.evaluate.localization import Event, events_by_video, events_within, localization, segment_precision
 from crossframe.timeline.segments import Segment, Track
 from tests.timeline.test_segments import LABELS, seen_of, track_of
 
@@ -45,6 +46,28 @@ def test_points_are_the_middles_of_windows() -> None:
     assert result.means["mean_ap"] > 0.9
     assert set(result.summary()) >= {"ap_30", "ap_50", "ap_70", "points", "mean_ap", "covered", "per_label"}
     assert [row["label"] for row in result.summary()["per_label"]] == list(LABELS)
+
+
+def test_events_of_a_part_are_cut_to_it() -> None:
+    events = [Event("a", 0.0, 2.0), Event("b", 1.0, 5.0), Event("c", 4.0, 9.0), Event("d", 6.0, 8.0)]
+    assert events_within(events, 2.0, 6.0) == [Event("b", 2.0, 5.0), Event("c", 4.0, 6.0)]
+    assert events_within(events, 5.0, None) == [Event("c", 5.0, 9.0), Event("d", 6.0, 8.0)]
+    assert events_within(events, None, None) == events
+
+
+def test_what_no_middle_of_a_window_tells_is_not_known_and_no_mean(recwarn: pytest.WarningsRecorder) -> None:
+    track = track_of(seen_of([(0, 5.0, 12.0)]))
+    short = track.centers[3] + 0.01
+    events = {"a.mp4": [Event("walking", 5.0, 12.0), Event("sitting", short, short + 0.02)]}
+    result = localization({"a.mp4": track.segments()}, events, {"a.mp4": track})
+    assert np.isnan(result.per_label["sitting"]["points"])
+    assert result.means["points"] == result.per_label["walking"]["points"]
+    points = [*localization_table(result.summary()).columns[-1].cells]
+    assert points == [points[0], "-", points[0]]
+    nobody = localization({}, {"a.mp4": events["a.mp4"][1:]}, {"a.mp4": track})
+    assert np.isnan(nobody.means["points"])
+    assert [*localization_table(nobody.summary()).columns[-1].cells] == ["-", "-"]
+    assert not recwarn.list
 
 
 def test_lists_without_times_are_refused() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossframe.cli.shared import progress
+from crossframe.pace import percent
 from crossframe.text.labels import escaped
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def localization_table(found: Mapping[str, Any]) -> Table:
-    """The summary of a `Localization`: a row for each label, and their mean."""
+    """The summary of a `Localization`: a row for each label, and their mean; "-" for what cannot be known."""
     from rich.table import Table
 
     from crossframe.evaluate.localization import AT_OVERLAPS, OVERLAPS
@@ -34,9 +35,9 @@ def localization_table(found: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     rows = found["per_label"]
     for row in rows:
-        table.add_row(escaped(row["label"]), f"{row['events']:.0f}", *(f"{row[name]:.1%}" for name in names))
+        table.add_row(escaped(row["label"]), f"{row['events']:.0f}", *(percent(row[name]) for name in names))
     total = sum(row["events"] for row in rows)
-    table.add_row("mean", f"{total:.0f}", *(f"{found[name]:.1%}" for name in names))
+    table.add_row("mean", f"{total:.0f}", *(percent(found[name]) for name in names))
     return table
 
 

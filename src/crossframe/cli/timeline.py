@@ -104,7 +104,7 @@ def timeline(
         _tell(work, present, timelines, as_json=as_json)
     _write_all(out or [], timelines)
     if events and timelines:
-        _tell_how_well(timelines, events, as_json=as_json)
+        _tell_how_well(dict(zip(map(_part, work.told), timelines, strict=True)), events, as_json=as_json)
     if timelines and model == "shapes" and not as_json:
         print("The model 'shapes' knows only drawn shapes; --model names one for real videos.", file=sys.stderr)
     raise typer.Exit(exit_status(len(timelines), len(found)))
@@ -119,6 +119,7 @@ def _tell(work: _Work, videos: list[Video], timelines: list[Timeline], *, as_jso
             if result is None:
                 continue
             timelines.append(result)
+            work.told.append(video)
             for note in result.track.notes:
                 print(f"crossframe: {escaped(video.name)}: {escaped(note)}", file=sys.stderr)
             if as_json:
@@ -139,6 +140,7 @@ class _Work:
     shots: bool
     pictures: bool
     made_by: dict[str, Any] = field(default_factory=dict[str, Any])
+    told: list[Video] = field(default_factory=list["Video"])  # whose timelines there are
 
     @property
     def grid(self) -> Any:
@@ -187,28 +189,45 @@ def _check_outputs(out: list[Path], videos: int, window: float | None, stride: f
 
 
 def _events(truth: Path, videos: list[Video]) -> dict[str, list[Event]]:
-    """The events that a list has of these videos, by the absolute path of their video.
+    """The events that a list has of these videos, by the names of `_part`; of parts, cut to what is in them.
 
     Raises ValueError where there are none.
     """
     from crossframe.data.manifest import read_manifest
-    from crossframe.evaluate.localization import events_by_video
+    from crossframe.evaluate.localization import events_by_video, events_within
 
     manifest = read_manifest(truth, missing_ok=True, events=True)
     rows = [(clip, label) for clip in manifest.clips for label in clip.labels]
     events = events_by_video([(os.path.abspath(manifest.locate(c)), label, c.start, c.end) for c, label in rows])
-    own = {name: events[name] for name in (os.path.abspath(video.name) for video in videos) if name in events}
-    if not own:
+    listed = [video for video in videos if os.path.abspath(video.name) in events]
+    if not listed:
         raise ValueError(f"{truth} has no event of {videos[0].name}; its paths name other videos")
+    parts = [(video, events_within(events[os.path.abspath(video.name)], video.start, video.end)) for video in listed]
+    own = {_part(video): each for video, each in parts if each}
+    if not own:
+        video = listed[0]
+        span = (
+            f"from {video.start or 0:g} s on" if video.end is None else f"from {video.start or 0:g} to {video.end:g} s"
+        )
+        raise ValueError(
+            f"{truth} has no event of {video.name} {span}; give a part that has some, or leave out --truth"
+        )
     return own
 
 
-def _tell_how_well(timelines: list[Timeline], events: dict[str, list[Event]], *, as_json: bool) -> None:
-    """Print how well segments tell the events of their videos."""
+def _part(video: Video) -> str:
+    """The absolute path of a video, with the times of the part that is asked for."""
+    from crossframe.data.clip import Clip
+
+    return Clip(os.path.abspath(video.name), "", start=video.start, end=video.end).name
+
+
+def _tell_how_well(timelines: dict[str, Timeline], events: dict[str, list[Event]], *, as_json: bool) -> None:
+    """Print how well segments tell the events of their videos, both by the names of `_part`."""
     from crossframe.evaluate.localization import localization
 
-    tracks = {os.path.abspath(each.video): each.track for each in timelines}
-    found = {os.path.abspath(each.video): each.segments for each in timelines}
+    tracks = {name: each.track for name, each in timelines.items()}
+    found = {name: each.segments for name, each in timelines.items()}
     own = {video: each for video, each in events.items() if video in tracks}
     if not own:
         raise ValueError("no video of which --truth has events could be read; see what was said of them")

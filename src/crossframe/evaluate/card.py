@@ -16,7 +16,7 @@ from crossframe.evaluate.result import SUMMARY
 from crossframe.evaluate.statistics import TOP
 from crossframe.model.config import variant_of
 from crossframe.model.xclip import XCLIP
-from crossframe.pace import counted
+from crossframe.pace import counted, percent
 from crossframe.published import PAPER
 from crossframe.weights.saving import fingerprint
 from crossframe.weights.sources import is_hub_id, list_models
@@ -162,7 +162,7 @@ def _event_scores(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for summary in found:
         low, high = summary["mean_ap_interval"]
-        shares = (f"{summary[name]:.1%}" for name in ("ap_50", "points"))
+        shares = (percent(summary[name]) for name in ("ap_50", "points"))
         interval = f"{summary['mean_ap']:.1%} | {low:.1%} to {high:.1%}"
         yield f"| {_data_of(summary)} | {summary['events']:,} | {interval} | {' | '.join(shares)} |"
     yield from _notes(found, "events")

@@ -12,6 +12,7 @@ from crossframe.data.parquet import read_rows
 from crossframe.evaluate.events import RIGHT, SEGMENTS
 from crossframe.evaluate.localization import AT_OVERLAPS, OVERLAPS
 from crossframe.evaluate.result import PREDICTIONS, SUMMARY
+from crossframe.pace import percent
 from crossframe.timeline.page import clock
 
 VIDEOS = 12  # on the page, those with the worst events
@@ -59,7 +60,7 @@ def _tiles(summary: Values) -> list[Values]:
         ("covered", "covered", "of an event, on average, by segments of its label"),
         ("overlap", "overlap", "of an event with its best segment, on average"),
     ]
-    return [{"name": name, "value": f"{summary[key]:.1%}", "note": note} for name, key, note in tiles]
+    return [{"name": name, "value": percent(summary[key]), "note": note} for name, key, note in tiles]
 
 
 def _videos(rows: Sequence[Values], told: Sequence[Values]) -> list[Values]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, isnan, nan
 from typing import Any, Self
 
 import numpy as np
@@ -54,9 +54,11 @@ class Localization:
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean average precision at each overlap, at points, and over the overlaps (`mean_ap`)."""
-        names = [*AT_OVERLAPS, "points"]
-        found = {name: float(np.nanmean([row[name] for row in self.per_label.values()])) for name in names}
+        """Mean average precision at each overlap, at points, and over the overlaps (`mean_ap`).
+
+        At points it is of the labels with a middle of a window in one of their events; NaN where there is none.
+        """
+        found = {name: _mean([row[name] for row in self.per_label.values()]) for name in (*AT_OVERLAPS, "points")}
         return found | {"mean_ap": float(np.mean([found[name] for name in AT_OVERLAPS]))}
 
     def summary(self) -> dict[str, Any]:
@@ -87,6 +89,12 @@ def localization(
     shares = [told_of(event, found.get(video, ())) for video, each in events.items() for event in each]
     covered, overlap = np.array(shares).mean(axis=0).tolist()
     return Localization(per_label, covered, overlap)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of those that are numbers; NaN of none."""
+    known = [value for value in values if not isnan(value)]
+    return float(np.mean(known)) if known else nan
 
 
 def overlap(a: Segment | Event, b: Segment | Event) -> float:
@@ -176,6 +184,17 @@ def told_of(event: Event, segments: Sequence[Segment]) -> tuple[float, float]:
     own = [segment for segment in segments if segment.label == event.label]
     inside = sum(max(0.0, min(s.end, event.end) - max(s.start, event.start)) for s in own)
     return min(inside / (event.end - event.start), 1.0), max((overlap(event, s) for s in own), default=0.0)
+
+
+def events_within(events: Sequence[Event], start: float | None, end: float | None) -> list[Event]:
+    """These events as far as they lie in a part of their video, from `start` until before `end`; None are its own ends.
+
+    >>> events_within([Event("x", 0.0, 2.0), Event("x", 3.0, 9.0)], 2.0, 5.0)
+    [Event(label='x', start=3.0, end=5.0)]
+    """
+    begin, stop = start or 0.0, inf if end is None else end
+    cut = [(each.label, max(each.start, begin), min(each.end, stop)) for each in events]
+    return [Event(label, first, last) for label, first, last in cut if first < last]
 
 
 def events_by_video(rows: Sequence[tuple[str, str, float | None, float | None]]) -> dict[str, list[Event]]:

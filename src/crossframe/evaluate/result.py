@@ -30,7 +30,7 @@ from crossframe.evaluate.statistics import (
     paired_interval,
 )
 from crossframe.files import replacing, write_json
-from crossframe.pace import figure
+from crossframe.pace import figure, percent
 
 SUMMARY = "summary.json"
 PREDICTIONS = "predictions.parquet"
@@ -236,13 +236,13 @@ class Evaluation:
         write_json(folder / SUMMARY, self.summary())  # last: where it is, all of it is
 
 
-def show_score(name: str, value: float) -> str:
-    """A score as people read it: a share in percent, any other number as it is.
+def show_score(name: str, value: float | None) -> str:
+    """A score as people read it: a share in percent, any other number as it is; "-" for what is not known.
 
     >>> show_score("top1", 0.875), show_score("median_rank", 3.7)
     ('87.5%', '3.7')
     """
-    return f"{value:.1%}" if name in SHARES else figure(value, 4)
+    return percent(value) if name in SHARES else "-" if value is None else figure(value, 4)
 
 
 def environment(device: torch.device, processes: int) -> dict[str, Any]:
