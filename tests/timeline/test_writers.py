@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from crossframe.data.manifest import read_manifest
 from crossframe.text.labels import LabelSet
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Strip, Timeline
+from crossframe.timeline.windows import Grid, read_windows
 from crossframe.timeline.writers import check_name, write, write_list
+from crossframe.video.decode import Frames, read_video
+from crossframe.video.given import Video
 from tests.browser import CHROMIUM, opened
 from tests.timeline.test_segments import LABELS, seen_of, window
-from tests.video.clips import moving, write_clip
+from tests.video.clips import moving, with_sound, write_clip
 
 
 def timeline_of(video: str = "a.mp4") -> Timeline:
@@ -78,6 +82,39 @@ def test_subtitles_have_the_times_of_segments(tmp_path: Path) -> None:
     assert f"{start} --> {end}".replace(",", ".") in lines
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_players_count_from_the_sound_that_comes_first(tmp_path: Path, suffix: str) -> None:
+    plain = write_clip(tmp_path / "plain.mp4", frames=50)
+    late = with_sound(plain, tmp_path / f"late{suffix}", 4.0)
+    at_once = with_sound(plain, tmp_path / f"at-once{suffix}", 0.0, 1000.0 if suffix == ".ts" else 0.0)
+    assert read_video(plain).begins == 0.0
+    assert read_video(at_once).begins == pytest.approx(0.0, abs=0.05)
+    assert read_video(late).begins == pytest.approx(4.0, abs=0.05)
+    assert read_video(Video(late, 0.5, 1.5)).begins == read_video(late).begins
+    clips = list(read_windows(late, Grid(1.0, 0.5), 4))
+    assert {clip.begins for clip in clips if isinstance(clip, Frames)} == {read_video(late).begins}
+
+
+def test_times_of_players_are_later_and_those_of_lists_are_not(tmp_path: Path) -> None:
+    usual, late = timeline_of(), replace(timeline_of(), begins=4.011)
+    start = usual.segments[0].start
+    for name in ("a.srt", "a.vtt", "a.csv", "a.html", "a.json"):
+        write(tmp_path / name, [late])
+    shown = f"00:00:{start + 4.011:06.3f}"
+    assert f"{shown} --> ".replace(".", ",") in (tmp_path / "a.srt").read_text()
+    assert f"{shown} --> " in (tmp_path / "a.vtt").read_text()
+    assert f"a.mp4,{start:.12g}," in (tmp_path / "a.csv").read_text()
+    assert 'data-before="4.011"' in (tmp_path / "a.html").read_text()
+    (found,) = json.loads((tmp_path / "a.json").read_text())
+    assert (found["begins"], found["segments"][0]["start"]) == (4.011, start)
+    assert "begins" not in usual.to_dict()
+    windows = seen_of([(0, 5.0, 12.0)])
+    told = Timeline.of(
+        [replace(each, frames=replace(each.frames, begins=4.0)) for each in windows], LabelSet.of(LABELS)
+    )
+    assert told.begins == 4.0
+
+
 def test_label_studio_gets_ranges_of_frames(tmp_path: Path) -> None:
     write(tmp_path / "label-studio.json", [timeline_of()])
     (task,) = json.loads((tmp_path / "label-studio.json").read_text())
@@ -134,10 +171,15 @@ def test_labels_that_players_of_subtitles_take_for_markup_are_shown(tmp_path: Pa
 def test_a_click_plays_the_video_from_there(tmp_path: Path, width: int) -> None:
     path = write_clip(tmp_path / "a#1.webm", codec="libvpx-vp9", frames=moving(300), options={"cpu-used": "8"})
     write(tmp_path / "page.html", [timeline_of(str(path))])
+    write(tmp_path / "late.html", [replace(timeline_of(str(path)), begins=2.0)])
+    start = timeline_of().segments[0].start
+    with opened(tmp_path / "late.html", tmp_path / "profile", width=width) as page:
+        page.ask("document.querySelector('.piece').click(), 1")
+        assert page.ask("document.querySelector('video').currentTime") == pytest.approx(start + 2.0, abs=1.0)
     with opened(tmp_path / "page.html", tmp_path / "profile", width=width) as page:
         assert page.errors == []
         assert page.ask("document.documentElement.scrollWidth") <= width
         assert page.ask("document.querySelectorAll('.piece').length") == 2
         page.ask("document.querySelector('.piece').click(), 1")
         at = page.ask("document.querySelector('video').currentTime")
-        assert at == pytest.approx(timeline_of().segments[0].start, abs=1.0)
+        assert at == pytest.approx(start, abs=1.0)

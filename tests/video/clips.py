@@ -107,6 +107,27 @@ def cut_start(source: Path, path: Path, cut: int) -> Path:
     return path
 
 
+def with_sound(source: Path, path: Path, late: float, begin: float = 0.0) -> Path:
+    """The same video with `late` seconds of silence before it, and more beside it; `begin` is when the sound begins."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        sound = new.add_stream("aac" if path.suffix != ".webm" else "libopus", rate=48000)
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        length = late + float(max(packet.pts for packet in packets) * packets[0].time_base)
+        for number in range(int(48000 * length) // 960):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), dtype=np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = round(48000 * begin) + 960 * number
+            new.mux(sound.encode(frame))
+        new.mux(sound.encode(None))
+        for packet in packets:
+            shift = round((late + begin) / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packet.stream = video
+            new.mux(packet)
+    return path
+
+
 def _turn(path: Path, degrees: int) -> None:
     """Write a rotation into the track header of an .mp4."""
     data = bytearray(path.read_bytes())

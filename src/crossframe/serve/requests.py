@@ -176,6 +176,7 @@ class TimelineFound(_Answer):
     segments: list[LabelSpan] = Field(description="Which label is shown from when to when, in order of time.")
     damaged: list[Stretch]
     gaps: list[Stretch] = Field(description="Where no frame is shown.")
+    begins: float | None = Field(None, description="Seconds of the file before its video, which players count too.")
     windows: list[WindowScores]
     window: float = Field(description="Seconds that a window lasts.")
     stride: float

@@ -66,6 +66,7 @@ def _on_page(timeline: Timeline, folder: Path) -> dict[str, Any]:
         "name": timeline.video,
         "source": _address(timeline.video, folder),
         "begin": begin,
+        "before": timeline.begins,
         "end": end,
         "place": place,
         "pictures": timeline.pictures,

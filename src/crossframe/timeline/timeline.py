@@ -20,7 +20,8 @@ PICTURES = 24  # at most, of one video
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """A video with its windows and the segments they show; `shots` are the seconds at which shots change, `rate` its
-    frames a second, `pictures` (time, value of `src`) some of its frames."""
+    frames a second, `pictures` (time, value of `src`) some of its frames. All times are seconds after the first frame;
+    players count from where the file begins, which is `begins` seconds before it."""
 
     track: Track
     segments: Sequence[Segment]
@@ -28,6 +29,7 @@ class Timeline:
     rate: float = 0.0
     pictures: Sequence[tuple[float, str]] = ()
     made_by: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    begins: float = 0.0
 
     @classmethod
     def of(
@@ -45,12 +47,13 @@ class Timeline:
         """
         independent = frozenset(label for group in labels.groups if group.independent for label in group.labels)
         track = Track(multi, independent=independent, thresholds=dict(labels.thresholds))
-        strip, rate = Strip(), 0.0
+        strip, rate, begins = Strip(), 0.0, 0.0
         for window in windows:
             track.add(window)
             strip.add(window.pixels, window.frames.start or 0.0)
             rate = rate or frame_rate(window.frames)
-        return cls(track, track.segments(shots), shots, rate, strip.pictures(), made_by)
+            begins = window.frames.begins
+        return cls(track, track.segments(shots), shots, rate, strip.pictures(), made_by, begins)
 
     def __repr__(self) -> str:
         return f"Timeline({self.video!r}: {len(self.segments)} segments in {len(self.track.spans)} windows)"
@@ -61,8 +64,8 @@ class Timeline:
         return self.track.video
 
     def to_dict(self, *, windows: bool = False) -> dict[str, Any]:
-        """Plain values, ready for JSON: `segments`, `damaged` stretches and `gaps` without a frame, `shots`; with
-        `windows`, the score of each label in each window too."""
+        """Plain values, ready for JSON: `segments`, `damaged` stretches and `gaps` without a frame, `shots`, and
+        `begins` where the file begins before its video; with `windows`, the score of each label in each window too."""
         track = self.track
         spans = [{"start": start, "end": end} for start, end in track.spans]
         rows = [{**span, "scores": row} for span, row in zip(spans, track.scores.round(5).tolist(), strict=True)]
@@ -73,6 +76,7 @@ class Timeline:
             "damaged": [{"start": start, "end": end} for start, end in track.damaged_stretches()],
             "gaps": [{"start": start, "end": end} for start, end in track.gaps()],
             **({"shots": list(self.shots)} if self.shots else {}),
+            **({"begins": self.begins} if self.begins else {}),
             **({"warnings": list(track.notes)} if track.notes else {}),
             **({"windows": rows} if windows else {}),
             **self.made_by,

@@ -10,6 +10,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def write_srt(path: Path, timelines: Sequence[Timeline]) -> None:
     """SubRip subtitles, which players show over the video."""
     blocks = [
         f"{number}\n{_clock(each.start, ',')} --> {_clock(each.end, ',')}\n{_plain(each.label)}\n"
-        for number, each in enumerate(timelines[0].segments, start=1)
+        for number, each in enumerate(_played(timelines[0]), start=1)
     ]
     write_text(path, "\n".join(blocks))
 
@@ -75,7 +76,7 @@ def write_vtt(path: Path, timelines: Sequence[Timeline]) -> None:
     """WebVTT, the subtitles and chapters of browsers."""
     cues = [
         f"\n{_clock(each.start, '.')} --> {_clock(each.end, '.')}\n{_escaped(_one_line(each.label))}\n"
-        for each in timelines[0].segments
+        for each in _played(timelines[0])
     ]
     write_text(path, "WEBVTT\n" + "".join(cues))
 
@@ -99,6 +100,13 @@ def beside(video: str, folder: Path) -> str:
     full = Path(os.path.abspath(video))
     root = Path(os.path.abspath(folder))
     return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
+
+
+def _played(timeline: Timeline) -> list[Segment]:
+    """The segments by the clock of players, which begins with the file: with its sound, where that comes first."""
+    return [
+        replace(each, start=each.start + timeline.begins, end=each.end + timeline.begins) for each in timeline.segments
+    ]
 
 
 def _task(timeline: Timeline) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Seen:
     notes: tuple[str, ...] = ()
     start: float | None = None
     end: float | None = None
+    begins: float = 0.0
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -60,6 +61,7 @@ class Frames:
     `source`, the file's name, or `<bytes>` or `<array>`.
     `notes`, what else was noticed, a line each: several video streams, uneven times.
     `start` and `end`, the part of it that was asked for, in seconds after the first frame; None for those of the file.
+    `begins`, how many seconds of the file pass before its first frame, of sound alone for instance.
     """
 
     pixels: Tensor
@@ -72,6 +74,7 @@ class Frames:
     notes: tuple[str, ...] = ()
     start: float | None = None
     end: float | None = None
+    begins: float = 0.0
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -105,6 +108,7 @@ class Frames:
             notes=decoded.notes,
             start=decoded.start,
             end=decoded.end,
+            begins=decoded.begins,
         )
 
     def seen(self) -> Seen:

@@ -48,6 +48,7 @@ class Decoded:
     notes: tuple[str, ...] = ()
     start: float | None = None
     end: float | None = None
+    begins: float = 0.0
 
 
 @dataclass(slots=True)
@@ -289,7 +290,7 @@ class OpenVideo:
         self._unread = False
         new = partial(Collector, short_side, square_pixels)
         decoded = self._decode_needed(wanted, self.found.plan, new) if self.found.plan else None
-        return decoded or self._decode_all(wanted, new)
+        return replace(decoded or self._decode_all(wanted, new), begins=self.found.begins)
 
     @contextmanager
     def start(self, *, probe: bool) -> Generator[tuple[Media, Iterable[VideoPacket]]]:

@@ -37,6 +37,7 @@ TIMED_CONTAINERS = {"mp4", "matroska"}
 UNTIMED = {("mpeg4", "avi")}  # decoders whose order needs no times, in containers that store none
 KEPT_BYTES = 32 << 20  # a longer video is read from its file again
 MOST_LEADING = 64  # more pictures than any codec lets wait
+AV_TIME_BASE = 1_000_000  # parts of a second in which FFmpeg counts for whole files
 PACKET_BYTES = 256  # what each costs beside its data
 
 
@@ -141,6 +142,7 @@ class Scan:
     missing: int  # about how many frames the file promises beyond its last packet
     times: Sequence[int] | None  # of those packets, rising, in the stream's own units; None where some have none
     end: float  # of the last of them
+    begins: float  # seconds by which the video is later than the earliest stream of the file, from which players count
     plan: Plan | None  # None where every packet must be decoded
     packets: Sequence[VideoPacket] | None  # all of them, None where they are too many to be kept
 
@@ -183,7 +185,20 @@ def scan(media: Media) -> Scan:
     if pictures and missing == 0 and media.read_errors == 0:
         with suppress(Unproven):
             plan = _plan(pictures, stamps, timed)
-    return Scan(len(stamps), missing, known if len(known) == len(stamps) else None, shown_until, plan, packets)
+    times = known if len(known) == len(stamps) else None
+    return Scan(len(stamps), missing, times, shown_until, _begins(media, times), plan, packets)
+
+
+def _begins(media: Media, times: Sequence[int] | None) -> float:
+    """Seconds from when the file begins, with sound for instance, until its video does; 0 where nobody knows.
+
+    Neither need begin at 0: those of MPEG-TS usually do not. What is before 0 is not played.
+    """
+    first, unit = times[0] if times else media.stream.start_time, media.stream.time_base
+    whole = media.container.start_time
+    if first is None or unit is None or whole is None:  # pyright: ignore[reportUnnecessaryComparison]  (PyAV: it never is)
+        return 0.0
+    return max(round(float(first * unit) - max(whole / AV_TIME_BASE, 0.0), 3), 0.0)
 
 
 def _reader(media: Media) -> tuple[Read | None, bool]:

@@ -244,6 +244,7 @@ class _Reading:
             self.notes,
             part.start,
             part.end,
+            found.begins,
         )
 
     def _read(self, part: _Part) -> Decoded:
