@@ -136,10 +136,5 @@ def test_label_studio_accepts_timelines(command: Run, tiny_folder: Path, tmp_pat
         0,
     ]
     assert command("timeline", path, *words, "--out", tmp_path / "a-label-studio.json").status == 0
-    choices = "".join(f"<Label value='{label}'/>" for label in (LABELS[0], "another one"))
-    (tmp_path / "setup.xml").write_text(
-        "<View><Video name='video' value='$video' framerate='$framerate'/>"
-        f"<TimelineLabels name='timelineLabels' toName='video'>{choices}</TimelineLabels></View>"
-    )
-    words = [tmp_path / "setup.xml", tmp_path / "a-label-studio.json"]
+    words = [tmp_path / "a-label-studio.xml", tmp_path / "a-label-studio.json"]
     assert asked("LABEL_STUDIO", "label_studio_sdk", IN_LABEL_STUDIO, *words) == "found 1"

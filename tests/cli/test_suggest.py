@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.data.manifest import read_manifest
 from tests.cli.conftest import Run
 from tests.video.clips import moving, write_clip
 
@@ -103,9 +104,47 @@ def test_labels_that_the_model_contradicts_are_shown(command: Run, indexed: Path
     assert f"  {wrong}  {given[wrong]} -> {right[wrong]}" in outcome.out
 
 
+def ranged(data: dict[str, object], *ranges: tuple[int, int, str], kind: str = "timelinelabels") -> dict[str, object]:
+    """A task with an answer of ranges."""
+    results = [
+        {"type": kind, "value": {"ranges": [{"start": first, "end": last}], kind: [label]}, "id": f"{first}"}
+        for first, last, label in ranges
+    ]
+    return {"data": data, "annotations": [{"updated_at": "2026-01-01", "was_cancelled": False, "result": results}]}
+
+
+def test_ranges_on_the_timeline_are_rows_with_their_times(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "a.mp4")
+    both = ranged({"video": "a.mp4", "framerate": "25"}, (26, 50, "golf"), (26, 50, "a cat"), (1, 1, "golf"))
+    late = ranged({"video": "/data/x", "source": "a.mp4", "framerate": 10, "begins": 2}, (15, 30, "x"), (1, 9, "y"))
+    boxes = ranged({"video": "a.mp4"}, (1, 2, "x"), kind="videorectangle")
+    Path("export.json").write_text(json.dumps([both, late, boxes, {"data": {"video": "a.mp4"}, "annotations": []}]))
+    outcome = command("data", "import", "label-studio", "export.json", "events.csv")
+    assert outcome.status == 0, outcome.err
+    assert "without an answer: 1 task\n" in outcome.out + outcome.err
+    assert "left out: 1 task with answers of the kinds videorectangle, and choices" in outcome.out + outcome.err
+    found = [(clip.label, clip.start, clip.end) for clip in read_manifest("events.csv", events=True).clips]
+    assert found == [("golf", 0.0, 0.04), ("golf|a cat", 1.0, 2.0), ("x", 0.0, 1.0)]
+
+
+def test_a_setup_that_may_have_been_changed_is_not_written_over(command: Run, indexed: Path) -> None:
+    Path("next.xml").write_text("<View/>")
+    outcome = command("suggest", "index", *WORDS, "--out", "next.json")
+    assert "next.xml is there already" in outcome.err
+    assert (Path("next.xml").read_text(), Path("next.json").exists()) == ("<View/>", False)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["data", "import", "label-studio", "boxes.json", "out.csv"], "videorectangle, and choices and timelinelabels"),
+        (
+            ["data", "import", "label-studio", "rate.json", "out.csv"],
+            "task 0: its answers count frames, and 'framerate'",
+        ),
         (
             ["suggest", "index", *WORDS, "--out", "next.txt"],
             "end in .csv, .parquet, .json or fiftyone.json",
@@ -119,6 +158,8 @@ def test_labels_that_the_model_contradicts_are_shown(command: Run, indexed: Path
 )
 def test_mistakes_are_told_in_one_line(words: list[str], says: str, command: Run, indexed: Path) -> None:
     Path("mini.json").write_text('[{"video": "a.mp4", "choice": "x"}]')
+    Path("boxes.json").write_text(json.dumps([ranged({"video": "0.mp4"}, (1, 2, "x"), kind="videorectangle")]))
+    Path("rate.json").write_text(json.dumps([ranged({"video": "0.mp4"}, (1, 2, "x"))]))
     Path("empty.json").write_text('[{"data": {"video": "a.mp4"}, "annotations": []}]')
     outcome = command(*words)
     assert outcome.status in (1, 2)

@@ -34,6 +34,9 @@ def test_it_writes_every_format_and_says_where(command: Run, clip: Path, tiny_fo
     (found,) = json.loads((tmp_path / "all.json").read_text())
     assert (found["window"], found["stride"]) == (1.0, 0.25)
     assert found["windows"][-1]["end"] == 4.8
+    (tmp_path / "other-label-studio.xml").write_text("<View/>")
+    again = command("timeline", clip, *LABELS, "--model", "gone", "--out", tmp_path / "other-label-studio.json")
+    assert (again.status, one_line(again, "other-label-studio.xml is there already")) == (2, True)
     for name in names:  # which may have been corrected by hand; a page is made anew
         if not (tmp_path / name).stat().st_size:
             (tmp_path / name).write_text("1\n")  # subtitles of nothing are an empty file

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 import av
 import pytest
 
-from crossframe.data.manifest import read_manifest
+from crossframe.data.importers import import_dataset
+from crossframe.data.manifest import read_manifest, write_manifest
 from crossframe.text.labels import LabelSet
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.timeline import Strip, Timeline
@@ -115,16 +118,103 @@ def test_times_of_players_are_later_and_those_of_lists_are_not(tmp_path: Path) -
     assert told.begins == 4.0
 
 
-def test_label_studio_gets_ranges_of_frames(tmp_path: Path) -> None:
+def exported(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks as Label Studio exports them once somebody has submitted the predictions as they are."""
+    return [
+        {
+            "id": number,
+            "annotations": [
+                {
+                    "id": 10 + number,
+                    "completed_by": 1,
+                    "result": [
+                        {key: value for key, value in result.items() if key != "score"} | {"origin": "prediction"}
+                        for result in task["predictions"][0]["result"]
+                    ],
+                    "was_cancelled": False,
+                    "ground_truth": False,
+                    "created_at": "2026-01-01T10:00:00.000000Z",
+                    "updated_at": "2026-01-01T10:00:00.000000Z",
+                    "draft_created_at": None,
+                    "lead_time": 12.3,
+                    "prediction": {},
+                    "result_count": len(task["predictions"][0]["result"]),
+                    "task": number,
+                    "project": 1,
+                    "parent_prediction": number,
+                    "parent_annotation": None,
+                }
+            ],
+            "file_upload": "a-label-studio.json",
+            "drafts": [],
+            "predictions": [number],
+            "data": task["data"],
+            "meta": {},
+            "inner_id": number,
+            "total_annotations": 1,
+            "cancelled_annotations": 0,
+            "total_predictions": 1,
+            "project": 1,
+        }
+        for number, task in enumerate(tasks, start=1)
+    ]
+
+
+def test_label_studio_gets_ranges_of_frames_and_its_setup(tmp_path: Path) -> None:
     write(tmp_path / "label-studio.json", [timeline_of()])
     (task,) = json.loads((tmp_path / "label-studio.json").read_text())
     result = task["predictions"][0]["result"][0]
     assert (result["type"], result["value"]["timelinelabels"]) == ("timelinelabels", ["walking"])
     (frames,) = result["value"]["ranges"]
     segment = timeline_of().segments[0]
-    assert frames["start"] == int(segment.start * 25) + 1
-    assert frames["end"] == round(segment.end * 25)
-    assert task["data"] == {"video": "a.mp4", "framerate": 25.0}
+    assert frames == {"start": round(segment.start * 25) + 1, "end": round(segment.end * 25)}
+    assert task["data"] == {"video": "a.mp4", "source": str(Path("a.mp4").absolute()), "framerate": 25.0}
+    setup = ElementTree.parse(tmp_path / "label-studio.xml")
+    assert [label.get("value") for label in setup.iter("Label")] == list(LABELS)
+    video, asked = setup.find("Video"), setup.find("TimelineLabels")
+    assert video is not None
+    assert asked is not None
+    assert (video.get("value"), video.get("framerate")) == ("$video", "$framerate")
+    assert (asked.get("name"), asked.get("toName")) == (result["from_name"], result["to_name"])
+    assert video.get("name") == result["to_name"]
+
+
+@pytest.mark.parametrize("begins", [0.0, 4.011])
+@pytest.mark.parametrize("rate", [0.0, 25.0, 30000 / 1001, 10.0])
+def test_what_label_studio_exports_is_what_was_told(tmp_path: Path, rate: float, begins: float) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    segments = [
+        Segment("walking", 0.0, 0.29, 0.5),
+        Segment("sitting", 0.29, 12.34, 0.5),
+        Segment("a & <b>", 3.5, 3.501, 0.5),
+        Segment("walking", 7101.017, 7102.9, 0.5),
+    ]
+    timeline = replace(timeline_of(str(path)), segments=segments, rate=rate, begins=begins)
+    write(tmp_path / "label-studio.json", [timeline])
+    tasks = json.loads((tmp_path / "label-studio.json").read_text())
+    (tmp_path / "export.json").write_text(json.dumps(exported(tasks)))
+    write_manifest(import_dataset("label-studio", tmp_path / "export.json").manifest, tmp_path / "list.csv")
+    found = read_manifest(tmp_path / "list.csv", events=True).clips
+    assert [(clip.path, clip.label) for clip in found] == [
+        ("a.mp4", each.label) for each in sorted(segments, key=start)
+    ]
+    frame = 1 / (rate or 25.0)
+    for clip, segment in zip(found, sorted(segments, key=start), strict=True):
+        assert clip.start == pytest.approx(segment.start, abs=0.51 * frame)
+        assert clip.end == pytest.approx(
+            segment.end, abs=(0.51 if segment.end - segment.start > frame else 1.5) * frame
+        )
+    again = [Segment(clip.label, clip.start or 0.0, clip.end or 0.0, 0.5) for clip in found]
+    write(tmp_path / "again-label-studio.json", [replace(timeline, segments=again)])
+    (task,) = json.loads((tmp_path / "again-label-studio.json").read_text())
+    ranges = [result["value"]["ranges"] for result in task["predictions"][0]["result"]]
+    assert sorted(ranges, key=str) == sorted(
+        (r["value"]["ranges"] for r in tasks[0]["predictions"][0]["result"]), key=str
+    )
+
+
+def start(segment: Segment) -> float:
+    return segment.start
 
 
 def test_names_that_say_no_format_are_refused_beforehand(tmp_path: Path) -> None:
@@ -172,14 +262,14 @@ def test_a_click_plays_the_video_from_there(tmp_path: Path, width: int) -> None:
     path = write_clip(tmp_path / "a#1.webm", codec="libvpx-vp9", frames=moving(300), options={"cpu-used": "8"})
     write(tmp_path / "page.html", [timeline_of(str(path))])
     write(tmp_path / "late.html", [replace(timeline_of(str(path)), begins=2.0)])
-    start = timeline_of().segments[0].start
+    begin = timeline_of().segments[0].start
     with opened(tmp_path / "late.html", tmp_path / "profile", width=width) as page:
         page.ask("document.querySelector('.piece').click(), 1")
-        assert page.ask("document.querySelector('video').currentTime") == pytest.approx(start + 2.0, abs=1.0)
+        assert page.ask("document.querySelector('video').currentTime") == pytest.approx(begin + 2.0, abs=1.0)
     with opened(tmp_path / "page.html", tmp_path / "profile", width=width) as page:
         assert page.errors == []
         assert page.ask("document.documentElement.scrollWidth") <= width
         assert page.ask("document.querySelectorAll('.piece').length") == 2
         page.ask("document.querySelector('.piece').click(), 1")
         at = page.ask("document.querySelector('video').currentTime")
-        assert at == pytest.approx(start, abs=1.0)
+        assert at == pytest.approx(begin, abs=1.0)

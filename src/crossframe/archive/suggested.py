@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 
 from crossframe.archive.hits import Hit, write_list
-from crossframe.files import write_json, write_text
+from crossframe.data.labeling import CHOICES, check_tasks, write_tasks
+from crossframe.files import check_unused, write_json
 from crossframe.video.exact import open_video
 from crossframe.video.given import VideoError, address_of
 
@@ -48,18 +48,10 @@ def write_suggestions(path: Path, suggestions: Sequence[Suggestion], labels: Seq
     if path.suffix.lower() != ".json":
         write_list(path, [replace(each.hit, label=each.guess) for each in suggestions], None)
         return
-    if path.name.lower().endswith(FIFTYONE):
+    if not _are_tasks(path):
         write_json(path, _data_set(path, suggestions, labels, weights))
         return
-    write_json(path, [_task(each, weights) for each in suggestions])
-    choices = "".join(f'    <Choice value="{escape(label)}"/>\n' for label in labels)
-    setup = f"""<View>
-  <Video name="video" value="$video"/>
-  <Choices name="label" toName="video" choice="single" showInline="true">
-{choices}  </Choices>
-</View>
-"""
-    write_text(path.with_suffix(".xml"), setup)
+    write_tasks(path, [_task(each, weights) for each in suggestions], CHOICES, labels)
 
 
 def check_form(path: Path) -> None:
@@ -68,11 +60,24 @@ def check_form(path: Path) -> None:
         raise ValueError(f"{path} is neither a list nor tasks; let its name end in {', '.join(FORMS)} or {FIFTYONE}")
 
 
+def check_free(path: Path) -> None:
+    """Raise ValueError where suggestions would be written over a file that is there."""
+    if _are_tasks(path):
+        check_tasks(path)
+    else:
+        check_unused(path)
+
+
+def _are_tasks(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(".json") and not name.endswith(FIFTYONE)
+
+
 def _task(suggestion: Suggestion, weights: str) -> dict[str, object]:
     hit = suggestion.hit
     times = {name: at for name, at in (("start", hit.start), ("end", hit.end)) if at is not None}
     result = {
-        "from_name": "label",
+        "from_name": CHOICES,
         "to_name": "video",
         "type": "choices",
         "value": {"choices": [suggestion.guess]},

@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from crossframe.cli import options
 from crossframe.cli.shared import given_labels, model_of, open_recognizer, screen
-from crossframe.files import check_not_read, check_unused, check_writable
+from crossframe.files import check_not_read, check_writable
 from crossframe.text.labels import check_labels, escaped
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def suggest(
     clean: options.Humanize = False,
 ) -> None:
     """Choose the clips of an index to label next: doubtful ones, far from each other; or find wrong labels."""
-    from crossframe.archive.suggested import check_form, write_suggestions
+    from crossframe.archive.suggested import check_form, check_free, write_suggestions
 
     check_form(out)
     check_writable(out.parent)
     check_not_read(out, labeled, labels)
-    check_unused(out)
+    check_free(out)
     if errors and labeled is None:
         raise typer.BadParameter("looks at labels that there are: give a list with --labeled", param_hint="--errors")
     names = given_labels(label or [], labels, clean) if label or labels else []

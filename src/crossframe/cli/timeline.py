@@ -174,13 +174,16 @@ class _Work:
 
 def _check_outputs(out: list[Path], videos: int, window: float | None, stride: float | None) -> None:
     """Raise ValueError or OSError now for what could not be done in the end."""
-    from crossframe.timeline.writers import check_name
+    from crossframe.data.labeling import check_tasks
+    from crossframe.timeline.writers import LABEL_STUDIO, check_name
 
     for path in out:
         check_name(path, videos)
         if path.suffix == ".html":
             check_page(path)
             continue
+        if path.name.endswith(LABEL_STUDIO):
+            check_tasks(path)
         check_unused(path)
         check_writable(path.parent)
     from crossframe.timeline.windows import Grid

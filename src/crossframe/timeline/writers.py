@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossframe.data.clip import Clip
+from crossframe.data.labeling import BEGINS, FRAME_RATE, TIMELINE, write_tasks
 from crossframe.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ def write_vtt(path: Path, timelines: Sequence[Timeline]) -> None:
 
 
 def write_label_studio(path: Path, timelines: Sequence[Timeline]) -> None:
-    """Tasks with predictions, whose labels are of the kind `timelinelabels`: a range is of frames, counted from 1."""
-    write_json(path, [_task(timeline) for timeline in timelines])
+    """Tasks with predictions, whose labels are of the kind `timelinelabels`, and the labeling setup beside them."""
+    labels = dict.fromkeys(label for timeline in timelines for label in timeline.track.labels)
+    write_tasks(path, [_task(timeline) for timeline in timelines], TIMELINE, labels)
 
 
 def write_page(path: Path, timelines: Sequence[Timeline]) -> None:
@@ -95,11 +97,14 @@ def write_page(path: Path, timelines: Sequence[Timeline]) -> None:
 
 def beside(video: str, folder: Path) -> str:
     """The path of a video as a list in `folder` names it: relative where it lies below, absolute elsewhere."""
-    if "://" in video or video.startswith("<"):
-        return video
-    full = Path(os.path.abspath(video))
+    full = Path(_full(video))
     root = Path(os.path.abspath(folder))
-    return full.relative_to(root).as_posix() if full.is_relative_to(root) else str(full)
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else _full(video)
+
+
+def _full(video: str) -> str:
+    """The absolute path of a video that is a file."""
+    return video if "://" in video or video.startswith("<") or video == "-" else os.path.abspath(video)
 
 
 def _played(timeline: Timeline) -> list[Segment]:
@@ -110,25 +115,30 @@ def _played(timeline: Timeline) -> list[Segment]:
 
 
 def _task(timeline: Timeline) -> dict[str, Any]:
-    rate = timeline.rate or 25.0  # Label Studio wants frames; its own default where nobody knows
+    """A task whose ranges are of frames, from the first to the last one of a segment, counted from 1 where the file
+    begins; `data.importers.label_studio` reads them."""
+    rate = round(timeline.rate, 3) or 25.0  # frames are wanted where nobody knows how many
     results = [
         {
             "id": f"segment-{number}",
             "type": "timelinelabels",
-            "from_name": "timelineLabels",
+            "from_name": TIMELINE,
             "to_name": "video",
             "score": each.score,
             "value": {
-                "ranges": [{"start": int(each.start * rate) + 1, "end": max(round(each.end * rate), 1)}],
+                "ranges": [{"start": first + 1, "end": max(round(each.end * rate), first + 1)}],
                 "timelinelabels": [each.label],
             },
         }
-        for number, each in enumerate(timeline.segments, start=1)
+        for number, each in enumerate(_played(timeline), start=1)
+        for first in [round(each.start * rate)]
     ]
     model = str(timeline.made_by.get("model", "crossframe"))
     scores = [each.score for each in timeline.segments]
     prediction = {"model_version": model, "score": sum(scores) / len(scores) if scores else 0.0, "result": results}
-    return {"data": {"video": timeline.video, "framerate": round(rate, 3)}, "predictions": [prediction]}
+    source = _full(timeline.video)
+    data = {"video": timeline.video, "source": source, FRAME_RATE: rate}
+    return {"data": data | ({BEGINS: timeline.begins} if timeline.begins else {}), "predictions": [prediction]}
 
 
 def _clock(seconds: float, point: str) -> str:
