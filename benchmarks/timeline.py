@@ -67,6 +67,7 @@ def measure(options: Options) -> Result:
         ]
         memory, took, found = _in_one_pass(path, long)
         streamed = _streamed(path, long, here / "live.ts", min(seconds / 2, 3600.0))
+        too_close = _too_close(path, long)
         short = render_long(here / "short", "val", 1 if options.tiny else 2, 30.0 if options.tiny else 300.0, seed=0)
         rows = [_at_stride(short, stride) for stride in (STRIDES[-2:] if options.tiny else STRIDES)]
     windows = int((seconds - WINDOW) / STRIDE) + 1
@@ -102,7 +103,7 @@ def measure(options: Options) -> Result:
         [
             f"{seconds:g} seconds of video, {len(found)} events, {len(longer)} of them longer than a window, "
             f"{sum(row['known'] for row in longer)} of these named right when cut by hand; "
-            f"of {_too_close(path, long)} pairs of them one label at a time cannot cover 80% of both"
+            f"of {too_close} pairs of them one label at a time cannot cover 80% of both"
         ],
     )
 
