@@ -159,3 +159,17 @@ def test_what_was_told_is_kept_where_nothing_can_be_measured(
     assert done.status == 2
     assert "no video of which --truth has events could be read" in done.err
     assert out.is_file()
+
+
+def test_pictures_that_are_further_apart_than_a_window_are_told_in_a_few_lines(
+    command: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """As a film has them that was made of a picture every five seconds."""
+    path = write_clip(tmp_path / "slow.mp4", frames=24, rate=1, times=[5 * number for number in range(24)])
+    done = command("timeline", path, "-l", "arm wrestling", "-l", "sitting", "--model", tiny_folder, "--window", 2)
+    assert done.status == 0
+    assert one_line(
+        done, "slow.mp4: 23 times the next frame is further away than a window of 2 s; give a longer --window"
+    )
+    assert done.out.count("(no frame") == 11
+    assert "(no frame, 13 times more)" in done.out

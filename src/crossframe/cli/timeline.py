@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
     from crossframe.evaluate.localization import Event
     from crossframe.recognizer import Recognizer
+    from crossframe.timeline.segments import Track
     from crossframe.timeline.timeline import Timeline
     from crossframe.video.given import Video
+
+MOST_ROWS = 10  # of one kind, about what could not be seen, in a table
 
 TruthOption: TypeAlias = Annotated[
     Path | None, Option(help="A list with start and end of what really happens: how well it is told.")
@@ -120,7 +123,7 @@ def _tell(work: _Work, videos: list[Video], timelines: list[Timeline], *, as_jso
                 continue
             timelines.append(result)
             work.told.append(video)
-            for note in result.track.notes:
+            for note in (*result.track.notes, *_sparse(result.track)):
                 print(f"crossframe: {escaped(video.name)}: {escaped(note)}", file=sys.stderr)
             if as_json:
                 console.out(json_line(result.to_dict(), console.encoding), highlight=False)
@@ -283,6 +286,17 @@ def _table(result: Timeline) -> Any:
     if not result.segments:
         table.add_row("", "", "none of these stands out", "")
     for name, stretches in (("damaged", result.track.damaged_stretches()), ("no frame", result.track.gaps())):
-        for start, end in stretches:
+        for start, end in stretches[:MOST_ROWS]:
             table.add_row(clock(start, 1), clock(end, 1), f"({name})", "")
+        if len(stretches) > MOST_ROWS:
+            table.add_row("", clock(stretches[-1][1], 1), f"({name}, {len(stretches) - MOST_ROWS} times more)", "")
     return table
+
+
+def _sparse(track: Track) -> list[str]:
+    """A hint where many windows show no frame, as of a film with a picture every few seconds."""
+    gaps = track.gaps()
+    if len(gaps) < 2 or sum(end - start for start, end in gaps) < (track.spans[-1][1] - track.spans[0][0]) / 10:
+        return []
+    window = max(end - start for start, end in track.spans)
+    return [f"{len(gaps)} times the next frame is further away than a window of {window:g} s; give a longer --window"]

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crossframe.pace import counted
+from crossframe.video.given import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Webhook:
             self._in_flight = False
             if self.failed:
                 given = counted(self._given, "segment")
-                log.warning("%s: %d of %s could not be delivered", self.address, self.failed, given)
+                log.warning("%s: %d of %s could not be delivered", without_secrets(self.address), self.failed, given)
 
     def send(self, values: Mapping[str, Any]) -> None:
         """Post this soon."""
@@ -101,7 +102,7 @@ class Webhook:
                 self._in_flight = False
             if problem is not None and problem not in self._told:
                 self._told.add(problem)
-                log.warning("%s: %s", self.address, problem)
+                log.warning("%s: %s", without_secrets(self.address), problem)
 
 
 def _problem(address: str, error: Exception) -> str:
