@@ -60,3 +60,14 @@ def test_an_mp4_that_is_still_written_is_told_why_it_cannot_be_read(tmp_path: Pa
         list(Watch(Live(str(tmp_path / "b.mp4"), idle=0.1), stream_of()))
     with av.open(str(tmp_path / "a.mp4")) as whole:
         assert whole.streams.video[0].frames > 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 0xFFFFFFFF])
+def test_boxes_of_any_size_are_passed(tmp_path: Path, size: int) -> None:
+    begin = b"\0\0\0\x10ftypisom\0\0\0\0" + size.to_bytes(4, "big") + b"moov"
+    for rest in (b"", b"\0\0\0\0\0\0\0\x10", b"\xff" * 64, b"\0" * 64):
+        (tmp_path / "a.mp4").write_bytes(begin + rest)
+        assert is_complete(tmp_path / "a.mp4") == (size != 7)
+        assert not comes_last(begin + rest)
+        with pytest.raises(VideoError, match=r"a\.mp4: "):
+            list(Watch(Live(str(tmp_path / "a.mp4"), idle=0.1, sleep=lambda _: None), stream_of()))

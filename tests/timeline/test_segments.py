@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossframe import Prediction
-from crossframe.timeline.segments import Track
+from crossframe.timeline.segments import Track, _Run
 from crossframe.video.decode import Seen
 
 LABELS = ("walking", "sitting")
@@ -168,6 +168,28 @@ def test_segments_of_a_label_never_overlap_whatever_its_curve() -> None:
             for label in LABELS:
                 own = [segment for segment in found if segment.label == label]
                 assert all(a.start < a.end <= b.start for a, b in pairwise(own))
+
+
+def test_runs_that_overlap_in_any_way_are_settled_one_at_a_time_within_what_they_were() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(2000):
+        starts, lengths = rng.uniform(0, 10, 5).round(1), rng.uniform(0.5, 8, 5).round(1)
+        runs = [
+            _Run(label, start, start + length, 0.5, height)
+            for label, start, length, height in zip(
+                "abcde", starts, lengths, rng.choice([0.4, 0.6, 1.0], 5), strict=True
+            )
+        ]
+        found = sorted(Track()._settled(runs, sorted(rng.uniform(0, 18, 3))), key=lambda each: each.start)
+        assert all(a.start < a.end <= b.start for a, b in pairwise([*found, _Run("", 99.0, 100.0, 0.0)]))
+        for each in found:
+            (run,) = (run for run in runs if run.label == each.label)
+            assert run.start <= each.start < each.end <= run.end
+
+
+def test_a_shot_that_ends_with_both_takes_neither_away() -> None:
+    runs = [_Run("a", 0.0, 10.0, 0.5), _Run("b", 5.0, 10.0, 0.5)]
+    assert [each.label for each in Track()._settled(runs, [10.0])] == ["a", "b"]
 
 
 def test_two_that_compete_meet_where_a_shot_changes() -> None:

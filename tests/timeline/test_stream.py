@@ -119,6 +119,11 @@ def test_frames_that_are_less_than_a_window_are_one() -> None:
     (segment,) = stream.finish()
     assert (segment.label, segment.start, segment.end) == ("red", 0.0, pytest.approx(1.0, abs=0.11))
     assert stream.finish() == []
+    stream = stream_of()
+    for begin in (0.0, 20.0):  # and each time that they break off
+        assert push_all(stream, film(1.0, [(1, 0.0, 1.0)]), begin) == []
+        (segment,) = stream.interrupt()
+        assert (segment.label, segment.start) == ("green", begin)
 
 
 def test_what_is_open_at_the_end_is_told_then() -> None:
@@ -349,21 +354,6 @@ def test_damage_that_seems_to_be_other_streams_is_passed(tmp_path: Path) -> None
     assert [segment.label for segment in found if isinstance(segment, Segment)] == ["red"]
     frames = crossframe.read_video(path, 8)
     assert frames.times[-1] > 10
-
-
-def test_a_segment_can_be_recorded_without_encoding_it_again(tmp_path: Path, parts: list[bytes]) -> None:
-    path = tmp_path / "a.ts"
-    path.write_bytes(parts[1])
-    live = Live(str(path), idle=0.1, record=True, sleep=lambda _: None)
-    (segment,) = Watch(live, stream_of())
-    assert isinstance(segment, Segment)
-    clip = tmp_path / "clip.mkv"
-    assert live.save(clip, segment.start, segment.end)
-    frames = crossframe.read_video(clip, 8)
-    green = frames.pixels[:, 1].double().mean(dim=(1, 2))
-    assert frames.total == pytest.approx(RATE * (segment.end - segment.start), abs=2 * RATE)
-    assert int((green > 200).sum()) >= 5
-    assert not live.save(tmp_path / "no.mkv", 100.0, 101.0)
 
 
 def test_what_is_no_video_ends_the_watch_in_a_line(tmp_path: Path) -> None:

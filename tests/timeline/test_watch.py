@@ -29,16 +29,19 @@ class Source:
     patience: float | None = 0.0
     stopped: bool = False
     is_live: bool = True
+    decoding: float = 0.0  # seconds for a frame
+    jump: float = 0.0  # seconds that are missing after the tenth one
     read: list[float] = field(default_factory=list[float])
 
     def frames(self, _: Callable[[float], bool]) -> Iterator[Shown | Lost]:
         for number, picture in enumerate(film(30, EVENTS)):
+            time.sleep(self.decoding)
             if number and number % round(self.at_once * RATE) == 0:
                 time.sleep(self.pause)
             if self.stopped:
                 return
             self.read.append(number / RATE)
-            yield Shown(number / RATE, picture)
+            yield Shown(number / RATE + self.jump * (number >= 10 * RATE), picture)
 
     def stop(self) -> None:
         self.stopped = True
@@ -80,6 +83,22 @@ def test_a_source_that_is_ahead_for_too_long_has_windows_dropped(monkeypatch: py
     list(watch)
     assert watch.dropped > 20
     assert watch.behind <= GRID.window + 2 * GRID.stride
+
+
+def test_time_that_a_frame_takes_to_be_decoded_is_no_pace_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossframe.timeline.watch.monotonic", lambda: 20.0 * time.monotonic())
+    watch = watch_of(Source(30.0, 0.0, decoding=0.004), 0.1)
+    list(watch)
+    assert watch.dropped > 20
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_windows_in_a_gap_of_the_times_are_not_dropped_for_the_model(is_live: bool) -> None:
+    watch = watch_of(Source(6.0, 0.1, is_live=is_live, jump=1e9))
+    found = told(watch)
+    assert watch.dropped <= 5  # those of which the gap takes the end
+    assert [label for label, _, _ in found] == ["red", "green", "red"]
+    assert found[-1][1:] == (pytest.approx(1e9 + 21, abs=0.6), pytest.approx(1e9 + 24, abs=0.6))
 
 
 def test_what_is_lost_when_it_is_not_read_is_never_kept_waiting() -> None:

@@ -213,6 +213,26 @@ def test_what_label_studio_exports_is_what_was_told(tmp_path: Path, rate: float,
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"ranges": [{"start": 1, "end": 5}]}, "not one has an answer; label some"),  # marked, and given no label
+        ({"timelinelabels": ["walking"]}, r"task 0: its answers are not as .* 'ranges'\); export as JSON again"),
+        ({"timelinelabels": ["walking"], "ranges": [{"start": "soon"}]}, "task 0: .*soon.*; export as JSON again"),
+        ({"timelinelabels": ["walking"], "ranges": [{}]}, "task 0: its answers are not .*; export as JSON again"),
+        (None, "task 0: its answers are not as Label Studio exports them"),
+    ],
+)
+def test_answers_that_are_not_as_they_should_be_are_named(tmp_path: Path, value: Any, reason: str) -> None:
+    write_clip(tmp_path / "a.mp4")
+    write(tmp_path / "label-studio.json", [timeline_of(str(tmp_path / "a.mp4"))])
+    export = exported(json.loads((tmp_path / "label-studio.json").read_text()))
+    export[0]["annotations"][0]["result"] = [{"type": "timelinelabels", "value": value}]
+    (tmp_path / "export.json").write_text(json.dumps(export))
+    with pytest.raises(ValueError, match=reason):
+        import_dataset("label-studio", tmp_path / "export.json")
+
+
 def start(segment: Segment) -> float:
     return segment.start
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO, RawIOBase
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ INDEX = (
     "is an MP4 whose index comes last, so that it cannot be read from a pipe or while it grows; give MPEG-TS, Matroska "
     "or a fragmented MP4 (ffmpeg -movflags frag_keyframe+empty_moov)"
 )
+MOST = 1 << 62  # bytes that no file has
 FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # boxes that an MP4 begins with
 
 
@@ -64,15 +66,28 @@ def comes_last(head: bytes) -> bool:
 
 def _has_one_index(file: BinaryIO, *, before: bool = False) -> bool:
     """True if an MP4 has its pictures before any index, or else, unless only that counts, an index of no fragments."""
-    while True:
-        head = file.read(8)
-        size, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
-        if not kind or (file.tell() == 8 and kind not in FIRST):
+    first = True
+    for kind, size in _boxes(file, inf):
+        if first and kind not in FIRST:
             return False
+        first = False
         if kind == b"mdat":
             return True
         if kind == b"moov":
-            return not before and b"mvex" not in file.read(size - 8)
-        if size < 8:
-            return False
-        file.seek(size - 8, 1)
+            return not before and all(inner != b"mvex" for inner, _ in _boxes(file, file.tell() + size))
+    return False
+
+
+def _boxes(file: BinaryIO, end: float) -> Iterator[tuple[bytes, float]]:
+    """The kinds of the boxes until `end`, and how many bytes each has from here on: as far as they are there."""
+    while (here := file.tell()) < end and len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if size == 1:
+            long = file.read(8)
+            size = struct.unpack(">Q", long)[0] if len(long) == 8 else 0
+        if 0 < size < 8:
+            return
+        yield kind, here + size - file.tell() if size else inf
+        if not size or here + size > MOST:  # it goes on to the end of the file
+            return
+        file.seek(here + size)

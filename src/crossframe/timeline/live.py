@@ -34,6 +34,7 @@ NO_TIMES = "its frames have no times; give MPEG-TS, Matroska or a fragmented MP4
 NETWORK = "http,https,tcp,tls,udp,rtp,rtmp,rtmps,rtsp,crypto,httpproxy"
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp", "rtp")  # of addresses
 KEEPING = ("http", "rtmp", "tcp")  # whose data wait on the way for whoever is slow to read them
+JITTER = 1.0  # seconds that times step back without being of a new clock
 LISTED = 30.0  # seconds of the past that a playlist of something live may name
 
 
@@ -69,10 +70,15 @@ class _Clock:
     def time(self, seconds: float) -> float:
         """When a frame is shown, the one after those that were asked for before."""
         time = round(seconds - self.origin, 6)
-        if time < self.since:  # a new clock
-            self.origin, time = seconds - self.since, self.since
-        self.since = time
-        return time
+        if time < self.since - JITTER:
+            self.origin = seconds - self.since
+        self.since = max(time, self.since)
+        return self.since
+
+    def near(self, seconds: float) -> float:
+        """When a packet is shown, of which the clock may be new and has not been asked yet."""
+        time = seconds - self.origin
+        return self.since if time < self.since - JITTER else time
 
 
 @dataclass
@@ -251,7 +257,7 @@ class Live:
                     yield Shown(time, np.ascontiguousarray(media.picture(frame, view)))
                 if self.record and packet is not None and packet.pts is not None and stream.time_base:
                     at = float(packet.pts * stream.time_base)
-                    self._recorder.keep(since if own is None else at - own.origin, packet)
+                    self._recorder.keep(since if own is None else own.near(at), packet)
             if self._failure is not None:
                 raise self._failure
             if untimed and own is None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import av
+import av.error
+from av.container import OutputContainer
 
 from crossframe.files import replacing
 from crossframe.video.media import VideoPacket
+
+log = logging.getLogger(__name__)
 
 PACKETS = 64 << 20  # bytes that are kept
 
@@ -44,13 +50,25 @@ class Recorder:
         first = next((n for n, (_, packet) in enumerate(kept) if packet.is_keyframe), None) if first is None else first
         if first is None or kept[-1][0] < start or self._template is None:
             return False
-        with replacing(path) as part, av.open(str(part), "w", format="matroska") as container:
-            stream = container.add_stream_from_template(self._template)
-            origin = min(packet.dts for _, packet in kept[first:] if packet.dts is not None)
-            for _, packet in kept[first:]:
-                copy = av.Packet(bytes(packet))
-                copy.pts = None if packet.pts is None else packet.pts - origin
-                copy.dts = None if packet.dts is None else packet.dts - origin
-                copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
-                container.mux(copy)
+        try:
+            with replacing(path) as part, av.open(str(part), "w", format="matroska") as container:
+                self._write([packet for _, packet in kept[first:]], container)
+        except (av.error.FFmpegError, OSError) as error:
+            log.warning("%s: cannot be written (%s)", path, getattr(error, "strerror", None) or error)
+            return False
         return True
+
+    def _write(self, packets: Sequence[VideoPacket], container: OutputContainer) -> None:
+        """Write packets from 0 on; where their clock steps back, as if it had gone on."""
+        stream = container.add_stream_from_template(self._template)
+        latest, shift = -1, 0
+        for number, packet in enumerate(packets):
+            if packet.dts is None or packet.pts is None:
+                continue
+            if number == 0 or packet.dts + shift <= latest:
+                shift = latest + 1 - packet.dts
+            copy = av.Packet(bytes(packet))
+            copy.pts, copy.dts = packet.pts + shift, packet.dts + shift
+            latest = copy.dts
+            copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, packet.is_keyframe, stream
+            container.mux(copy)

@@ -160,8 +160,9 @@ class Track:
 
     @property
     def _reach(self) -> int:
-        (start, end), (then, _) = self.spans[0], self.spans[min(1, len(self.spans) - 1)]
-        return near(end - start, then - start) if then > start else 0
+        starts, ends = np.array(self.spans).T
+        apart = np.diff(starts)
+        return near(float((ends - starts).max()), float(np.median(apart[apart > 0]))) if (apart > 0).any() else 0
 
     def damaged_stretches(self) -> list[tuple[float, float]]:
         """From when to when frames are damaged, to the accuracy of windows."""
@@ -194,7 +195,7 @@ class Track:
                 inside = column[np.searchsorted(windows, start) : np.searchsorted(windows, end, "right")]
                 score = float(inside.mean()) if len(inside) else run.score
                 found.append(Segment(run.label, round(start, 3), round(end, 3), round(score, 4)))
-        return sorted(found, key=_in_time)
+        return sorted((each for each in found if each.start < each.end), key=_in_time)
 
     def compete(self, one: str, other: str) -> bool:
         """True if these labels may not be shown at once."""
@@ -212,19 +213,20 @@ class Track:
             run = waiting.popleft()
             settled += [each for each in recent if each.end <= run.start]
             recent = [each for each in recent if each.end > run.start]
-            for place, before in enumerate(recent):
-                if not self.compete(run.label, before.label):
-                    continue
-                border = run.start
-                if run.end < before.end:
-                    insort(waiting, replace(before, start=run.end), key=_in_time)
-                else:
-                    shots = borders[bisect_left(borders, run.start) : bisect_right(borders, before.end)]
-                    share = before.spares / (before.spares + run.spares)
-                    border = shots[0] if shots else before.end - share * (before.end - run.start)
+            place = next((n for n, before in enumerate(recent) if self.compete(run.label, before.label)), None)
+            if place is None:
+                recent.append(run)
+                continue
+            before = recent[place]
+            if run.end < before.end:
+                recent[place] = replace(before, end=run.start)
+                later = [run, replace(before, start=run.end)]
+            else:
+                border = _border(before, run, borders)
                 recent[place] = replace(before, end=border)
-                run = replace(run, start=max(run.start, border))
-            recent.append(run)
+                later = [replace(run, start=border)]
+            for each in later:  # and then it is asked again, now in its new place
+                insort(waiting, each, key=_in_time)
         return [each for each in [*settled, *recent] if each.start < each.end]
 
     def _within(self, part: slice, scores: Floats, lifts: Floats, accepted: Bools, height: Floats) -> Iterator[_Run]:
@@ -275,6 +277,13 @@ class Track:
         for places in self._rivals():
             beside[:, places] = high[:, places].sum(axis=1, keepdims=True) > high[:, places]
         return beside
+
+
+def _border(before: _Run, run: _Run, borders: Sequence[float]) -> float:
+    """Where the first of two runs ends and the second begins: where a shot changes while both go on, if one does."""
+    shots = borders[bisect_left(borders, run.start) : bisect_left(borders, before.end)]
+    share = before.spares / (before.spares + run.spares)
+    return shots[0] if shots else before.end - share * (before.end - run.start)
 
 
 def _in_time(segment: Segment) -> tuple[float, float, str]:

@@ -114,6 +114,7 @@ class Stream:
         independent = frozenset(label for group in labels.groups if group.independent for label in group.labels)
         self._track = Track(multi, independent=independent, thresholds=dict(labels.thresholds))
         self._next: float | None = None  # when the next window begins
+        self._answered = False  # a window of the frames that follow each other
         self._told: dict[str, float] = {}  # until when segments of a label have been told
         self._settled = float("-inf")  # until when all that was seen by then has been told
 
@@ -152,23 +153,28 @@ class Stream:
         """Answer the next window, by its `frames`; returns the segments that it closes."""
         if frames is None:
             return []
+        spans, found = self._track.spans, list[Segment]()
+        if spans and (frames.start or 0.0) > spans[-1][1]:  # nothing goes on across a gap
+            found = self._closed(spans[-1][1])
         self._track.add(self._answer(frames))
         self._track.forget_before((frames.end or 0.0) - HISTORY)
         self.windows += 1
+        self._answered = True
         # Windows that are near a border smooth the curve there; the next one may still move it.
         settling = max(near(self.grid.window, self.grid.stride), 1) + 1
-        return self._closed(self._track.centers[-1] - settling * self.grid.stride)
+        return [*found, *self._closed(self._track.centers[-1] - settling * self.grid.stride)]
 
     def interrupt(self) -> list[Segment]:
         """Frames to come do not follow those before; returns the segments that this closes."""
-        self._next = None
+        found = self.finish()
+        self._next, self._answered = None, False
         self.ring.clear()
-        return self.finish()
+        return found
 
     def finish(self) -> list[Segment]:
         """The segments that are still open. Frames that are less than one window are one of their own."""
         found: list[Segment] = []
-        if not self.windows and self.ring.times:
+        if not self._answered and self.ring.times:
             found = self.look(self.frames(self.ring.times[0], round(self.ring.times[-1] + SHORTEST, DIGITS)))
         return [*found, *self._closed(float("inf"))]
 
@@ -180,8 +186,9 @@ class Stream:
             told = self._told.get(segment.label, float("-inf"))
             if segment.end > until or segment.end <= told + self.grid.stride:
                 continue
-            goes_on = segment.start <= told + self.grid.stride
-            if goes_on and (segment.end <= self._settled or segment.end < told + self.grid.window):
+            if segment.start <= told + self.grid.stride and segment.end < told + self.grid.window:
+                continue
+            if segment.start < told - self.grid.stride and segment.end <= self._settled:
                 continue
             others = (end for label, end in self._told.items() if self._track.compete(label, segment.label))
             before = max((end for end in others if end < segment.end), default=told)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil, inf
 from threading import Condition, Thread
 from time import monotonic
 
@@ -20,6 +21,7 @@ from crossframe.timeline.windows import DIGITS
 from crossframe.video.decode import Frames
 
 LEAVING = 2.0  # seconds for the reader to notice that it is over; one that waits for the network is left behind
+DRIFT = 1e-3  # by which a source's clock may be slower than ours
 PATIENCE = 0.5  # seconds between looks at what nobody told of: Ctrl-C on systems whose locks do not hear it
 
 
@@ -42,7 +44,10 @@ class Watch:
     _changed: Condition = field(default_factory=Condition)
     _latest: float | None = None  # time of the newest frame
     _begins: float | None = None  # the next window
-    _ahead: float | None = None  # since when the source has had more than was read
+    _gap: tuple[float, float] = (inf, inf)  # the last time and the next, where times jumped last
+    _lead: float = inf  # the least time of the clock, of that of a frame when it came
+    _read_at: float = 0.0  # by the clock
+    _telling: bool = False  # what a loss has closed
     _over: bool = False
     _failure: Exception | None = None
 
@@ -73,17 +78,14 @@ class Watch:
     def _read(self) -> None:
         """The reader's thread."""
         try:
-            asked = monotonic()
             for shown in self.live.frames(self.stream.ring.wants):
-                waited = monotonic() - asked
                 with self._changed:
                     if isinstance(shown, Shown):
-                        self._add(shown, waited)
+                        self._add(shown)
                     else:  # what comes next must not follow what came before
                         self._lost.append(shown)
                         self._changed.notify_all()
                         self._changed.wait_for(lambda: not self._lost or self.live.stopped)
-                asked = monotonic()
         except Exception as error:  # told by the caller's thread
             self._failure = error
         finally:
@@ -91,11 +93,14 @@ class Watch:
                 self._over = True
                 self._changed.notify_all()
 
-    def _add(self, shown: Shown, waited: float) -> None:
-        """Take a frame, for which the source had to be `waited` for so many seconds, into the ring; before that, wait
-        until the windows before it have been taken, where the source allows it."""
-        if self._latest is None or waited >= (shown.time - self._latest) / 2:
-            self._ahead = None  # it comes at the source's own pace
+    def _add(self, shown: Shown) -> None:
+        """Take a frame into the ring; before that, wait until the windows before it have been taken, where the source
+        allows it."""
+        now = monotonic()
+        drift = DRIFT * (now - self._read_at)
+        self._lead, self._read_at = min(self._lead + drift, now - shown.time), now
+        if self._latest is not None and shown.time > self._latest + self.stream.grid.window:
+            self._gap = self._latest, shown.time
         self._latest = shown.time
         self._begins = shown.time if self._begins is None else self._begins
         self._changed.notify_all()
@@ -105,14 +110,15 @@ class Watch:
             self.stream.ring.add(shown.picture, shown.time)
 
     def _patience(self) -> float:
-        """Seconds that the source still may be kept waiting for, none or fewer where it is too late."""
+        """Seconds that the source still may be kept waiting for, none or fewer where the newest frame is too late: by
+        the clock, compared with the one that came soonest."""
         if not self.live.is_live:
             return PATIENCE
-        allowed = self.live.patience
-        if allowed is None:
+        allowed, latest = self.live.patience, self._latest
+        if allowed is None or latest is None:
             return 0.0
-        self._ahead = monotonic() if self._ahead is None else self._ahead
-        return self._ahead + allowed + self.stream.grid.window + self.stream.grid.stride - monotonic()
+        late = monotonic() - latest - self._lead
+        return allowed + self.stream.grid.window + self.stream.grid.stride - late
 
     def _is_full(self) -> bool:
         """True if all frames of the next window have come, however long none came."""
@@ -123,6 +129,10 @@ class Watch:
     def _next(self) -> Frames | Lost | None:
         """The frames of the next window that is full, or else what was lost; None at the end."""
         with self._changed:
+            if self._telling:  # it has been told, and of what was before nothing is needed any more
+                self._telling = False
+                self._lost.popleft()
+                self._changed.notify_all()
             while True:
                 if (span := self._due()) is not None:
                     self._changed.notify_all()
@@ -130,9 +140,8 @@ class Watch:
                         return frames
                 elif self._lost:
                     self._begins = self._latest = None
-                    lost = self._lost.popleft()
-                    self._changed.notify_all()
-                    return lost
+                    self._lead, self._telling = inf, True
+                    return self._lost[0]
                 elif self._over:
                     return None
                 else:
@@ -144,8 +153,9 @@ class Watch:
         if latest is None or self._begins is None:
             return None
         window, stride = self.stream.grid.window, self.stream.grid.stride
+        self._begins = self._with_frames(self._begins)
         while self.live.is_live and latest >= self._begins + window + stride:
-            self._begins = round(self._begins + stride, DIGITS)
+            self._begins = self._with_frames(round(self._begins + stride, DIGITS))
             self.dropped += 1
         if not self._is_full():
             return None
@@ -153,3 +163,11 @@ class Watch:
         self._begins = round(self._begins + stride, DIGITS)
         self.behind = max(self.behind, latest - span[1])
         return span
+
+    def _with_frames(self, begins: float) -> float:
+        """When the next window begins that is not wholly within a gap."""
+        before, after = self._gap
+        empty = after - begins - self.stream.grid.window
+        if begins <= before or empty <= 0:
+            return begins
+        return round(begins + ceil(empty / self.stream.grid.stride) * self.stream.grid.stride, DIGITS)

@@ -42,7 +42,9 @@ class Webhook:
 
     def __init__(self, address: str) -> None:
         if not _is_address(address):
-            raise ValueError(f"{address}: is no address for a webhook; give one with http:// or https://")
+            raise ValueError(
+                f"{without_secrets(address)}: is no address for a webhook; give one with http:// or https://"
+            )
         self.address = address
         self.failed = 0
         self._given = 0
@@ -108,7 +110,8 @@ class Webhook:
 def _problem(address: str, error: Exception) -> str:
     """Why a segment was not taken, in words for the user."""
     if isinstance(error, HTTPError) and 300 <= error.code < 400 and (place := error.headers.get("Location")):
-        return f"points to {urljoin(address, place)} ({error.code}), where nothing is sent; give that address"
+        other = without_secrets(urljoin(address, place))
+        return f"points to {other} ({error.code}), where nothing is sent; give that address"
     return f"did not take a segment ({getattr(error, 'reason', error)})"
 
 

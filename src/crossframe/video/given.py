@@ -26,8 +26,12 @@ from crossframe.pace import figure
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.")
-_PASSWORD = re.compile(r"(?<=://)([^/?#:]*:)[^/?#]+(?=@)")
-_TOKEN = re.compile(r"(?<=[?&])([^=&#]*(?:pass|pwd|token|key|secret|sig|auth)[^=&#]*=)[^&#]+", re.IGNORECASE)
+_LOGIN = re.compile(r"(?<=://)([^/?#@:]*:)?[^/?#]+(?=@)")
+_TOKEN = re.compile(
+    r"(?<![a-z0-9])((?:access_?|api_?|auth_?)?"
+    r"(?:password|passwd|pass|pwd|pw|token|key|secret|signature|sig|auth|authorization|credential))=[^&;#?/]+",
+    re.IGNORECASE,
+)
 _OF_PATH = re.compile(r"(https?:)/(?=[^/])")  # what pathlib makes of an address
 MEMBER = re.compile(r"(?P<archive>.+\.tar)/(?P<offset>\d+)\+(?P<size>\d+)/.+", flags=re.DOTALL)
 PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
@@ -195,12 +199,14 @@ def address_of(source: object) -> str | None:
 
 
 def without_secrets(address: str) -> str:
-    """An address for people to see: a password in it, and what is called a token or a key, are left out.
+    """An address for people to see: a password, a user alone, and what is called a token or a key are left out.
 
     >>> without_secrets("rtsp://admin:1234@10.0.0.7/live?channel=1&token=abc")
     'rtsp://admin:***@10.0.0.7/live?channel=1&token=***'
     """
-    return _TOKEN.sub(r"\1***", _PASSWORD.sub(r"\1***", address)) if "://" in address else address
+    if "://" not in address:
+        return address
+    return _TOKEN.sub(r"\1=***", _LOGIN.sub(lambda found: f"{found[1] or ''}***", address))
 
 
 def source_name(source: object) -> str:

@@ -124,7 +124,9 @@ def listed(address: str) -> list[str]:
     try:
         found = system.glob(path) if "*" in address else system.find(path)
     except Exception as error:  # each kind of storage has its own
-        raise VideoError(f"{address}: cannot be looked into ({_reason(error)}); check the address") from error
+        raise VideoError(
+            f"{without_secrets(address)}: cannot be looked into ({_reason(error)}); check the address"
+        ) from error
     names = sorted(str(system.unstrip_protocol(name)) for name in cast("list[str]", found))
     wanted = (".tar",) if address.lower().endswith(".tar") else VIDEO_SUFFIXES
     return [name for name in names if Path(urlsplit(name).path).suffix.lower() in wanted]
@@ -148,7 +150,7 @@ def _listed_within(archive: str) -> list[str] | VideoError:
     except VideoError as error:
         return error
     except Exception as error:  # each kind of storage has its own
-        return VideoError(f"{archive}: cannot be looked into ({_reason(error)}); check the address")
+        return VideoError(f"{without_secrets(archive)}: cannot be looked into ({_reason(error)}); check the address")
     names = sorted(name for name in found if Path(name).suffix.lower() in VIDEO_SUFFIXES)
     return [f"{archive}/{found[name][0]}+{found[name][1]}/{name}" for name in names]
 
@@ -158,11 +160,13 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise VideoError(f"{address}: needs fsspec; {install_command('remote')}") from error
+        raise VideoError(f"{without_secrets(address)}: needs fsspec; {install_command('remote')}") from error
     try:
         return cast("tuple[Any, str]", url_to_fs(address))
     except Exception as error:
-        raise VideoError(f"{address}: cannot be opened ({_reason(error)}); check the address") from error
+        raise VideoError(
+            f"{without_secrets(address)}: cannot be opened ({_reason(error)}); check the address"
+        ) from error
 
 
 def _copy(address: str, remote: _Remote, file: Any) -> None:
@@ -172,7 +176,9 @@ def _copy(address: str, remote: _Remote, file: Any) -> None:
         try:
             block = remote.stream.read(BLOCK)
         except Exception as error:  # each kind of storage has its own
-            raise VideoError(f"{address}: broke off after {size} bytes ({_reason(error)}); try again") from error
+            raise VideoError(
+                f"{without_secrets(address)}: broke off after {size} bytes ({_reason(error)}); try again"
+            ) from error
         if not block:
             break
         size += len(block)
@@ -181,7 +187,7 @@ def _copy(address: str, remote: _Remote, file: Any) -> None:
         file.write(block)
     file.flush()  # it is still open when it gets its name
     if remote.size is not None and size != remote.size:
-        raise VideoError(f"{address}: broke off after {size} of {remote.size} bytes; try again")
+        raise VideoError(f"{without_secrets(address)}: broke off after {size} of {remote.size} bytes; try again")
 
 
 @contextmanager
@@ -194,7 +200,8 @@ def _opened(address: str) -> Generator[_Remote]:
             header = answer.headers
             if header.get_content_type() == "text/html":
                 raise VideoError(
-                    f"{address}: is a web page; give the address of the video file itself (yt-dlp finds it)"
+                    f"{without_secrets(address)}: is a web page; give the address of the video file itself "
+                    f"(yt-dlp finds it)"
                 )
             length = header.get("Content-Length")
             version = header.get("ETag") or header.get("Last-Modified") or ""
@@ -206,9 +213,11 @@ def _opened(address: str) -> Generator[_Remote]:
         about = system.info(path)
         stream = system.open(path, "rb") if size is None else _Part(system, path, begin, begin + size)
     except FileNotFoundError as error:
-        raise VideoError(f"{address}: does not exist; check the address") from error
+        raise VideoError(f"{without_secrets(address)}: does not exist; check the address") from error
     except Exception as error:  # each kind of storage has its own
-        raise VideoError(f"{address}: cannot be opened ({_reason(error)}); check the address") from error
+        raise VideoError(
+            f"{without_secrets(address)}: cannot be opened ({_reason(error)}); check the address"
+        ) from error
     with stream:
         yield _Remote(stream, about.get("size") if size is None else size, str(about))  # without asking again
 
@@ -221,20 +230,24 @@ def _over_http(address: str, begin: int, size: int | None) -> HTTPResponse:
     if size is not None:
         headers["Range"] = f"bytes={begin}-{begin + size - 1}"
     request = Request(parts._replace(netloc=host).geturl(), headers=headers)
-    if given:  # not for another host, to which it may be sent on
-        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
-    address = without_secrets(address)
+    if given and user:  # not for another host, to which it may be sent on
+        login = unquote(user if ":" in user else f"{user}:")
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     try:
         answer = urlopen(request, timeout=STALLED)
     except HTTPError as error:
         error.close()
-        raise VideoError(f"{address}: the server says {error.code} {error.reason}; check the address") from error
+        raise VideoError(
+            f"{without_secrets(address)}: the server says {error.code} {error.reason}; check the address"
+        ) from error
     except (URLError, OSError, HTTPException, ValueError) as error:
         reason = _reason(getattr(error, "reason", error))
-        raise VideoError(f"{address}: cannot be reached ({reason}); check the address and the network") from error
+        raise VideoError(
+            f"{without_secrets(address)}: cannot be reached ({reason}); check the address and the network"
+        ) from error
     if size is not None and answer.status != HTTPStatus.PARTIAL_CONTENT:
         answer.close()
-        raise VideoError(f"{address}: the server gives whole archives alone; fetch it first")
+        raise VideoError(f"{without_secrets(address)}: the server gives whole archives alone; fetch it first")
     return answer
 
 
@@ -275,7 +288,8 @@ def _lock(file: Any, *, alone: bool = False) -> None:
 
 def _too_large(address: str, size: int) -> VideoError:
     return VideoError(
-        f"{address}: has {size:,} bytes, more than the {_most:,} for downloads; allow more, or fetch it first"
+        f"{without_secrets(address)}: has {size:,} bytes, more than the {_most:,} for downloads; allow more, or "
+        f"fetch it first"
     )
 
 

@@ -20,6 +20,10 @@ PLACES = ("source", "video")  # of a task's data: where crossframe found the cli
 FEW = "make the tasks with crossframe suggest, or give them a 'video'"
 
 
+class _UnreadableError(ValueError):
+    """A task does not say what its answers are of."""
+
+
 def import_label_studio(root: Path, annotations: Path | None = None) -> Imported:
     """The clips that have an answer, by the latest annotation of each task: of choices one, several as labels true at
     once, and of ranges on the timeline one for each range, in seconds after the video's first frame.
@@ -34,11 +38,14 @@ def import_label_studio(root: Path, annotations: Path | None = None) -> Imported
     open_tasks = unread_tasks = 0
     unread: set[str] = set()
     for number, task in enumerate(_tasks(export)):
-        results = _latest(task)
         try:
+            results = _latest(task)
             clips = _clips(task["data"], results)
-        except ValueError as error:
+        except _UnreadableError as error:
             raise ValueError(f"{export}, task {number}: {error}") from None
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = f"its answers are not as Label Studio exports them ({type(error).__name__}: {error})"
+            raise ValueError(f"{export}, task {number}: {reason}; export as JSON again") from None
         kinds = {str(result.get("type")) for result in results} - set(READ)
         answered += clips
         if not clips:
@@ -73,7 +80,7 @@ def _latest(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The results of the latest annotation that was not cancelled."""
     done = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
     latest = max(done, key=lambda each: str(each.get("updated_at", "")), default=None)
-    return latest["result"] if latest else []
+    return (latest["result"] or []) if latest else []
 
 
 def _clips(data: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[Clip]:
@@ -81,32 +88,36 @@ def _clips(data: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> lis
 
     Raises ValueError where the data do not say which video it is, or which frames are meant.
     """
-    ranges = [
-        (span, result["value"]) for result in _of(results, "timelinelabels") for span in result["value"]["ranges"]
-    ]
-    chosen = [choice.strip() for result in _of(results, "choices") for choice in result["value"]["choices"]]
+    laid = [(_chosen(result), result["value"]["ranges"]) for result in _of(results, "timelinelabels")]
+    ranges = [(span, labels) for labels, spans in laid if labels for span in spans]
+    chosen = [choice for result in _of(results, "choices") for choice in _chosen(result)]
     if not ranges and not chosen:
         return []
     place = next((str(data[name]) for name in PLACES if data.get(name)), None)
     if place is None:
-        raise ValueError(f"its data have neither {' nor '.join(PLACES)}; {FEW}")
+        raise _UnreadableError(f"its data have neither {' nor '.join(PLACES)}; {FEW}")
     if not ranges:
         start, end = (None if data.get(name) is None else float(data[name]) for name in ("start", "end"))
         return [Clip(place, SEVERAL.join(dict.fromkeys(chosen)), start=start, end=end)]
     rate, begins = _rate(data), float(data.get(BEGINS) or 0.0)
     shown: dict[tuple[float, float], dict[str, None]] = {}  # the labels of each stretch
-    for span, value in ranges:
+    for span, said in ranges:
         stretch = _seconds(span, rate, begins)
         if stretch[0] < stretch[1]:  # and not before the first frame
-            shown.setdefault(stretch, {}).update(dict.fromkeys(label.strip() for label in value["timelinelabels"]))
+            shown.setdefault(stretch, {}).update(dict.fromkeys(said))
     return [
-        Clip(place, SEVERAL.join(said), start=start, end=end)
-        for (start, end), said in sorted(shown.items(), key=lambda each: each[0])
+        Clip(place, SEVERAL.join(labels), start=start, end=end)
+        for (start, end), labels in sorted(shown.items(), key=lambda each: each[0])
     ]
 
 
 def _of(results: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
     return (result for result in results if result.get("type") == kind)
+
+
+def _chosen(result: Mapping[str, Any]) -> list[str]:
+    """The labels of an answer; none of a stretch that was marked, and given no label."""
+    return [label.strip() for label in result["value"].get(result["type"]) or ()]
 
 
 def _rate(data: Mapping[str, Any]) -> float:
@@ -116,7 +127,7 @@ def _rate(data: Mapping[str, Any]) -> float:
         rate = 0.0
     if not 0 < rate < inf:
         said = f"is {data[FRAME_RATE]!r}" if data.get(FRAME_RATE) else "is missing"
-        raise ValueError(
+        raise _UnreadableError(
             f"its answers count frames, and '{FRAME_RATE}' in its data {said}; put the one there that <Video> had"
         )
     return rate
