@@ -10,7 +10,7 @@ import av
 import pytest
 
 import crossframe
-from crossframe.timeline.live import BACK_OFF, Live, Lost
+from crossframe.timeline.live import BACK_OFF, Live
 from crossframe.timeline.segments import Segment
 from crossframe.timeline.watch import Watch
 from tests.timeline.test_stream import RATE, Server, film, stream_of
@@ -68,7 +68,7 @@ def test_what_a_loss_closes_is_recorded_before_the_next_connection(tmp_path: Pat
         if isinstance(found, Segment):
             time.sleep(0.3)
             saved.append(live.save(tmp_path / f"{number}.mkv", found.start, found.end))
-        elif isinstance(found, Lost) and found.wait is not None:
+        elif found.wait is not None:
             assert found.wait == BACK_OFF[0]
     server.close()
     assert saved == [True, True]
