@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import json
 import os
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from crossframe.data.clip import Clip
@@ -255,7 +259,6 @@ def test_a_name_that_no_list_can_hold_is_refused(tmp_path: Path) -> None:
         ("2,1", "last from 2.0 to 1.0 s"),
         ("-1,", "last from -1.0"),
         ("soon,", "line 2: .*'soon'"),
-        ("nan,", "last from nan"),
     ],
 )
 def test_impossible_times_are_refused(tmp_path: Path, row: str, message: str) -> None:
@@ -275,6 +278,27 @@ def test_labels_that_do_not_fit(tmp_path: Path) -> None:
         read_manifest(source, labels=["walk", "run"])
     with pytest.raises(ValueError, match="two spellings: 'brush hair' and 'BrushHair'"):
         read_manifest(source, labels=["walk", "brush hair"])
+
+
+def test_what_is_missing_is_empty_in_every_form(tmp_path: Path) -> None:
+    columns = "path,label,split,start,end,group"
+    source = table(tmp_path, f"{columns}\na.mp4,walk,nan,NaN,NULL,nan\nb.mp4,nan,,,,\n")
+    assert read_manifest(source).clips == (Clip("a.mp4", "walk"), Clip("b.mp4", "nan"))  # a class may be called so
+    row = dict.fromkeys(columns.split(","), float("nan")) | {"path": "a.mp4"}
+    for label, name in itertools.product(("walk", float("nan")), ("list.json", "list.jsonl", "list.parquet")):
+        listed = {**row, "label": label}
+        if name == "list.parquet":
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist([listed]), tmp_path / name)
+        else:
+            (tmp_path / name).write_text(json.dumps(listed if name == "list.jsonl" else [listed]))
+        if label == "walk":
+            assert read_manifest(tmp_path / name).clips == (Clip("a.mp4", "walk"),)
+        else:
+            with pytest.raises(ValueError, match=rf"{name}, (entry 1|line 1|row 0): has no label"):
+                read_manifest(tmp_path / name)
+    (tmp_path / "list.json").write_text('[{"path": "a.mp4", "label": ["walk", NaN]}]')
+    with pytest.raises(ValueError, match="entry 1: has no label"):
+        read_manifest(tmp_path / "list.json")
 
 
 def test_an_authors_list_that_does_not_fit_its_labels(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ SPLITS = {
 TEXT = (".csv", ".tsv", ".txt")
 PATHS = ("path", "file_name", "filename", "video_file_name")  # Hugging Face and MMAction2 call it so
 LABELS = ("label", "caption")
+OPTIONAL = ("split", "start", "end", "group")
+MISSING = ("nan", "null")  # in these columns; elsewhere they may be names
 HEADS = {
     *PATHS,
     *LABELS,
@@ -218,16 +220,17 @@ def _record(where: str, row: Any) -> dict[str, Any]:
     record = {str(name).strip().lower(): value for name, value in row.items()}
     for name, value in record.items():
         if name in LABELS and isinstance(value, list):  # as MMAction2 writes it
-            if not value:
+            labels = [_text(name, one) for one in value]
+            if not all(labels) or not labels:
                 raise ValueError(f"{where}: has no label, and a clip needs one; add it")
-            record[name] = SEVERAL.join(map(str, value))
+            record[name] = SEVERAL.join(labels)
     return record
 
 
 def _clip(where: str, row: Mapping[str, Any]) -> Clip:
     """A row of a table; unknown columns are ignored."""
     row = with_path(where, row, PATHS)
-    text = {name: _text(value) for name, value in row.items()}
+    text = {name: _text(name, value) for name, value in row.items()}
     path, label = (next((name for name in names if name in text), names[0]) for names in (PATHS, LABELS))
     for name in (path, label):
         if not text.get(name):
@@ -242,9 +245,12 @@ def _clip(where: str, row: Mapping[str, Any]) -> Clip:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _text(value: Any) -> str:
-    """A cell as text; Parquet made of numpy's texts has bytes."""
-    return "" if value is None else (value.decode("utf-8") if isinstance(value, bytes) else str(value)).strip()
+def _text(name: str, value: Any) -> str:
+    """A cell as text, empty for what pandas calls missing; Parquet made of numpy's texts has bytes."""
+    if value is None or value != value:  # NaN alone differs from itself
+        return ""
+    text = (value.decode("utf-8") if isinstance(value, bytes) else str(value)).strip()
+    return "" if name in OPTIONAL and text.lower() in MISSING else text
 
 
 def _seconds(name: str, given: str | None) -> float | None:
