@@ -146,6 +146,11 @@ class TestArchives:
             read_manifest(numbers)
         with pytest.raises(ValueError, match="class 1 is unknown; labels go from 0 to 0"):
             read_manifest(numbers, labels=["jump"])
+        for told in ({"label": 1}, 1):
+            within = self.shard(tmp_path / "e.tar", {"mp4": b"v", "json": told})
+            with pytest.raises(ValueError, match="sample 0000 has a class number alone; give the file"):
+                read_manifest(within)
+            assert [clip.label for clip in read_manifest(within, labels=LABELS).clips] == ["run"]
         with pytest.raises(ValueError, match="sample 0000 has no label beside its video"):
             read_manifest(self.shard(tmp_path / "b.tar", {"mp4": b"v"}), labels=LABELS)
         with pytest.raises(ValueError, match="holds no video"):
@@ -310,6 +315,13 @@ class TestJson:
         touch(tmp_path, "a.mp4")
         (tmp_path / "train.json").write_text(json.dumps([{"filename": "a.mp4", "label": [1]}]))  # MMAction2
         assert rows(read_manifest(tmp_path / "train.json", labels=LABELS)) == [("a.mp4", "run", "")]
+
+    def test_several_numbers_need_their_names(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.mp4")
+        (tmp_path / "list.json").write_text(json.dumps([{"filename": "a.mp4", "label": [0, 1]}]))
+        assert rows(read_manifest(tmp_path / "list.json", labels=LABELS)) == [("a.mp4", "jump|run", "")]
+        with pytest.raises(ValueError, match="has class indices, not labels; give the file with their names"):
+            read_manifest(tmp_path / "list.json")
 
     @pytest.mark.parametrize(
         ("values", "message"),

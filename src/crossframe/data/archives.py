@@ -153,7 +153,8 @@ def read_samples(path: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
 def _label(archive: Archive, key: str, parts: dict[str, str], labels: Sequence[str] | None) -> str:
     where = f"{archive.path}: sample {key}"
     said = {ending: archive.text(parts[ending]) for ending in ("cls", "txt", "json") if ending in parts}
-    if "cls" in said and labels is not None:
+    number = "cls" in said
+    if number and labels is not None:
         return class_named(where, said["cls"], labels)
     if said.get("txt"):
         return said["txt"]
@@ -163,8 +164,9 @@ def _label(archive: Archive, key: str, parts: dict[str, str], labels: Sequence[s
         except ValueError as error:
             raise ValueError(f"{where}: its .json is not JSON: {error}") from error
         found = next((table[name] for name in LABELS if name in table), None) if isinstance(table, dict) else table
-        if isinstance(found, str | int) and str(found).strip():
+        number |= isinstance(found, int)
+        if (isinstance(found, int) and labels is not None) or (isinstance(found, str) and found.strip()):
             return class_named(where, str(found).strip(), labels)
-    if "cls" in said:
+    if number:
         raise ValueError(f"{where} has a class number alone; give the file with the classes' names as labels")
     raise ValueError(f"{where} has no label beside its video; add one as .cls, .txt or .json, or give a list of clips")

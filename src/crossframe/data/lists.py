@@ -84,7 +84,7 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
     clips = [(where, _clip(where, row)) for where, row in rows]
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
-    numbered = [clip.label.isdecimal() for _, clip in clips]
+    numbered = [all(label.isdecimal() for label in clip.labels) for _, clip in clips]
     if labels is None and any(numbered):
         labels = class_names(source)
         if labels is None and all(numbered):
