@@ -316,6 +316,23 @@ class TestJson:
         (tmp_path / "train.json").write_text(json.dumps([{"filename": "a.mp4", "label": [1]}]))  # MMAction2
         assert rows(read_manifest(tmp_path / "train.json", labels=LABELS)) == [("a.mp4", "run", "")]
 
+    @pytest.mark.parametrize("name", ["list.json", "list.ndjson", "list.jsonl"])
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_record_on_each_line(self, tmp_path: Path, name: str, count: int) -> None:
+        touch(tmp_path, "a.mp4", "b.mp4")
+        table = pd.DataFrame({"path": ["a.mp4", "b.mp4"], "label": LABELS})[:count]
+        table.to_json(tmp_path / name, orient="records", lines=True)
+        assert rows(read_manifest(tmp_path / name)) == [("a.mp4", "jump", ""), ("b.mp4", "run", "")][:count]
+        (tmp_path / name).write_text('{"path": "a.mp4", "label": "jump"}\n{"path": "b.mp4"\n')
+        with pytest.raises(ValueError, match=rf"{name}, line 2: is not JSON"):
+            read_manifest(tmp_path / name)
+
+    def test_lines_that_are_no_records(self, tmp_path: Path) -> None:
+        for text in ('{"path": "a.mp4",\n"label": "run"}\n{}', '{"path": "a.mp4"}\n1\n', "1\n2\n"):
+            (tmp_path / "list.json").write_text(text)
+            with pytest.raises(ValueError, match=r"list\.json is not JSON: Extra data"):
+                read_manifest(tmp_path / "list.json")
+
     def test_several_numbers_need_their_names(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.mp4")
         (tmp_path / "list.json").write_text(json.dumps([{"filename": "a.mp4", "label": [0, 1]}]))

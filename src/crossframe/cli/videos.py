@@ -14,7 +14,7 @@ import typer
 
 from crossframe.data.archives import videos_within
 from crossframe.data.clip import Clip
-from crossframe.data.lists import named_lines, read_places
+from crossframe.data.lists import JSON_LINES, named_lines, read_places
 from crossframe.data.manifest import lies_outside
 from crossframe.text.labels import escaped
 from crossframe.text.reading import read_text
@@ -35,7 +35,7 @@ from crossframe.video.given import (
 R = TypeVar("R")
 Absent: TypeAlias = Mapping[Video, str]  # why a video cannot be read, in one line
 
-LISTS = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl")
+LISTS = (".csv", ".tsv", ".txt", ".parquet", ".json", *JSON_LINES)
 
 
 def given_videos(

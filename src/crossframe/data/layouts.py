@@ -27,7 +27,7 @@ from crossframe.data.annotations import database_of, place_segments, read_segmen
 from crossframe.data.archives import Archive, read_samples, shards
 from crossframe.data.clip import Clip
 from crossframe.data.hugging_face import check_not_saved
-from crossframe.data.lists import SPLITS, is_list, read_table, split_named
+from crossframe.data.lists import JSON_LINES, SPLITS, is_list, read_table, split_named
 from crossframe.pace import counted
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import some
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 FORMS = "a .csv, .tsv, .parquet, .json, .jsonl, .txt or .tar file, or a folder with one folder for each class"
 TABLES = ("manifest.csv", "manifest.parquet", "metadata.csv", "metadata.jsonl", "metadata.parquet")
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".tar")
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".json", *JSON_LINES, ".tar")
 
 __all__ = ["read_candidates", "read_clips", "split_named"]
 

@@ -25,6 +25,7 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 TEXT = (".csv", ".tsv", ".txt")
+JSON_LINES = (".jsonl", ".ndjson")
 PATHS = ("path", "file_name", "filename", "video_file_name")  # Hugging Face and MMAction2 call it so
 LABELS = ("label", "caption")
 OPTIONAL = ("split", "start", "end", "group")
@@ -199,7 +200,7 @@ def _rows(source: Path, delimiter: str, above: int) -> Iterator[tuple[str, Mappi
 
 
 def _json_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if source.suffix.lower() == ".jsonl":
+    if source.suffix.lower() in JSON_LINES:
         for number, line in _lines(source):
             try:
                 row = json.loads(line)
@@ -208,6 +209,8 @@ def _json_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{source}, line {number}", _record(f"{source}, line {number}", row)
         return
     rows = read_values(source)
+    if isinstance(rows, dict) and {*PATHS, "video"} & {*rows} and {*LABELS} & {*rows}:
+        rows = [rows]  # the only one of JSON lines
     if not isinstance(rows, list):
         raise ValueError(f'{source} holds no list of clips; write [{{"path": "a.mp4", "label": "jump"}}]')
     for number, row in enumerate(rows, start=1):

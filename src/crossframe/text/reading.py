@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 from tarfile import is_tarfile
-from typing import Any
+from typing import Any, cast
 from zipfile import is_zipfile
 
 from crossframe.extras import install_command
@@ -42,6 +42,8 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 def read_values(path: Path) -> Any:
     """The lists, tables and values of a JSON file, or of a YAML file, whose values are all taken as text.
 
+    A JSON file with a table on each line, as pandas and `datasets` write it, is the list of them.
+
     Raises ValueError, in one line, where the file is neither, or a table has one key twice.
     """
     text = read_text(path)
@@ -50,7 +52,26 @@ def read_values(path: Path) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_table)
     except (ValueError, RecursionError) as error:
+        if str(error).startswith("Extra data") and (tables := _on_lines(path, text)):
+            return tables
         raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def _on_lines(path: Path, text: str) -> list[dict[str, Any]]:
+    """The tables of JSON lines; none where the first line is no table."""
+    tables: list[dict[str, Any]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            table = json.loads(line, object_pairs_hook=_table) if line.strip() else None
+        except (ValueError, RecursionError) as error:
+            if not tables:
+                return []
+            raise ValueError(f"{path}, line {number}: is not JSON: {error}") from error
+        if isinstance(table, dict):
+            tables.append(cast("dict[str, Any]", table))
+        elif line.strip():
+            return []
+    return tables
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
