@@ -230,10 +230,20 @@ def test_mistakes_in_a_table_are_named_in_one_line(tmp_path: Path, text: str, me
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("header", ["a.mp4,walk", "path;label", "path,class"])
+@pytest.mark.parametrize("header", ["A.mp4,Walk", "path;label", "path,class"])
 def test_a_table_without_a_header_is_named(tmp_path: Path, header: str) -> None:
     with pytest.raises(ValueError, match=f"the first line must be the names of the columns .*; it is '{header}'"):
         read_manifest(table(tmp_path, f"{header}\nb.mp4,run\n"))
+
+
+@pytest.mark.parametrize("columns", ["note,path,label", '"a\nnote",path,label'])
+def test_cells_in_quotes_may_be_of_several_lines(tmp_path: Path, columns: str) -> None:
+    source = table(tmp_path, f'{columns}\n"seen\ntwice",a.mp4,walk\nb,b.mp4,run\n')
+    assert read_manifest(source).clips == (Clip("a.mp4", "walk"), Clip("b.mp4", "run"))
+    for rest in ("b.mp4,run\n", "b.mp4,run\n" * 20_000):  # more than a cell may hold
+        source.write_text(f'path,label\n"a.mp4,walk\n{rest}')
+        with pytest.raises(ValueError, match="check the quotes"):
+            read_manifest(source)
 
 
 def test_what_spreadsheets_leave_in_a_table(tmp_path: Path) -> None:

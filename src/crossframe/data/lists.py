@@ -9,6 +9,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path, PurePath
@@ -101,7 +102,7 @@ def read_places(source: Path) -> list[Clip]:
     suffix = source.suffix.lower()
     if suffix in TEXT:
         lines = _lines(source)
-        delimiter = _delimiter(lines[:2], PATHS)
+        delimiter = _delimiter(lines, PATHS)
         if delimiter is None:
             return _paths(source, lines)
         rows = _rows(source, delimiter, lines[0][0] - 1)
@@ -136,7 +137,7 @@ def is_list(source: Path) -> bool:
     if source.suffix.lower() not in TEXT:
         return False
     lines = _lines(source)
-    return _delimiter(lines[:2]) is not None or _numbering(lines) is not None
+    return _delimiter(lines) is not None or _numbering(lines) is not None
 
 
 def class_named(where: str, given: str, labels: Sequence[str] | None) -> str:
@@ -163,22 +164,33 @@ def named_lines(text: str) -> list[tuple[int, str]]:
 def _delimiter(lines: Sequence[tuple[int, str]], needed: Sequence[str] = LABELS) -> str | None:
     """The separator between the columns of a table, as the names in its first line show: of a path, and of `needed`."""
     for delimiter in ",;\t":
-        header = [name.strip().strip('"').lower() for name in lines[0][1].split(delimiter)] if lines else []
-        if set(PATHS) & set(header) and set(needed) & set(header) and all(delimiter in line for _, line in lines[1:2]):
+        header, row = _first_rows(lines, delimiter)
+        names = {name.strip().strip('"').lower() for name in header}
+        if {*PATHS} & names and {*needed} & names and (not row or len(row) > 1 or delimiter in row[0]):
             return delimiter
     return None
+
+
+def _first_rows(lines: Sequence[tuple[int, str]], delimiter: str) -> tuple[list[str], list[str]]:
+    """The first two rows, of which each may be of several lines; mistakes in them are told when they are read."""
+    reader = csv.reader((f"{line}\n" for _, line in lines), delimiter=delimiter)
+    header, row = list[str](), list[str]()
+    with suppress(csv.Error):
+        header = next(reader, header)
+        row = next(reader, row)
+    return header, row
 
 
 def _text_rows(source: Path) -> Iterator[tuple[str, Mapping[str, Any]]] | None:
     """The rows of a table; None for a list of paths with class numbers."""
     lines = _lines(source)
-    delimiter = _delimiter(lines[:2])
+    delimiter = _delimiter(lines)
     if delimiter is None and (source.suffix.lower() == ".txt" or _numbering(lines) is not None):
         return None
     if delimiter is None and lines:
         raise ValueError(
             f"{source}: the first line must be the names of the columns with commas between them, path,label at "
-            f"least; it is {lines[0][1].lower()!r}"
+            f"least; it is {lines[0][1]!r}"
         )
     return _rows(source, delimiter or ",", lines[0][0] - 1 if lines else 0)
 
