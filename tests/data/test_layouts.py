@@ -58,6 +58,9 @@ class TestNumbers:
             ("videos.csv", "a b.mp4 1\n#1.avi 0\n", ""),
             ("k400_validate.csv", "video,class\na b.mp4, 1\n#1.avi, 0\n", "val"),
             ("train_val.tsv", "a b.mp4\t1\n#1.avi\t0\n", ""),
+            ("trainlist01.txt", "a b.mp4 1\n#1.avi 0\n", "train"),
+            ("testlist.txt", "a b.mp4 1\n#1.avi 0\n", "test"),
+            ("list.txt", "a b.mp4 1\n#1.avi 0\n", "list"),
             ("train.csv", '"a b.mp4",1\r\n"#1.avi",0\r\n', "train"),
             ("train.txt", ".\\a b.mp4 1\r\n.\\#1.avi 0\r\n\r\n", "train"),
         ],
@@ -313,8 +316,11 @@ class TestJson:
 
     def test_records(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.mp4")
-        (tmp_path / "train.json").write_text(json.dumps([{"filename": "a.mp4", "label": [1]}]))  # MMAction2
-        assert rows(read_manifest(tmp_path / "train.json", labels=LABELS)) == [("a.mp4", "run", "")]
+        for name, split in (("list.json", ""), ("kinetics400_val_list_videos.json", "val")):  # MMAction2
+            (tmp_path / name).write_text(json.dumps([{"filename": "a.mp4", "label": [1]}]))
+            assert rows(read_manifest(tmp_path / name, labels=LABELS)) == [("a.mp4", "run", split)]
+        (tmp_path / "val.json").write_text(json.dumps([{"path": "a.mp4", "label": "run"}]))
+        assert rows(read_manifest(tmp_path / "val.json")) == [("a.mp4", "run", "")]
 
     @pytest.mark.parametrize("name", ["list.json", "list.ndjson", "list.jsonl"])
     @pytest.mark.parametrize("count", [1, 2])

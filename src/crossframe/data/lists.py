@@ -67,7 +67,7 @@ def split_of_file(path: PurePath) -> str:
     >>> split_of_file(PurePath("hmdb_train1_few_shot_2.txt")), split_of_file(PurePath("k400-validate-000001.tar"))
     ('train', 'val')
     """
-    words = re.split(r"[^a-z]+", path.stem.lower())
+    words = [word.removesuffix("list") for word in re.split(r"[^a-z]+", path.stem.lower())]  # UCF's trainlist01.txt
     found = {SPLITS[word] for word in words if word in SPLITS}
     if len(found) == 1:
         return found.pop()
@@ -83,7 +83,7 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
             return list(_numbered(source, labels))
     else:
         rows = _parquet_rows(source) if suffix == ".parquet" else _json_rows(source)
-    clips = [(where, _clip(where, row)) for where, row in rows]
+    clips = _split_by_name(source, [(where, _clip(where, row)) for where, row in rows])
     if not clips:
         raise ValueError(f"{source} lists no clips; write one on each row")
     numbered = [all(label.isdecimal() for label in clip.labels) for _, clip in clips]
@@ -92,6 +92,13 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
         if labels is None and all(numbered):
             raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
     return [replace(clip, label=class_named(where, clip.label, labels)) for where, clip in clips]
+
+
+def _split_by_name(source: Path, clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
+    """The clips of JSON with class numbers, as MMAction2's, in the split of its name as those of its .txt."""
+    bare = all(not clip.split and all(one.isdecimal() for one in clip.labels) for _, clip in clips)
+    split = split_of_file(source) if source.suffix.lower() == ".json" and bare else ""
+    return [(where, replace(clip, split=split)) for where, clip in clips] if split else clips
 
 
 def read_places(source: Path) -> list[Clip]:
