@@ -13,13 +13,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -27,14 +25,12 @@ from crossframe.data.annotations import database_of, place_segments, read_segmen
 from crossframe.data.archives import Archive, read_samples, shards
 from crossframe.data.clip import Clip
 from crossframe.data.hugging_face import check_not_saved
-from crossframe.data.lists import JSON_LINES, SPLITS, is_list, read_table, split_named
+from crossframe.data.lists import JSON_LINES, SPLITS, is_list, read_table, split_named, warn_once
 from crossframe.pace import counted
 from crossframe.text.label_files import read_labels
 from crossframe.text.labels import some
 from crossframe.text.reading import read_values
 from crossframe.video.given import VIDEO_SUFFIXES, check_unpacked, files_below, is_archive, left_out_of, videos_in
-
-log = logging.getLogger(__name__)
 
 FORMS = "a .csv, .tsv, .parquet, .json, .jsonl, .txt or .tar file, or a folder with one folder for each class"
 TABLES = ("manifest.csv", "manifest.parquet", "metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -62,7 +58,7 @@ def read_clips(source: Path, labels: Sequence[str] | None, root: Path | None = N
     for split, count in Counter(clip.split for clip in clips if clip.split.isalpha()).items():
         near = get_close_matches(split, SPLITS, n=1, cutoff=0.75)
         if split not in SPLITS and near:
-            _warn_once(f"{source}: {counted(count, 'clip')} of split {split!r}, a split of its own; is it {near[0]!r}?")
+            warn_once(f"{source}: {counted(count, 'clip')} of split {split!r}, a split of its own; is it {near[0]!r}?")
     return [replace(clip, path=_usual(clip.path, base)) for clip in clips], base
 
 
@@ -169,23 +165,17 @@ def _from_folders(source: Path) -> Iterator[Clip]:
         parts = [("", folder) for folder in folders]
     everything = [*files_below(source)]
     if others := left_out_of([file for file in everything if file.parent != source]):  # there lie notes and lists
-        _warn_once(f"{source}: {others}")
+        warn_once(f"{source}: {others}")
     files: defaultdict[Path, list[Path]] = defaultdict(list)  # of each class; a link that leads to another adds none
     for file in sorted(file for file in everything if file.suffix.lower() in VIDEO_SUFFIXES):
         files[source.joinpath(*file.relative_to(source).parts[: 1 + divided])].append(file)
     if loose := [place.name for place in files if place.is_file()]:
-        _warn_once(f"{source}: {counted(len(loose), 'video')} in no folder of a class, left out: {some(loose)}")
+        warn_once(f"{source}: {counted(len(loose), 'video')} in no folder of a class, left out: {some(loose)}")
     for split, folder in parts:
         if folder not in files:
             raise ValueError(f"class {folder.name!r} is empty: {folder} holds no video; add clips or remove the folder")
         for file in files[folder]:
             yield Clip(file.relative_to(source).as_posix(), folder.name, split)
-
-
-@cache
-def _warn_once(line: str) -> None:
-    """A command reads its list several times."""
-    log.warning("%s", line)
 
 
 def _folders(source: Path) -> list[Path]:

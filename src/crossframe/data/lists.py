@@ -1,16 +1,19 @@
 """Lists of clips as tables, with the names of their columns in the first line, and as paths with class numbers.
 
-Tables are CSV, TSV or semicolons, Parquet, JSON or JSON lines. Class numbers are counted from 0 and need the labels.
+Tables are CSV, TSV or semicolons, Parquet, JSON or JSON lines. Class numbers are counted from 0 and need the labels;
+from 1 where none is 0 and the names of folders say so.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, lru_cache
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,7 +21,10 @@ from typing import Any
 from crossframe.data.clip import SEVERAL, Clip
 from crossframe.data.hugging_face import check_no_bytes, class_names, with_path
 from crossframe.data.parquet import read_rows
+from crossframe.text.labels import humanize
 from crossframe.text.reading import read_text, read_values
+
+log = logging.getLogger(__name__)
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -80,7 +86,7 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
     if suffix in TEXT:
         rows = _text_rows(source)
         if rows is None:
-            return list(_numbered(source, labels))
+            return _numbered(source, labels)
     else:
         rows = _parquet_rows(source) if suffix == ".parquet" else _json_rows(source)
     clips = _split_by_name(source, [(where, _clip(where, row)) for where, row in rows])
@@ -88,10 +94,12 @@ def read_table(source: Path, labels: Sequence[str] | None) -> list[Clip]:
         raise ValueError(f"{source} lists no clips; write one on each row")
     numbered = [all(label.isdecimal() for label in clip.labels) for _, clip in clips]
     if labels is None and any(numbered):
-        labels = class_names(source)
+        labels, first = class_names(source), 0
         if labels is None and all(numbered):
             raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
-    return [replace(clip, label=class_named(where, clip.label, labels)) for where, clip in clips]
+    else:
+        first = _first_number(source, [clip for _, clip in clips], labels)
+    return [replace(clip, label=class_named(where, clip.label, labels, first)) for where, clip in clips]
 
 
 def _split_by_name(source: Path, clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
@@ -147,15 +155,46 @@ def is_list(source: Path) -> bool:
     return _delimiter(lines) is not None or _numbering(lines) is not None
 
 
-def class_named(where: str, given: str, labels: Sequence[str] | None) -> str:
-    """The label that a list gives by name, or by its number among `labels`; several stay several."""
+def class_named(where: str, given: str, labels: Sequence[str] | None, first: int = 0) -> str:
+    """The label that a list gives by name, or by its number among `labels`, from `first`; several stay several."""
     if SEVERAL in given:
-        return SEVERAL.join(class_named(where, part.strip(), labels) for part in given.split(SEVERAL))
+        return SEVERAL.join(class_named(where, part.strip(), labels, first) for part in given.split(SEVERAL))
     if labels is None or not given.isdecimal() or given in labels:
         return given
-    if int(given) >= len(labels):
-        raise ValueError(f"{where}: class {given} is unknown; labels go from 0 to {len(labels) - 1}")
-    return labels[int(given)]
+    if int(given) - first not in range(len(labels)):
+        raise ValueError(f"{where}: class {given} is unknown; labels go from {first} to {len(labels) - 1 + first}")
+    return labels[int(given) - first]
+
+
+def _first_number(source: Path, clips: Sequence[Clip], labels: Sequence[str] | None) -> int:
+    """The number of the first label: 0, unless no clip has it and folders with names of classes say that it is 1."""
+    places = {_reading(label): place for place, label in enumerate(labels or ())}
+    given = [(clip, int(one)) for clip in clips for one in clip.labels if one.isdecimal() and one not in (labels or ())]
+    numbers = {number for _, number in given}
+    if labels is None or not numbers or 0 in numbers:
+        return 0
+    fits = {0, 1}
+    for clip, number in given:
+        folders = clip.path.replace("\\", "/").split("/")[:-1]
+        if found := {number - places[name] for name in map(_reading, folders) if name in places}:
+            fits &= found
+    if fits == {0, 1} and min(numbers) == 1 and max(numbers) < len(labels):
+        warn_once(
+            f"{source}: no clip has class number 0, and 1 is taken for {labels[1]!r}, the second label; where it means "
+            f"{labels[0]!r}, give the names instead of the numbers, below a header path,label"
+        )
+    return 1 if fits == {1} else 0
+
+
+@lru_cache(4096)
+def _reading(name: str) -> str:
+    return humanize(name.replace("-", " ")).casefold()
+
+
+@cache
+def warn_once(line: str) -> None:
+    """Log a warning for the first time; a command reads its list several times."""
+    log.warning("%s", line)
 
 
 def _lines(source: Path) -> list[tuple[int, str]]:
@@ -293,7 +332,7 @@ def _heading(lines: Sequence[tuple[int, str]]) -> int:
     return int(bool(lines) and set(re.split(r"[\s,]+", lines[0][1].lower())) <= HEADS)
 
 
-def _numbered(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
+def _numbered(source: Path, labels: Sequence[str] | None) -> list[Clip]:
     """The clips of a list of paths and class numbers, as for X-CLIP, ViFi-CLIP, TC-CLIP, SlowFast and MMAction2."""
     lines = _lines(source)
     if not lines:
@@ -304,6 +343,7 @@ def _numbered(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
         raise ValueError(f"{source} has class indices, not labels; {NAMES_WANTED}")
     form = _NUMBERED[_numbering(lines) or "space"]
     split = split_of_file(source)
+    clips: list[tuple[str, Clip]] = []
     for number, line in lines[_heading(lines) :]:
         found = form.fullmatch(line)
         if not found:
@@ -317,4 +357,6 @@ def _numbered(source: Path, labels: Sequence[str] | None) -> Iterator[Clip]:
                 f"{source}, line {number}: {line!r} has several numbers, as lists of frame folders and of several "
                 f"classes have; give videos with one class each"
             )
-        yield Clip(path, class_named(f"{source}, line {number}", found["index"], labels), split)
+        clips.append((f"{source}, line {number}", Clip(path, found["index"], split)))
+    first = _first_number(source, [clip for _, clip in clips], labels)
+    return [replace(clip, label=class_named(where, clip.label, labels, first)) for where, clip in clips]
