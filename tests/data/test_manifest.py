@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pyarrow
@@ -251,6 +252,21 @@ def test_what_spreadsheets_leave_in_a_table(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     source.write_bytes("\ufeffpath,label,,\r\na.mp4,walk,,\r\n,,,\r\n\r\n".encode())
     assert read_manifest(source).clips == (Clip("a.mp4", "walk"),)
+
+
+@pytest.mark.parametrize(("listed", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_of_one_character_or_two(tmp_path: Path, listed: str, there: str) -> None:
+    name = "caf\u00e9/\u00fcben.mp4"
+    path = tmp_path / unicodedata.normalize(there, name)
+    path.parent.mkdir()
+    path.touch()
+    source = table(tmp_path, f"path,label\n{unicodedata.normalize(listed, name)},walk\na.mp4,run\n")
+    for missing_ok in (False, True):
+        found = read_manifest(source, contained=True, missing_ok=missing_ok)
+        assert [found.locate(clip) for clip in found.clips] == [path, tmp_path / "a.mp4"]
+    source.write_text(f"path,label\n{name},walk\ncaf\u00e9/no.mp4,run\n")
+    with pytest.raises(ValueError, match=r"1 of 2 files are missing: .*no\.mp4; check the folder"):
+        read_manifest(source)
 
 
 def test_a_name_that_no_list_can_hold_is_refused(tmp_path: Path) -> None:

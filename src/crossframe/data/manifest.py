@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -182,6 +183,7 @@ def read_manifest(
     if labels is None:
         labels = sorted({label for clip in clips for label in clip.labels})
     manifest = Manifest(tuple(clips), tuple(labels), folder)
+    manifest = _spelled_as_on_disk(manifest)
     if contained:
         check_contained(manifest)
     if not missing_ok:
@@ -285,17 +287,35 @@ def _check_unique(clips: Sequence[Clip]) -> None:
 
 def check_files(source: Path, manifest: Manifest) -> None:
     """Raise ValueError where files of the clips are missing."""
+    files, missing = _missing(manifest)
+    if missing:
+        raise ValueError(
+            f"{source}: {len(missing)} of {files} files are missing: {some(map(str, missing))}; check the folder or "
+            f"drop them"
+        )
+
+
+def _missing(manifest: Manifest) -> tuple[int, list[Path]]:
+    """How many files the clips have, and which of them are not there."""
     # One listing of each folder: asking for file after file takes minutes on a network drive.
     folders: defaultdict[Path, set[str]] = defaultdict(set)
     for clip in manifest.clips:
         file = file_of(manifest.locate(clip))
         folders[file.parent].add(file.name)
-    missing: list[str] = []
+    missing: list[Path] = []
     for folder, wanted in folders.items():
         present = set(os.listdir(folder)) if folder.is_dir() else set[str]()
-        missing += [str(folder / name) for name in sorted(wanted - present)]
-    if missing:
-        files = sum(len(wanted) for wanted in folders.values())
-        raise ValueError(
-            f"{source}: {len(missing)} of {files} files are missing: {some(missing)}; check the folder or drop them"
-        )
+        missing += [folder / name for name in sorted(wanted - present)]
+    return sum(map(len, folders.values())), missing
+
+
+def _spelled_as_on_disk(manifest: Manifest) -> Manifest:
+    """The same clips; a letter with an accent may be one character in the list and two on the disk, or otherwise."""
+    foreign = [clip for clip in manifest.clips if not clip.path.isascii()]
+    missing = set(_missing(manifest.keep(foreign))[1]) if foreign else set[Path]()
+    found: dict[str, str] = {}
+    for clip in foreign if missing else ():
+        if file_of(manifest.locate(clip)) in missing:
+            forms = (unicodedata.normalize(form, clip.path) for form in ("NFC", "NFD"))
+            found[clip.path] = next((form for form in forms if file_of(manifest.root / form).is_file()), clip.path)
+    return manifest.keep(replace(c, path=found.get(c.path, c.path)) for c in manifest.clips) if found else manifest
