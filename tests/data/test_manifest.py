@@ -285,6 +285,7 @@ def test_a_name_that_no_list_can_hold_is_refused(tmp_path: Path) -> None:
         ("2,1", "last from 2.0 to 1.0 s"),
         ("-1,", "last from -1.0"),
         ("soon,", "line 2: .*'soon'"),
+        ("nan,", "last from nan"),
     ],
 )
 def test_impossible_times_are_refused(tmp_path: Path, row: str, message: str) -> None:
@@ -308,7 +309,7 @@ def test_labels_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_empty_in_every_form(tmp_path: Path) -> None:
     columns = "path,label,split,start,end,group"
-    source = table(tmp_path, f"{columns}\na.mp4,walk,nan,NaN,NULL,nan\nb.mp4,nan,,,,\n")
+    source = table(tmp_path, f"{columns}\na.mp4,walk,nan,,,NULL\nb.mp4,nan,,,,\n")
     assert read_manifest(source).clips == (Clip("a.mp4", "walk"), Clip("b.mp4", "nan"))  # a class may be called so
     row = dict.fromkeys(columns.split(","), float("nan")) | {"path": "a.mp4"}
     for label, name in itertools.product(("walk", float("nan")), ("list.json", "list.jsonl", "list.parquet")):

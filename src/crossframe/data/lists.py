@@ -35,8 +35,8 @@ TEXT = (".csv", ".tsv", ".txt")
 JSON_LINES = (".jsonl", ".ndjson")
 PATHS = ("path", "file_name", "filename", "video_file_name")  # Hugging Face and MMAction2 call it so
 LABELS = ("label", "caption")
-OPTIONAL = ("split", "start", "end", "group")
-MISSING = ("nan", "null")  # in these columns; elsewhere they may be names
+OPTIONAL = ("split", "group")
+MISSING = ("nan", "null")  # in these columns; elsewhere they may be names, or a time that nobody knows
 HEADS = {
     *PATHS,
     *LABELS,
