@@ -10,8 +10,21 @@ import pytest
 
 from crossframe.extras import install_command
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
+from crossframe.weights import load
 from tests.cli.conftest import Run
-from tests.data.dataset import write_dataset
+from tests.data.dataset import write_dataset, write_numbered
+
+
+def write_distinct(folder: Path, per_class: int = 2) -> Path:
+    """A data set whose files differ, each in its rate, as people's do."""
+    for number, path in enumerate(sorted(write_dataset(folder, per_class, broken=None).rglob("*.mp4"))):
+        write_numbered(path, rate=5 + number)
+    return folder
+
+
+def write_rows(path: Path, rows: list[str]) -> Path:
+    path.write_text("\n".join(["path,label,split", *rows, ""]))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -94,6 +107,29 @@ def test_a_list_that_changed_since_the_run_began_is_told(command: Run, tiny_fold
     next(folder.rglob("*.mp4")).unlink()
     other = command("train", "--out", out, "--epochs", 3, "--resume")
     assert (other.status, line in other.err) == (0, True)
+
+
+def test_clips_that_were_added_to_a_list_count_as_learned_when_the_run_goes_on(
+    command: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder, out, clips = write_distinct(tmp_path / "clips"), tmp_path / "run", tmp_path / "clips.csv"
+    rows = [f"{path},{path.parent.name},train" for path in sorted(folder.rglob("*.mp4"))]
+    began, added = rows[::2], rows[1::2]
+    write_rows(clips, began)
+    words = ("train", "finetune", "--tiny", "--init", tiny_folder, "--data", clips, "--out", out)
+    assert command(*words, "--epochs", 1).status == 0
+    first = load(out / "last").taught
+    write_rows(clips, rows)
+    assert command("train", "--resume", "--out", out, "--epochs", 2).status == 0
+    taught = load(out / "last").taught
+    assert first.clips is not None
+    assert taught.clips is not None
+    assert (len(first.clips), len(taught.clips)) == (len(began), len(rows))
+    assert (taught.labels, taught.template) == (first.labels, first.template)
+    new = write_rows(tmp_path / "new.csv", [row.replace(",train", ",test") for row in added])
+    measured = command("evaluate", out, "--data", new, "--split", "test")
+    assert measured.status == 0, measured.err
+    assert "the model was trained on these clips: its accuracy" in measured.err
 
 
 def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(command: Run, tmp_path: Path) -> None:

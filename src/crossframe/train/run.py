@@ -105,7 +105,7 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     model = load(folder.last, device="cpu") if resume else build_model(recipe.model, recipe.init, classes)
     set_drop_path(model, recipe.model.drop_path)
     model.taught = replace(model.taught, calibration=None)  # further training makes it another model's
-    if files is not None and processes.first and isinstance(recipe.data, FileData) and not model.labels:
+    if files is not None and processes.first and isinstance(recipe.data, FileData):
         model.taught = files.lesson(recipe.data, model.taught)
     source, state = build_source(recipe, model, files), folder.state() if resume else None
     if state and isinstance(source, FileSource):

@@ -230,7 +230,12 @@ class ClipFiles:
         return " ".join(part.digest()[:16] for part in (self.train, self.test) if part is not None)
 
     def lesson(self, data: FileData, before: Taught) -> Taught:
-        """The record that training on them leaves in the checkpoint, beside what the weights were taught `before`."""
+        """The record that training on them leaves in the checkpoint, beside what the weights were taught `before`.
+
+        A run that goes on keeps the labels and words that it began with; clips that its lists have by now are added.
+        """
+        if before.labels:
+            return replace(before, clips=join([before.clips, marks(self.train)]))
         return replace(
             before,
             labels=self.train.labels,
