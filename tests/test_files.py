@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from crossframe.files import (
     replacing,
     write_json,
     write_text,
+    written_alone,
 )
 from crossframe.records import Records
 
@@ -185,6 +189,61 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "clips" / "c.mp4").write_text("whole")
     remove_parts(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["clips", "c.mp4"]
+
+
+def test_a_folder_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    refused = pytest.raises(
+        ValueError, match=f"^{out}: another process writes to it; wait for it, or give --out another"
+    )
+    with written_alone(out):
+        with refused, written_alone(out):
+            pass
+        (out / "result").touch()
+    with written_alone(out):
+        assert (out / "result").exists()
+
+
+def test_a_start_that_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with pytest.raises(KeyError), written_alone(tmp_path / name):
+            raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_what_a_killed_process_held_is_free_though_its_workers_live(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, sys, time; from crossframe.files import written_alone\n"
+        "with written_alone(pathlib.Path(sys.argv[1])):\n"
+        "    worker = os.fork() or time.sleep(600)\n"
+        "    print(worker, flush=True)\n"
+        "    time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    worker = int(holder.stdout.readline())
+    try:
+        with pytest.raises(ValueError, match="another process writes to it"), written_alone(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+        with written_alone(tmp_path):
+            os.kill(worker, 0)  # it lives
+    finally:
+        holder.kill()
+        os.kill(worker, signal.SIGKILL)
+        holder.stdout.close()
+        holder.wait()
+
+
+def test_a_disk_without_locks_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with written_alone(tmp_path), written_alone(tmp_path):
+        pass
 
 
 def test_json_has_no_word_for_what_is_no_number(tmp_path: Path) -> None:

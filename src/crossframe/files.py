@@ -15,6 +15,7 @@ from typing import Any, cast
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"  # in a folder that one process at a time may write to
 PAGES = (".html", ".htm")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, or what `ulimit -f` allows
 
@@ -67,6 +68,67 @@ def recover(folder: Path) -> None:
     old = _beside(folder, "old")
     if old.exists() and not folder.exists():
         old.rename(folder)
+
+
+@contextmanager
+def written_alone(folder: Path) -> Generator[None]:
+    """Inside, no other process may write to `folder`, which is made if needed; the system lets go of it when this
+    process ends, however it ends. Where the system or the disk has no locks, nothing is held.
+
+    Raises ValueError, in one line, where another process writes to it.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / LOCK
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # over a network only what is open for writing is locked
+    except PermissionError:  # it is another person's
+        handle = os.open(lock, os.O_RDONLY)
+    _held.add(handle)
+    try:
+        if not _locked(handle, lock):
+            raise ValueError(f"{folder}: another process writes to it; wait for it, or give --out another folder")
+        try:
+            yield
+        except BaseException:
+            if made and handle in _held and os.listdir(folder) == [LOCK]:  # nothing came of it
+                with suppress(OSError):
+                    lock.unlink()
+                    folder.rmdir()
+            raise
+    finally:
+        if handle in _held:
+            _held.remove(handle)
+            os.close(handle)
+
+
+_held: set[int] = set()  # handles that this process has opened itself
+
+
+def _locked(handle: int, path: Path) -> bool:
+    """Lock an open file. False where another process has done so, or has just removed it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # this disk has no locks
+        return True
+    return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
+
+
+def _let_go() -> None:
+    """In a process that was forked: what it holds would stay held when its parent is killed."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from crossframe.extras import install_command
+from crossframe.files import written_alone
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
+from crossframe.train.checkpoint import RunFolder
 from crossframe.weights import load
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset, write_numbered
@@ -130,6 +132,22 @@ def test_clips_that_were_added_to_a_list_count_as_learned_when_the_run_goes_on(
     measured = command("evaluate", out, "--data", new, "--split", "test")
     assert measured.status == 0, measured.err
     assert "the model was trained on these clips: its accuracy" in measured.err
+
+
+def test_two_processes_do_not_train_into_one_folder(command: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    folder, out = write_dataset(tmp_path / "clips", 2), tmp_path / "run"
+    words = ("train", "finetune", "--tiny", "--init", tiny_folder, "--data", folder, "--hold-out", 0, "--out", out)
+    line = f"crossframe: {out}: another process writes to it; wait for it, or give --out another folder\n"
+    with written_alone(out):
+        second = command(*words, "--epochs", 1)
+        assert (second.status, second.err.count(line), (out / "last").exists()) == (1, 1, False)
+    assert command(*words, "--epochs", 1).status == 0
+    with written_alone(out):
+        second = command("train", "--resume", "--out", out, "--epochs", 2)
+        assert (second.status, second.err.count(line)) == (1, 1)
+        with RunFolder(out, writes=False).held():  # another process of the same run
+            pass
+    assert command("train", "--resume", "--out", out, "--epochs", 2).status == 0
 
 
 def test_a_folder_that_cannot_be_is_refused_before_weights_are_looked_for(command: Run, tmp_path: Path) -> None:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from crossframe.archive.decoding import Job
 from crossframe.archive.indexing import PARTS, key_of, source_of
 from crossframe.archive.store import KEY, Key
 from crossframe.data.parquet import pyarrow
-from crossframe.files import remove_parts, replacing, write_json
+from crossframe.files import LOCK, remove_parts, replacing, write_json, written_alone
 from crossframe.records import shortened, types_of_frames
 from crossframe.video.given import Video
 from crossframe.video.stretches import Span
@@ -56,27 +57,21 @@ class Parts:
         self._run = dict(run)
         self._waiting: list[Any] = []  # tables
         self._begun = monotonic()
-        self._lock: IO[str] | None = None
+        self._held = ExitStack()
         self.results = self.errors = 0
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / ".lock").open("w")
-        if not _locked(self._lock):
-            self._lock.close()
-            raise ValueError(f"{self.folder}: another process writes to it; wait for it, or give --out another folder")
-        try:
+        with ExitStack() as held:
+            held.enter_context(written_alone(self.folder))
             self._check_same()
-        except BaseException:
-            self._lock.close()
-            raise
-        remove_parts(self.folder)
+            remove_parts(self.folder)
+            self._held = held.pop_all()
         return self
 
     def _check_same(self) -> None:
         known = self.folder / RUN
         if not known.is_file():
-            if any(path.name != ".lock" for path in self.folder.iterdir()):
+            if any(path.name != LOCK for path in self.folder.iterdir()):
                 raise ValueError(f"{self.folder} has files of something else; give --out another folder")
             write_json(known, self._run)
             return
@@ -97,8 +92,7 @@ class Parts:
         try:
             self.flush()
         finally:
-            if self._lock:
-                self._lock.close()
+            self._held.close()
 
     def paths(self) -> list[Path]:
         """The parts that there are, in order."""
@@ -168,16 +162,3 @@ class Parts:
         failed = sum(error is not None for error in errors)
         self.errors += failed
         self.results += len(errors) - failed
-
-
-def _locked(file: IO[str]) -> bool:
-    """Lock a file for this process, where the system can."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

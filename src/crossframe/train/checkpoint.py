@@ -6,7 +6,8 @@ A checkpoint is a folder that `crossframe.load` takes, plus what resuming needs,
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from crossframe.evaluate.result import ENVIRONMENT, SUMMARY, environment
-from crossframe.files import check_writable, recover, replace_folder, write_json, write_text
+from crossframe.files import check_writable, recover, replace_folder, write_json, write_text, written_alone
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.recipes.schema import Recipe
 from crossframe.weights.sources import BEST, LAST
@@ -89,6 +90,16 @@ class RunFolder:
                 f"{self.path}: its checkpoints need {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free on the "
                 "disk; make room or give another folder"
             )
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Inside, no other run may be trained into the folder. Raises ValueError where one is."""
+        if not self.writes:
+            yield
+            return
+        check_writable(self.path)
+        with written_alone(self.path):
+            yield
 
     def recover(self) -> None:
         """Put the checkpoint in its place where a process died while it was replaced."""

@@ -65,9 +65,9 @@ def train(
     interrupted. More `epochs` than it was started with extend it. Under torchrun, its processes train together; the
     result is that of one process but for rounding.
 
-    Raises ValueError, in one line, for what does not fit together, before any clip is read, and for a GPU whose memory
-    is full; `DivergedError` when the loss is no longer finite; `TrainingStopped` after Ctrl-C, with everything saved;
-    `LostProcessError` when another process has ended.
+    Raises ValueError, in one line, for what does not fit together, before any clip is read, for a folder that another
+    process trains into, and for a GPU whose memory is full; `DivergedError` when the loss is no longer finite;
+    `TrainingStopped` after Ctrl-C, with everything saved; `LostProcessError` when another process has ended.
     """
     rank, _ = launched()
     folder = RunFolder(Path(out), writes=rank == 0)
@@ -78,6 +78,12 @@ def train(
     else:
         recipe = with_sources(recipe, init, data)
     check_processes(recipe.train)
+    with folder.held():
+        return _train(recipe, folder, resume=resume)
+
+
+def _train(recipe: Recipe, folder: RunFolder, *, resume: bool) -> Summary:
+    """Train into a folder that no other run is trained into."""
     asked, recipe = recipe.train.precision, with_precision(recipe)
     fabric = launch(recipe.train, folder.loggers())
     processes = Processes()
