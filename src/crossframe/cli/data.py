@@ -210,6 +210,7 @@ def few_shot(
     from crossframe.data.clip import check_apart
     from crossframe.data.layouts import split_named
     from crossframe.data.manifest import no_split, read_manifest
+    from crossframe.data.places import Places
     from crossframe.data.split import few_shot as draw
 
     check_not_read(out, manifest, labels)
@@ -218,8 +219,10 @@ def few_shot(
     source = everything.of_split(split, everything.labels) if has_splits else everything
     if not len(source):
         raise no_split(manifest, split, {clip.split for clip in everything.clips})
-    recordings = {clip.recording for clip in source.clips}
-    if shared := check_apart(clip for clip in everything.clips if clip.recording in recordings):
+    places = Places(everything.root)
+    drawn_from = {name for clip in source.clips for name in (clip.recording, places.of(clip.path))}
+    near = [clip for clip in everything.clips if {clip.recording, places.of(clip.path)} & drawn_from]
+    if shared := check_apart(near, everything.root):
         typer.echo(f"crossframe: {escaped(shared)}", err=True)
     drawn = draw(source, shots, seed)
     others = [clip for clip in everything.clips if has_splits and clip.split != split_named(split)]

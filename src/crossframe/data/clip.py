@@ -6,7 +6,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from crossframe.data.places import Places
 from crossframe.text.labels import some
 
 SEVERAL = "|"  # between the labels of a clip that has several
@@ -74,21 +76,28 @@ class OverlapError(ValueError):
         )
 
 
-def check_apart(clips: Iterable[Clip]) -> str | None:
-    """Refuse clips that are in several splits, wholly or in part.
+def check_apart(clips: Iterable[Clip], root: Path | None = None) -> str | None:
+    """Refuse clips that are in several splits, wholly or in part; with the `root` of their paths, however spelled.
 
     Returns a warning about recordings whose clips are spread over several splits, which occur in a few official lists;
     None if there are none.
     """
+    clips = list(clips)
+    if len({clip.split for clip in clips}) < 2:
+        return None
+    places = None if root is None else Places(root)
     files: defaultdict[str, list[Clip]] = defaultdict(list)
     recordings: defaultdict[str, dict[str, None]] = defaultdict(dict)  # their splits, in order
+    spelled: dict[str, str] = {}  # files, as they are spelled first
     for clip in clips:
-        files[clip.path].append(clip)
-        recordings[clip.recording][clip.split] = None
+        place = clip.path if places is None else places.of(clip.path)
+        files[place].append(clip)
+        recordings[clip.group or spelled.setdefault(place, clip.path)][clip.split] = None
     overlap: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for stretches in files.values():
         for clip, other in _overlapping(stretches):
-            overlap[clip.name].update({other.split: None, clip.split: None})
+            name = clip.name if clip.path == other.path else f"{clip.name}, which is {other.name}"
+            overlap[name].update({other.split: None, clip.split: None})
     if overlap:
         raise OverlapError(overlap)
     shared = [f"{name} ({', '.join(splits)})" for name, splits in recordings.items() if len(splits) > 1]

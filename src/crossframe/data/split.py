@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from crossframe.data.clip import Clip
 from crossframe.data.manifest import Manifest
+from crossframe.data.places import Places
 
 
 def few_shot(manifest: Manifest, shots: int, seed: int) -> Manifest:
@@ -54,9 +55,7 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
     """
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"a fraction of {fraction} cannot be held out; use one between 0 and 1")
-    groups: defaultdict[str, list[Clip]] = defaultdict(list)
-    for clip in manifest.clips:
-        groups[clip.recording].append(clip)
+    groups = _recordings(manifest)
     left = Counter(label for clip in manifest.clips for label in clip.labels)  # for training
     wanted = {label: max(1, round(fraction * count)) for label, count in left.items()}
     held: set[str] = set()
@@ -77,6 +76,19 @@ def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, 
         manifest.keep(clip for clip in manifest.clips if clip not in validation),
         manifest.keep(clip for clip in manifest.clips if clip in validation),
     )
+
+
+def _recordings(manifest: Manifest) -> dict[str, list[Clip]]:
+    """Clips of one group, or of one file, under one name. A file that is spelled in several ways has the first of them,
+    sorted: their order does not matter."""
+    places = Places(manifest.root)
+    spelled: dict[str, str] = {}
+    for path in sorted({clip.path for clip in manifest.clips}):
+        spelled.setdefault(places.of(path), path)
+    groups: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in manifest.clips:
+        groups[clip.group or spelled[places.of(clip.path)]].append(clip)
+    return groups
 
 
 def _by_label(manifest: Manifest) -> dict[str, list[Clip]]:

@@ -296,7 +296,7 @@ def read_clip_files(recipe: Recipe) -> ClipFiles | None:
         train, test = _held_out(data, train)
     elif split_named(data.test_split) in splits:
         test = everything.of_split(data.test_split, train.labels)
-        if shared := check_apart(clip for part in (train, test) for clip in part.clips):
+        if shared := check_apart([*train.clips, *test.clips], everything.root):
             log.warning("%s: %s", data.source, shared)
     elif split is not None and data.test_split != "none":
         log.warning("%s has no split '%s', and so nothing is tested", data.source, data.test_split)

@@ -33,7 +33,7 @@ def import_csv(root: Path, annotations: Path | None = None) -> Imported:
 
 def _import(source: Path, root: Path | None) -> Imported:
     clips, root = read_clips(source, None, root)
-    if shared := check_apart(clips):
+    if shared := check_apart(clips, root):
         raise ValueError(shared)
     labels = tuple(sorted({label for clip in clips for label in clip.labels}))
     present: list[Clip] = []
