@@ -12,6 +12,7 @@ from crossframe.extras import install_command
 from crossframe.files import written_alone
 from crossframe.recipes.load import RECIPE, dump_recipe, load_recipe
 from crossframe.train.checkpoint import RunFolder
+from crossframe.train.source import read_clip_files
 from crossframe.weights import load
 from tests.cli.conftest import Run
 from tests.data.dataset import write_dataset, write_numbered
@@ -132,6 +133,27 @@ def test_clips_that_were_added_to_a_list_count_as_learned_when_the_run_goes_on(
     measured = command("evaluate", out, "--data", new, "--split", "test")
     assert measured.status == 0, measured.err
     assert "the model was trained on these clips: its accuracy" in measured.err
+
+
+def test_clips_that_were_learned_are_not_tested_on_when_a_list_spells_them_differently(
+    command: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder, out, clips = write_distinct(tmp_path / "clips", 4), tmp_path / "run", tmp_path / "clips.csv"
+    paths = sorted(folder.rglob("*.mp4"))
+    write_rows(clips, [f"{path.relative_to(tmp_path)},{path.parent.name}," for path in paths])
+    words = ("train", "finetune", "--tiny", "--init", tiny_folder, "--data", clips, "--out", out, "--hold-out", 0.3)
+    assert command(*words, "--epochs", 1).status == 0
+    began = load(out / "last").taught.clips
+    write_rows(clips, [f"{path},{path.parent.name}," for path in paths])
+    drawn = read_clip_files(load_recipe(str(out / RECIPE)))
+    assert drawn is not None
+    learned = sum(drawn.learned(began))
+    assert learned
+    for epochs in (2, 3):  # it is told, and done, each time
+        outcome = command("train", "--resume", "--out", out, "--epochs", epochs)
+        assert outcome.status == 0, outcome.err
+        line = f"{learned} of 3 clips to test with had been learned before the lists changed, and are left out"
+        assert line in outcome.err
 
 
 def test_two_processes_do_not_train_into_one_folder(command: Run, tiny_folder: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ LOG_EVERY = 20  # steps
 
 @dataclass(slots=True)
 class Summary:
-    """A run so far: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable, and the
-    digest of its lists of clips."""
+    """A run so far: its folder, steps taken, the last scores and the best, seconds, clips seen and unreadable, the
+    digest of its lists of clips, and if they ever were others."""
 
     folder: str
     steps: int = 0
@@ -47,6 +47,7 @@ class Summary:
     clips: int = 0
     unreadable: int = 0
     data: str = ""
+    changed: bool = False
 
 
 def train(
@@ -113,7 +114,14 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
     model.taught = replace(model.taught, calibration=None)  # further training makes it another model's
     if files is not None and processes.first and isinstance(recipe.data, FileData):
         model.taught = files.lesson(recipe.data, model.taught)
-    source, state = build_source(recipe, model, files), folder.state() if resume else None
+    state = folder.state() if resume else None
+    before = Summary(str(folder.path), **(state["run"] if state else {}))
+    changed = before.changed or before.data not in ("", digest if state else "")
+    if changed and files is not None:
+        files = files.tested_on_others(
+            processes.gather(files.learned(model.taught.clips) if processes.first else [])[0]
+        )
+    source = build_source(recipe, model, files)
     if state and isinstance(source, FileSource):
         source = source.as_begun(state["loop"])
     if train.loss == "sigmoid" and files is not None and model.text is not None and model.logit_bias is None:
@@ -127,10 +135,9 @@ def _prepare(recipe: Recipe, folder: RunFolder, fabric: Fabric, processes: Proce
         run.opening.append(f"memory: {memory.needs}; {memory.room}")
     if state:
         run.loop.restore(state["loop"])
-        run.summary = replace(run.summary, **state["run"])
-        if run.summary.data not in ("", digest):
+        if before.data not in ("", digest):
             log.warning("the lists have other clips or labels than when the run began; it goes on with these")
-    run.summary.data = digest
+    run.summary = replace(before, data=digest, changed=changed)
     if not resume:
         folder.check_room(*run.loop.sizes())
     if not resume or recipe != folder.recipe_to_resume():  # a new run, or one that was extended

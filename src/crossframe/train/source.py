@@ -6,11 +6,13 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from crossframe.data.batch import TrainBatch, classification
 from crossframe.data.clip import check_apart
@@ -19,7 +21,7 @@ from crossframe.data.layouts import split_named
 from crossframe.data.loader import TrainLoader
 from crossframe.data.manifest import Manifest, no_split, read_manifest
 from crossframe.data.reader import Sampling
-from crossframe.data.seen import join, marks
+from crossframe.data.seen import join, marks, seen
 from crossframe.data.split import few_shot, hold_out
 from crossframe.distributed import from_all_processes, this_process
 from crossframe.evaluate.evaluate import Setting, evaluate_manifest, scoring_of
@@ -244,6 +246,24 @@ class ClipFiles:
             sampling=data.sampling,
             clips=join([before.clips, marks(self.train)]),
         )
+
+    def learned(self, known: NDArray[np.void] | None) -> list[bool]:
+        """Which of the clips to test on are among those that are `known`, by their content (`data.seen`)."""
+        return [] if self.test is None else seen(marks(self.test), known).tolist()
+
+    def tested_on_others(self, learned: Sequence[bool]) -> ClipFiles:
+        """The same without those clips to test on that were `learned`, which it says."""
+        if self.test is None or not any(learned):
+            return self
+        kept = [clip for clip, out in zip(self.test.clips, learned, strict=True) if not out]
+        count, nothing = len(self.test) - len(kept), "" if kept else ", and so nothing is tested"
+        log.warning(
+            "%d of %d clips to test with had been learned before the lists changed, and are left out%s",
+            count,
+            len(self.test),
+            nothing,
+        )
+        return replace(self, test=self.test.keep(kept) if kept else None)
 
 
 def _held_out(data: FileData, manifest: Manifest) -> tuple[Manifest, Manifest]:
