@@ -216,8 +216,8 @@ def test_what_a_killed_process_held_is_free_though_its_workers_live(tmp_path: Pa
     program = (
         "import os, pathlib, sys, time; from crossframe.files import written_alone\n"
         "with written_alone(pathlib.Path(sys.argv[1])):\n"
-        "    worker = os.fork() or time.sleep(600)\n"
-        "    print(worker, flush=True)\n"
+        "    if os.fork() == 0:\n"  # the worker, which has let go by then
+        "        print(os.getpid(), flush=True)\n"
         "    time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
