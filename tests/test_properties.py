@@ -26,10 +26,12 @@ from crossframe.video.sample import evenly_timed, sparse
 
 CLIP = Tokenizer.clip()
 small = st.integers(1, 6)
+# Of letters that were added to Unicode since this Python was made, only the tokenizer knows which are capitals.
+known = st.characters(exclude_categories=("Cs", "Cn"))
 plain = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20)
 
 
-@given(st.text(max_size=30))
+@given(st.text(known, max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_tokens_hold_the_cleaned_text_and_nothing_else(text: str) -> None:
     try:
