@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO, RawIOBase
-from math import inf
 from pathlib import Path
 from typing import BinaryIO
+
+from crossframe.video.boxes import boxes
 
 POLL = 0.05  # seconds between looks at a file that grows
 HEAD = 1 << 16  # bytes in which an MP4 says how it is made, if it can be read while it grows
@@ -16,7 +16,6 @@ INDEX = (
     "is an MP4 whose index comes last, so that it cannot be read from a pipe or while it grows; give MPEG-TS, Matroska "
     "or a fragmented MP4 (ffmpeg -movflags frag_keyframe+empty_moov)"
 )
-MOST = 1 << 62  # bytes that no file has
 FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # boxes that an MP4 begins with
 
 
@@ -56,38 +55,22 @@ def is_complete(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return _has_one_index(file)
+        return _has_one_index(file, path.stat().st_size)
 
 
 def comes_last(head: bytes) -> bool:
     """True for the beginning of an MP4 whose index comes behind its pictures."""
-    return _has_one_index(BytesIO(head), before=True)
+    return _has_one_index(BytesIO(head), len(head), before=True)
 
 
-def _has_one_index(file: BinaryIO, *, before: bool = False) -> bool:
-    """True if an MP4 has its pictures before any index, or else, unless only that counts, an index of no fragments."""
-    first = True
-    for kind, size in _boxes(file, inf):
-        if first and kind not in FIRST:
+def _has_one_index(file: BinaryIO, size: int, *, before: bool = False) -> bool:
+    """True if an MP4 has its pictures before any index, or else, unless only that counts, all of an index, which is not
+    of fragments."""
+    for number, (kind, body, stop) in enumerate(boxes(file, 0, size)):
+        if number == 0 and kind not in FIRST:
             return False
-        first = False
         if kind == b"mdat":
             return True
         if kind == b"moov":
-            return not before and all(inner != b"mvex" for inner, _ in _boxes(file, file.tell() + size))
+            return not before and stop <= size and all(inner != b"mvex" for inner, _, _ in boxes(file, body, stop))
     return False
-
-
-def _boxes(file: BinaryIO, end: float) -> Iterator[tuple[bytes, float]]:
-    """The kinds of the boxes until `end`, and how many bytes each has from here on: as far as they are there."""
-    while (here := file.tell()) < end and len(head := file.read(8)) == 8:
-        size, kind = struct.unpack(">I4s", head)
-        if size == 1:
-            long = file.read(8)
-            size = struct.unpack(">Q", long)[0] if len(long) == 8 else 0
-        if 0 < size < 8:
-            return
-        yield kind, here + size - file.tell() if size else inf
-        if not size or here + size > MOST:  # it goes on to the end of the file
-            return
-        file.seek(here + size)

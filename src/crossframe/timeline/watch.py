@@ -2,7 +2,7 @@
 
 Where the model is slower than a stream or a camera, windows are dropped, so that what is told is never far behind. A
 file and a pipe wait instead. What comes in bursts by TCP, as playlists and servers with a buffer send it, may wait for
-as long as a window and a stride.
+as long as a window and a stride, and what a playlist names for half a minute more.
 """
 
 from __future__ import annotations

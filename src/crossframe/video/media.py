@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from crossframe.model.config import resized
 from crossframe.processes import cores
+from crossframe.video.boxes import leaves
 from crossframe.video.given import Limits, VideoError, address, failure, file_of, limits_here, member
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
@@ -53,11 +54,7 @@ FORMATS = ",".join(
 PROTOCOLS = "file,subfile"
 PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"RTSPtext", b"[Reference]")
 WEBP_MOVES = 0x02  # the flag of an animation, in a WebP's extended header
-MOV_BOXES = {b"ftyp", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"emsg"}
-MOV_MORE = {b"pnot", b"prft", b"udta", b"uuid", b"meta", b"pdin", b"ssix", b"PICT"}
-DEEPEST = 8  # five are usual
 ENTRY = 64  # bytes that FFmpeg takes for each frame of such a table while it opens a file: 4.4 GB for 2^26 of them
-PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 
 # Threads hold frames of their own, and starting them takes time: they pay for big frames, and for smaller ones where a
 # codec is slow to decode, unless the process reads beside others, to which it then leaves the processors.
@@ -358,7 +355,7 @@ def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limi
     if start[8:16] == b"WEBPVP8X" and len(start) > 20 and start[20] & WEBP_MOVES:
         raise VideoError(f"{name}: is an animated WebP, which FFmpeg does not read; convert it to .gif or .mp4")
     claimed, sound, by_tick = 0, False, False
-    for kind, body, stop in _boxes(file, begin, end):
+    for kind, body, stop in leaves(file, begin, end):
         file.seek(body)
         head = file.read(min(16, stop - body)).ljust(16, b"\0")
         if kind == b"hdlr":
@@ -378,23 +375,3 @@ def _check_content(file: BinaryIO, begin: int, end: int, name: str, limits: Limi
                 f"{name}: claims {claimed} frames, whose table takes {claimed * ENTRY >> 20} MB, more than "
                 f"{limits.memory >> 20}; it may be damaged, or allow more memory"
             )
-
-
-def _boxes(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes that hold no others, depth first: their kinds, and where what is in them begins and ends."""
-    while start + 8 <= end and depth < DEEPEST:
-        file.seek(start)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if depth == 0 and kind not in MOV_BOXES | MOV_MORE:
-            return
-        body = start + 8
-        if size == 1 and start + 16 <= end:
-            size, body = struct.unpack(">Q", file.read(8))[0], start + 16
-        stop = min(start + size, end) if size else end
-        if stop < body:
-            return
-        if kind in PARENTS:
-            yield from _boxes(file, body, stop, depth + 1)
-        else:
-            yield kind, body, stop
-        start = stop
